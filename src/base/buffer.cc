@@ -1,0 +1,45 @@
+#include "base/buffer.h"
+
+#include <sys/mman.h>
+
+#include "base/check.h"
+
+namespace tidar {
+
+// Anonymous mappings come zeroed and untouched, so that memory which is never used is never
+// resident. The mapping is a little larger than the block to place its start.
+namespace {
+
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kHugeFrom = size_t{4} << 20;
+
+size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
+
+}  // namespace
+
+Buffer::Buffer(size_t bytes) : bytes_(bytes) {
+  if (bytes == 0) return;
+  const size_t length = round_up(bytes, 4096);
+  const bool huge = bytes >= kHugeFrom;
+  const size_t mapped = huge ? length + kHugePage : length;
+  void* base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) {
+    fail_check(__FILE__, __LINE__, fmt::format("out of memory: {} bytes were asked for", bytes));
+  }
+  auto* start = static_cast<std::byte*>(base);
+  if (huge) {
+    const auto address = reinterpret_cast<size_t>(start);
+    const size_t skipped = round_up(address, kHugePage) - address;
+    if (skipped > 0) munmap(start, skipped);
+    start += skipped;
+    if (mapped - skipped > length) munmap(start + length, mapped - skipped - length);
+    madvise(start, length, MADV_HUGEPAGE);
+  }
+  data_ = start;
+}
+
+Buffer::~Buffer() {
+  if (data_ != nullptr) munmap(data_, round_up(bytes_, 4096));
+}
+
+}  // namespace tidar

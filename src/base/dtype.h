@@ -1,0 +1,123 @@
+#pragma once
+// The number formats of tensors, and the two 16-bit ones that C++20 lacks.
+
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace tidar {
+
+enum class DType : uint8_t { f32, f64, bf16, f16, i32, i64 };
+
+/// Bytes of one element.
+constexpr size_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+    case DType::i32:
+      return 4;
+    case DType::f64:
+    case DType::i64:
+      return 8;
+    case DType::bf16:
+    case DType::f16:
+      return 2;
+  }
+  return 0;
+}
+
+/// "f32", "bf16", …
+constexpr std::string_view name_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return "f32";
+    case DType::f64:
+      return "f64";
+    case DType::bf16:
+      return "bf16";
+    case DType::f16:
+      return "f16";
+    case DType::i32:
+      return "i32";
+    case DType::i64:
+      return "i64";
+  }
+  return "?";
+}
+
+/// Distance from 1 to the next larger number; the unit of every tolerance in the tests.
+constexpr double epsilon_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return 0x1p-23;
+    case DType::f64:
+      return 0x1p-52;
+    case DType::bf16:
+      return 0x1p-7;
+    case DType::f16:
+      return 0x1p-10;
+    default:
+      return 0;
+  }
+}
+
+/// The upper half of a float32. Conversion rounds to nearest even; NaN stays NaN.
+struct BFloat16 {
+  uint16_t bits = 0;
+
+  BFloat16() = default;
+  explicit BFloat16(float value) {
+    const uint32_t wide = std::bit_cast<uint32_t>(value);
+    if ((wide & 0x7fffffffu) > 0x7f800000u) {
+      bits = static_cast<uint16_t>((wide >> 16) | 0x40u);
+    } else {
+      bits = static_cast<uint16_t>((wide + 0x7fffu + ((wide >> 16) & 1u)) >> 16);
+    }
+  }
+  explicit operator float() const {
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
+};
+
+/// IEEE half precision, for reading files only.
+struct Half {
+  uint16_t bits = 0;
+
+  explicit operator float() const {
+    const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
+    const uint32_t exponent = (bits >> 10) & 0x1fu;
+    const uint32_t mantissa = bits & 0x3ffu;
+    if (exponent == 0) {
+      const float magnitude = std::ldexp(static_cast<float>(mantissa), -24);
+      return sign ? -magnitude : magnitude;
+    }
+    const uint32_t wide = exponent == 31 ? 0x7f800000u : (exponent + 112) << 23;
+    return std::bit_cast<float>(sign | wide | (mantissa << 13));
+  }
+};
+
+template <class T>
+struct DTypeOf;
+template <>
+struct DTypeOf<float> {
+  static constexpr DType value = DType::f32;
+};
+template <>
+struct DTypeOf<double> {
+  static constexpr DType value = DType::f64;
+};
+template <>
+struct DTypeOf<BFloat16> {
+  static constexpr DType value = DType::bf16;
+};
+template <>
+struct DTypeOf<Half> {
+  static constexpr DType value = DType::f16;
+};
+template <>
+struct DTypeOf<int32_t> {
+  static constexpr DType value = DType::i32;
+};
+
+}  // namespace tidar

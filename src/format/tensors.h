@@ -1,0 +1,91 @@
+#pragma once
+// Named tensors on disk: one safetensors file, or several under an index, memory-mapped.
+//
+// A safetensors file is
+//   header_length : u64 little endian
+//   header        : JSON object, header_length bytes: name -> {dtype, shape, data_offsets}
+//   data          : the tensors, row-major, without gaps or overlaps
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/result.h"
+
+namespace tidar {
+
+/// A view of one tensor in a mapped file. Valid while its TensorFile lives. `data` is aligned for
+/// its element type only if the producer aligned it: read elements with memcpy.
+struct StoredTensor {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<int64_t> shape;
+  std::span<const std::byte> data;
+  std::string file;  ///< for error messages
+};
+
+/// One mapped file.
+class TensorFile {
+ public:
+  /// Maps and validates: header length, JSON, dtypes, shapes against offsets, overlaps, gaps and
+  /// the file's size. The Error names file, tensor, expected and found. Nothing is allocated in
+  /// proportion to a number that the file claims.
+  static Result<TensorFile> open(const std::filesystem::path& path);
+
+  TensorFile(TensorFile&&) noexcept;
+  TensorFile& operator=(TensorFile&&) noexcept;
+  ~TensorFile();
+
+  const std::vector<StoredTensor>& tensors() const { return tensors_; }
+
+ private:
+  TensorFile() = default;
+  std::vector<StoredTensor> tensors_;
+  void* mapping_ = nullptr;
+  size_t mapped_bytes_ = 0;
+};
+
+/// Parses a whole safetensors file that is already in memory; the views point into `bytes`.
+Result<std::vector<StoredTensor>> parse_tensors(std::span<const std::byte> bytes,
+                                                const std::string& where);
+
+/// Every tensor of a checkpoint folder: model.safetensors, or the shards that
+/// model.safetensors.index.json names.
+class TensorFolder {
+ public:
+  static Result<TensorFolder> open(const std::filesystem::path& folder);
+
+  /// nullptr when there is none of that name.
+  const StoredTensor* find(std::string_view name) const;
+  /// All names, sorted.
+  std::vector<std::string> names() const;
+
+  /// Tells the system that the pages of this tensor are not needed any more, so that a model is
+  /// resident once (packed), not twice.
+  void release(const StoredTensor& tensor) const;
+
+ private:
+  std::vector<TensorFile> files_;
+  std::map<std::string, const StoredTensor*, std::less<>> by_name_;
+};
+
+/// One tensor to be written.
+struct TensorToWrite {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<int64_t> shape;
+  std::span<const std::byte> data;
+};
+
+/// Writes a safetensors file under a temporary name, flushes it to disk, then renames it, so that
+/// `path` is always either the old file or the whole new one.
+Result<void> write_tensors(const std::filesystem::path& path,
+                           std::span<const TensorToWrite> tensors);
+
+}  // namespace tidar

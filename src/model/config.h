@@ -1,0 +1,83 @@
+#pragma once
+// What a network is, frozen after parsing. Families differ only in the values here and in which
+// weights exist (weights.h).
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tidar {
+
+/// Llama 3's stretching of the rotary frequencies ("rope_type": "llama3").
+struct Llama3RopeScaling {
+  double factor = 1;
+  double low_freq_factor = 1;
+  double high_freq_factor = 4;
+  int original_max_positions = 8192;
+};
+
+struct Rope {
+  double theta = 10000;
+  std::optional<Llama3RopeScaling> llama3;
+
+  /// Angle per position of each of the head_size / 2 pairs, [head_size / 2]. Pair i rotates
+  /// elements i and i + head_size / 2.
+  std::vector<double> frequencies(int head_size) const;
+};
+
+enum class Family : uint8_t { qwen2, qwen3, llama };
+enum class HeadWeight : uint8_t { own, tied };  ///< tied: the embedding serves as the head
+enum class QkvBias : uint8_t { none, present };
+enum class QkNorm : uint8_t { none, per_head };  ///< RMS norm of each query and key head
+
+/// What a TiDAR checkpoint adds to its family's config.json, as the object "tidar".
+struct TidarConfig {
+  int mask_token = 0;
+  int block_size = 0;
+  std::string layout;
+};
+
+/// One glossary everywhere: D hidden, H heads, G KV heads, E head size, F ffn, V vocabulary.
+struct ModelConfig {
+  Family family = Family::llama;
+  std::string architecture;  ///< as the file says: "Qwen3ForCausalLM"
+  int hidden = 0;            ///< D
+  int layers = 0;
+  int heads = 0;       ///< H
+  int kv_heads = 0;    ///< G, divides H
+  int head_size = 0;   ///< E, even
+  int ffn = 0;         ///< F
+  int vocabulary = 0;  ///< V
+  int max_positions = 0;
+  double norm_eps = 1e-6;
+  Rope rope;
+  HeadWeight head = HeadWeight::own;
+  QkvBias qkv_bias = QkvBias::none;
+  QkNorm qk_norm = QkNorm::none;
+  int bos_token = -1;           ///< -1: none
+  std::vector<int> eos_tokens;  ///< generation_config.json's, else config.json's
+  std::optional<TidarConfig> tidar;
+
+  /// Parameters, the tied embedding counted once.
+  int64_t parameters() const;
+};
+
+/// Parses the text of a config.json. `where` names it in errors. Every number is checked for sense
+/// (positive, consistent, below 2^31) before anything is computed from it.
+Result<ModelConfig> parse_model_config(std::string_view json, const std::string& where);
+
+/// Reads config.json, and generation_config.json where there is one, of a checkpoint folder.
+Result<ModelConfig> read_model_config(const std::filesystem::path& folder);
+
+/// A named shape without weights: qwen2.5-0.5b, qwen2.5-1.5b, qwen3-0.6b, qwen3-1.7b, mini.
+Result<ModelConfig> named_shape(std::string_view name);
+std::vector<std::string> shape_names();
+
+/// The config.json of this model, readable by parse_model_config and by other tools of the family.
+std::string to_json(const ModelConfig& config);
+
+}  // namespace tidar

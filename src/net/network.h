@@ -1,0 +1,54 @@
+#pragma once
+// Carries out passes: the one transformer block of all families, over any backend of ops/.
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/config.h"
+#include "model/weights.h"
+#include "ops/ops.h"
+#include "plan/evaluator.h"
+
+namespace tidar {
+
+struct NetworkOptions {
+  int max_rows = 512;    ///< rows of one pass
+  int pages = 0;         ///< pages of kPageSlots keys; 0: enough for one sequence of full length
+  int max_position = 0;  ///< 0: what the config allows
+  DType weights = DType::f32;  ///< packed matrices: f32 or bf16
+  DType kv = DType::f32;       ///< keys and values
+};
+
+/// Bytes by purpose; all of it is allocated when the network is built.
+struct MemoryUse {
+  std::string purpose;  ///< "weights", "keys and values", "activations", "logits"
+  int64_t bytes = 0;
+};
+
+class Network final : public Evaluator {
+ public:
+  /// Packs the weights for `ops` (releasing each tensor's file pages as it goes) and allocates
+  /// everything that passes will need. `ops` must outlive the network.
+  static Result<std::unique_ptr<Network>> build(const ModelConfig& config,
+                                                const ModelWeights& weights, Ops& ops,
+                                                const NetworkOptions& options);
+  ~Network() override;
+
+  const EvaluatorLimits& limits() const override;
+  void evaluate(const Pass& pass, std::span<Answer> answers) override;
+  void answer(std::span<const Ask> asks, std::span<Answer> answers) override;
+
+  std::vector<MemoryUse> memory() const;
+  /// Bytes of weights that a pass reads, the head included when `with_head`.
+  int64_t weight_bytes(bool with_head) const;
+
+ private:
+  struct Impl;
+  explicit Network(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tidar

@@ -1,0 +1,56 @@
+#pragma once
+// Questions to the logits of a pass, answered where the logits are, so that a vocabulary's worth of
+// numbers never travels unless somebody asks for just that.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/sampling.h"
+
+namespace tidar {
+
+enum class AskKind : uint8_t {
+  choose,  ///< choose a token
+  score,   ///< the log-probability of a given token
+  logits,  ///< the whole row of logits
+};
+
+/// One question. The spans are the asker's and must stay valid until the answer has come.
+struct Ask {
+  AskKind kind = AskKind::choose;
+  int32_t row = 0;
+
+  /// If >= 0, the logits are `trust * logits[row] + (1 - trust) * logits[other_row]`.
+  int32_t other_row = -1;
+  float trust = 1;
+
+  /// score: the token.
+  int32_t token = -1;
+
+  /// choose: how, after which changes. An entry of `own_changes` replaces the entry of `changes`
+  /// with the same token; within one list no token comes twice.
+  Sampling sampling;
+  std::span<const LogitChange> changes;
+  std::span<const LogitChange> own_changes;
+
+  /// choose: what makes the draw unique under the seed: the position in its sequence of the token
+  /// that is chosen. Two rows that choose for the same position with the same seed share their
+  /// noise (ops/logits.h): a draft drawn from nearly the right distribution is nearly always the
+  /// right token, and a draw depends neither on the method, nor on other rows, nor on the step.
+  uint64_t draw = 0;
+
+  /// choose, score: also list this many most probable tokens.
+  int32_t top = 0;
+};
+
+/// The answer to one Ask. Log-probabilities are natural, of the (mixed) logits before any change,
+/// temperature or cut.
+struct Answer {
+  int32_t token = -1;             ///< chosen, or the one that was scored
+  float logprob = 0;              ///< of that token
+  std::vector<TokenLogprob> top;  ///< most probable first
+  std::vector<float> logits;      ///< kind `logits` only: [V]
+};
+
+}  // namespace tidar

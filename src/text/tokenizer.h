@@ -1,0 +1,72 @@
+#pragma once
+// Strings <-> token ids, as the tokenizer.json of a Hugging Face folder says (byte-level BPE).
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tidar {
+
+/// Special tokens: those of the template that the tokenizer puts around every text (<bos>).
+enum class AddSpecial : uint8_t { no, yes };
+/// Whether decoding keeps the text of special tokens.
+enum class SkipSpecial : uint8_t { no, yes };
+
+/// Immutable after loading; encode() and decode() may be called from several threads at once.
+class Tokenizer {
+ public:
+  /// Reads tokenizer.json (and tokenizer_config.json for what only it says) of a folder.
+  static Result<Tokenizer> open(const std::filesystem::path& folder);
+  /// Parses the text of a tokenizer.json. `where` names it in errors.
+  static Result<Tokenizer> parse(std::string_view json, const std::string& where);
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  /// Ids of `text`. Added tokens inside the text are recognised. Invalid UTF-8 becomes U+FFFD.
+  std::vector<int32_t> encode(std::string_view text, AddSpecial special = AddSpecial::yes) const;
+
+  /// Text of the ids; bytes that are not UTF-8 become U+FFFD, as Rust's from_utf8_lossy does.
+  /// Unknown ids give nothing.
+  std::string decode(std::span<const int32_t> ids, SkipSpecial special = SkipSpecial::no) const;
+
+  /// The raw bytes of one token ("" for an unknown id), and whether it is special.
+  std::string_view bytes(int32_t id) const;
+  bool is_special(int32_t id) const;
+
+  /// Id of the token with exactly this text, or -1.
+  int32_t id_of(std::string_view token) const;
+
+  /// One more than the largest id.
+  int32_t size() const;
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Turns a stream of ids into a stream of text: what push() returns never ends inside a UTF-8
+/// character, and all returned pieces and finish() together equal Tokenizer::decode() of all ids.
+/// The tokenizer must outlive it.
+class Detokenizer {
+ public:
+  explicit Detokenizer(const Tokenizer& tokenizer, SkipSpecial special = SkipSpecial::yes);
+  std::string push(int32_t id);
+  /// What is left: an incomplete character as U+FFFD, or nothing.
+  std::string finish();
+
+ private:
+  const Tokenizer* tokenizer_;
+  SkipSpecial special_;
+  std::string pending_;
+};
+
+}  // namespace tidar
