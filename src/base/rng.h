@@ -3,6 +3,7 @@
 // in any order, on any thread, on any device.
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace tidar {
