@@ -17,8 +17,9 @@ if(TIDAR_FUZZERS)
   target_compile_options(tidar_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# tidar_room(NAME DEPENDS room... LIBRARIES target...)
-# Every .cc file below the calling folder belongs to the room, unless OWN_SOURCES names them.
+# tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object...)
+# Every .cc file below the calling folder belongs to the room, except tests, fuzzers and *_kernel.cc:
+# a kernel is compiled once per instruction set by the room itself, and comes in through OBJECTS.
 function(tidar_room name)
   cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES;OBJECTS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
@@ -50,6 +51,7 @@ function(tidar_room name)
       add_executable(${stem} ${source})
       target_link_libraries(${stem} PRIVATE tidar_${name})
       target_link_options(${stem} PRIVATE -fsanitize=fuzzer)
+      add_dependencies(fuzzers ${stem})
     endforeach()
   endif()
 endfunction()
