@@ -1,0 +1,39 @@
+// tidar detokenize: ids on stdin to text on stdout.
+
+#include <memory>
+
+#include "apps/command.h"
+#include "apps/ids.h"
+#include "apps/output.h"
+#include "text/tokenizer.h"
+
+namespace tidar {
+namespace {
+
+struct DetokenizeFlags {
+  std::string model;
+  bool skip_special = false;
+};
+
+Result<int> detokenize(const DetokenizeFlags& flags) {
+  TIDAR_TRY(const Tokenizer tokenizer, Tokenizer::open(flags.model));
+  TIDAR_TRY(const std::string text, read_text("-"));
+  TIDAR_TRY(const std::vector<int32_t> ids, parse_ids(text, "stdin"));
+  print(tokenizer.decode(ids, flags.skip_special ? SkipSpecial::yes : SkipSpecial::no));
+  return kDone;
+}
+
+}  // namespace
+
+void add_detokenize(CLI::App& program, Action& action) {
+  CLI::App& command =
+      *program.add_subcommand("detokenize", "Token ids from stdin (1,2,3 or a JSON array) to text");
+  const auto flags = std::make_shared<DetokenizeFlags>();  // shared by the parser and the action
+  command.add_option("--model", flags->model, "Folder with tokenizer.json")
+      ->required()
+      ->type_name("DIR");
+  command.add_flag("--skip-special", flags->skip_special, "Leave out special tokens");
+  command.callback([flags, &action] { action = [flags] { return detokenize(*flags); }; });
+}
+
+}  // namespace tidar

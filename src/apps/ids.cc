@@ -1,0 +1,66 @@
+#include "apps/ids.h"
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <algorithm>
+
+namespace tidar {
+
+Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  constexpr std::string_view kBetween = ", \t\r\n";
+  const auto skip = [&](std::string_view chars) {
+    text.remove_prefix(std::min(text.find_first_not_of(chars), text.size()));
+  };
+  std::vector<int32_t> ids;
+  skip(kBlanks);
+  const bool bracket = text.starts_with("[");
+  if (bracket) text.remove_prefix(1);
+  for (skip(kBetween); !text.empty() && text[0] != ']'; skip(kBetween)) {
+    int32_t id = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (code != std::errc{} || id < 0) {
+      const std::string_view found = text.substr(0, text.find_first_of(", \t\r\n]"));
+      return error("{}: expected token ids such as 1,2,3, found '{}'", where,
+                   std::string(found.substr(0, 40)));
+    }
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+    ids.push_back(id);
+    const bool ends = text.empty() || (kBetween.find(text[0]) != kBetween.npos) || text[0] == ']';
+    if (!ends) return error("{}: expected a comma after {}, found '{}'", where, id, text[0]);
+  }
+  if (text.starts_with("]") != bracket) return error("{}: unbalanced square brackets", where);
+  if (bracket) text.remove_prefix(1);
+  skip(kBlanks);
+  if (!text.empty()) return error("{}: unexpected text after the ids", where);
+  return ids;
+}
+
+Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string_view where) {
+  for (const int32_t id : ids) {
+    if (id < 0 || id >= vocabulary) {
+      return error("{}: token id {} is outside the vocabulary (0 to {})", where, id,
+                   vocabulary - 1);
+    }
+  }
+  return {};
+}
+
+Result<std::string> read_text(const std::string& path) {
+  const bool standard_input = path == "-";
+  FILE* file = standard_input ? stdin : std::fopen(path.c_str(), "rb");
+  if (file == nullptr) return error("{}: {}", path, std::strerror(errno));
+  std::string text;
+  char chunk[1 << 16];
+  size_t read = 0;
+  while ((read = std::fread(chunk, 1, sizeof chunk, file)) > 0) text.append(chunk, read);
+  const bool failed = std::ferror(file) != 0;
+  const int reason = errno;
+  if (!standard_input) std::fclose(file);
+  if (failed) return error("{}: {}", standard_input ? "stdin" : path, std::strerror(reason));
+  return text;
+}
+
+}  // namespace tidar

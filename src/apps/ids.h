@@ -1,0 +1,24 @@
+#pragma once
+// Token ids as people and programs write them.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tidar {
+
+/// Non-negative integers between commas or blanks, in square brackets or not: "1,2,3", "[1, 2, 3]",
+/// "1 2 3". `where` names the source in errors ("--ids").
+Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where);
+
+/// An Error that names the first id outside [0, vocabulary).
+Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string_view where);
+
+/// All of a file, or of stdin when `path` is "-".
+Result<std::string> read_text(const std::string& path);
+
+}  // namespace tidar

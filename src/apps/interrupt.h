@@ -1,0 +1,18 @@
+#pragma once
+// Ctrl-C, as a question that a loop can ask.
+
+namespace tidar {
+
+/// While one lives, the first SIGINT or SIGTERM only sets a flag; the next one ends the program as
+/// usual, in case the loop that should ask is stuck. At most one at a time.
+class Interrupt {
+ public:
+  Interrupt();
+  ~Interrupt();
+  Interrupt(const Interrupt&) = delete;
+  Interrupt& operator=(const Interrupt&) = delete;
+
+  bool requested() const;
+};
+
+}  // namespace tidar

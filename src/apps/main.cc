@@ -1,0 +1,97 @@
+// The program: reads the command line, runs one subcommand, turns its outcome into an exit code.
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "apps/command.h"
+#include "apps/nearest.h"
+#include "apps/output.h"
+
+namespace tidar {
+namespace {
+
+/// The innermost subcommand that was named on the command line.
+const CLI::App& innermost(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? app : innermost(*chosen.front());
+}
+
+std::vector<std::string> flags_of(const CLI::App& app) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+  }
+  return flags;
+}
+
+std::vector<std::string> subcommands_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  return names;
+}
+
+/// "unknown flag --modle; did you mean --model?"
+std::string describe_unknown(const CLI::App& program) {
+  const CLI::App& command = innermost(program);
+  std::vector<std::string> unknown = program.remaining(true);
+  if (unknown.empty()) return "unexpected argument";
+  const std::string word = unknown.front().substr(0, unknown.front().find('='));
+  const bool flag = word.starts_with("-");
+  const bool names_command = !flag && &command == &program;
+  const std::vector<std::string> known = flag ? flags_of(command) : subcommands_of(program);
+  std::string text = fmt::format("unknown {} {}", flag            ? "flag"
+                                                  : names_command ? "subcommand"
+                                                                  : "argument",
+                                 word);
+  const std::string meant = flag || names_command ? nearest(word, known) : "";
+  if (!meant.empty()) text += fmt::format("; did you mean {}?", meant);
+  return text;
+}
+
+int wrong_use(const CLI::App& program, const std::string& what) {
+  const CLI::App& command = innermost(program);
+  const std::string name =
+      &command == &program ? program.get_name() : program.get_name() + " " + command.get_name();
+  print_error(fmt::format("{} (see {} --help)", what, name));
+  return kWrongUse;
+}
+
+int run_program(int argc, char** argv) {
+  CLI::App program("Text from hybrid diffusion/autoregressive language models, on the CPU.",
+                   "tidar");
+  program.require_subcommand(1);
+  program.set_version_flag("--version", TIDAR_VERSION);
+  program.get_formatter()->column_width(26);
+  Action action;
+  add_generate(program, action);
+  add_logits(program, action);
+  add_tokenize(program, action);
+  add_detokenize(program, action);
+  add_inspect(program, action);
+  add_bench(program, action);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::Success& help) {  // --help and --version
+    return program.exit(help);
+  } catch (const CLI::ExtrasError&) {
+    return wrong_use(program, describe_unknown(program));
+  } catch (const CLI::ParseError& error) {
+    const bool unknown_command = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
+                                 !program.remaining(true).empty();
+    return wrong_use(program, unknown_command ? describe_unknown(program) : error.what());
+  }
+
+  Result<int> outcome = action();
+  if (outcome.ok()) {
+    if (const Result<void> flushed = flush_output(); !flushed.ok()) outcome = flushed.error();
+  }
+  if (outcome.ok()) return *outcome;
+  print_error(outcome.error().message);
+  return kFailed;
+}
+
+}  // namespace
+}  // namespace tidar
+
+int main(int argc, char** argv) { return tidar::run_program(argc, argv); }

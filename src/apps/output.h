@@ -1,0 +1,66 @@
+#pragma once
+// What subcommands print: results to stdout, everything else to stderr.
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tidar {
+
+/// Objects keep the order in which their keys were set.
+using Json = nlohmann::ordered_json;
+
+/// Writes to stdout as it is. A failure is remembered for flush_output().
+void print(std::string_view text);
+/// Writes one line of JSON to stdout. Text that is not UTF-8 becomes U+FFFD.
+void print_json(const Json& value);
+/// Writes "tidar: message" and a line end to stderr.
+void print_error(std::string_view message);
+/// Writes a line to stderr.
+void print_note(std::string_view line);
+
+/// An Error when something could not be written to stdout: a full disk, a closed pipe.
+Result<void> flush_output();
+
+/// A line on stderr that is written over and over while something takes its time. Prints nothing
+/// when stderr is not a terminal. The line is wiped when this ends.
+class Progress {
+ public:
+  Progress();
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  void show(std::string_view line);
+
+ private:
+  bool terminal_;
+  bool shown_ = false;
+};
+
+/// "1.23 GB", "45.6 MB", "789 B": powers of ten, three digits.
+std::string format_bytes(int64_t bytes);
+/// "494,032,768"
+std::string format_count(int64_t count);
+
+/// A table with a heading, columns two blanks apart, the first column flush left, the others flush
+/// right. Lines end without blanks.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> heading) { add(std::move(heading)); }
+  /// A row of as many cells as the heading has.
+  void add(std::vector<std::string> cells);
+  std::string text() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// The most memory that this process has ever had resident, in bytes; 0 where the system does not
+/// tell.
+int64_t peak_resident_bytes();
+
+}  // namespace tidar

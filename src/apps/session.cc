@@ -1,0 +1,112 @@
+#include "apps/session.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace tidar {
+namespace {
+
+/// Any seed would do; a fixed one makes every run of one shape the same model.
+constexpr uint64_t kRandomWeightsSeed = 1;
+
+void add_dtype_flag(CLI::App& command, const std::string& name, std::optional<DType>& value,
+                    const std::string& help) {
+  command
+      .add_option_function<std::string>(
+          name, [&value](const std::string& text) { value = text == "bf16" ? DType::bf16 : DType::f32; },
+          help)
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->type_name("");
+}
+
+}  // namespace
+
+void add_computing_flags(CLI::App& command, ModelFlags& flags) {
+  add_dtype_flag(command, "--weights", flags.weights, "Type of packed weights (default: as stored)");
+  add_dtype_flag(command, "--kv", flags.kv, "Type of keys and values (default: that of products)");
+  command
+      .add_option_function<std::string>(
+          "--precision",
+          [&flags](const std::string& text) {
+            flags.precision = text == "bf16" ? Precision::bf16 : Precision::f32;
+          },
+          flags.precision == Precision::f32
+              ? "Operands of products with bf16 weights (default: f32)"
+              : "Operands of products with bf16 weights (default: bf16 if the processor has it)")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->type_name("");
+  command.add_option("--isa", flags.isa, "Instruction set")
+      ->check(CLI::IsMember(isa_choices()))
+      ->type_name("")
+      ->capture_default_str();
+  command.add_option("--threads", flags.threads, "Threads (0: all that this process may use)")
+      ->check(CLI::Range(0, 1024))
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--context", flags.context, "Tokens to make room for (0: what is needed)")
+      ->check(CLI::Range(0, 1 << 30))
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+void add_model_flags(CLI::App& command, ModelFlags& flags) {
+  command.add_option("--model", flags.model, "Hugging Face folder of the model")
+      ->required()
+      ->type_name("DIR");
+  add_computing_flags(command, flags);
+}
+
+Result<Session> Session::open(const ModelFlags& flags) {
+  Session session;
+  session.flags_ = flags;
+  if (flags.shape.empty()) {
+    const std::filesystem::path folder = flags.model;
+    if (!std::filesystem::is_directory(folder)) {
+      return error("{}: no such folder; --model names a folder with config.json", flags.model);
+    }
+    TIDAR_TRY(session.config_, read_model_config(folder));
+    TIDAR_TRY(session.weights_, ModelWeights::from_folder(folder, session.config_));
+    if (std::filesystem::exists(folder / "tokenizer.json")) {
+      TIDAR_TRY(session.tokenizer_, Tokenizer::open(folder));
+    }
+  } else {
+    TIDAR_TRY(session.config_, named_shape(flags.shape));
+    session.weights_ = ModelWeights::random(
+        session.config_, flags.weights.value_or(DType::bf16), kRandomWeightsSeed);
+  }
+  const DType stored = session.weights_->matrix_dtype();
+  session.weight_type_ =
+      flags.weights.value_or(stored == DType::bf16 ? DType::bf16 : DType::f32);
+  session.threads_ = std::make_unique<Threads>(flags.threads);
+  TIDAR_TRY(session.ops_, make_ops(flags.isa, flags.precision, *session.threads_));
+  session.kv_type_ = flags.kv.value_or(session.ops_->supports_kv(session.operand_type())
+                                           ? session.operand_type()
+                                           : DType::f32);
+  if (!session.ops_->supports_kv(session.kv_type_)) {
+    return error("--kv {}: {} keeps keys and values in other types only", name_of(session.kv_type_),
+                 session.ops_->name());
+  }
+  return session;
+}
+
+Result<void> Session::build_network(int rows, int keys) {
+  TIDAR_CHECK(weights_.has_value());
+  const int wanted = flags_.context > 0 ? flags_.context : keys;
+  const int room = std::min(wanted, config_.max_positions);
+  NetworkOptions options;
+  options.max_rows = rows;
+  options.pages = std::max(1, (room + kPageSlots - 1) / kPageSlots);
+  options.max_position = config_.max_positions;
+  options.weights = weight_type_;
+  options.kv = kv_type_;
+  TIDAR_TRY(network_, Network::build(config_, *weights_, *ops_, options));
+  weights_.reset();
+  return {};
+}
+
+int64_t Session::key_bytes() const {
+  return int64_t{2} * config_.layers * config_.kv_heads * config_.head_size *
+         static_cast<int64_t>(size_of(kv_type_));
+}
+
+}  // namespace tidar

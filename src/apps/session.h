@@ -1,0 +1,78 @@
+#pragma once
+// What every subcommand that computes is made of, built from its flags once: config, weights,
+// threads, arithmetic, network, tokenizer.
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/backend.h"
+#include "base/dtype.h"
+#include "base/result.h"
+#include "base/threads.h"
+#include "model/config.h"
+#include "model/weights.h"
+#include "net/network.h"
+#include "ops/ops.h"
+#include "text/tokenizer.h"
+
+namespace tidar {
+
+/// Which model, and how it is computed.
+struct ModelFlags {
+  std::string model;             ///< a folder; or
+  std::string shape;             ///< a named shape, with random weights
+  std::optional<DType> weights;  ///< none: as they are stored
+  std::optional<DType> kv;       ///< none: as precise as the products
+  Precision precision = Precision::fastest;
+  std::string isa = "best";
+  int threads = 0;  ///< 0: as many as this process may run on
+  int context = 0;  ///< keys to make room for; 0: what the task needs
+};
+
+/// Adds --weights, --kv, --precision, --isa, --threads and --context. `flags` must outlive the
+/// parsing; what it holds is the default.
+void add_computing_flags(CLI::App& command, ModelFlags& flags);
+/// Adds --model, required, and the flags above.
+void add_model_flags(CLI::App& command, ModelFlags& flags);
+
+/// A model that is ready to be built, and then to be run. Move-only.
+class Session {
+ public:
+  /// Reads the model's files, or makes random weights; starts the threads and chooses the kernels.
+  static Result<Session> open(const ModelFlags& flags);
+
+  /// Packs the weights and allocates the memory of the network: passes of `rows` rows, and room for
+  /// `keys` keys (--context overrides it). Lets go of the files. To be called once.
+  Result<void> build_network(int rows, int keys);
+
+  const ModelConfig& config() const { return config_; }
+  const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
+  Threads& threads() { return *threads_; }
+  Ops& ops() { return *ops_; }
+  Network& network() { return *network_; }
+  DType weight_type() const { return weight_type_; }
+  DType kv_type() const { return kv_type_; }
+  /// Operand type of the products with the model's matrices.
+  DType operand_type() const { return ops_->operand(weight_type_); }
+
+  /// Bytes of keys and values that one cached key stands for, in all layers.
+  int64_t key_bytes() const;
+
+ private:
+  Session() = default;
+
+  ModelFlags flags_;
+  ModelConfig config_;
+  std::optional<ModelWeights> weights_;
+  std::optional<Tokenizer> tokenizer_;
+  DType weight_type_ = DType::f32;
+  DType kv_type_ = DType::f32;
+  std::unique_ptr<Threads> threads_;
+  std::unique_ptr<Ops> ops_;  // after the threads it runs on
+  std::unique_ptr<Network> network_;
+};
+
+}  // namespace tidar
