@@ -12,6 +12,8 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kHugeFrom = size_t{4} << 20;
+// Beyond any address space, and small enough that rounding up does not wrap around.
+constexpr size_t kMost = size_t{1} << 62;
 
 size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -22,7 +24,10 @@ Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   const size_t length = round_up(bytes, 4096);
   const bool huge = bytes >= kHugeFrom;
   const size_t mapped = huge ? length + kHugePage : length;
-  void* base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* base = MAP_FAILED;
+  if (bytes <= kMost) {
+    base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  }
   if (base == MAP_FAILED) {
     fail_check(__FILE__, __LINE__, fmt::format("out of memory: {} bytes were asked for", bytes));
   }

@@ -25,8 +25,9 @@ inline std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter_high, uint6
   return c;
 }
 
-/// 24 random bits as a float in the open interval (0, 1).
-inline float open_unit(uint32_t bits) { return (static_cast<float>(bits >> 8) + 0.5f) * 0x1p-24f; }
+/// 23 random bits as a float in the open interval (0, 1). Not 24: with the half added, the largest
+/// would need 25 bits and round to 1.
+inline float open_unit(uint32_t bits) { return (static_cast<float>(bits >> 9) + 0.5f) * 0x1p-23f; }
 
 /// A sequence of draws from one key, for tests, shuffles and random weights. Not thread-safe.
 class Rng {

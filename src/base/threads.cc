@@ -72,8 +72,8 @@ void Threads::run(const std::function<void(int)>& work) {
 }
 
 void Threads::split(int64_t count, int64_t grain, const std::function<void(Range, int)>& work) {
-  const int64_t units = (count + grain - 1) / std::max<int64_t>(grain, 1);
-  const int parts = static_cast<int>(std::clamp<int64_t>(units, 1, size()));
+  const int64_t worthwhile = count / std::max<int64_t>(grain, 1);
+  const int parts = static_cast<int>(std::clamp<int64_t>(worthwhile, 1, size()));
   if (parts == 1) return work({0, count}, 0);
   run([&](int thread) {
     if (thread < parts) work(share_of(count, thread, parts, 1), thread);

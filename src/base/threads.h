@@ -39,8 +39,8 @@ class Threads {
   /// have returned.
   void run(const std::function<void(int)>& work);
 
-  /// Calls work(range, thread) with [0, count) split evenly; no thread gets less than `grain`
-  /// indices while another could do it alone.
+  /// Calls work(range, thread) with [0, count) split evenly over as many threads as get at least
+  /// `grain` indices each; over one, if none would.
   void split(int64_t count, int64_t grain, const std::function<void(Range, int)>& work);
 
  private:

@@ -1,0 +1,129 @@
+#include "base/threads.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "base/rng.h"
+
+namespace tidar {
+namespace {
+
+TEST(ShareOf, SharesFollowEachOtherInUnitsOfTheGrainAndAreEven) {
+  Rng rng(5);
+  for (int i = 0; i < 2000; ++i) {
+    const int64_t count = rng.below(1000);
+    const int parts = 1 + rng.below(20);
+    const int64_t grain = 1 + rng.below(40);
+    int64_t next = 0;
+    int64_t fewest = count, most = 0;  // units
+    for (int part = 0; part < parts; ++part) {
+      const Range share = share_of(count, part, parts, grain);
+      ASSERT_EQ(share.begin, next) << count << ' ' << part << '/' << parts << ' ' << grain;
+      ASSERT_TRUE(share.begin % grain == 0 || share.begin == count);
+      const int64_t units = (share.size() + grain - 1) / grain;
+      fewest = std::min(fewest, units);
+      most = std::max(most, units);
+      next = share.end;
+    }
+    ASSERT_EQ(next, count);
+    ASSERT_LE(most - fewest, 1);
+  }
+}
+
+TEST(Threads, AsManyAsAskedFor) {
+  for (const int count : {1, 2, 3, 8}) EXPECT_EQ(Threads(count).size(), count);
+  EXPECT_GE(Threads().size(), 1);
+}
+
+// Regions follow each other at once, so that a worker still leaving one meets the next. The
+// counters are plain integers: a missing barrier is a data race that the thread sanitizer sees.
+TEST(Threads, EachThreadRunsEachRegionOnce) {
+  for (const int count : {1, 2, 3, 5}) {
+    Threads threads(count);
+    std::vector<int> calls(static_cast<size_t>(count));
+    for (int region = 1; region <= 3000; ++region) {
+      threads.run([&](int thread) { ++calls[static_cast<size_t>(thread)]; });
+      ASSERT_EQ(calls, std::vector<int>(static_cast<size_t>(count), region));
+    }
+  }
+}
+
+TEST(Threads, WorkersSleepAndWakeAgain) {
+  Threads threads(3);
+  std::vector<int> calls(3);
+  for (int region = 1; region <= 20; ++region) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    threads.run([&](int thread) { ++calls[static_cast<size_t>(thread)]; });
+    ASSERT_EQ(calls, std::vector<int>(3, region));
+  }
+}
+
+TEST(Threads, PoolsLiveBesideEachOther) {
+  Threads outer(2);
+  std::vector<std::vector<int64_t>> sums(2);
+  outer.run([&](int thread) {
+    Threads inner(2);
+    auto& own = sums[static_cast<size_t>(thread)];
+    own.resize(2);
+    for (int i = 0; i < 200; ++i) {
+      inner.split(100, 1,
+                  [&](Range range, int part) { own[static_cast<size_t>(part)] += range.size(); });
+    }
+  });
+  for (const auto& own : sums) EXPECT_EQ(own[0] + own[1], 200 * 100);
+}
+
+TEST(Threads, SplitGivesEveryIndexOnceAndNoCrumbs) {
+  Rng rng(6);
+  for (const int size : {1, 2, 3, 7}) {
+    Threads threads(size);
+    for (int i = 0; i < 300; ++i) {
+      const int64_t count = rng.below(200);
+      const int64_t grain = 1 + rng.below(50);
+      std::vector<int> times(static_cast<size_t>(count));
+      std::vector<int64_t> share(static_cast<size_t>(size));
+      threads.split(count, grain, [&](Range range, int thread) {
+        share[static_cast<size_t>(thread)] = range.size();
+        for (int64_t k = range.begin; k < range.end; ++k) ++times[static_cast<size_t>(k)];
+      });
+      ASSERT_EQ(times, std::vector<int>(static_cast<size_t>(count), 1));
+      for (const int64_t got : share) {
+        ASSERT_TRUE(got == 0 || got >= std::min(grain, count)) << count << ' ' << grain;
+      }
+    }
+  }
+}
+
+TEST(Threads, WorkOfOneRegionIsSeenByTheNext) {
+  Threads threads(2);
+  std::vector<int64_t> values(1000, 1);
+  for (int region = 0; region < 500; ++region) {
+    // Each region reads what the other thread wrote in the region before.
+    std::vector<int64_t> next(values.size());
+    threads.split(1000, 1, [&](Range range, int) {
+      for (int64_t i = range.begin; i < range.end; ++i) {
+        next[static_cast<size_t>(i)] = values[static_cast<size_t>(999 - i)] + 1;
+      }
+    });
+    values.swap(next);
+  }
+  EXPECT_EQ(values, std::vector<int64_t>(1000, 501));
+}
+
+TEST(ThreadsDeathTest, RegionsMustNotNest) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        Threads threads(2);
+        threads.run([&](int thread) {
+          if (thread == 0) threads.run([](int) {});
+        });
+      },
+      "running_");
+}
+
+}  // namespace
+}  // namespace tidar
