@@ -1,0 +1,314 @@
+#include "format/tensors.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <numeric>
+#include <set>
+#include <utility>
+
+#include "format/files.h"
+#include "format/json.h"
+#include "format/tensor_header.h"
+
+namespace tidar {
+
+static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
+
+namespace {
+
+constexpr size_t kLengthBytes = 8;
+// The limit of the reference implementation of the format.
+constexpr uint64_t kLongestHeader = 100'000'000;
+
+// Length of the header, checked against the file and the format's limit.
+Result<size_t> header_length(std::span<const std::byte> bytes, const std::string& where) {
+  constexpr std::string_view kPointer = "version https://git-lfs";
+  if (bytes.size() >= kPointer.size() &&
+      std::memcmp(bytes.data(), kPointer.data(), kPointer.size()) == 0) {
+    return error(
+        "{}: is a Git LFS pointer, not the tensors themselves; fetch them with git lfs pull",
+        where);
+  }
+  if (bytes.size() < kLengthBytes) {
+    return error("{}: has {} bytes; a safetensors file begins with 8 bytes of header length", where,
+                 bytes.size());
+  }
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), kLengthBytes);
+  const uint64_t rest = bytes.size() - kLengthBytes;
+  if (length > rest) {
+    return error(
+        "{}: announces a header of {} bytes, but only {} follow; it is no safetensors file, or it "
+        "is truncated",
+        where, length, rest);
+  }
+  if (length > kLongestHeader) {
+    return error("{}: announces a header of {} bytes; expected at most {}", where, length,
+                 kLongestHeader);
+  }
+  return static_cast<size_t>(length);
+}
+
+// Checks that the entries, in the order of their data, fill `data_bytes` without gap or overlap.
+Result<void> check_layout(const std::vector<HeaderEntry>& entries, int64_t data_bytes,
+                          const std::string& where) {
+  std::vector<const HeaderEntry*> order;
+  for (const auto& entry : entries) order.push_back(&entry);
+  std::sort(order.begin(), order.end(), [](const HeaderEntry* a, const HeaderEntry* b) {
+    return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
+  });
+  int64_t filled = 0;
+  std::string_view before;
+  for (const HeaderEntry* entry : order) {
+    const auto name = in_quotes(entry->name);
+    if (entry->end > data_bytes) {
+      return error(
+          "{}: tensor {} ends at byte {} of the data, but the file holds {}; it is truncated",
+          where, name, entry->end, data_bytes);
+    }
+    if (entry->begin != filled) {
+      return error("{}: tensor {} begins at byte {} of the data, but {} ends at {}: expected no {}",
+                   where, name, entry->begin,
+                   before.empty() ? "what is before it" : "tensor " + in_quotes(before), filled,
+                   entry->begin < filled ? "overlap" : "gap");
+    }
+    filled = entry->end;
+    before = entry->name;
+  }
+  if (filled != data_bytes) {
+    return error("{}: the tensors end at byte {} of the data, but the file holds {}", where, filled,
+                 data_bytes);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<StoredTensor>> parse_tensors(std::span<const std::byte> bytes,
+                                                const std::string& where) {
+  TIDAR_TRY(const size_t length, header_length(bytes, where));
+  const std::string_view json(reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, length);
+  TIDAR_TRY(std::vector<HeaderEntry> entries, parse_tensor_header(json, where));
+  const auto data = bytes.subspan(kLengthBytes + length);
+  TIDAR_TRY_VOID(check_layout(entries, static_cast<int64_t>(data.size()), where));
+
+  std::vector<StoredTensor> tensors;
+  tensors.reserve(entries.size());
+  for (auto& entry : entries) {
+    tensors.push_back({.name = std::move(entry.name),
+                       .dtype = entry.dtype,
+                       .shape = std::move(entry.shape),
+                       .data = data.subspan(static_cast<size_t>(entry.begin),
+                                            static_cast<size_t>(entry.end - entry.begin)),
+                       .file = where});
+  }
+  return tensors;
+}
+
+Result<TensorFile> TensorFile::open(const std::filesystem::path& path) {
+  const auto where = path.string();
+  // O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return error("{}: cannot be opened: {}", where, strerror(errno));
+  struct stat status {};
+  const bool is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+  const size_t size = is_file ? static_cast<size_t>(status.st_size) : 0;
+  TensorFile file;
+  int reason = 0;
+  if (size > 0) {
+    void* mapping = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (mapping == MAP_FAILED) {
+      reason = errno;
+    } else {
+      file.mapping_ = mapping;
+      file.mapped_bytes_ = size;
+    }
+  }
+  ::close(fd);  // the mapping stays
+  if (!is_file) return error("{}: expected a file, found something else", where);
+  if (reason != 0) return error("{}: cannot be mapped: {}", where, strerror(reason));
+  TIDAR_TRY(file.tensors_,
+            parse_tensors({static_cast<const std::byte*>(file.mapping_), size}, where));
+  return file;
+}
+
+TensorFile::TensorFile(TensorFile&& other) noexcept
+    : tensors_(std::move(other.tensors_)),
+      mapping_(std::exchange(other.mapping_, nullptr)),
+      mapped_bytes_(std::exchange(other.mapped_bytes_, 0)) {}
+
+TensorFile& TensorFile::operator=(TensorFile&& other) noexcept {
+  std::swap(tensors_, other.tensors_);
+  std::swap(mapping_, other.mapping_);
+  std::swap(mapped_bytes_, other.mapped_bytes_);
+  return *this;
+}
+
+TensorFile::~TensorFile() {
+  if (mapping_ != nullptr) munmap(mapping_, mapped_bytes_);
+}
+
+namespace {
+
+// Which shard holds each tensor, as model.safetensors.index.json says.
+using ShardMap = std::map<std::string, std::string, std::less<>>;
+
+Result<ShardMap> read_index(const std::filesystem::path& path) {
+  TIDAR_TRY(const std::string text, read_text_file(path));
+  TIDAR_TRY(const Json json, parse_json_object(text, path.string()));
+  const JsonFields fields(json, path.string());
+  const auto map = json.find("weight_map");
+  if (map == json.end() || !map->is_object()) {
+    return fields.wrong("weight_map", "an object: the file of each tensor");
+  }
+  ShardMap shards;
+  for (const auto& [name, file] : map->items()) {
+    const std::string shard = file.is_string() ? file.get<std::string>() : "";
+    // A name from outside must not lead out of the folder.
+    if (shard.empty() || shard.find('/') != std::string::npos || shard == "." || shard == "..") {
+      return error("{}: tensor {} is placed in {}; expected the name of a file in this folder",
+                   path.string(), in_quotes(name),
+                   in_quotes(file.is_string() ? shard : file.type_name()));
+    }
+    shards.emplace(name, shard);
+  }
+  return shards;
+}
+
+// Every tensor that the index names must be stored where it says, and no other.
+Result<void> check_index(const ShardMap& index, const std::string& where,
+                         const std::map<std::string, TensorFile>& files) {
+  size_t stored = 0;
+  for (const auto& [shard, file] : files) {
+    for (const auto& tensor : file.tensors()) {
+      const auto entry = index.find(tensor.name);
+      if (entry == index.end()) {
+        return error("{}: tensor {} is stored here, but {} does not name it", tensor.file,
+                     in_quotes(tensor.name), where);
+      }
+      if (entry->second != shard) {
+        return error("{}: tensor {} is stored here, but {} places it in {}", tensor.file,
+                     in_quotes(tensor.name), where, in_quotes(entry->second));
+      }
+    }
+    stored += file.tensors().size();
+  }
+  if (stored == index.size()) return {};
+  for (const auto& [name, shard] : index) {
+    const auto& tensors = files.at(shard).tensors();
+    const bool found =
+        std::any_of(tensors.begin(), tensors.end(),
+                    [&wanted = name](const auto& tensor) { return tensor.name == wanted; });
+    if (!found) {
+      return error("{}: tensor {} is placed in {}, but that file does not hold it", where,
+                   in_quotes(name), in_quotes(shard));
+    }
+  }
+  return {};
+}
+
+Result<std::vector<TensorFile>> open_shards(const std::filesystem::path& folder,
+                                            const std::filesystem::path& index_path) {
+  TIDAR_TRY(const ShardMap index, read_index(index_path));
+  std::map<std::string, TensorFile> files;
+  for (const auto& [name, shard] : index) {
+    if (files.contains(shard)) continue;
+    auto file = TensorFile::open(folder / shard);
+    if (!file) {
+      return error("{} (which {} names for tensor {})", file.error().message, index_path.string(),
+                   in_quotes(name));
+    }
+    files.emplace(shard, std::move(*file));
+  }
+  TIDAR_TRY_VOID(check_index(index, index_path.string(), files));
+  std::vector<TensorFile> list;
+  for (auto& [shard, file] : files) list.push_back(std::move(file));
+  return list;
+}
+
+}  // namespace
+
+Result<TensorFolder> TensorFolder::open(const std::filesystem::path& folder) {
+  const auto single = folder / "model.safetensors";
+  const auto index = folder / "model.safetensors.index.json";
+  std::error_code ignored;
+  TensorFolder result;
+  if (std::filesystem::exists(single, ignored)) {
+    TIDAR_TRY(TensorFile file, TensorFile::open(single));
+    result.files_.push_back(std::move(file));
+  } else if (std::filesystem::exists(index, ignored)) {
+    TIDAR_TRY(result.files_, open_shards(folder, index));
+  } else {
+    return error(
+        "{}: holds no weights; expected a folder with model.safetensors, or "
+        "model.safetensors.index.json and its shards",
+        folder.string());
+  }
+  for (const auto& file : result.files_) {
+    for (const auto& tensor : file.tensors()) result.by_name_.emplace(tensor.name, &tensor);
+  }
+  return result;
+}
+
+const StoredTensor* TensorFolder::find(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+std::vector<std::string> TensorFolder::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : by_name_) names.push_back(name);
+  return names;
+}
+
+void TensorFolder::release(const StoredTensor& tensor) const {
+  // Rounded outwards: a neighbour's part of the first or last page is read again when needed.
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(tensor.data.data()) / page * page;
+  const auto end = reinterpret_cast<uintptr_t>(tensor.data.data() + tensor.data.size());
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+Result<void> write_tensors(const std::filesystem::path& path,
+                           std::span<const TensorToWrite> tensors) {
+  // Widest elements first, as the reference implementation does it: every tensor is then aligned.
+  std::vector<size_t> order(tensors.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return size_of(tensors[a].dtype) > size_of(tensors[b].dtype);
+  });
+
+  nlohmann::ordered_json header;
+  header["__metadata__"] = {{"format", "pt"}};  // other tools refuse a file without it
+  std::vector<std::span<const std::byte>> parts(2);
+  size_t end = 0;
+  std::set<std::string_view> names;
+  for (const size_t i : order) {
+    const TensorToWrite& tensor = tensors[i];
+    const size_t elements = std::accumulate(
+        tensor.shape.begin(), tensor.shape.end(), size_t{1},
+        [](size_t product, int64_t dimension) { return product * static_cast<size_t>(dimension); });
+    TIDAR_CHECK_EQ(tensor.data.size(), elements * size_of(tensor.dtype));
+    TIDAR_CHECK(tensor.name != "__metadata__" && names.insert(tensor.name).second);
+    const size_t begin = std::exchange(end, end + tensor.data.size());
+    header[tensor.name] = {{"dtype", header_name(tensor.dtype)},
+                           {"shape", tensor.shape},
+                           {"data_offsets", {begin, end}}};
+    parts.push_back(tensor.data);
+  }
+  std::string json = header.dump(-1, ' ', false, Json::error_handler_t::replace);
+  json.append((kLengthBytes - json.size() % kLengthBytes) % kLengthBytes, ' ');
+  const uint64_t length = json.size();
+  parts[0] = std::as_bytes(std::span(&length, 1));
+  parts[1] = std::as_bytes(std::span(json));
+  return write_file(path, parts);
+}
+
+}  // namespace tidar
