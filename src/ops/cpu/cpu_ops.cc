@@ -1,0 +1,265 @@
+#include "ops/cpu/cpu_ops.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "base/buffer.h"
+#include "ops/checks.h"
+#include "ops/cpu/kernels.h"
+#include "ops/cpu/logits.h"
+#include "ops/cpu/stores.h"
+
+namespace tidar {
+
+namespace {
+
+using cpu::Epilogue;
+using cpu::Kernels;
+using cpu::LinearCall;
+using cpu::PanelKv;
+using cpu::PanelWeight;
+
+// Elements that make waking another thread worth its while.
+constexpr int64_t kGrainElements = 16384;
+
+int64_t row_grain(int64_t cols) {
+  return std::max<int64_t>(1, kGrainElements / std::max<int64_t>(cols, 1));
+}
+
+class VectorOps final : public CpuOps {
+ public:
+  VectorOps(Threads& threads, const CpuOptions& options)
+      : threads_(threads),
+        kernels_(cpu::kernels_for(options.isa)),
+        isa_(options.isa),
+        precision_(options.precision),
+        scratch_(static_cast<size_t>(threads.size())) {}
+
+  std::string_view name() const override { return name_of(isa_); }
+  DType activation() const override { return DType::f32; }
+  DType operand(DType weight) const override {
+    const bool rounded = weight == DType::bf16 && precision_ == Precision::bf16 &&
+                         kernels_.linear_bf16_bf16 != nullptr;
+    return rounded ? DType::bf16 : DType::f32;
+  }
+  bool supports_kv(DType dtype) const override {
+    return dtype == DType::f32 || dtype == DType::bf16;
+  }
+  int64_t scratch_bytes() const override {
+    int64_t bytes = 0;
+    for (const Buffer& buffer : scratch_) bytes += static_cast<int64_t>(buffer.bytes());
+    return bytes;
+  }
+
+  std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
+                                     DType dtype) override {
+    check_pack(order, parts, dtype);
+    return cpu::pack_panels(threads_, order, parts, dtype);
+  }
+
+  std::unique_ptr<KvStore> make_kv(const KvShape& shape) override {
+    check_kv_shape(*this, shape);
+    return std::make_unique<PanelKv>(shape);
+  }
+
+  void embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) override {
+    check_embed(*this, tokens, table, out);
+    const auto& panels = static_cast<const PanelWeight&>(table);
+    threads_.split(out.rows, row_grain(out.cols), [&](Range rows, int) {
+      for (int64_t r = rows.begin; r < rows.end; ++r) {
+        panels.copy_row(tokens[static_cast<size_t>(r)], out.row<float>(r));
+      }
+    });
+  }
+
+  void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override {
+    check_gather(*this, x, rows, out);
+    for (int64_t r = 0; r < out.rows; ++r) {
+      const float* from = x.row<float>(rows[static_cast<size_t>(r)]);
+      std::copy(from, from + x.cols, out.row<float>(r));
+    }
+  }
+
+  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
+                Matrix out) override {
+    check_rms_norm(*this, x, weight, heads, out);
+    const int64_t size = x.cols / heads;
+    const auto element = static_cast<int64_t>(size_of(out.dtype));
+    threads_.split(x.rows, row_grain(x.cols), [&](Range rows, int) {
+      for (int64_t r = rows.begin; r < rows.end; ++r) {
+        for (int64_t h = 0; h < heads; ++h) {
+          kernels_.rms_norm(x.row<float>(r) + h * size, weight.data(), eps, size,
+                            out.data + (r * out.stride + h * size) * element, out.dtype);
+        }
+      }
+    });
+  }
+
+  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
+              Matrix out) override {
+    check_linear(*this, x, weight, bias, out);
+    multiply(x, weight, Epilogue::store, bias.empty() ? nullptr : bias.data(), out);
+  }
+
+  void linear_add(Matrix x, const PackedWeight& weight, Matrix out) override {
+    check_linear(*this, x, weight, {}, out);
+    multiply(x, weight, Epilogue::add, nullptr, out);
+  }
+
+  void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override {
+    check_linear_swiglu(*this, x, gate_up, out);
+    multiply(x, gate_up, Epilogue::swiglu, nullptr, out);
+  }
+
+  void rope(Matrix x, int heads, std::span<const int32_t> positions,
+            const RopeTable& table) override {
+    check_rope(*this, x, heads, positions, table);
+    const int64_t half = table.half;
+    threads_.split(x.rows, row_grain(x.cols), [&](Range rows, int) {
+      for (int64_t r = rows.begin; r < rows.end; ++r) {
+        const int64_t angle = positions[static_cast<size_t>(r)] * half;
+        for (int64_t h = 0; h < heads; ++h) {
+          kernels_.rope(x.row<float>(r) + h * 2 * half, table.cosines.data() + angle,
+                        table.sines.data() + angle, half);
+        }
+      }
+    });
+  }
+
+  void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
+                int layer) override {
+    check_store_kv(*this, k, v, slots, kv, layer);
+    auto& store = static_cast<PanelKv&>(kv);
+    const int64_t size = kv.shape.head_size;
+    // By heads, so that two threads never write to the same pair of keys.
+    threads_.split(kv.shape.kv_heads, k.rows * size < kGrainElements ? kv.shape.kv_heads : 1,
+                   [&](Range heads, int) {
+                     for (int64_t h = heads.begin; h < heads.end; ++h) {
+                       for (int64_t r = 0; r < k.rows; ++r) {
+                         store.put(layer, static_cast<int>(h), slots[static_cast<size_t>(r)],
+                                   k.row<float>(r) + h * size, v.row<float>(r) + h * size);
+                       }
+                     }
+                   });
+  }
+
+  void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override;
+
+  void read_logits(Matrix logits, std::span<const LogitTask> tasks,
+                   std::span<LogitAnswer> answers) override {
+    check_read_logits(*this, logits, tasks, answers);
+    threads_.split(static_cast<int64_t>(tasks.size()), 1, [&](Range range, int thread) {
+      float* scratch = thread_scratch(thread, 2 * logits.cols);
+      for (auto i = static_cast<size_t>(range.begin); i < static_cast<size_t>(range.end); ++i) {
+        answers[i] = cpu::read_task(kernels_, logits, tasks[i], scratch);
+      }
+    });
+  }
+
+ private:
+  void multiply(Matrix x, const PackedWeight& weight, Epilogue epilogue, const float* bias,
+                Matrix out);
+  void attend_tile(const AttendTile& tile, int head, Matrix q, const PanelKv& kv, int layer,
+                   const AttendPlan& plan, Matrix out, int thread);
+
+  // At least `floats` of scratch that only this thread uses; grows once for each larger call.
+  float* thread_scratch(int thread, int64_t floats) {
+    Buffer& buffer = scratch_[static_cast<size_t>(thread)];
+    const auto bytes = static_cast<size_t>(floats) * sizeof(float);
+    if (buffer.bytes() < bytes) buffer = Buffer(bytes);
+    return buffer.as<float>();
+  }
+
+  Threads& threads_;
+  const Kernels& kernels_;
+  Isa isa_;
+  Precision precision_;
+  std::vector<Buffer> scratch_;
+};
+
+void VectorOps::multiply(Matrix x, const PackedWeight& weight, Epilogue epilogue, const float* bias,
+                         Matrix out) {
+  const auto& panels = static_cast<const PanelWeight&>(weight);
+  void (*const kernel)(const LinearCall&) = x.dtype == DType::bf16 ? kernels_.linear_bf16_bf16
+                                            : weight.dtype == DType::bf16 ? kernels_.linear_bf16
+                                                                          : kernels_.linear_f32;
+  const bool tiles = isa_ == Isa::amx && x.dtype == DType::bf16;
+  LinearCall call;
+  call.x = x.data;
+  call.x_stride = x.stride;
+  call.rows = x.rows;
+  call.panels = panels.data();
+  call.inputs = weight.inputs;
+  call.outputs = weight.outputs;
+  call.epilogue = epilogue;
+  call.bias = bias;
+  call.out = out.data;
+  call.out_dtype = out.dtype;
+  call.out_stride = out.stride;
+  // Pairs of panels stay together: gate and up, and the two that AMX multiplies at once.
+  const int64_t pairs = (panels.panels() + 1) / 2;
+  const int64_t work = weight.inputs * 2 * cpu::kPanel * std::max<int64_t>(x.rows, 1);
+  threads_.split(pairs, std::max<int64_t>(1, kGrainElements / work), [&](Range range, int thread) {
+    LinearCall mine = call;
+    mine.panel_begin = 2 * range.begin;
+    mine.panel_end = std::min(2 * range.end, panels.panels());
+    if (tiles) {
+      mine.partial = thread_scratch(
+          thread,
+          cpu::amx_partial_floats(x.rows, weight.inputs, mine.panel_end - mine.panel_begin));
+    }
+    kernel(mine);
+  });
+}
+
+void VectorOps::attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) {
+  check_attend(*this, q, kv, layer, plan, out);
+  const auto& store = static_cast<const PanelKv&>(kv);
+  const int kv_heads = kv.shape.kv_heads;
+  const int64_t items = static_cast<int64_t>(plan.tiles.size()) * kv_heads;
+  // Later tiles of a prompt see more keys: threads take items as they become free.
+  std::atomic<int64_t> next{0};
+  threads_.split(std::min<int64_t>(items, threads_.size()), 1, [&](Range, int thread) {
+    for (int64_t item = next.fetch_add(1); item < items; item = next.fetch_add(1)) {
+      attend_tile(plan.tiles[static_cast<size_t>(item / kv_heads)],
+                  static_cast<int>(item % kv_heads), q, store, layer, plan, out, thread);
+    }
+  });
+}
+
+void VectorOps::attend_tile(const AttendTile& tile, int head, Matrix q, const PanelKv& kv,
+                            int layer, const AttendPlan& plan, Matrix out, int thread) {
+  const KvShape& shape = kv.shape;
+  cpu::AttendCall call;
+  call.rows = tile.rows;
+  call.head_size = shape.head_size;
+  call.heads = static_cast<int>(q.cols / shape.head_size / shape.kv_heads);
+  const int64_t first_column = int64_t{head} * call.heads * shape.head_size;
+  call.q = q.row<float>(tile.first_row) + first_column;
+  call.q_stride = q.stride;
+  call.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.head_size)));
+  call.keys = kv.keys(layer, head);
+  call.values = kv.values(layer, head);
+  call.panel_bytes = kv.panel_bytes();
+  call.panels = plan.panels.data() + tile.first_panel;
+  call.prefix_panels = tile.prefix_panels;
+  call.block_panels = tile.block_panels;
+  static_assert(sizeof(TileSight) == 4 * sizeof(int32_t));
+  call.sights = &plan.sights[static_cast<size_t>(tile.first_row)].prefix_from;
+  call.out = out.data + (tile.first_row * out.stride + first_column) *
+                            static_cast<int64_t>(size_of(out.dtype));
+  call.out_dtype = out.dtype;
+  call.out_stride = out.stride;
+  call.scratch = thread_scratch(
+      thread, cpu::attend_scratch_floats(int64_t{call.rows} * call.heads, call.head_size));
+  (shape.dtype == DType::bf16 ? kernels_.attend_bf16 : kernels_.attend_f32)(call);
+}
+
+}  // namespace
+
+std::unique_ptr<CpuOps> make_cpu_ops(Threads& threads, const CpuOptions& options) {
+  return std::make_unique<VectorOps>(threads, options);
+}
+
+}  // namespace tidar

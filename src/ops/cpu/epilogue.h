@@ -1,0 +1,53 @@
+#pragma once
+// What happens to the finished sums of a product. For *_kernel.cc only.
+
+#include "ops/cpu/kernels.h"
+#include "ops/cpu/simd.h"
+
+namespace tidar::cpu::TIDAR_ISA {
+
+/// Columns of `call`'s panel that exist, at most 16.
+inline int columns_of(int64_t columns, int64_t panel) {
+  const int64_t left = columns - panel * kPanel;
+  return static_cast<int>(left < kPanel ? left : kPanel);
+}
+
+/// Stores or adds the 16 sums of one row and panel.
+inline void write_sums(const LinearCall& call, int64_t row, int64_t panel, const Floats* sums) {
+  float* out = static_cast<float*>(call.out) + row * call.out_stride + panel * kPanel;
+  const int columns = columns_of(call.outputs, panel);
+  for (int v = 0; v < kPanelVectors; ++v) {
+    const int count = columns - v * kLanes;
+    if (count <= 0) break;
+    Floats value = sums[v];
+    if (call.epilogue == Epilogue::add) {
+      value = add(load_first(out + v * kLanes, count), value);
+    } else if (call.bias != nullptr) {
+      value = add(value, load_first(call.bias + panel * kPanel + v * kLanes, count));
+    }
+    store_first(out + v * kLanes, value, count);
+  }
+}
+
+/// silu(gate) * up of one row; `panel` is the gate's, an even one.
+inline void write_swiglu(const LinearCall& call, int64_t row, int64_t panel, const Floats* gate,
+                         const Floats* up) {
+  const int columns = columns_of(call.outputs / 2, panel / 2);
+  for (int v = 0; v < kPanelVectors; ++v) {
+    const int count = columns - v * kLanes;
+    if (count <= 0) break;
+    const Floats value = mul(silu(gate[v]), up[v]);
+    const int64_t at = row * call.out_stride + panel / 2 * kPanel + v * kLanes;
+    if (call.out_dtype == DType::f32) {
+      store_first(static_cast<float*>(call.out) + at, value, count);
+    } else if (count >= kLanes) {
+      store_bf16(static_cast<BFloat16*>(call.out) + at, value);
+    } else {
+      BFloat16 whole[kLanes];
+      store_bf16(whole, value);
+      for (int i = 0; i < count; ++i) static_cast<BFloat16*>(call.out)[at + i] = whole[i];
+    }
+  }
+}
+
+}  // namespace tidar::cpu::TIDAR_ISA

@@ -1,0 +1,131 @@
+#pragma once
+// What one thread does: the kernels of one instruction set, as a table of plain functions. Each
+// *_kernel.cc is compiled once per instruction set (CMakeLists.txt) and fills its part of the
+// table.
+//
+// Everything here is raw pointers and counts, checked by the caller (cpu_ops.cc), so that kernel
+// sources instantiate no library templates: a std::vector compiled for AVX-512 could otherwise be
+// linked into code that runs on every processor.
+//
+// Packed layouts (one for all instruction sets, and the one that AMX tiles load directly):
+//   weight panel  16 output columns. f32 [K][16];  bf16 [K2/2][16][2], K2 = K rounded up to 32,
+//   zeros key panel     16 keys of one head. f32 [E][16];  bf16 [E/2][16][2] value panel   16 keys
+//   of one head. f32 [16][E];  bf16 [8][E][2]: pairs of keys side by side
+
+#include <cstdint>
+
+#include "base/dtype.h"
+#include "base/sampling.h"
+#include "ops/cpu/isa.h"
+
+namespace tidar::cpu {
+
+inline constexpr int kPanel = 16;      // columns of a weight panel, keys of a key panel
+inline constexpr int kTileDepth = 32;  // inputs (bf16) that an AMX tile multiplies at once
+
+constexpr int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+/// Elements of one weight panel.
+constexpr int64_t weight_panel_elements(DType dtype, int64_t inputs) {
+  return kPanel * (dtype == DType::bf16 ? round_up(inputs, kTileDepth) : inputs);
+}
+
+/// Inputs whose weights for two panels (64 bytes an input) fit the level-1 cache beside the
+/// operands of 32 rows.
+inline constexpr int64_t kAmxStepInputs = 256;
+
+/// Inputs that an AMX product handles for all rows before it goes on to the next ones, so that the
+/// operands take at most half of a 2 MiB level-2 cache.
+constexpr int64_t amx_block_inputs(int64_t rows, int64_t inputs) {
+  constexpr int64_t kOperandBytes = int64_t{1} << 20;
+  const int64_t fitting =
+      kOperandBytes / (2 * (rows > 0 ? rows : 1)) / kAmxStepInputs * kAmxStepInputs;
+  const int64_t block = fitting > kAmxStepInputs ? fitting : kAmxStepInputs;
+  return inputs <= block ? inputs : block;
+}
+
+/// Floats of LinearCall::partial for so many rows, inputs and panels.
+constexpr int64_t amx_partial_floats(int64_t rows, int64_t inputs, int64_t panels) {
+  const int64_t pairs = amx_block_inputs(rows, inputs) < inputs ? (panels + 1) / 2 : 1;
+  return pairs * rows * 2 * kPanel;
+}
+
+enum class Epilogue : uint8_t {
+  store,   // out = sum + bias
+  add,     // out += sum
+  swiglu,  // panels 2i, 2i+1 are gate and up: out = silu(gate) * up
+};
+
+/// One thread's share of a product: all rows, weight panels [panel_begin, panel_end).
+struct LinearCall {
+  const void* x = nullptr;  // [rows, inputs] operand
+  int64_t x_stride = 0;
+  int64_t rows = 0;
+  const void* panels = nullptr;
+  int64_t inputs = 0;
+  int64_t outputs = 0;  // columns of the weight, for the last panel's border
+  int64_t panel_begin = 0, panel_end = 0;
+  Epilogue epilogue = Epilogue::store;
+  const float* bias = nullptr;  // [outputs] or nullptr
+  void* out = nullptr;          // f32, or bf16 (swiglu only)
+  DType out_dtype = DType::f32;
+  int64_t out_stride = 0;
+  float* partial = nullptr;  // AMX: amx_partial_floats() of scratch, this thread's own
+};
+
+/// One tile of attention for one KV head.
+struct AttendCall {
+  const float* q = nullptr;  // row r, head h of this KV head: q + r * q_stride + h * head_size
+  int64_t q_stride = 0;
+  int rows = 0;
+  int heads = 0;  // query heads of this KV head
+  int head_size = 0;
+  float scale = 0;
+  const std::byte* keys = nullptr;    // panel 0 of this layer and KV head
+  const std::byte* values = nullptr;  // likewise
+  int64_t panel_bytes = 0;            // from panel to panel, the same for keys and values
+  const int32_t* panels = nullptr;    // prefix panels, then block panels
+  int prefix_panels = 0, block_panels = 0;
+  const int32_t* sights =
+      nullptr;          // [rows][4]: prefix from, to, block from, to, in the tile's keys
+  void* out = nullptr;  // as q, f32 or bf16
+  DType out_dtype = DType::f32;
+  int64_t out_stride = 0;
+  float* scratch = nullptr;  // attend_scratch_floats(rows * heads, head_size)
+};
+
+/// Floats of scratch that one attend call needs.
+int64_t attend_scratch_floats(int64_t queries, int64_t head_size);
+
+/// One row of logits, reduced.
+struct LogitSummary {
+  int32_t best = 0;  // largest logit, lowest id on ties
+  float best_logit = 0;
+  float log_sum = 0;  // log of the sum of exp(logit)
+};
+
+struct Kernels {
+  void (*linear_f32)(const LinearCall&);        // f32 weights, f32 operand
+  void (*linear_bf16)(const LinearCall&);       // bf16 weights, f32 operand
+  void (*linear_bf16_bf16)(const LinearCall&);  // bf16 weights, bf16 operand; may be nullptr
+
+  void (*attend_f32)(const AttendCall&);
+  void (*attend_bf16)(const AttendCall&);  // bf16 keys and values
+
+  /// out[i] = x[i] / sqrt(mean x² + eps) * weight[i], i < count.
+  void (*rms_norm)(const float* x, const float* weight, double eps, int64_t count, void* out,
+                   DType out_dtype);
+  /// Rotates one head of 2 * half elements in place.
+  void (*rope)(float* head, const float* cosines, const float* sines, int64_t half);
+  /// out[i] = trust * a[i] + (1 - trust) * b[i].
+  void (*mix)(const float* a, const float* b, float trust, int64_t count, float* out);
+  LogitSummary (*summarize)(const float* logits, int64_t count);
+  /// The winner of the race of ops/logits.h over p_i ~ exp(logits[i] * inverse_temperature).
+  int32_t (*race)(const float* logits, float inverse_temperature, uint64_t seed, uint64_t draw,
+                  int64_t count);
+};
+
+/// The kernels of an instruction set that usable_isas() lists.
+const Kernels& kernels_for(Isa isa);
+
+}  // namespace tidar::cpu

@@ -1,0 +1,151 @@
+#include "ops/cpu/logits.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "ops/candidates.h"
+
+namespace tidar::cpu {
+
+namespace {
+
+// The token with the largest changed logit. Changes are few: unless they lower the best of the row,
+// it only has to be compared with the changed ones.
+int32_t choose_greedy(const Kernels& kernels, const float* row, int64_t vocabulary,
+                      const LogitTask& task, int32_t unchanged_best, float* scratch) {
+  Candidate best = {unchanged_best, row[unchanged_best]};
+  bool lowered = false;
+  for_each_change(task, [&](const LogitChange& change) {
+    const float logit = changed(row[change.token], change);
+    if (change.token == unchanged_best && !(logit >= row[unchanged_best])) lowered = true;
+    if (change.token == unchanged_best) best.logit = logit;
+  });
+  if (lowered) {
+    std::copy(row, row + vocabulary, scratch);
+    for_each_change(task, [&](const LogitChange& change) {
+      scratch[change.token] = changed(row[change.token], change);
+    });
+    return kernels.summarize(scratch, vocabulary).best;
+  }
+  for_each_change(task, [&](const LogitChange& change) {
+    const Candidate other = {change.token, changed(row[change.token], change)};
+    if (stands_before(other, best)) best = other;
+  });
+  return best.token;
+}
+
+// Tokens within `gap` of the largest logit, with logits divided by the temperature.
+std::vector<Candidate> gather(const float* row, int64_t vocabulary, double largest, double gap,
+                              double inverse_temperature) {
+  std::vector<Candidate> near;
+  for (int64_t i = 0; i < vocabulary; ++i) {
+    if (largest - row[i] <= gap) {
+      near.push_back({static_cast<int32_t>(i), row[i] * inverse_temperature});
+    }
+  }
+  return near;
+}
+
+// Sum of exp((logit - largest) / temperature) over all tokens.
+double total_weight(const float* row, int64_t vocabulary, double largest,
+                    double inverse_temperature) {
+  double total = 0;
+  for (int64_t i = 0; i < vocabulary; ++i) {
+    total += std::exp((row[i] - largest) * inverse_temperature);
+  }
+  return total;
+}
+
+// Candidates that hold all that the cuts of `sampling` can leave, found by widening the distance
+// from the best until they do.
+int32_t choose_cut(const float* row, int64_t vocabulary, const LogitSummary& summary,
+                   const LogitTask& task) {
+  const Sampling& sampling = task.sampling;
+  const double inverse_temperature = 1.0 / sampling.temperature;
+  const bool by_count = sampling.top_k > 0 && sampling.top_k < vocabulary;
+  const bool by_share = sampling.top_p < 1;
+  const double total = by_share && !by_count
+                           ? total_weight(row, vocabulary, summary.best_logit, inverse_temperature)
+                           : 0;
+  for (double gap = 8 * sampling.temperature;; gap *= 2) {
+    auto near = gather(row, vocabulary, summary.best_logit, gap, inverse_temperature);
+    const bool all = static_cast<int64_t>(near.size()) == vocabulary || !std::isfinite(gap);
+    double rest = 0;
+    bool enough = all;
+    if (by_count) {
+      enough = enough || static_cast<int64_t>(near.size()) >= sampling.top_k;
+    } else if (by_share) {
+      double gathered = 0;
+      for (const Candidate& c : near) {
+        gathered += std::exp(c.logit - summary.best_logit * inverse_temperature);
+      }
+      rest = all ? 0 : std::max(0.0, total - gathered);
+      enough = enough || gathered >= sampling.top_p * total;
+    } else {
+      enough = enough || std::exp(-gap * inverse_temperature) < sampling.min_p;
+    }
+    if (!enough) continue;
+    cut(near, sampling, rest);
+    return race(near, sampling, task.draw);
+  }
+}
+
+int32_t choose(const Kernels& kernels, const float* row, int64_t vocabulary, const LogitTask& task,
+               const LogitSummary& summary, float* scratch) {
+  const Sampling& sampling = task.sampling;
+  if (sampling.greedy()) {
+    return choose_greedy(kernels, row, vocabulary, task, summary.best, scratch);
+  }
+  LogitSummary now = summary;
+  if (!task.changes.empty() || !task.own_changes.empty()) {
+    std::copy(row, row + vocabulary, scratch);
+    for_each_change(task, [&](const LogitChange& change) {
+      scratch[change.token] = changed(row[change.token], change);
+    });
+    row = scratch;
+    now = kernels.summarize(row, vocabulary);
+  }
+  const bool cuts = (sampling.top_k > 0 && sampling.top_k < vocabulary) || sampling.top_p < 1 ||
+                    sampling.min_p > 0;
+  if (cuts) return choose_cut(row, vocabulary, now, task);
+  return kernels.race(row, 1 / sampling.temperature, sampling.seed, task.draw, vocabulary);
+}
+
+std::vector<TokenLogprob> most_probable(const float* row, int64_t vocabulary, float log_sum,
+                                        int32_t count) {
+  std::vector<Candidate> all;
+  all.reserve(static_cast<size_t>(vocabulary));
+  for (int64_t i = 0; i < vocabulary; ++i) all.push_back({static_cast<int32_t>(i), row[i]});
+  const auto listed = std::min<std::ptrdiff_t>(count, static_cast<std::ptrdiff_t>(all.size()));
+  std::partial_sort(all.begin(), all.begin() + listed, all.end(), stands_before);
+  std::vector<TokenLogprob> top;
+  for (std::ptrdiff_t i = 0; i < listed; ++i) {
+    const Candidate& c = all[static_cast<size_t>(i)];
+    top.push_back({c.token, static_cast<float>(c.logit) - log_sum});
+  }
+  return top;
+}
+
+}  // namespace
+
+LogitAnswer read_task(const Kernels& kernels, Matrix logits, const LogitTask& task,
+                      float* scratch) {
+  const int64_t vocabulary = logits.cols;
+  const float* row = logits.row<float>(task.row);
+  if (task.other_row >= 0) {
+    kernels.mix(row, logits.row<float>(task.other_row), task.trust, vocabulary, scratch);
+    row = scratch;
+  }
+  const LogitSummary summary = kernels.summarize(row, vocabulary);
+  LogitAnswer answer;
+  answer.token = task.token >= 0
+                     ? task.token
+                     : choose(kernels, row, vocabulary, task, summary, scratch + vocabulary);
+  answer.logprob = row[answer.token] - summary.log_sum;
+  if (task.top > 0) answer.top = most_probable(row, vocabulary, summary.log_sum, task.top);
+  return answer;
+}
+
+}  // namespace tidar::cpu

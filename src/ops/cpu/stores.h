@@ -1,0 +1,54 @@
+#pragma once
+// What the CPU backend owns on behalf of others: packed weights, and keys and values. Layouts stand
+// in kernels.h.
+
+#include <memory>
+#include <span>
+
+#include "base/buffer.h"
+#include "base/threads.h"
+#include "ops/cpu/kernels.h"
+#include "ops/ops.h"
+
+namespace tidar::cpu {
+
+class PanelWeight final : public PackedWeight {
+ public:
+  int64_t panels() const { return panels_; }
+  const std::byte* data() const { return buffer_.data(); }
+
+  /// Row `output` of a stacked weight, widened: out [inputs].
+  void copy_row(int64_t output, float* out) const;
+
+ private:
+  friend std::unique_ptr<PanelWeight> pack_panels(Threads&, PackOrder, std::span<const HostMatrix>,
+                                                  DType);
+  int64_t panels_ = 0;
+  Buffer buffer_;
+};
+
+/// Packs on all threads. Interleaved parts take the even and the odd panels.
+std::unique_ptr<PanelWeight> pack_panels(Threads& threads, PackOrder order,
+                                         std::span<const HostMatrix> parts, DType dtype);
+
+class PanelKv final : public KvStore {
+ public:
+  explicit PanelKv(const KvShape& shape);
+
+  int64_t panel_bytes() const { return panel_bytes_; }
+  /// Panel 0 of a layer and KV head.
+  std::byte* keys(int layer, int head) const { return keys_.data() + offset(layer, head); }
+  std::byte* values(int layer, int head) const { return values_.data() + offset(layer, head); }
+
+  /// Writes one head's key and value, [head_size] each, into a slot.
+  void put(int layer, int head, int32_t slot, const float* key, const float* value);
+
+ private:
+  int64_t offset(int layer, int head) const {
+    return (int64_t{layer} * shape.kv_heads + head) * (shape.slots / kKeyPanel) * panel_bytes_;
+  }
+  int64_t panel_bytes_;
+  Buffer keys_, values_;
+};
+
+}  // namespace tidar::cpu

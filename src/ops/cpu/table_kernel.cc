@@ -1,0 +1,44 @@
+// The table of this instruction set's kernels.
+
+#include "ops/cpu/kernels.h"
+#include "ops/cpu/simd.h"
+
+namespace tidar::cpu::TIDAR_ISA {
+
+void linear_f32(const LinearCall& call);
+void linear_bf16(const LinearCall& call);
+void linear_bf16_pairs(const LinearCall& call);
+void linear_bf16_tiles(const LinearCall& call);
+void attend_f32(const AttendCall& call);
+void attend_bf16(const AttendCall& call);
+void rms_norm(const float* x, const float* weight, double eps, int64_t count, void* out,
+              DType out_dtype);
+void rope(float* head, const float* cosines, const float* sines, int64_t half);
+void mix(const float* a, const float* b, float trust, int64_t count, float* out);
+LogitSummary summarize(const float* logits, int64_t count);
+int32_t race(const float* logits, float inverse_temperature, uint64_t seed, uint64_t draw,
+             int64_t count);
+
+#if defined(__AMX_BF16__)
+constexpr auto* kLinearBf16Operands = &linear_bf16_tiles;
+#elif defined(__AVX512BF16__)
+constexpr auto* kLinearBf16Operands = &linear_bf16_pairs;
+#else
+constexpr void (*kLinearBf16Operands)(const LinearCall&) = nullptr;
+#endif
+
+extern const Kernels kKernels;
+const Kernels kKernels = {
+    .linear_f32 = linear_f32,
+    .linear_bf16 = linear_bf16,
+    .linear_bf16_bf16 = kLinearBf16Operands,
+    .attend_f32 = attend_f32,
+    .attend_bf16 = attend_bf16,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .mix = mix,
+    .summarize = summarize,
+    .race = race,
+};
+
+}  // namespace tidar::cpu::TIDAR_ISA
