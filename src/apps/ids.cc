@@ -1,10 +1,10 @@
 #include "apps/ids.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <algorithm>
 
 namespace tidar {
 

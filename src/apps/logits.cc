@@ -69,9 +69,7 @@ class LogitsFile {
     return done == values.size() ? Result<void>() : failed();
   }
 
-  Result<void> close() {
-    return std::fclose(file_.release()) == 0 ? Result<void>() : failed();
-  }
+  Result<void> close() { return std::fclose(file_.release()) == 0 ? Result<void>() : failed(); }
 
  private:
   struct Close {

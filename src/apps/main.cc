@@ -40,9 +40,10 @@ std::string describe_unknown(const CLI::App& program) {
   const bool flag = word.starts_with("-");
   const bool names_command = !flag && &command == &program;
   const std::vector<std::string> known = flag ? flags_of(command) : subcommands_of(program);
-  std::string text = fmt::format("unknown {} {}", flag            ? "flag"
-                                                  : names_command ? "subcommand"
-                                                                  : "argument",
+  std::string text = fmt::format("unknown {} {}",
+                                 flag            ? "flag"
+                                 : names_command ? "subcommand"
+                                                 : "argument",
                                  word);
   const std::string meant = flag || names_command ? nearest(word, known) : "";
   if (!meant.empty()) text += fmt::format("; did you mean {}?", meant);

@@ -15,9 +15,7 @@ void write_stderr(std::string_view text) { std::fwrite(text.data(), 1, text.size
 
 }  // namespace
 
-void print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
+void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 void print_json(const Json& value) {
   print(value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");

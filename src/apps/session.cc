@@ -13,7 +13,8 @@ void add_dtype_flag(CLI::App& command, const std::string& name, std::optional<DT
                     const std::string& help) {
   command
       .add_option_function<std::string>(
-          name, [&value](const std::string& text) { value = text == "bf16" ? DType::bf16 : DType::f32; },
+          name,
+          [&value](const std::string& text) { value = text == "bf16" ? DType::bf16 : DType::f32; },
           help)
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->type_name("");
@@ -22,7 +23,8 @@ void add_dtype_flag(CLI::App& command, const std::string& name, std::optional<DT
 }  // namespace
 
 void add_computing_flags(CLI::App& command, ModelFlags& flags) {
-  add_dtype_flag(command, "--weights", flags.weights, "Type of packed weights (default: as stored)");
+  add_dtype_flag(command, "--weights", flags.weights,
+                 "Type of packed weights (default: as stored)");
   add_dtype_flag(command, "--kv", flags.kv, "Type of keys and values (default: that of products)");
   command
       .add_option_function<std::string>(
@@ -43,16 +45,16 @@ void add_computing_flags(CLI::App& command, ModelFlags& flags) {
       ->check(CLI::Range(0, 1024))
       ->type_name("N")
       ->capture_default_str();
-  command.add_option("--context", flags.context, "Tokens to make room for (0: what is needed)")
-      ->check(CLI::Range(0, 1 << 30))
-      ->type_name("N")
-      ->capture_default_str();
 }
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option("--model", flags.model, "Hugging Face folder of the model")
       ->required()
       ->type_name("DIR");
+  command.add_option("--context", flags.context, "Tokens to make room for (0: what is needed)")
+      ->check(CLI::Range(0, 1 << 30))
+      ->type_name("N")
+      ->capture_default_str();
   add_computing_flags(command, flags);
 }
 
@@ -71,17 +73,15 @@ Result<Session> Session::open(const ModelFlags& flags) {
     }
   } else {
     TIDAR_TRY(session.config_, named_shape(flags.shape));
-    session.weights_ = ModelWeights::random(
-        session.config_, flags.weights.value_or(DType::bf16), kRandomWeightsSeed);
+    session.weights_ = ModelWeights::random(session.config_, flags.weights.value_or(DType::bf16),
+                                            kRandomWeightsSeed);
   }
   const DType stored = session.weights_->matrix_dtype();
-  session.weight_type_ =
-      flags.weights.value_or(stored == DType::bf16 ? DType::bf16 : DType::f32);
+  session.weight_type_ = flags.weights.value_or(stored == DType::bf16 ? DType::bf16 : DType::f32);
   session.threads_ = std::make_unique<Threads>(flags.threads);
   TIDAR_TRY(session.ops_, make_ops(flags.isa, flags.precision, *session.threads_));
-  session.kv_type_ = flags.kv.value_or(session.ops_->supports_kv(session.operand_type())
-                                           ? session.operand_type()
-                                           : DType::f32);
+  session.kv_type_ = flags.kv.value_or(
+      session.ops_->supports_kv(session.operand_type()) ? session.operand_type() : DType::f32);
   if (!session.ops_->supports_kv(session.kv_type_)) {
     return error("--kv {}: {} keeps keys and values in other types only", name_of(session.kv_type_),
                  session.ops_->name());

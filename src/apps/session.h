@@ -32,10 +32,10 @@ struct ModelFlags {
   int context = 0;  ///< keys to make room for; 0: what the task needs
 };
 
-/// Adds --weights, --kv, --precision, --isa, --threads and --context. `flags` must outlive the
-/// parsing; what it holds is the default.
+/// Adds --weights, --kv, --precision, --isa and --threads. `flags` must outlive the parsing; what
+/// it holds is the default.
 void add_computing_flags(CLI::App& command, ModelFlags& flags);
-/// Adds --model, required, and the flags above.
+/// Adds --model, required, --context, and the flags above.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 
 /// A model that is ready to be built, and then to be run. Move-only.

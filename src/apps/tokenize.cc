@@ -26,8 +26,8 @@ Result<int> tokenize(const TokenizeFlags& flags) {
 }  // namespace
 
 void add_tokenize(CLI::App& program, Action& action) {
-  CLI::App& command = *program.add_subcommand(
-      "tokenize", "Text from stdin to token ids, a JSON array on stdout");
+  CLI::App& command =
+      *program.add_subcommand("tokenize", "Text from stdin to token ids, a JSON array on stdout");
   const auto flags = std::make_shared<TokenizeFlags>();  // shared by the parser and the action
   command.add_option("--model", flags->model, "Folder with tokenizer.json")
       ->required()

@@ -1,3 +1,83 @@
 #pragma once
 // Many requests at once on one evaluator: each step builds one pass of all active sequences, lets
-// the evaluator carry it out, and hands each request its new text.
+// the evaluator carry it out, and hands each request its new tokens and text.
+//
+//     Engine engine(network, &tokenizer);
+//     TIDAR_TRY(RequestId id, engine.submit(request));
+//     while (!engine.idle()) {
+//       for (const Update& update : engine.step()) …
+//     }
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "cache/pages.h"
+#include "engine/request.h"
+#include "plan/evaluator.h"
+#include "text/tokenizer.h"
+
+namespace tidar {
+
+class Running;
+
+/// A request gets the same tokens alone and in company, whatever shares its passes, as far as the
+/// evaluator is row-invariant (ops/ops.h).
+///
+/// Requests are admitted in the order in which they came, each as soon as the pages that it can
+/// come to need are free; so an admitted request never has to stop for want of pages.
+///
+/// The rows of a pass are shared evenly; what one does not use goes to the others, and to those
+/// that still read their prompts last. Whoever finds no room in a pass is first in the next.
+///
+/// Not thread-safe: one thread drives it, and calls submit() and cancel() between steps.
+class Engine {
+ public:
+  /// Both must outlive the engine. Without a tokenizer there is no text and there are no stop
+  /// strings.
+  explicit Engine(Evaluator& evaluator, const Tokenizer* tokenizer = nullptr);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// Takes a request in, or says what is wrong with it: an empty prompt or one that leaves no room
+  /// for an answer, a token that is not in the vocabulary, options out of range, passes too small
+  /// for the method. Costs no pass.
+  Result<RequestId> submit(Request request);
+
+  /// Ends a request. The update holds the text that was held back; nullopt if there is no such
+  /// request any more.
+  std::optional<Update> cancel(RequestId id);
+
+  /// One pass for everything that is active. One update for each request that has something new; a
+  /// request that finishes is forgotten.
+  std::vector<Update> step();
+
+  /// Whether there is nothing to do.
+  bool idle() const { return waiting_.empty() && active_.empty(); }
+  int active() const { return static_cast<int>(active_.size()); }
+  int waiting() const { return static_cast<int>(waiting_.size()); }
+
+ private:
+  void admit();
+  void plan();
+  void evaluate();
+  void answer_more();
+
+  Evaluator& evaluator_;
+  const Tokenizer* tokenizer_;
+  EvaluatorLimits limits_;  // of one sequence: max_position is what the pages can hold, at most
+  PagePool pool_;
+  int promised_pages_ = 0;  // that active requests can come to need
+  RequestId next_id_ = 1;
+  std::vector<std::unique_ptr<Running>> waiting_;  // first come, first served
+  std::vector<std::unique_ptr<Running>> active_;  // in the order in which the next pass serves them
+
+  // Of the step under way; members only to keep their memory.
+  Pass pass_;
+  std::vector<Ask> asks_;
+  std::vector<Answer> answers_;
+};
+
+}  // namespace tidar

@@ -1,0 +1,127 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/running.h"
+
+namespace tidar {
+namespace {
+
+EvaluatorLimits limits_of_one_sequence(EvaluatorLimits limits) {
+  const int64_t keys = int64_t{limits.pages} * kPageSlots;
+  limits.max_position = static_cast<int>(std::min<int64_t>(limits.max_position, keys));
+  return limits;
+}
+
+}  // namespace
+
+Engine::Engine(Evaluator& evaluator, const Tokenizer* tokenizer)
+    : evaluator_(evaluator),
+      tokenizer_(tokenizer),
+      limits_(limits_of_one_sequence(evaluator.limits())),
+      pool_(evaluator.limits().pages) {}
+
+Engine::~Engine() = default;
+
+Result<RequestId> Engine::submit(Request request) {
+  if (tokenizer_ == nullptr && !request.stop.empty()) {
+    return error("stop strings need a tokenizer; this model has no tokenizer.json");
+  }
+  TIDAR_TRY(auto decoder, make_decoder(request, pool_, limits_));
+  if (decoder->min_rows() > limits_.max_rows) {
+    return error("the method needs passes of at least {} rows; this engine's have {}",
+                 decoder->min_rows(), limits_.max_rows);
+  }
+  const int pages = pages_for(most_keys(request, limits_));
+  const RequestId id = next_id_++;
+  waiting_.push_back(
+      std::make_unique<Running>(id, std::move(request), std::move(decoder), pages, tokenizer_));
+  return id;
+}
+
+std::optional<Update> Engine::cancel(RequestId id) {
+  const auto is_it = [id](const std::unique_ptr<Running>& running) { return running->id() == id; };
+  std::optional<Update> update;
+  if (auto found = std::find_if(active_.begin(), active_.end(), is_it); found != active_.end()) {
+    update = (*found)->cancel();
+    promised_pages_ -= (*found)->pages();
+    active_.erase(found);
+  } else if (found = std::find_if(waiting_.begin(), waiting_.end(), is_it);
+             found != waiting_.end()) {
+    update = (*found)->cancel();
+    waiting_.erase(found);
+  }
+  return update;
+}
+
+void Engine::admit() {
+  while (!waiting_.empty() && promised_pages_ + waiting_.front()->pages() <= pool_.capacity()) {
+    promised_pages_ += waiting_.front()->pages();
+    waiting_.front()->start();
+    active_.push_back(std::move(waiting_.front()));
+    waiting_.erase(waiting_.begin());
+  }
+}
+
+void Engine::plan() {
+  // Those that a prompt makes greedy come last, and get all that is left.
+  const auto before = [](const std::unique_ptr<Running>& a, const std::unique_ptr<Running>& b) {
+    return std::pair(-a->waited(), a->reads_prompt()) < std::pair(-b->waited(), b->reads_prompt());
+  };
+  std::stable_sort(active_.begin(), active_.end(), before);
+  pass_.clear();
+  int sharers = active();
+  for (const auto& running : active_) {
+    running->plan(pass_, limits_.max_rows - pass_.rows(), sharers--, limits_.max_rows);
+  }
+}
+
+void Engine::evaluate() {
+  answers_.resize(std::max(answers_.size(), pass_.asks.size()));
+  evaluator_.evaluate(pass_, std::span(answers_).first(pass_.asks.size()));
+  for (const auto& running : active_) running->take(answers_);
+}
+
+void Engine::answer_more() {
+  for (;;) {
+    asks_.clear();
+    for (const auto& running : active_) {
+      const auto more = running->more_asks();
+      asks_.insert(asks_.end(), more.begin(), more.end());
+    }
+    if (asks_.empty()) return;
+    answers_.resize(std::max(answers_.size(), asks_.size()));
+    evaluator_.answer(asks_, std::span(answers_).first(asks_.size()));
+    std::span<const Answer> left(answers_);
+    for (const auto& running : active_) {
+      const size_t count = running->more_asks().size();
+      if (count > 0) running->take_more(left.first(count));
+      left = left.subspan(count);
+    }
+  }
+}
+
+std::vector<Update> Engine::step() {
+  const Clock::time_point start = Clock::now();
+  admit();
+  if (active_.empty()) return {};
+  plan();
+  evaluate();
+  answer_more();
+
+  std::vector<Update> updates;
+  const double seconds = seconds_since(start);
+  for (const auto& running : active_) {
+    Update update = running->end_step(seconds);
+    const bool news = !update.tokens.empty() || update.finish != FinishReason::none;
+    if (news) updates.push_back(std::move(update));
+  }
+  std::erase_if(active_, [this](const std::unique_ptr<Running>& running) {
+    if (running->finished()) promised_pages_ -= running->pages();
+    return running->finished();
+  });
+  return updates;
+}
+
+}  // namespace tidar

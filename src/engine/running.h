@@ -1,0 +1,81 @@
+#pragma once
+// One request on its way: its decoder, and what its committed tokens become.
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "engine/request.h"
+#include "engine/stop_strings.h"
+#include "text/tokenizer.h"
+
+namespace tidar {
+
+using Clock = std::chrono::steady_clock;
+
+inline double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class Running {
+ public:
+  Running(RequestId id, Request request, std::unique_ptr<Decoder> decoder, int pages,
+          const Tokenizer* tokenizer);
+
+  RequestId id() const { return id_; }
+  /// Pages that were promised to it.
+  int pages() const { return pages_; }
+  /// Whether no token has come yet.
+  bool reads_prompt() const { return stats_.new_tokens == 0; }
+  /// Steps in a row in which it found no room.
+  int waited() const { return waited_; }
+  bool finished() const { return update_.finish != FinishReason::none; }
+
+  /// It is admitted: its waiting time ends.
+  void start() { stats_.waiting_s = seconds_since(submitted_); }
+
+  // One step is plan(), take(), then take_more() while there are more_asks(), and end_step().
+
+  /// Adds its rows to the pass, which has room for `left` of `max_rows` and is shared with
+  /// `sharers` - 1 others from here on; or nothing, when that is not enough.
+  void plan(Pass& pass, int left, int sharers, int max_rows);
+  /// Takes its part of the answers to the pass's asks, and makes its update.
+  void take(std::span<const Answer> answers);
+  /// What it still wants to know for the next pass.
+  std::span<const Ask> more_asks() const;
+  void take_more(std::span<const Answer> answers) { decoder_->take(answers); }
+  /// What the step, which took so long, brought.
+  Update end_step(double seconds);
+
+  /// Ends it between steps: the update holds what was held back.
+  Update cancel();
+
+ private:
+  /// Rows to ask for. May be more than `left`: then it waits for the next pass.
+  int wanted_rows(int left, int sharers, int max_rows) const;
+  /// Uses one committed token; returns whether and why the output ends with it.
+  FinishReason use(const TokenLogprob& token);
+  /// Releases the text that was held back.
+  void flush_text();
+
+  RequestId id_;
+  Request request_;
+  std::unique_ptr<Decoder> decoder_;
+  int pages_;
+  std::optional<Detokenizer> detokenizer_;
+  StopStrings stops_;
+  RequestStats stats_;
+  Clock::time_point submitted_ = Clock::now();
+
+  int waited_ = 0;
+
+  // Of the step under way.
+  Update update_;
+  bool planned_ = false;
+  bool prefill_ = true;   // it began the step without a token
+  size_t first_ask_ = 0;  // its asks in the pass
+  size_t asks_ = 0;
+};
+
+}  // namespace tidar
