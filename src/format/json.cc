@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "format/files.h"
@@ -108,6 +109,11 @@ const Json* JsonFields::find(std::string_view key) const {
   return found == object_->end() || found->is_null() ? nullptr : &*found;
 }
 
+bool JsonFields::is_null(std::string_view key) const {
+  const auto found = object_->find(key);
+  return found != object_->end() && found->is_null();
+}
+
 Error JsonFields::wrong(std::string_view key, std::string_view expected) const {
   const Json* value = find(key);
   return error("{}: field '{}' is {}; expected {}", where_, key,
@@ -153,8 +159,9 @@ Result<std::vector<int>> JsonFields::integers(std::string_view key, IntegerRange
   const Json* value = find(key);
   std::vector<int> numbers;
   if (value == nullptr) return numbers;
-  const Json list = value->is_array() ? *value : Json::array({*value});
-  for (const Json& item : list) {
+  std::span<const Json> items(value, 1);
+  if (value->is_array()) items = value->get_ref<const Json::array_t&>();
+  for (const Json& item : items) {
     const auto number = integer_in(item, range);
     if (!number) return wrong(key, describe(range) + ", or a list of such");
     numbers.push_back(*number);

@@ -40,6 +40,8 @@ class JsonFields {
   JsonFields(const Json& object, std::string where);
 
   bool has(std::string_view key) const { return find(key) != nullptr; }
+  /// Whether the field is there and null, where that says more than its absence.
+  bool is_null(std::string_view key) const;
   const std::string& where() const { return where_; }
 
   Result<int> integer(std::string_view key, IntegerRange range,

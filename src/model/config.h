@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -18,6 +19,7 @@ struct Llama3RopeScaling {
   double low_freq_factor = 1;
   double high_freq_factor = 4;
   int original_max_positions = 8192;
+  friend bool operator==(const Llama3RopeScaling&, const Llama3RopeScaling&) = default;
 };
 
 struct Rope {
@@ -27,6 +29,7 @@ struct Rope {
   /// Angle per position of each of the head_size / 2 pairs, [head_size / 2]. Pair i rotates
   /// elements i and i + head_size / 2.
   std::vector<double> frequencies(int head_size) const;
+  friend bool operator==(const Rope&, const Rope&) = default;
 };
 
 enum class Family : uint8_t { qwen2, qwen3, llama };
@@ -38,7 +41,8 @@ enum class QkNorm : uint8_t { none, per_head };  ///< RMS norm of each query and
 struct TidarConfig {
   int mask_token = 0;
   int block_size = 0;
-  std::string layout;
+  std::string layout;  ///< the layout of training passes that the weights know: "tidar"
+  friend bool operator==(const TidarConfig&, const TidarConfig&) = default;
 };
 
 /// One glossary everywhere: D hidden, H heads, G KV heads, E head size, F ffn, V vocabulary.
@@ -64,16 +68,22 @@ struct ModelConfig {
 
   /// Parameters, the tied embedding counted once.
   int64_t parameters() const;
+  friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
 /// Parses the text of a config.json. `where` names it in errors. Every number is checked for sense
-/// (positive, consistent, below 2^31) before anything is computed from it.
+/// (positive, consistent, small enough that no product of dimensions overflows) before anything is
+/// computed from it. What would change the network and is not supported (an unknown architecture,
+/// another rope scaling or activation, a sliding window that is shorter than the context, quantised
+/// weights) is an Error; what this program has no use for is ignored.
 Result<ModelConfig> parse_model_config(std::string_view json, const std::string& where);
 
 /// Reads config.json, and generation_config.json where there is one, of a checkpoint folder.
 Result<ModelConfig> read_model_config(const std::filesystem::path& folder);
 
-/// A named shape without weights: qwen2.5-0.5b, qwen2.5-1.5b, qwen3-0.6b, qwen3-1.7b, mini.
+/// A named shape without weights: qwen2.5-0.5b, qwen2.5-1.5b, qwen3-0.6b, qwen3-1.7b with the
+/// numbers of the published models, and mini, a small one of Qwen3's family. All of them name a
+/// mask token, so that every method can be timed on random weights.
 Result<ModelConfig> named_shape(std::string_view name);
 std::vector<std::string> shape_names();
 

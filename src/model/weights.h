@@ -3,7 +3,8 @@
 // Hugging Face folder, and what shape they have. Families are rows of conditions, not code.
 
 #include <cstdint>
-#include <span>
+#include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,11 @@ struct WeightSpec {
 /// Every weight of the model, in the order in which a pass uses them.
 std::vector<WeightSpec> weight_table(const ModelConfig& config);
 
-/// The tensors of one model, all there and of the right shape.
+/// The tensors of one model, all there and of the right shape: views of mapped files, or random
+/// ones that exist only between get() and release(). Either way a model that is packed tensor by
+/// tensor is resident once, plus one tensor.
+///
+/// Safe to use from several threads at once, as long as none uses a tensor that another releases.
 class ModelWeights {
  public:
   /// Checks a folder against the table: a missing, extra, mis-shaped or mis-typed tensor is an
@@ -54,20 +59,36 @@ class ModelWeights {
   static Result<ModelWeights> from_folder(const std::filesystem::path& folder,
                                           const ModelConfig& config);
 
-  /// Random weights: normal, scaled by 1/sqrt(fan-in); norms near 1; the same for the same seed.
-  /// dtype f32 or bf16.
+  /// Random weights, a function of the seed alone: the order of get() does not matter, and bf16
+  /// weights are the f32 ones of the same seed, rounded. All are normal, with deviation
+  ///   matrices            1 / sqrt(fan-in): activations keep their size from layer to layer
+  ///   embedding and head  2.5 / sqrt(D): logits deviate by about 2.5, as those of trained models
+  ///   biases              0.5, so that one that is left out shows
+  ///   norms               0.1, around 1
+  /// dtype f32 or bf16, of all tensors.
   static ModelWeights random(const ModelConfig& config, DType dtype, uint64_t seed);
 
-  /// The tensor of a role. It must be in the table of the config.
+  ModelWeights(ModelWeights&&) noexcept;
+  ModelWeights& operator=(ModelWeights&&) noexcept;
+  ~ModelWeights();
+
+  /// The tensor of a role, which must be in the table of the config. Random weights are generated
+  /// here on first use: about a second per 0.5 billion values. The reference stays valid, but its
+  /// data only until release().
   const StoredTensor& get(WeightRole role, int layer = -1) const;
 
-  /// The matrices' type: bf16 when every matrix is stored so or as f16… see weights.cc
+  /// The type in which matrices are packed unless the user asks for another: bf16 if every matrix
+  /// is stored as bf16, else f32 (f16 has numbers that bf16 has not).
   DType matrix_dtype() const;
 
-  /// To be called when a tensor has been packed: its pages leave memory.
+  /// To be called when a tensor has been packed: its pages leave memory. `tensor` is the reference
+  /// that get() returned; its data is not to be used until the next get(), which brings it back.
   void release(const StoredTensor& tensor) const;
 
-  // Members are the implementer's.
+ private:
+  struct Impl;
+  explicit ModelWeights(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace tidar

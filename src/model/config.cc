@@ -1,0 +1,197 @@
+#include "model/config.h"
+
+#include <fmt/ranges.h>
+
+#include <utility>
+
+#include "format/files.h"
+#include "format/json.h"
+#include "model/architecture.h"
+
+namespace tidar {
+
+namespace {
+
+// Far above any model there is, and such that the parameters of the largest fit 63 bits.
+constexpr IntegerRange kLayers = {1, 4096};
+constexpr IntegerRange kWidth = {1, 1 << 20};  // D, H E, G E
+constexpr IntegerRange kHeads = {1, 1 << 14};
+constexpr IntegerRange kHeadSize = {2, 1 << 14};
+constexpr IntegerRange kFfn = {1, 1 << 22};
+constexpr IntegerRange kVocabulary = {1, 1 << 26};
+constexpr IntegerRange kPositions = {1, 1 << 30};
+constexpr NumberRange kTheta = {1, 1e15};
+constexpr NumberRange kNormEps = {1e-20, 0.1};
+constexpr NumberRange kRopeFactor = {1, 1e6};
+constexpr int kLargestBlock = 1024;
+
+Result<const Architecture*> read_architecture(const JsonFields& fields) {
+  TIDAR_TRY(const std::vector<std::string> names, fields.texts("architectures"));
+  TIDAR_TRY(const std::string model_type, fields.text("model_type", ""));
+  std::vector<std::string_view> supported;
+  for (const Architecture& known : architectures()) {
+    if (names.empty() ? known.model_type == model_type : known.name == names[0]) return &known;
+    supported.push_back(known.name);
+  }
+  return error("{}: the architecture {} is not supported; supported are {}", fields.where(),
+               in_quotes(names.empty() ? model_type : names[0]), fmt::join(supported, ", "));
+}
+
+// Refuses what would change the arithmetic of the network: ignoring it would give wrong text.
+Result<void> refuse_unsupported(const JsonFields& fields, const Architecture& architecture) {
+  TIDAR_TRY(const std::string activation, fields.text("hidden_act", "silu"));
+  if (activation != "silu") return fields.wrong("hidden_act", "'silu'");
+  if (fields.has("quantization_config")) {
+    return fields.wrong("quantization_config", "unquantised weights (F32, BF16 or F16)");
+  }
+  std::vector<std::string_view> flags = {"mlp_bias", "rope_interleaved"};
+  if (architecture.bias_field == BiasField::read) flags.push_back("attention_bias");
+  for (const auto flag : flags) {
+    TIDAR_TRY(const bool set, fields.boolean(flag, false));
+    if (set) return fields.wrong(flag, "false, as true is not supported");
+  }
+  TIDAR_TRY(const double partial, fields.number("partial_rotary_factor", {0, 1}, 1));
+  if (partial != 1) return fields.wrong("partial_rotary_factor", "1: all of a head is rotated");
+  return {};
+}
+
+// A window at least as long as the context never hides a key.
+Result<void> refuse_window(const JsonFields& fields, WindowRule rule, int layers, int positions) {
+  TIDAR_TRY(const std::vector<std::string> types, fields.texts("layer_types"));
+  for (const auto& type : types) {
+    if (type != "full_attention") return fields.wrong("layer_types", "'full_attention' only");
+  }
+  if (rule == WindowRule::never || !types.empty()) return {};
+  if (rule == WindowRule::if_asked) {
+    TIDAR_TRY(const bool asked, fields.boolean("use_sliding_window", false));
+    TIDAR_TRY(const int first_layer, fields.integer("max_window_layers", {0, 1 << 20}, 0));
+    if (!asked || first_layer >= layers) return {};
+  }
+  if (fields.is_null("sliding_window")) return {};
+  TIDAR_TRY(const int window, fields.integer("sliding_window", kPositions, 4096));
+  if (window >= positions) return {};
+  return error(
+      "{}: attention has a sliding window of {} positions, which is not supported; set "
+      "max_position_embeddings to {} to use the model within its window",
+      fields.where(), window, window);
+}
+
+Result<void> parse_dimensions(const JsonFields& fields, const Architecture& architecture,
+                              ModelConfig& config) {
+  TIDAR_TRY(config.hidden, fields.integer("hidden_size", kWidth));
+  TIDAR_TRY(config.layers, fields.integer("num_hidden_layers", kLayers));
+  TIDAR_TRY(config.heads, fields.integer("num_attention_heads", kHeads));
+  TIDAR_TRY(config.kv_heads, fields.integer("num_key_value_heads", kHeads, config.heads));
+  TIDAR_TRY(config.ffn, fields.integer("intermediate_size", kFfn));
+  TIDAR_TRY(config.vocabulary, fields.integer("vocab_size", kVocabulary));
+  TIDAR_TRY(config.max_positions, fields.integer("max_position_embeddings", kPositions));
+  TIDAR_TRY(config.norm_eps, fields.number("rms_norm_eps", kNormEps, 1e-6));
+
+  if (config.heads % config.kv_heads != 0) {
+    return fields.wrong("num_key_value_heads",
+                        fmt::format("a divisor of num_attention_heads, {}", config.heads));
+  }
+  const bool silent = !fields.has("head_dim");
+  if (silent && architecture.head_size == 0 && config.hidden % config.heads != 0) {
+    return fields.wrong(
+        "num_attention_heads",
+        fmt::format("a divisor of hidden_size, {}, as there is no head_dim", config.hidden));
+  }
+  const int usual =
+      architecture.head_size > 0 ? architecture.head_size : config.hidden / config.heads;
+  TIDAR_TRY(config.head_size, fields.integer("head_dim", kHeadSize, usual));
+  if (config.head_size % 2 != 0 || config.head_size < 2 ||
+      config.head_size > kWidth.to / config.heads) {
+    return error(
+        "{}: heads have {} elements; expected an even number of which {} heads make at "
+        "most {} (head_dim, or hidden_size / num_attention_heads)",
+        fields.where(), config.head_size, config.heads, kWidth.to);
+  }
+  return {};
+}
+
+Result<Llama3RopeScaling> parse_llama3(const JsonFields& fields) {
+  Llama3RopeScaling scaling;
+  TIDAR_TRY(scaling.factor, fields.number("factor", kRopeFactor));
+  TIDAR_TRY(scaling.low_freq_factor, fields.number("low_freq_factor", {1e-6, 1e6}));
+  TIDAR_TRY(scaling.high_freq_factor, fields.number("high_freq_factor", {1e-6, 1e6}));
+  TIDAR_TRY(scaling.original_max_positions,
+            fields.integer("original_max_position_embeddings", kPositions));
+  if (scaling.high_freq_factor <= scaling.low_freq_factor) {
+    return fields.wrong("high_freq_factor",
+                        fmt::format("more than low_freq_factor, {}", scaling.low_freq_factor));
+  }
+  return scaling;
+}
+
+// Older files have rope_theta and rope_scaling, newer ones both in one object, rope_parameters.
+Result<Rope> parse_rope(const JsonFields& fields) {
+  Rope rope;
+  TIDAR_TRY(rope.theta, fields.number("rope_theta", kTheta, rope.theta));
+  TIDAR_TRY(auto scaling, fields.object("rope_scaling"));
+  TIDAR_TRY(auto parameters, fields.object("rope_parameters"));
+  if (scaling && parameters) {
+    return error("{}: has both rope_scaling and rope_parameters; expected one of them",
+                 fields.where());
+  }
+  if (parameters) {
+    TIDAR_TRY(rope.theta, parameters->number("rope_theta", kTheta, rope.theta));
+    scaling = parameters;
+  }
+  if (!scaling) return rope;
+  const char* key = scaling->has("rope_type") || !scaling->has("type") ? "rope_type" : "type";
+  TIDAR_TRY(const std::string type, scaling->text(key, "default"));
+  TIDAR_TRY(const double partial, scaling->number("partial_rotary_factor", {0, 1}, 1));
+  if (partial != 1) return scaling->wrong("partial_rotary_factor", "1: all of a head is rotated");
+  if (type == "default") return rope;
+  if (type != "llama3") return scaling->wrong(key, "'default' or 'llama3'");
+  TIDAR_TRY(rope.llama3, parse_llama3(*scaling));
+  return rope;
+}
+
+Result<std::optional<TidarConfig>> parse_tidar(const JsonFields& fields, int vocabulary) {
+  TIDAR_TRY(const auto object, fields.object("tidar"));
+  if (!object) return std::optional<TidarConfig>();
+  TidarConfig tidar;
+  TIDAR_TRY(tidar.mask_token, object->integer("mask_token_id", {0, vocabulary - 1}));
+  TIDAR_TRY(tidar.block_size, object->integer("block_size", {1, kLargestBlock}));
+  TIDAR_TRY(tidar.layout, object->text("layout", "tidar"));
+  return std::optional(tidar);
+}
+
+}  // namespace
+
+Result<ModelConfig> parse_model_config(std::string_view json, const std::string& where) {
+  TIDAR_TRY(const Json document, parse_json_object(json, where));
+  const JsonFields fields(document, where);
+  TIDAR_TRY(const Architecture* architecture, read_architecture(fields));
+  ModelConfig config = config_of(*architecture);
+  TIDAR_TRY_VOID(refuse_unsupported(fields, *architecture));
+  TIDAR_TRY_VOID(parse_dimensions(fields, *architecture, config));
+  TIDAR_TRY_VOID(refuse_window(fields, architecture->window, config.layers, config.max_positions));
+  TIDAR_TRY(config.rope, parse_rope(fields));
+  TIDAR_TRY(const bool tied, fields.boolean("tie_word_embeddings", false));
+  config.head = tied ? HeadWeight::tied : HeadWeight::own;
+  const IntegerRange ids = {0, config.vocabulary - 1};
+  TIDAR_TRY(config.bos_token, fields.integer("bos_token_id", ids, -1));
+  TIDAR_TRY(config.eos_tokens, fields.integers("eos_token_id", ids));
+  TIDAR_TRY(config.tidar, parse_tidar(fields, config.vocabulary));
+  return config;
+}
+
+Result<ModelConfig> read_model_config(const std::filesystem::path& folder) {
+  const auto path = folder / "config.json";
+  TIDAR_TRY(const std::string text, read_text_file(path));
+  TIDAR_TRY(ModelConfig config, parse_model_config(text, path.string()));
+  const auto generation = folder / "generation_config.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(generation, ignored)) return config;
+  TIDAR_TRY(const std::string more, read_text_file(generation));
+  TIDAR_TRY(const Json document, parse_json_object(more, generation.string()));
+  const JsonFields fields(document, generation.string());
+  TIDAR_TRY(auto eos, fields.integers("eos_token_id", {0, config.vocabulary - 1}));
+  if (!eos.empty()) config.eos_tokens = std::move(eos);
+  return config;
+}
+
+}  // namespace tidar

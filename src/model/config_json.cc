@@ -1,0 +1,45 @@
+#include "format/json.h"
+#include "model/architecture.h"
+#include "model/config.h"
+
+namespace tidar {
+
+std::string to_json(const ModelConfig& config) {
+  const Architecture* architecture = find_architecture(config.architecture);
+  TIDAR_CHECK(architecture != nullptr);
+  nlohmann::ordered_json json;
+  json["architectures"] = {config.architecture};
+  json["model_type"] = architecture->model_type;
+  json["hidden_act"] = "silu";
+  json["hidden_size"] = config.hidden;
+  json["num_hidden_layers"] = config.layers;
+  json["num_attention_heads"] = config.heads;
+  json["num_key_value_heads"] = config.kv_heads;
+  json["head_dim"] = config.head_size;
+  json["intermediate_size"] = config.ffn;
+  json["vocab_size"] = config.vocabulary;
+  json["max_position_embeddings"] = config.max_positions;
+  json["rms_norm_eps"] = config.norm_eps;
+  json["rope_theta"] = config.rope.theta;
+  json["rope_scaling"] = nullptr;
+  if (const auto& llama3 = config.rope.llama3) {
+    json["rope_scaling"] = {{"rope_type", "llama3"},
+                            {"factor", llama3->factor},
+                            {"low_freq_factor", llama3->low_freq_factor},
+                            {"high_freq_factor", llama3->high_freq_factor},
+                            {"original_max_position_embeddings", llama3->original_max_positions}};
+  }
+  json["sliding_window"] = nullptr;
+  json["tie_word_embeddings"] = config.head == HeadWeight::tied;
+  if (config.bos_token >= 0) json["bos_token_id"] = config.bos_token;
+  if (config.eos_tokens.size() == 1) json["eos_token_id"] = config.eos_tokens[0];
+  if (config.eos_tokens.size() > 1) json["eos_token_id"] = config.eos_tokens;
+  if (config.tidar) {
+    json["tidar"] = {{"mask_token_id", config.tidar->mask_token},
+                     {"block_size", config.tidar->block_size},
+                     {"layout", config.tidar->layout}};
+  }
+  return json.dump(2);
+}
+
+}  // namespace tidar

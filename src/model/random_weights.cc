@@ -1,0 +1,91 @@
+#include "model/random_weights.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "base/rng.h"
+
+namespace tidar {
+
+namespace {
+
+constexpr size_t kQuantiles = size_t{1} << 16;
+
+struct Distribution {
+  float mean = 0;
+  float deviation = 1;
+};
+
+Distribution distribution_of(const WeightSpec& spec) {
+  const float fan_in = static_cast<float>(spec.shape.back());
+  switch (spec.role) {
+    case WeightRole::embedding:
+    case WeightRole::head:
+      return {0, 2.5f / std::sqrt(fan_in)};
+    case WeightRole::query_bias:
+    case WeightRole::key_bias:
+    case WeightRole::value_bias:
+      return {0, 0.5f};
+    case WeightRole::input_norm:
+    case WeightRole::ffn_norm:
+    case WeightRole::final_norm:
+    case WeightRole::query_norm:
+    case WeightRole::key_norm:
+      return {1, 0.1f};
+    default:
+      return {0, 1 / std::sqrt(fan_in)};
+  }
+}
+
+// The normal quantiles of (i + 1/2) / count. Below the mean the distribution function is convex, so
+// that Newton's method, started at the quantile before, overshoots once and then closes in from
+// above; the upper half is the mirror image.
+std::vector<float> normal_quantiles(size_t count) {
+  std::vector<float> quantiles(count);
+  double x = -5;
+  for (size_t i = 0; i < count / 2; ++i) {
+    const double target = (static_cast<double>(i) + 0.5) / static_cast<double>(count);
+    for (double step = 1; std::abs(step) > 1e-9;) {
+      const double below = 0.5 * std::erfc(-x / std::numbers::sqrt2);
+      const double density = std::exp(-0.5 * x * x) / std::sqrt(2 * std::numbers::pi);
+      step = (target - below) / density;
+      x += step;
+    }
+    quantiles[i] = static_cast<float>(x);
+    quantiles[count - 1 - i] = static_cast<float>(-x);
+  }
+  return quantiles;
+}
+
+template <class T>
+void fill_from(const std::vector<T>& values, uint64_t seed, size_t row, size_t count, T* out) {
+  for (size_t i = 0; i < count; i += 8) {
+    const auto words = philox(seed, row, i / 8);
+    for (size_t k = 0; k < 8 && i + k < count; ++k) {
+      out[i + k] = values[(words[k / 2] >> (16 * (k % 2))) & 0xffffu];
+    }
+  }
+}
+
+}  // namespace
+
+RandomWeights::RandomWeights(uint64_t seed)
+    : seed_(seed), quantiles_(normal_quantiles(kQuantiles)) {}
+
+void RandomWeights::fill(const WeightSpec& spec, size_t row, DType dtype, std::byte* out) const {
+  size_t count = 1;
+  for (const int64_t dimension : spec.shape) count *= static_cast<size_t>(dimension);
+  const Distribution distribution = distribution_of(spec);
+  std::vector<float> values(kQuantiles);
+  for (size_t i = 0; i < kQuantiles; ++i) {
+    values[i] = distribution.mean + distribution.deviation * quantiles_[i];
+  }
+  if (dtype == DType::f32) {
+    return fill_from(values, seed_, row, count, reinterpret_cast<float*>(out));
+  }
+  TIDAR_CHECK(dtype == DType::bf16);
+  const std::vector<BFloat16> rounded(values.begin(), values.end());
+  fill_from(rounded, seed_, row, count, reinterpret_cast<BFloat16*>(out));
+}
+
+}  // namespace tidar
