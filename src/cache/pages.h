@@ -6,6 +6,7 @@
 // sequences by a PagePool; a sequence keeps key k in slot `pages[k / kPageSlots] * kPageSlots +
 // k % kPageSlots`. Behind the last page lie the scratch slots of a pass (plan/pass.h).
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -18,7 +19,15 @@ using PageId = int32_t;
 /// Slots of a page. A multiple of the panel of keys that kernels read at once (16).
 inline constexpr int kPageSlots = 64;
 
-/// Lends pages, each to one sequence. Not thread-safe.
+/// Slot of key `key` of a sequence that holds `pages`.
+inline Slot slot_of_key(std::span<const PageId> pages, int key) {
+  return pages[static_cast<size_t>(key / kPageSlots)] * kPageSlots + key % kPageSlots;
+}
+
+/// Pages that `keys` keys fill, the last one perhaps in part.
+inline int pages_for(int keys) { return (keys + kPageSlots - 1) / kPageSlots; }
+
+/// Lends pages, each to one sequence. The page given back last is lent first. Not thread-safe.
 class PagePool {
  public:
   explicit PagePool(int pages);
@@ -28,17 +37,19 @@ class PagePool {
 
   /// A page that nobody else holds, or -1 when none is left.
   PageId take();
-  /// Gives back a page that take() lent.
+  /// Gives back a page that take() lent and that was not given back yet.
   void give_back(PageId page);
 
  private:
   int capacity_;
   std::vector<PageId> free_;
+  std::vector<bool> lent_;  // one a page
 };
 
 /// The keys of one sequence: `length()` committed ones, and behind them room for the drafts of the
 /// pass under way. Committing keeps what is already in the slots; what is not committed is simply
-/// written over by the next pass. Gives its pages back when it ends. The pool must outlive it.
+/// written over by the next pass. Gives its pages back when it ends. The pool must outlive it. One
+/// that was moved from is empty, and may be used on.
 class SequenceCache {
  public:
   explicit SequenceCache(PagePool& pool) : pool_(&pool) {}
@@ -49,7 +60,8 @@ class SequenceCache {
   /// Committed keys.
   int length() const { return length_; }
 
-  /// Makes room for keys up to `keys`. False when the pool is empty; what was held stays held.
+  /// Makes room for `keys` keys in all. False when the pool has too few pages left: then nothing is
+  /// taken, and what was held stays held.
   bool reserve(int keys);
 
   /// Slot of key k; reserve(k + 1) must have been granted.
@@ -58,10 +70,11 @@ class SequenceCache {
   /// The pages that hold keys 0, kPageSlots, 2 * kPageSlots …
   std::span<const PageId> pages() const { return pages_; }
 
-  /// Makes the next `keys` keys committed ones.
+  /// Makes the next `keys` keys committed ones; reserve(length() + keys) must have been granted.
   void commit(int keys);
 
-  /// Forgets the keys from `keys` on, and gives back the pages that only they needed.
+  /// Forgets the keys from `keys` <= length() on, and gives back every page that the rest does not
+  /// need, reserved ones too.
   void truncate(int keys);
 
  private:

@@ -1,11 +1,12 @@
 #pragma once
-// The layouts of passes, one function a row of the field's table: which rows, at which positions,
-// seeing what. Each adds to the last sequence of a pass. `K` is the block size, `L` the number of
-// keys that the sequence had when the layout was called (cached and added).
+// The layouts of passes, one function for each method of reading a text: which rows, at which
+// positions, seeing what. Each adds to the last sequence of a pass. `K` is the block size, `L` the
+// number of keys that the sequence had when the layout was called (cached and added); a key's
+// position is its index, so scratch rows must not come before a layout that is called later. Row
+// numbers are indices in the pass.
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "plan/pass.h"
 
@@ -23,43 +24,43 @@ int32_t add_masks(Pass& pass, int32_t mask_token, int masks);
 /// before them and each other. Returns the first row.
 int32_t add_block(Pass& pass, std::span<const int32_t> tokens, Keep keep);
 
-/// Masked diffusion: every row sees every row of `tokens`. The sequence must be empty.
+/// Masked diffusion: every row sees every row of `tokens`. Scratch. The sequence must be empty.
+/// Returns the first row.
 int32_t add_bidirectional(Pass& pass, std::span<const int32_t> tokens);
 
-/// Block-causal rows of one stream: row i of block b = i / K sees [0, (b + 1) K). The sequence must
-/// be empty.
+/// Block-causal rows of one stream: row i of block b = i / K sees [0, (b + 1) K), cut at the end of
+/// the text. Scratch. The sequence must be empty. Returns the first row.
 int32_t add_block_causal(Pass& pass, std::span<const int32_t> tokens, int block_size);
 
 /// TiDAR training, 2 S rows: the clean tokens read causally, then S masks at the same positions;
-/// mask p of block b = p / K sees the clean [0, b K) and its own block's masks. `second_half` may
-/// replace the S masks (random masking); empty means masks. The sequence must be empty. Row S + p
-/// is mask p.
+/// mask p of block b = p / K sees the clean [0, b K) and its own block's masks. The last block may
+/// be short. `second_half` may replace the S masks (random masking); empty means masks. Scratch.
+/// The sequence must be empty. Returns the row of clean token 0; mask p is S + p rows further.
 int32_t add_tidar_training(Pass& pass, std::span<const int32_t> tokens, int block_size,
                            int32_t mask_token, std::span<const int32_t> second_half = {});
 
 /// Block diffusion training, 2 S rows: clean tokens that see block-causally among themselves, then
-/// the noised tokens; noised row i of block b sees the clean [0, b K) and its own noised block. The
-/// sequence must be empty.
+/// the noised tokens; noised row i of block b sees the clean [0, b K) and its own noised block.
+/// Scratch. The sequence must be empty. Returns the first row.
 int32_t add_block_diffusion_training(Pass& pass, std::span<const int32_t> tokens,
                                      std::span<const int32_t> noised, int block_size);
 
 /// One group of a TiDAR step: `masks` masks for the case that `accepted` tokens are committed.
 struct MaskGroup {
-  int accepted = 0;       ///< j, 1 … K
-  int masks = 0;          ///< 1 … K
+  int accepted = 0;       ///< j, 1 … number of drafts
+  int masks = 0;          ///< at least 1
   int32_t first_row = 0;  ///< filled by add_tidar_step
 };
 
-/// A TiDAR step (arXiv 2511.08923, section 3.2): the K drafts at L + i, read causally and kept in
-/// pages; then, for each of `groups`, its masks m at L + accepted + m, seeing the keys
-/// [0, L + accepted) and each other. Returns the first draft's row and fills `groups[…].first_row`.
+/// A TiDAR step (arXiv 2511.08923): the drafts at L + i, read causally and kept in pages; then, for
+/// each of `groups` in turn, its masks m at L + accepted + m, seeing the keys [0, L + accepted) and
+/// each other. Returns the first draft's row and fills `groups[…].first_row`.
 int32_t add_tidar_step(Pass& pass, std::span<const int32_t> drafts, int32_t mask_token,
                        std::span<MaskGroup> groups);
 
-/// Packed documents of training, one after another in one sequence: lays out each document with
-/// `layout` so that positions, blocks and sights restart with it. Documents see nothing of each
-/// other. Only layouts of rows that are kept nowhere can be packed.
-/// (A document is a sequence of its own: this begins one for each.)
+/// Packed documents: calls layout(pass, document) for each, in a sequence of its own, so that
+/// positions, blocks and sights restart with it and documents see nothing of each other. Such
+/// sequences have no cache: the layout must not keep rows in pages.
 template <class Layout>
 void add_documents(Pass& pass, std::span<const std::span<const int32_t>> documents,
                    Layout&& layout) {

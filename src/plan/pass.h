@@ -51,16 +51,21 @@ struct PassSequence {
   int32_t first_row = 0;
   int32_t rows = 0;
 
+  /// Keys of the sequence, the rows of this pass included.
+  int32_t keys() const { return cached + rows; }
   /// Key index of row r of the pass.
   int32_t key_of_row(int32_t row) const { return cached + row - first_row; }
 };
 
+/// Built by decoders and by the layouts (plan/layouts.h), row by row; read by everybody. Not
+/// thread-safe.
 class Pass {
  public:
   /// Starts a sequence without a cache; the rows added from now on belong to it.
   void begin_sequence();
-  /// Starts a sequence that goes on from the committed keys of `cache`. Page slots are taken from
-  /// it as rows are added; the caller must have reserved them.
+  /// Starts a sequence that goes on from the committed keys of `cache`. Rows that are kept in pages
+  /// take its next keys, which the caller must have reserved. `cache` must stay, unchanged, until
+  /// the last row of this sequence has been added; committing the keys is the caller's.
   void begin_sequence(const SequenceCache& cache);
 
   /// Adds a row to the last sequence and returns its index in the pass. `sight` may name keys of
@@ -68,7 +73,7 @@ class Pass {
   int32_t add_row(int32_t token, int32_t position, const Sight& sight, Keep keep);
 
   /// Adds a question to a row of this pass and returns its index. Answers come in this order.
-  int32_t add_ask(Ask ask);
+  int32_t add_ask(const Ask& ask);
 
   /// Empties the pass; keeps the memory.
   void clear();
@@ -78,13 +83,14 @@ class Pass {
   /// Key index that the next row of the last sequence will have.
   int32_t next_key() const;
 
-  /// Stops the program unless every sight lies within its sequence's keys and every invariant of
-  /// the fields below holds.
+  /// Stops the program unless every sight is a prefix before a block within its sequence's keys and
+  /// every invariant of the fields below holds. Costs a few comparisons a row.
   void check() const;
 
-  /// A picture of who sees whom, a line a row: index, token, position, where it is kept, and one
-  /// character a key (█ seen, · not; cached keys left of the bar). `names` may give a text for a
-  /// token id (nullptr: ids). Wide pictures are cut at `width` characters.
+  /// A picture of who sees whom: a line a row with its index, token (marked ? where it is asked
+  /// something), position, where its key is kept, and a cell a key: █ seen, · not. Left of the bar
+  /// stand the cached keys; when there are many, a cell stands for several of them, and ▒ says that
+  /// only some are seen. Lines are cut at `width` characters. For people: docs and debugging.
   std::string picture(int width = 120) const;
 
   // One entry a row.
@@ -95,6 +101,12 @@ class Pass {
 
   std::vector<PassSequence> sequences;
   std::vector<Ask> asks;
+
+ private:
+  // The cache of the last sequence while it is being built.
+  const SequenceCache* cache_ = nullptr;
+  // Page lists of cleared sequences, kept for their memory.
+  std::vector<std::vector<PageId>> spare_pages_;
 };
 
 }  // namespace tidar

@@ -1,0 +1,15 @@
+#pragma once
+// Autoregressive decoding: one token a pass. What every other method is compared with.
+
+#include <memory>
+
+#include "decode/decoder.h"
+
+namespace tidar {
+
+/// `cache` may hold the keys of the first tokens of the prompt, not of all; further pages are taken
+/// from its pool as the text grows. Fails as check_spec() does.
+Result<std::unique_ptr<Decoder>> make_ar(SequenceSpec spec, SequenceCache cache,
+                                         const EvaluatorLimits& limits);
+
+}  // namespace tidar

@@ -1,0 +1,56 @@
+#include "decode/history.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace tidar {
+
+History::History(const Penalties& penalties, int32_t forbidden, std::span<const int32_t> prompt)
+    : repetition_(penalties.repetition),
+      presence_(penalties.presence),
+      frequency_(penalties.frequency),
+      counts_(penalties.count()) {
+  for (const LogitChange& bias : penalties.bias) entry(bias.token).bias = bias.add;
+  if (forbidden >= 0) entry(forbidden).bias = -std::numeric_limits<float>::infinity();
+  if (repetition_ != 1)
+    for (const int32_t token : prompt) entry(token).in_text = true;
+  for (const auto& [token, seen] : seen_) changes_[seen.change] = change_of(token, seen);
+}
+
+void History::append(int32_t token) {
+  if (!counts_) return;
+  Seen& seen = entry(token);
+  seen.in_text = true;
+  ++seen.emitted;
+  changes_[seen.change] = change_of(token, seen);
+}
+
+void History::changes_after(std::span<const int32_t> tokens, std::vector<LogitChange>& out) const {
+  if (!counts_) return;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const auto before = tokens.first(i);
+    if (std::find(before.begin(), before.end(), tokens[i]) != before.end()) continue;
+    const auto known = seen_.find(tokens[i]);
+    Seen seen = known == seen_.end() ? Seen{} : known->second;
+    seen.in_text = true;
+    seen.emitted += static_cast<int32_t>(std::count(tokens.begin(), tokens.end(), tokens[i]));
+    out.push_back(change_of(tokens[i], seen));
+  }
+}
+
+History::Seen& History::entry(int32_t token) {
+  const auto [place, is_new] = seen_.try_emplace(token);
+  if (is_new) {
+    place->second.change = changes_.size();
+    changes_.push_back({.token = token, .scale = 1, .add = 0});
+  }
+  return place->second;
+}
+
+LogitChange History::change_of(int32_t token, const Seen& seen) const {
+  LogitChange change{.token = token, .scale = seen.in_text ? repetition_ : 1, .add = seen.bias};
+  if (seen.emitted > 0) change.add -= presence_ + frequency_ * static_cast<float>(seen.emitted);
+  return change;
+}
+
+}  // namespace tidar

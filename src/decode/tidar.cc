@@ -1,0 +1,182 @@
+#include "decode/tidar.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "decode/sequence.h"
+
+namespace tidar {
+namespace {
+
+// A step verifies drafts_: the newest token, which is certain, and guesses behind it. Reading the
+// end of the prompt is such a step too, with the last prompt token as its only draft; so the first
+// pass is [prompt | K masks] without a case of its own.
+class TidarDecoder final : public Decoder {
+ public:
+  TidarDecoder(Sequence sequence, TidarOptions options)
+      : sequence_(std::move(sequence)),
+        options_(std::move(options)),
+        drafts_{sequence_.tokens().back()},
+        confidences_{0} {}
+
+  bool full() const override { return sequence_.full(); }
+  int min_rows() const override { return options_.trust < 1 ? 2 : 1; }
+  std::span<const TokenLogprob> committed() const override { return sequence_.committed(); }
+  std::span<const Ask> more_asks() const override { return more_asks_; }
+  const DecodeStats& stats() const override { return sequence_.stats; }
+
+  int plan(Pass& pass, int row_budget) override;
+  void take(std::span<const Answer> answers) override;
+
+ private:
+  // The choice after the prompt is the causal reading's alone: no pass has held its mask yet.
+  bool mixes() const { return options_.trust < 1 && !sequence_.in_prompt(); }
+
+  void plan_step(Pass& pass, const StepFrame& frame);
+  void ask_drafts(Pass& pass, int32_t first_row);
+  void verify(std::span<const Answer> answers);
+  void ask_next_draft(int accepted);
+  void take_next_draft(std::span<const Answer> answers);
+
+  Sequence sequence_;
+  TidarOptions options_;
+
+  std::vector<int32_t> drafts_;     // of the step under way, or to come
+  std::vector<float> confidences_;  // one a draft, StepOutlook::confidences
+  std::vector<Ask> more_asks_;
+
+  // The pass under way.
+  int reading_ = 0;     // prompt rows before the drafts
+  bool steps_ = false;  // whether drafts follow them
+  std::vector<MaskGroup> groups_;
+  std::vector<LogitChange> own_changes_;  // of all asks, one after another
+};
+
+int TidarDecoder::plan(Pass& pass, int row_budget) {
+  TIDAR_CHECK(!full());
+  TIDAR_CHECK_GE(row_budget, min_rows());
+  sequence_.begin_pass();
+  more_asks_.clear();
+
+  const auto unread = sequence_.unread();
+  const int before_drafts = static_cast<int>(unread.size()) - 1;
+  reading_ = std::min(before_drafts, row_budget);
+  const StepFrame frame{.draft_length = options_.draft_length,
+                        .row_budget = row_budget - reading_,
+                        .positions_left = sequence_.positions_left() + 1,
+                        .mixes = mixes()};
+  const int drafts = fit_drafts(static_cast<int>(drafts_.size()), frame);
+  steps_ = reading_ == before_drafts && drafts > 0;
+
+  SequenceCache& cache = sequence_.cache;
+  if (!cache.reserve(cache.length() + reading_ + (steps_ ? drafts : 0))) return 0;
+  pass.begin_sequence(cache);
+  const int32_t first_row =
+      add_causal(pass, unread.first(static_cast<size_t>(reading_)), Keep::page);
+  if (steps_) {
+    drafts_.resize(static_cast<size_t>(drafts));
+    confidences_.resize(drafts_.size());
+    plan_step(pass, frame);
+  }
+  return pass.rows() - first_row;
+}
+
+void TidarDecoder::plan_step(Pass& pass, const StepFrame& frame) {
+  const std::vector<int> kept = options_.groups({.draft_length = frame.draft_length,
+                                                 .row_budget = frame.row_budget,
+                                                 .confidences = confidences_});
+  groups_ = fit_groups(static_cast<int>(drafts_.size()), kept, frame);
+  ask_drafts(pass, add_tidar_step(pass, drafts_, sequence_.mask_token(), groups_));
+}
+
+// Asks each draft what follows it, given that the drafts before it are right.
+void TidarDecoder::ask_drafts(Pass& pass, int32_t first_row) {
+  const auto guesses = std::span<const int32_t>(drafts_).subspan(1);
+  own_changes_.clear();
+  std::vector<size_t> ends;
+  for (size_t i = 0; i < drafts_.size(); ++i) {
+    sequence_.history.changes_after(guesses.first(i), own_changes_);
+    ends.push_back(own_changes_.size());
+  }
+  const std::span<const LogitChange> all(own_changes_);
+  size_t begin = 0;
+  for (size_t i = 0; i < drafts_.size(); ++i) {
+    const auto place = static_cast<int32_t>(i);
+    Ask ask = sequence_.choose(first_row + place, sequence_.size() + place,
+                               all.subspan(begin, ends[i] - begin));
+    begin = ends[i];
+    if (mixes()) {
+      ask.other_row = group_row(groups_, place + 1);
+      ask.trust = options_.trust;
+    }
+    pass.add_ask(ask);
+  }
+}
+
+void TidarDecoder::take(std::span<const Answer> answers) {
+  if (!more_asks_.empty()) {
+    take_next_draft(answers);
+  } else if (steps_) {
+    verify(answers);
+  } else {
+    TIDAR_CHECK(answers.empty());
+    sequence_.cache.commit(reading_);
+  }
+}
+
+void TidarDecoder::verify(std::span<const Answer> answers) {
+  TIDAR_CHECK_EQ(answers.size(), drafts_.size());
+  size_t accepted = 1;
+  while (accepted < drafts_.size() && answers[accepted - 1].token == drafts_[accepted]) ++accepted;
+
+  sequence_.cache.commit(reading_ + static_cast<int>(accepted));
+  const bool reads_prompt = sequence_.in_prompt();
+  for (const Answer& answer : answers.first(accepted)) sequence_.append(answer);
+  if (!reads_prompt) sequence_.count_pass();
+  ask_next_draft(static_cast<int>(accepted));
+}
+
+// The token chosen behind the accepted drafts overwrites what the masks had for its position.
+void TidarDecoder::ask_next_draft(int accepted) {
+  drafts_.assign(1, sequence_.tokens().back());
+  confidences_.assign(1, 0);
+  if (full()) return;
+  const MaskRun run = next_draft(groups_, accepted);
+  for (int32_t m = 0; m < run.masks; ++m)
+    more_asks_.push_back(sequence_.choose(run.first_row + m, sequence_.size() + m));
+}
+
+void TidarDecoder::take_next_draft(std::span<const Answer> answers) {
+  TIDAR_CHECK_EQ(answers.size(), more_asks_.size());
+  more_asks_.clear();
+  for (const Answer& answer : answers) {
+    drafts_.push_back(answer.token);
+    confidences_.push_back(answer.logprob);
+  }
+}
+
+Result<void> check_options(const TidarOptions& options, const SequenceSpec& spec,
+                           const EvaluatorLimits& limits) {
+  if (spec.mask_token < 0)
+    return error("mask token: TiDAR needs one, and neither the model nor the request names it");
+  if (options.draft_length < 1 || options.draft_length > limits.max_rows)
+    return error("draft length: expected 1 to {} (rows of a pass), found {}", limits.max_rows,
+                 options.draft_length);
+  if (!(options.trust >= 0 && options.trust <= 1))
+    return error("trust: expected a number from 0 (diffusion) to 1 (AR), found {}", options.trust);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Decoder>> make_tidar(SequenceSpec spec, TidarOptions options,
+                                            SequenceCache cache, const EvaluatorLimits& limits) {
+  TIDAR_TRY_VOID(check_spec(spec, limits));
+  TIDAR_TRY_VOID(check_options(options, spec, limits));
+  if (!options.groups) options.groups = all_groups();
+  return std::unique_ptr<Decoder>(std::make_unique<TidarDecoder>(
+      Sequence(std::move(spec), std::move(cache), limits), std::move(options)));
+}
+
+}  // namespace tidar

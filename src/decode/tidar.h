@@ -1,0 +1,33 @@
+#pragma once
+// TiDAR decoding (arXiv 2511.08923): one pass verifies a draft and, for every number of tokens that
+// could be accepted, already drafts what would come next.
+//
+// At trust 1 the tokens are those of AR with the same spec: greedy, and at every temperature from
+// the same seed, whatever the draft length, the groups and the row budgets.
+
+#include <memory>
+
+#include "decode/decoder.h"
+#include "decode/mask_groups.h"
+
+namespace tidar {
+
+struct TidarOptions {
+  int draft_length = 8;  ///< K >= 1: tokens of a full draft, and masks of a group
+
+  /// Weight of the causal reading when a token is chosen; 1 - trust is that of the mask's reading
+  /// of the same position. 1: Trust AR, 0: Trust Diff. The first token after the prompt is always
+  /// the causal reading's.
+  float trust = 1;
+
+  /// Which groups a step keeps; empty: all of them.
+  GroupPolicy groups;
+};
+
+/// `cache` may hold the keys of the first tokens of the prompt, not of all; further pages are taken
+/// from its pool as the text grows, for up to K - 1 keys beyond it. Needs spec.mask_token. Fails as
+/// check_spec() does, and when an option is out of range.
+Result<std::unique_ptr<Decoder>> make_tidar(SequenceSpec spec, TidarOptions options,
+                                            SequenceCache cache, const EvaluatorLimits& limits);
+
+}  // namespace tidar

@@ -1,0 +1,118 @@
+#include "plan/layouts.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+
+namespace tidar {
+namespace {
+
+int32_t size_of_text(std::span<const int32_t> tokens) {
+  return static_cast<int32_t>(tokens.size());
+}
+
+KeyRange block_around(int32_t i, int block_size, int32_t end) {
+  const int32_t from = i / block_size * block_size;
+  return {from, std::min(from + block_size, end)};
+}
+
+void check_empty(const Pass& pass) { TIDAR_CHECK_EQ(pass.next_key(), 0); }
+
+// The second half of the two-stream layouts: row S + i sees the clean keys before its block and its
+// own block of this half.
+void add_second_half(Pass& pass, std::span<const int32_t> tokens, int block_size) {
+  const int32_t size = size_of_text(tokens);
+  TIDAR_CHECK_EQ(pass.next_key(), size);
+  for (int32_t i = 0; i < size; ++i) {
+    const KeyRange block = block_around(i, block_size, size);
+    const Sight sight{{0, block.from}, {size + block.from, size + block.to}};
+    pass.add_row(tokens[static_cast<size_t>(i)], i, sight, Keep::scratch);
+  }
+}
+
+}  // namespace
+
+int32_t add_causal(Pass& pass, std::span<const int32_t> tokens, Keep keep) {
+  const int32_t first_row = pass.rows();
+  int32_t key = pass.next_key();
+  for (const int32_t token : tokens) {
+    pass.add_row(token, key, {.prefix = {0, key + 1}, .block = {}}, keep);
+    ++key;
+  }
+  return first_row;
+}
+
+int32_t add_masks(Pass& pass, int32_t mask_token, int masks) {
+  const int32_t first_row = pass.rows();
+  const int32_t length = pass.next_key();
+  const Sight sight{{0, length}, {length, length + masks}};
+  for (int32_t m = 0; m < masks; ++m) pass.add_row(mask_token, length + m, sight, Keep::scratch);
+  return first_row;
+}
+
+int32_t add_block(Pass& pass, std::span<const int32_t> tokens, Keep keep) {
+  const int32_t first_row = pass.rows();
+  const int32_t length = pass.next_key();
+  const Sight sight{{0, length}, {length, length + size_of_text(tokens)}};
+  int32_t position = length;
+  for (const int32_t token : tokens) pass.add_row(token, position++, sight, keep);
+  return first_row;
+}
+
+int32_t add_bidirectional(Pass& pass, std::span<const int32_t> tokens) {
+  check_empty(pass);
+  return add_block(pass, tokens, Keep::scratch);
+}
+
+int32_t add_block_causal(Pass& pass, std::span<const int32_t> tokens, int block_size) {
+  check_empty(pass);
+  const int32_t first_row = pass.rows();
+  const int32_t size = size_of_text(tokens);
+  for (int32_t i = 0; i < size; ++i) {
+    const KeyRange block = block_around(i, block_size, size);
+    pass.add_row(tokens[static_cast<size_t>(i)], i, {{0, block.from}, block}, Keep::scratch);
+  }
+  return first_row;
+}
+
+int32_t add_tidar_training(Pass& pass, std::span<const int32_t> tokens, int block_size,
+                           int32_t mask_token, std::span<const int32_t> second_half) {
+  check_empty(pass);
+  const int32_t first_row = add_causal(pass, tokens, Keep::scratch);
+  if (!second_half.empty()) {
+    TIDAR_CHECK_EQ(second_half.size(), tokens.size());
+    add_second_half(pass, second_half, block_size);
+  } else {
+    const std::vector<int32_t> masks(tokens.size(), mask_token);
+    add_second_half(pass, masks, block_size);
+  }
+  return first_row;
+}
+
+int32_t add_block_diffusion_training(Pass& pass, std::span<const int32_t> tokens,
+                                     std::span<const int32_t> noised, int block_size) {
+  TIDAR_CHECK_EQ(noised.size(), tokens.size());
+  const int32_t first_row = add_block_causal(pass, tokens, block_size);
+  add_second_half(pass, noised, block_size);
+  return first_row;
+}
+
+int32_t add_tidar_step(Pass& pass, std::span<const int32_t> drafts, int32_t mask_token,
+                       std::span<MaskGroup> groups) {
+  const int32_t length = pass.next_key();
+  const int32_t first_row = add_causal(pass, drafts, Keep::page);
+  for (MaskGroup& group : groups) {
+    TIDAR_CHECK_GE(group.accepted, 1);
+    TIDAR_CHECK_LE(group.accepted, size_of_text(drafts));
+    group.first_row = pass.rows();
+    const int32_t key = pass.next_key();
+    const int32_t begin = length + group.accepted;
+    const Sight sight{{0, begin}, {key, key + group.masks}};
+    for (int32_t m = 0; m < group.masks; ++m)
+      pass.add_row(mask_token, begin + m, sight, Keep::scratch);
+  }
+  return first_row;
+}
+
+}  // namespace tidar

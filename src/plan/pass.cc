@@ -1,0 +1,128 @@
+#include "plan/pass.h"
+
+#include <cmath>
+#include <utility>
+
+#include "base/check.h"
+
+namespace tidar {
+
+void Pass::begin_sequence() {
+  PassSequence& sequence = sequences.emplace_back();
+  sequence.first_row = rows();
+  if (!spare_pages_.empty()) {
+    sequence.pages = std::move(spare_pages_.back());
+    spare_pages_.pop_back();
+  }
+  cache_ = nullptr;
+}
+
+void Pass::begin_sequence(const SequenceCache& cache) {
+  begin_sequence();
+  cache_ = &cache;
+  PassSequence& sequence = sequences.back();
+  sequence.cached = cache.length();
+  const auto held = cache.pages().first(static_cast<size_t>(pages_for(cache.length())));
+  sequence.pages.assign(held.begin(), held.end());
+}
+
+int32_t Pass::add_row(int32_t token, int32_t position, const Sight& sight, Keep keep) {
+  TIDAR_CHECK(!sequences.empty());
+  PassSequence& sequence = sequences.back();
+  if (keep == Keep::page) {
+    TIDAR_CHECK(cache_ != nullptr);
+    TIDAR_CHECK_EQ(sequence.stored, sequence.rows);
+    const auto page = static_cast<size_t>((sequence.cached + sequence.stored) / kPageSlots);
+    TIDAR_CHECK_LT(page, cache_->pages().size());
+    if (page == sequence.pages.size()) sequence.pages.push_back(cache_->pages()[page]);
+    ++sequence.stored;
+  }
+  ++sequence.rows;
+  tokens.push_back(token);
+  positions.push_back(position);
+  sights.push_back(sight);
+  keeps.push_back(keep);
+  return rows() - 1;
+}
+
+int32_t Pass::add_ask(const Ask& ask) {
+  asks.push_back(ask);
+  return static_cast<int32_t>(asks.size()) - 1;
+}
+
+void Pass::clear() {
+  for (PassSequence& sequence : sequences) {
+    sequence.pages.clear();
+    spare_pages_.push_back(std::move(sequence.pages));
+  }
+  sequences.clear();
+  tokens.clear();
+  positions.clear();
+  sights.clear();
+  keeps.clear();
+  asks.clear();
+  cache_ = nullptr;
+}
+
+int32_t Pass::next_key() const {
+  TIDAR_CHECK(!sequences.empty());
+  return sequences.back().keys();
+}
+
+namespace {
+
+void check_sight(const Sight& sight, int32_t keys) {
+  const auto& [prefix, block] = sight;
+  TIDAR_CHECK_GE(prefix.from, 0);
+  TIDAR_CHECK_LE(prefix.from, prefix.to);
+  TIDAR_CHECK_LE(prefix.to, keys);
+  TIDAR_CHECK_GE(block.from, 0);
+  TIDAR_CHECK_LE(block.from, block.to);
+  TIDAR_CHECK_LE(block.to, keys);
+  TIDAR_CHECK_LT(0, prefix.size() + block.size());
+  if (prefix.size() > 0 && block.size() > 0) TIDAR_CHECK_LE(prefix.to, block.from);
+}
+
+void check_sequence(const Pass& pass, const PassSequence& sequence) {
+  TIDAR_CHECK_GE(sequence.cached, 0);
+  TIDAR_CHECK_GE(sequence.stored, 0);
+  TIDAR_CHECK_LE(sequence.stored, sequence.rows);
+  TIDAR_CHECK_EQ(static_cast<int>(sequence.pages.size()),
+                 pages_for(sequence.cached + sequence.stored));
+  for (int32_t i = 0; i < sequence.rows; ++i) {
+    const auto row = static_cast<size_t>(sequence.first_row + i);
+    check_sight(pass.sights[row], sequence.keys());
+    TIDAR_CHECK_EQ(pass.keeps[row] == Keep::page, i < sequence.stored);
+    TIDAR_CHECK_GE(pass.positions[row], 0);
+    TIDAR_CHECK_GE(pass.tokens[row], 0);
+  }
+}
+
+void check_ask(const Ask& ask, int32_t rows) {
+  TIDAR_CHECK_GE(ask.row, 0);
+  TIDAR_CHECK_LT(ask.row, rows);
+  TIDAR_CHECK_GE(ask.other_row, -1);
+  TIDAR_CHECK_LT(ask.other_row, rows);
+  TIDAR_CHECK(std::isfinite(ask.trust));
+  if (ask.kind == AskKind::score) TIDAR_CHECK_GE(ask.token, 0);
+  TIDAR_CHECK_GE(ask.top, 0);
+}
+
+}  // namespace
+
+void Pass::check() const {
+  TIDAR_CHECK_EQ(positions.size(), tokens.size());
+  TIDAR_CHECK_EQ(sights.size(), tokens.size());
+  TIDAR_CHECK_EQ(keeps.size(), tokens.size());
+  int32_t next_row = 0;
+  for (const PassSequence& sequence : sequences) {
+    TIDAR_CHECK_EQ(sequence.first_row, next_row);
+    next_row += sequence.rows;
+    TIDAR_CHECK_LE(next_row, rows());
+    check_sequence(*this, sequence);
+  }
+  TIDAR_CHECK_EQ(next_row, rows());
+  for (const Ask& ask : asks) check_ask(ask, rows());
+}
+
+}  // namespace tidar
