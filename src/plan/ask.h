@@ -30,9 +30,9 @@ struct Ask {
 
   /// choose: how, after which changes. An entry of `own_changes` replaces the entry of `changes`
   /// with the same token; within one list no token comes twice.
-  Sampling sampling;
-  std::span<const LogitChange> changes;
-  std::span<const LogitChange> own_changes;
+  Sampling sampling{};
+  std::span<const LogitChange> changes{};
+  std::span<const LogitChange> own_changes{};
 
   /// choose: what makes the draw unique under the seed: the position in its sequence of the token
   /// that is chosen. Two rows that choose for the same position with the same seed share their

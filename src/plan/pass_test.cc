@@ -1,0 +1,173 @@
+#include "plan/pass.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <vector>
+
+#include "plan/layouts.h"
+
+namespace tidar {
+namespace {
+
+constexpr int32_t kMask = 99;
+
+TEST(Pass, RowsTakeTheNextKeysOfTheirCache) {
+  PagePool pool(4);
+  SequenceCache other(pool), cache(pool);
+  ASSERT_TRUE(other.reserve(1));
+  ASSERT_TRUE(cache.reserve(3 * kPageSlots));
+  cache.commit(kPageSlots - 1);
+
+  Pass pass;
+  pass.begin_sequence(other);
+  EXPECT_EQ(pass.next_key(), 0);
+  pass.add_row(5, 0, {{0, 1}, {}}, Keep::page);
+  pass.begin_sequence(cache);
+  EXPECT_EQ(pass.next_key(), kPageSlots - 1);
+  EXPECT_EQ(pass.sequences[1].pages.size(), 1u);
+  pass.add_row(6, kPageSlots - 1, {{0, kPageSlots}, {}}, Keep::page);
+  EXPECT_EQ(pass.sequences[1].pages.size(), 1u);
+  pass.add_row(7, kPageSlots, {{0, kPageSlots + 1}, {}}, Keep::page);
+  const int32_t last = pass.add_row(8, kPageSlots + 1, {{0, kPageSlots + 2}, {}}, Keep::scratch);
+  pass.check();
+
+  const PassSequence& sequence = pass.sequences[1];
+  EXPECT_EQ(last, 3);
+  EXPECT_EQ(sequence.pages, (std::vector<PageId>{cache.pages()[0], cache.pages()[1]}));
+  EXPECT_EQ(sequence.cached, kPageSlots - 1);
+  EXPECT_EQ(sequence.stored, 2);
+  EXPECT_EQ(sequence.rows, 3);
+  EXPECT_EQ(sequence.first_row, 1);
+  EXPECT_EQ(sequence.key_of_row(last), kPageSlots + 1);
+  EXPECT_EQ(slot_of_key(sequence.pages, kPageSlots), cache.slot(kPageSlots));
+}
+
+TEST(Pass, ClearLeavesNothingBehind) {
+  PagePool pool(1);
+  SequenceCache cache(pool);
+  ASSERT_TRUE(cache.reserve(3));
+  Pass pass;
+  pass.begin_sequence(cache);
+  add_causal(pass, std::array{1, 2, 3}, Keep::page);
+  pass.add_ask({.row = 2});
+  pass.clear();
+  pass.begin_sequence();
+  add_causal(pass, std::array{4}, Keep::scratch);
+  pass.check();
+  EXPECT_EQ(pass.rows(), 1);
+  EXPECT_TRUE(pass.asks.empty());
+  ASSERT_EQ(pass.sequences.size(), 1u);
+  EXPECT_TRUE(pass.sequences[0].pages.empty());
+  EXPECT_EQ(pass.sequences[0].first_row, 0);
+}
+
+TEST(PassDeathTest, BuildingStopsAtRowsWithoutAPlace) {
+  PagePool pool(1);
+  SequenceCache cache(pool);
+  ASSERT_TRUE(cache.reserve(kPageSlots));
+  Pass pass;
+  const Sight self{{0, 1}, {}};
+  EXPECT_DEATH(pass.add_row(1, 0, self, Keep::scratch), "sequences.empty");
+  pass.begin_sequence();
+  EXPECT_DEATH(pass.add_row(1, 0, self, Keep::page), "cache_ != nullptr");
+  pass.begin_sequence(cache);
+  for (int i = 0; i < kPageSlots; ++i) pass.add_row(1, i, self, Keep::page);
+  EXPECT_DEATH(pass.add_row(1, 0, self, Keep::page), "page < cache_->pages");
+  pass.add_row(1, 0, self, Keep::scratch);
+  EXPECT_DEATH(pass.add_row(1, 0, self, Keep::page), "sequence.stored == sequence.rows");
+}
+
+// Each entry breaks one thing of a pass that is right otherwise.
+TEST(PassDeathTest, CheckFindsWhatIsBroken) {
+  PagePool pool(1);
+  SequenceCache cache(pool);
+  ASSERT_TRUE(cache.reserve(3));
+  Pass right;
+  right.begin_sequence(cache);
+  std::array<MaskGroup, 1> groups{{{.accepted = 1, .masks = 2}}};
+  add_tidar_step(right, std::array{1, 2}, kMask, groups);
+  right.begin_sequence();
+  add_bidirectional(right, std::array{3, 4});
+  right.add_ask({.row = 5});
+  right.check();
+
+  const auto broken = [&](auto&& change) {
+    Pass pass = right;
+    change(pass);
+    pass.check();
+  };
+  using P = Pass&;
+  EXPECT_DEATH(broken([](P p) { p.tokens.pop_back(); }), "positions.size");
+  EXPECT_DEATH(broken([](P p) { p.sights.pop_back(); }), "sights.size");
+  EXPECT_DEATH(broken([](P p) { p.keeps.pop_back(); }), "keeps.size");
+  EXPECT_DEATH(broken([](P p) { p.tokens[1] = -1; }), "tokens");
+  EXPECT_DEATH(broken([](P p) { p.positions[1] = -1; }), "positions");
+  EXPECT_DEATH(broken([](P p) { p.sights[0].prefix.to = 5; }), "prefix.to <= keys");
+  EXPECT_DEATH(broken([](P p) { p.sights[0].prefix.from = -1; }), "prefix.from >= 0");
+  EXPECT_DEATH(broken([](P p) { p.sights[0].prefix.from = 2; }), "prefix.from <= prefix.to");
+  EXPECT_DEATH(broken([](P p) { p.sights[2].block.to = 5; }), "block.to <= keys");
+  EXPECT_DEATH(broken([](P p) { p.sights[2].block.from = -1; }), "block.from >= 0");
+  EXPECT_DEATH(broken([](P p) { p.sights[2].prefix.to = 3; }), "prefix.to <= block.from");
+  EXPECT_DEATH(broken([](P p) { p.sights[0] = {}; }), "prefix.size");
+  EXPECT_DEATH(broken([](P p) { p.keeps[2] = Keep::page; }), "stored");
+  EXPECT_DEATH(broken([](P p) { p.sequences[0].pages.clear(); }), "pages");
+  EXPECT_DEATH(broken([](P p) { p.sequences[1].first_row = 3; }), "first_row");
+  EXPECT_DEATH(broken([](P p) { p.sequences[1].rows = 3; }), "next_row <= rows");
+  EXPECT_DEATH(broken([](P p) { p.sequences.pop_back(); }), "next_row == rows");
+  EXPECT_DEATH(broken([](P p) { p.asks[0].row = 6; }), "ask.row");
+  EXPECT_DEATH(broken([](P p) { p.asks[0].other_row = 6; }), "ask.other_row");
+  EXPECT_DEATH(broken([](P p) { p.asks[0].kind = AskKind::score; }), "ask.token");
+}
+
+TEST(Picture, ShowsAStepOfTidar) {
+  PagePool pool(1);
+  SequenceCache cache(pool);
+  ASSERT_TRUE(cache.reserve(8));
+  cache.commit(4);
+  Pass pass;
+  pass.begin_sequence(cache);
+  std::array<MaskGroup, 2> groups{{{.accepted = 1, .masks = 2}, {.accepted = 2, .masks = 2}}};
+  add_tidar_step(pass, std::array{17, 3}, kMask, groups);
+  pass.add_ask({.row = 0, .other_row = 2});
+  pass.add_ask({.row = 1});
+  EXPECT_EQ(pass.picture(),
+            "sequence 0: 4 cached keys, 6 rows, 2 kept in pages\n"
+            "row  token   pos  kept     sees\n"
+            "  0     17?    4  page     ████│█·····\n"
+            "  1      3?    5  page     ████│██····\n"
+            "  2     99?    5  scratch  ████│█·██··\n"
+            "  3     99     6  scratch  ████│█·██··\n"
+            "  4     99     6  scratch  ████│██··██\n"
+            "  5     99     7  scratch  ████│██··██\n");
+}
+
+TEST(Picture, SummarisesManyKeysAndCutsWideLines) {
+  PagePool pool(2);
+  SequenceCache cache(pool);
+  ASSERT_TRUE(cache.reserve(100));
+  cache.commit(90);
+  Pass pass;
+  pass.begin_sequence(cache);
+  pass.add_row(1, 90, {{8, 91}, {}}, Keep::page);
+  pass.add_row(2, 91, {{0, 86}, {90, 92}}, Keep::page);
+  pass.begin_sequence();
+  add_bidirectional(pass, std::vector<int32_t>(9, 1234567));
+  std::string expected =
+      "sequence 0: 90 cached keys, 2 rows, 2 kept in pages\n"
+      "left of the bar, a cell is 6 keys\n"
+      "row    token   pos  kept     sees\n"
+      "  0        1    90  page     ·▒███████████…\n"
+      "  1        2    91  page     █████████████…\n"
+      "sequence 1: 0 cached keys, 9 rows, 0 kept in pages\n"
+      "row    token   pos  kept     sees\n";
+  for (int i = 0; i < 9; ++i)
+    expected += fmt::format("{:>3}  1234567   {:>3}  scratch  █████████\n", i + 2, i);
+  EXPECT_EQ(pass.picture(43), expected);
+  EXPECT_NE(pass.picture().find("·▒█████████████│█·\n"), std::string::npos);
+  EXPECT_NE(pass.picture().find("██████████████▒│██\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tidar
