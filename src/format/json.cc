@@ -75,7 +75,8 @@ Error json_error(std::string_view text, size_t bytes, const std::string& where) 
   const auto column =
       last_break == std::string_view::npos ? read.size() : read.size() - last_break - 1;
   const auto near = read.substr(read.size() - std::min<size_t>(read.size(), 20));
-  return error("{}, line {}, column {}: not valid JSON near {}", where, line, column,
+  return error("{}, line {}, column {}: {} {}", where, line, column,
+               bytes > text.size() ? "the JSON ends too early, after" : "not valid JSON near",
                in_quotes(near));
 }
 

@@ -18,7 +18,8 @@ using Json = nlohmann::json;
 /// deeper than 64. `where` names the text in errors.
 Result<Json> parse_json_object(std::string_view text, const std::string& where);
 
-/// "<where>, line 3, column 7: not valid JSON near '…'", for a parser that stopped after `bytes`.
+/// "<where>, line 3, column 7: not valid JSON near '…'", for a parser that stopped when it had read
+/// `bytes` bytes; one more than there are when it met the end.
 Error json_error(std::string_view text, size_t bytes, const std::string& where);
 
 /// The smallest and the largest value that a field may have.
