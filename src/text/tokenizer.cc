@@ -1,0 +1,135 @@
+#include "text/tokenizer.h"
+
+#include <system_error>
+#include <utility>
+
+#include "format/files.h"
+#include "text/tokenizer_json.h"
+#include "text/utf8.h"
+
+namespace tidar {
+
+struct Tokenizer::Impl {
+  explicit Impl(TokenizerParts parts_)
+      : parts(std::move(parts_)), bpe(parts.vocabulary, parts.merges, parts.rules) {
+    parts.merges = {};  // the encoder has them in its own form
+  }
+  Impl(const Impl&) = delete;  // the encoder points into the parts
+  Impl& operator=(const Impl&) = delete;
+
+  TokenizerParts parts;
+  Bpe bpe;
+};
+
+namespace {
+
+/// One call of encode(): the text on its way through the parts, and the memory that this takes.
+class Encoding {
+ public:
+  Encoding(const TokenizerParts& parts, const Bpe& bpe) : parts_(parts), bpe_(bpe) {}
+
+  std::vector<int32_t> run(std::string_view text, AddSpecial special) {
+    ids_.reserve(text.size() / 3 + parts_.prefix.size() + parts_.suffix.size() + 1);
+    if (special == AddSpecial::yes) append(parts_.prefix);
+    std::vector<Section> sections;
+    parts_.raw_tokens.split(text, matcher_, sections);
+    for (const Section& section : sections) {
+      if (section.id >= 0) {
+        ids_.push_back(section.id);
+      } else {
+        encode_raw(section.text);
+      }
+    }
+    if (special == AddSpecial::yes) append(parts_.suffix);
+    return std::move(ids_);
+  }
+
+ private:
+  void append(const std::vector<int32_t>& ids) { ids_.insert(ids_.end(), ids.begin(), ids.end()); }
+
+  void encode_raw(std::string_view text) {
+    text = parts_.normalizer.apply(text, normalized_);
+    std::vector<Section> sections;
+    parts_.normalized_tokens.split(text, matcher_, sections);
+    for (const Section& section : sections) {
+      if (section.id >= 0) {
+        ids_.push_back(section.id);
+        continue;
+      }
+      parts_.pre_tokenizer.split(section.text, matcher_, [this](std::string_view piece) {
+        bpe_.encode(piece, scratch_, ids_);
+      });
+    }
+  }
+
+  const TokenizerParts& parts_;
+  const Bpe& bpe_;
+  Matcher matcher_;
+  Bpe::Scratch scratch_;
+  std::string normalized_;
+  std::vector<int32_t> ids_;
+};
+
+}  // namespace
+
+Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Result<Tokenizer> Tokenizer::open(const std::filesystem::path& folder) {
+  const auto path = folder / "tokenizer.json";
+  TIDAR_TRY(const std::string json, read_text_file(path));
+  std::string config;
+  std::error_code ignored;
+  if (std::filesystem::exists(folder / "tokenizer_config.json", ignored)) {
+    TIDAR_TRY(config, read_text_file(folder / "tokenizer_config.json"));
+  }
+  auto parts = parse_tokenizer_json(json, config);
+  if (!parts.ok()) return error("{}: {}", path.string(), parts.error().message);
+  return Tokenizer(std::make_unique<Impl>(std::move(*parts)));
+}
+
+Result<Tokenizer> Tokenizer::parse(std::string_view json, const std::string& where) {
+  auto parts = parse_tokenizer_json(json, "");
+  if (!parts.ok()) return error("{}: {}", where, parts.error().message);
+  return Tokenizer(std::make_unique<Impl>(std::move(*parts)));
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, AddSpecial special) const {
+  std::string repaired;
+  if (!is_utf8(text)) {
+    append_lossy(repaired, text);
+    text = repaired;
+  }
+  return Encoding(impl_->parts, impl_->bpe).run(text, special);
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, SkipSpecial special) const {
+  std::string raw;
+  for (int32_t id : ids) {
+    if (special == SkipSpecial::no || !is_special(id)) raw += bytes(id);
+  }
+  std::string text;
+  append_lossy(text, raw);
+  return text;
+}
+
+std::string_view Tokenizer::bytes(int32_t id) const { return impl_->parts.vocabulary.bytes(id); }
+
+bool Tokenizer::is_special(int32_t id) const {
+  const std::vector<bool>& special = impl_->parts.special;
+  return id >= 0 && static_cast<size_t>(id) < special.size() && special[static_cast<size_t>(id)];
+}
+
+int32_t Tokenizer::id_of(std::string_view token) const {
+  const TokenizerParts& parts = impl_->parts;
+  for (const AddedTokens* added : {&parts.raw_tokens, &parts.normalized_tokens}) {
+    if (const int32_t id = added->find(token); id >= 0) return id;
+  }
+  return parts.vocabulary.find(token);
+}
+
+int32_t Tokenizer::size() const { return impl_->parts.vocabulary.size(); }
+
+}  // namespace tidar
