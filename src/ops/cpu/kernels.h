@@ -12,6 +12,7 @@
 //   zeros key panel     16 keys of one head. f32 [E][16];  bf16 [E/2][16][2] value panel   16 keys
 //   of one head. f32 [16][E];  bf16 [8][E][2]: pairs of keys side by side
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/dtype.h"
@@ -123,6 +124,11 @@ struct Kernels {
   /// The winner of the race of ops/logits.h over p_i ~ exp(logits[i] * inverse_temperature).
   int32_t (*race)(const float* logits, float inverse_temperature, uint64_t seed, uint64_t draw,
                   int64_t count);
+
+  // Roofs (roofs.h): floating-point operations done by so many rounds; and a read of memory.
+  double (*spin_f32)(int64_t rounds);
+  double (*spin_bf16)(int64_t rounds);
+  void (*read_memory)(const std::byte* from, int64_t bytes);
 };
 
 /// The kernels of an instruction set that usable_isas() lists.

@@ -8,7 +8,7 @@
 
 #include "ops/cpu/epilogue.h"
 #include "ops/cpu/kernels.h"
-#include "ops/cpu/simd.h"
+#include "ops/cpu/tiles.h"
 
 #if defined(__AMX_BF16__)
 
@@ -25,22 +25,12 @@ constexpr int64_t kSumRowBytes = kPairColumns * sizeof(float);
 
 // Tiles 0-3: sums [upper, lower rows][panel 0, 1]; 4, 5: operands of upper, lower rows; 6, 7:
 // weights of panel 0, 1.
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
 void configure(int upper, int lower) {
   TileConfig config;
-  for (int i = 0; i < 8; ++i) config.row_bytes[i] = 64;
   const int lower_rows = lower > 0 ? lower : 1;
   config.rows[0] = config.rows[1] = config.rows[4] = static_cast<uint8_t>(upper);
   config.rows[2] = config.rows[3] = config.rows[5] = static_cast<uint8_t>(lower_rows);
-  config.rows[6] = config.rows[7] = 16;
-  _tile_loadconfig(&config);
+  configure(config);
 }
 
 // Up to 32 rows of operands and where their sums rest.
@@ -80,6 +70,7 @@ void multiply_rest(const RowBlock& block, const std::byte* panel0, const std::by
   for (int r = 0; r < block.upper + block.lower; ++r) {
     for (int64_t k = 0; k < rest; ++k) padded[r][k] = block.x[r * block.stride + k];
   }
+  settle_memory();
   RowBlock copy = block;
   copy.x = padded[0];
   copy.stride = kTileDepth;

@@ -62,9 +62,10 @@ double total_weight(const float* row, int64_t vocabulary, double largest,
 // from the best until they do.
 int32_t choose_cut(const float* row, int64_t vocabulary, const LogitSummary& summary,
                    const LogitTask& task) {
-  const Sampling& sampling = task.sampling;
+  Sampling sampling = task.sampling;
+  if (sampling.top_k >= vocabulary) sampling.top_k = 0;
   const double inverse_temperature = 1.0 / sampling.temperature;
-  const bool by_count = sampling.top_k > 0 && sampling.top_k < vocabulary;
+  const bool by_count = sampling.top_k > 0;
   const bool by_share = sampling.top_p < 1;
   const double total = by_share && !by_count
                            ? total_weight(row, vocabulary, summary.best_logit, inverse_temperature)

@@ -11,6 +11,7 @@ void linear_bf16_pairs(const LinearCall& call);
 void linear_bf16_tiles(const LinearCall& call);
 void attend_f32(const AttendCall& call);
 void attend_bf16(const AttendCall& call);
+void attend_bf16_tiles(const AttendCall& call);
 void rms_norm(const float* x, const float* weight, double eps, int64_t count, void* out,
               DType out_dtype);
 void rope(float* head, const float* cosines, const float* sines, int64_t half);
@@ -18,6 +19,15 @@ void mix(const float* a, const float* b, float trust, int64_t count, float* out)
 LogitSummary summarize(const float* logits, int64_t count);
 int32_t race(const float* logits, float inverse_temperature, uint64_t seed, uint64_t draw,
              int64_t count);
+double spin_f32(int64_t rounds);
+double spin_bf16(int64_t rounds);
+void read_memory(const std::byte* from, int64_t bytes);
+
+#if defined(__AMX_BF16__)
+constexpr auto* kAttendBf16 = &attend_bf16_tiles;
+#else
+constexpr auto* kAttendBf16 = &attend_bf16;
+#endif
 
 #if defined(__AMX_BF16__)
 constexpr auto* kLinearBf16Operands = &linear_bf16_tiles;
@@ -33,12 +43,15 @@ const Kernels kKernels = {
     .linear_bf16 = linear_bf16,
     .linear_bf16_bf16 = kLinearBf16Operands,
     .attend_f32 = attend_f32,
-    .attend_bf16 = attend_bf16,
+    .attend_bf16 = kAttendBf16,
     .rms_norm = rms_norm,
     .rope = rope,
     .mix = mix,
     .summarize = summarize,
     .race = race,
+    .spin_f32 = spin_f32,
+    .spin_bf16 = spin_bf16,
+    .read_memory = read_memory,
 };
 
 }  // namespace tidar::cpu::TIDAR_ISA

@@ -1,0 +1,99 @@
+#include "ops/cpu/roofs.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <dnnl.hpp>
+
+#include "base/buffer.h"
+#include "ops/cpu/kernels.h"
+
+namespace tidar {
+
+namespace {
+
+constexpr int kRuns = 5;
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The best rate of several runs of work(), which returns how much it did, in 10^9 a second.
+template <class Work>
+double best_rate(Work&& work) {
+  double best = 0;
+  for (int run = 0; run < kRuns; ++run) {
+    const double start = seconds_now();
+    const double done = work();
+    best = std::max(best, done / (seconds_now() - start) / 1e9);
+  }
+  return best;
+}
+
+double memory_rate(Threads& threads, const cpu::Kernels& kernels) {
+  const Buffer buffer(size_t{1} << 30);
+  const auto bytes = static_cast<int64_t>(buffer.bytes());
+  // Touched by all threads, so that every page is there and where it is read from.
+  threads.split(bytes, 1, [&](Range range, int) {
+    std::memset(buffer.data() + range.begin, 1, static_cast<size_t>(range.size()));
+  });
+  return best_rate([&] {
+    threads.split(bytes, 64, [&](Range range, int) {
+      kernels.read_memory(buffer.data() + range.begin, range.size());
+    });
+    return static_cast<double>(bytes);
+  });
+}
+
+double spin_rate(Threads& threads, double (*spin)(int64_t)) {
+  std::atomic<double> done{0};
+  return best_rate([&] {
+    done = 0;
+    threads.run([&](int) { done.fetch_add(spin(2'000'000)); });
+    return done.load();
+  });
+}
+
+double onednn_rate() {
+  using dnnl::memory;
+  constexpr int64_t kRows = 512, kInputs = 2048, kOutputs = 2048;
+  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  dnnl::stream stream(engine);
+  const memory::desc x({kRows, kInputs}, memory::data_type::bf16, memory::format_tag::ab);
+  const memory::desc w({kInputs, kOutputs}, memory::data_type::bf16, memory::format_tag::any);
+  const memory::desc out({kRows, kOutputs}, memory::data_type::f32, memory::format_tag::ab);
+  const dnnl::matmul::primitive_desc chosen(dnnl::matmul::desc(x, w, out), engine);
+  const dnnl::matmul product(chosen);
+  memory x_memory(x, engine), w_memory(chosen.weights_desc(), engine), out_memory(out, engine);
+  std::memset(x_memory.get_data_handle(), 0, x.get_size());
+  std::memset(w_memory.get_data_handle(), 0, chosen.weights_desc().get_size());
+  return best_rate([&] {
+    constexpr int kTimes = 8;
+    for (int i = 0; i < kTimes; ++i) {
+      product.execute(
+          stream,
+          {{DNNL_ARG_SRC, x_memory}, {DNNL_ARG_WEIGHTS, w_memory}, {DNNL_ARG_DST, out_memory}});
+    }
+    stream.wait();
+    return 2.0 * kTimes * kRows * kInputs * kOutputs;
+  });
+}
+
+}  // namespace
+
+double measure_memory_gbps(Threads& threads, Isa isa) {
+  return memory_rate(threads, cpu::kernels_for(isa));
+}
+
+Roofs measure_roofs(Threads& threads, Isa isa) {
+  const cpu::Kernels& kernels = cpu::kernels_for(isa);
+  Roofs roofs;
+  roofs.memory_gbps = measure_memory_gbps(threads, isa);
+  roofs.f32_gflops = spin_rate(threads, kernels.spin_f32);
+  roofs.bf16_gflops = spin_rate(threads, kernels.spin_bf16);
+  roofs.bf16_product_gflops = onednn_rate();
+  return roofs;
+}
+
+}  // namespace tidar

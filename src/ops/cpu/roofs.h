@@ -1,0 +1,27 @@
+#pragma once
+// What this machine can do at most, measured: every speed is told as a share of these.
+
+#include <cstdint>
+
+#include "base/threads.h"
+#include "ops/cpu/isa.h"
+
+namespace tidar {
+
+/// Rates of all threads together.
+struct Roofs {
+  double memory_gbps = 0;          ///< reading memory that no cache holds, 10^9 bytes/s
+  double f32_gflops = 0;           ///< multiply-adds of floats, registers only, 10^9 operations/s
+  double bf16_gflops = 0;          ///< the fastest bf16 products of the instruction set, registers
+                                   ///< only; f32_gflops where it has none
+  double bf16_product_gflops = 0;  ///< a 512 x 2048 x 2048 matrix product by oneDNN, weights packed
+};
+
+/// Takes about a second and 1 GiB of memory, given back at the end. Each rate is the best of
+/// several short runs: other programs can only lower it. `isa` is one of usable_isas().
+Roofs measure_roofs(Threads& threads, Isa isa);
+
+/// Roofs::memory_gbps alone: about a third of a second, and the 1 GiB.
+double measure_memory_gbps(Threads& threads, Isa isa);
+
+}  // namespace tidar
