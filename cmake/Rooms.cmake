@@ -18,12 +18,12 @@ if(TIDAR_FUZZERS)
 endif()
 
 # tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object...)
-# Every .cc file below the calling folder belongs to the room, except tests, fuzzers and *_kernel.cc:
-# a kernel is compiled once per instruction set by the room itself, and comes in through OBJECTS.
+# Every .cc file below the calling folder belongs to the room, except tests, fuzzers, *_main.cc and
+# *_kernel.cc. A main() becomes a program that links its room, as tests do. A kernel is compiled once per instruction set by the room itself, and comes in through OBJECTS.
 function(tidar_room name)
   cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES;OBJECTS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
-  list(FILTER sources EXCLUDE REGEX "_(test|fuzz|kernel)\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_(test|fuzz|kernel|main)\\.cc$")
   list(TRANSFORM ROOM_DEPENDS PREPEND tidar_)
   if(sources)
     add_library(tidar_${name} STATIC ${sources} ${ROOM_OBJECTS})

@@ -7,20 +7,24 @@
 
 #include "base/result.h"
 #include "base/threads.h"
+#include "ops/cpu/cpu_ops.h"
 #include "ops/ops.h"
 
 namespace tidar {
 
-/// How operands of products are rounded. `fastest` is bf16 where the processor multiplies bf16
-/// directly, f32 otherwise.
-enum class Precision : uint8_t { fastest, f32, bf16 };
-
-/// What --isa may be: "best", "ref" (plain code that everything else is tested against), and the
-/// names of instruction sets.
+/// What --isa may be: "best", the names of the instruction sets, and "ref": the plain float code
+/// that everything else is tested against.
 std::vector<std::string> isa_choices();
 
+/// The verbs, and what they allocate besides what they are asked for.
+struct Backend {
+  std::unique_ptr<Ops> ops;
+  const CpuOps* cpu = nullptr;  ///< `ops`, if it is one
+
+  int64_t scratch_bytes() const { return cpu == nullptr ? 0 : cpu->scratch_bytes(); }
+};
+
 /// An Error when this processor lacks the instruction set. `threads` must outlive the result.
-Result<std::unique_ptr<Ops>> make_ops(const std::string& isa, Precision precision,
-                                      Threads& threads);
+Result<Backend> make_backend(const std::string& isa, Precision precision, Threads& threads);
 
 }  // namespace tidar

@@ -34,7 +34,7 @@ void add_computing_flags(CLI::App& command, ModelFlags& flags) {
           },
           flags.precision == Precision::f32
               ? "Operands of products with bf16 weights (default: f32)"
-              : "Operands of products with bf16 weights (default: bf16 if the processor has it)")
+              : "Operands of products with bf16 weights (default: bf16 if the processor can)")
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->type_name("");
   command.add_option("--isa", flags.isa, "Instruction set")
@@ -79,12 +79,14 @@ Result<Session> Session::open(const ModelFlags& flags) {
   const DType stored = session.weights_->matrix_dtype();
   session.weight_type_ = flags.weights.value_or(stored == DType::bf16 ? DType::bf16 : DType::f32);
   session.threads_ = std::make_unique<Threads>(flags.threads);
-  TIDAR_TRY(session.ops_, make_ops(flags.isa, flags.precision, *session.threads_));
+  TIDAR_TRY(session.backend_, make_backend(flags.isa, flags.precision, *session.threads_));
+  if (flags.timed) session.timed_ = std::make_unique<TimedOps>(*session.backend_.ops);
+  const Ops& ops = *session.backend_.ops;
   session.kv_type_ = flags.kv.value_or(
-      session.ops_->supports_kv(session.operand_type()) ? session.operand_type() : DType::f32);
-  if (!session.ops_->supports_kv(session.kv_type_)) {
+      ops.supports_kv(session.operand_type()) ? session.operand_type() : DType::f32);
+  if (!ops.supports_kv(session.kv_type_)) {
     return error("--kv {}: {} keeps keys and values in other types only", name_of(session.kv_type_),
-                 session.ops_->name());
+                 ops.name());
   }
   return session;
 }
@@ -99,9 +101,15 @@ Result<void> Session::build_network(int rows, int keys) {
   options.max_position = config_.max_positions;
   options.weights = weight_type_;
   options.kv = kv_type_;
-  TIDAR_TRY(network_, Network::build(config_, *weights_, *ops_, options));
+  TIDAR_TRY(network_, Network::build(config_, *weights_, ops(), options));
   weights_.reset();
   return {};
+}
+
+std::vector<MemoryUse> Session::memory() const {
+  std::vector<MemoryUse> uses = network_->memory();
+  if (backend_.cpu != nullptr) uses.push_back({"kernels' scratch", backend_.scratch_bytes()});
+  return uses;
 }
 
 int64_t Session::key_bytes() const {

@@ -16,6 +16,7 @@
 #include "model/weights.h"
 #include "net/network.h"
 #include "ops/ops.h"
+#include "ops/wrap/timed_ops.h"
 #include "text/tokenizer.h"
 
 namespace tidar {
@@ -26,10 +27,11 @@ struct ModelFlags {
   std::string shape;             ///< a named shape, with random weights
   std::optional<DType> weights;  ///< none: as they are stored
   std::optional<DType> kv;       ///< none: as precise as the products
-  Precision precision = Precision::fastest;
+  Precision precision = Precision::bf16;
   std::string isa = "best";
-  int threads = 0;  ///< 0: as many as this process may run on
-  int context = 0;  ///< keys to make room for; 0: what the task needs
+  int threads = 0;     ///< 0: as many as this process may run on
+  int context = 0;     ///< keys to make room for; 0: what the task needs
+  bool timed = false;  ///< measure every verb
 };
 
 /// Adds --weights, --kv, --precision, --isa and --threads. `flags` must outlive the parsing; what
@@ -51,12 +53,17 @@ class Session {
   const ModelConfig& config() const { return config_; }
   const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
   Threads& threads() { return *threads_; }
-  Ops& ops() { return *ops_; }
+  Ops& ops() { return timed_ ? static_cast<Ops&>(*timed_) : *backend_.ops; }
+  /// nullptr unless the flags asked for it.
+  TimedOps* timed_ops() { return timed_.get(); }
   Network& network() { return *network_; }
   DType weight_type() const { return weight_type_; }
   DType kv_type() const { return kv_type_; }
   /// Operand type of the products with the model's matrices.
-  DType operand_type() const { return ops_->operand(weight_type_); }
+  DType operand_type() const { return backend_.ops->operand(weight_type_); }
+
+  /// Memory by purpose, that of the kernels included.
+  std::vector<MemoryUse> memory() const;
 
   /// Bytes of keys and values that one cached key stands for, in all layers.
   int64_t key_bytes() const;
@@ -71,7 +78,9 @@ class Session {
   DType weight_type_ = DType::f32;
   DType kv_type_ = DType::f32;
   std::unique_ptr<Threads> threads_;
-  std::unique_ptr<Ops> ops_;  // after the threads it runs on
+  // Each after those that it uses, so that it ends before them.
+  Backend backend_;
+  std::unique_ptr<TimedOps> timed_;
   std::unique_ptr<Network> network_;
 };
 

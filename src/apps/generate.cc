@@ -1,0 +1,211 @@
+// tidar generate: a prompt in, text out as its tokens are committed, and what that cost.
+
+#include <cmath>
+#include <memory>
+
+#include "apps/command.h"
+#include "apps/generate_flags.h"
+#include "apps/interrupt.h"
+#include "apps/meter.h"
+#include "apps/output.h"
+#include "apps/session.h"
+#include "engine/engine.h"
+#include "ops/cpu/roofs.h"
+
+namespace tidar {
+namespace {
+
+/// Rows of a pass: what a prompt is read in, and more than a step of 16 drafts with all its groups.
+constexpr int kPassRows = 512;
+
+/// Everything that one run of one request brought.
+struct Outcome {
+  std::vector<int32_t> tokens;
+  std::vector<float> logprobs;
+  std::string text;
+  FinishReason finish = FinishReason::none;
+  RequestStats stats;
+  int64_t decode_bytes = 0;  ///< of weights, keys and values that decoding passes read
+
+  double tokens_per_s() const {
+    return stats.decode_s > 0 ? static_cast<double>(stats.decoded) / stats.decode_s : 0;
+  }
+  double bytes_per_s() const {
+    return stats.decode_s > 0 ? static_cast<double>(decode_bytes) / stats.decode_s : 0;
+  }
+};
+
+std::string method_name(const Method& method) {
+  const auto* tidar = std::get_if<TidarOptions>(&method);
+  return tidar == nullptr ? "ar" : "tidar";
+}
+
+/// Shows text as it comes, or token ids where there is no tokenizer.
+class Stream {
+ public:
+  Stream(bool quiet, bool has_text) : quiet_(quiet), has_text_(has_text) {}
+
+  void show(const Update& update) {
+    if (quiet_) return;
+    if (has_text_) {
+      print(update.text);
+    } else {
+      for (const TokenLogprob& token : update.tokens) {
+        print(fmt::format("{}{}", first_ ? "" : ",", token.token));
+        first_ = false;
+      }
+    }
+    if (update.finish != FinishReason::none) print("\n");
+    std::fflush(stdout);
+  }
+
+ private:
+  bool quiet_;
+  bool has_text_;
+  bool first_ = true;
+};
+
+/// Draws the first pass of a sequence whose prompt has been read.
+void draw_first_step(Meter& meter, int prompt_tokens) {
+  meter.on_pass = [&meter, prompt_tokens](const Pass& pass) {
+    if (pass.sequences.front().cached < prompt_tokens) return;
+    print_note(pass.picture());
+    meter.on_pass = nullptr;
+  };
+}
+
+Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer, Request request, Stream& stream,
+                    const Interrupt& interrupt) {
+  Engine engine(meter, tokenizer);
+  TIDAR_TRY(const RequestId id, engine.submit(std::move(request)));
+  Outcome outcome;
+  const auto use = [&](const Update& update) {
+    for (const TokenLogprob& token : update.tokens) {
+      outcome.tokens.push_back(token.token);
+      outcome.logprobs.push_back(token.logprob);
+    }
+    outcome.text += update.text;
+    outcome.finish = update.finish;
+    outcome.stats = update.stats;
+    stream.show(update);
+  };
+  while (!engine.idle()) {
+    if (interrupt.requested()) {
+      use(engine.cancel(id).value());
+      break;
+    }
+    const int64_t passes_before = outcome.stats.passes;
+    const int64_t bytes_before = meter.bytes_read();
+    for (const Update& update : engine.step()) use(update);
+    const bool decoded = outcome.stats.passes > passes_before;
+    if (decoded) outcome.decode_bytes += meter.bytes_read() - bytes_before;
+  }
+  return outcome;
+}
+
+Json to_json(const Outcome& outcome, const std::string& method, double memory_bytes_per_s) {
+  const RequestStats& stats = outcome.stats;
+  Json json;
+  json["text"] = outcome.text;
+  json["tokens"] = outcome.tokens;
+  json["logprobs"] = outcome.logprobs;
+  json["method"] = method;
+  json["prompt_tokens"] = stats.prompt_tokens;
+  json["n"] = stats.new_tokens;
+  json["finish_reason"] = name_of(outcome.finish);
+  json["passes"] = stats.passes;
+  json["tokens_per_pass"] = stats.tokens_per_pass();
+  json["accepted"] = stats.accepted;
+  json["prefill_s"] = stats.prefill_s;
+  json["decode_s"] = stats.decode_s;
+  json["tokens_per_s"] = outcome.tokens_per_s();
+  json["gb_per_s"] = outcome.bytes_per_s() / 1e9;
+  json["memory_gb_per_s"] = memory_bytes_per_s / 1e9;
+  return json;
+}
+
+std::string summary(const Outcome& outcome, const std::string& method, double memory_bytes_per_s) {
+  const RequestStats& stats = outcome.stats;
+  std::string line = fmt::format(
+      "{}: {} tokens ({}), {} passes, {:.2f} tokens per pass, {:.1f} tokens/s; prompt {} tokens, "
+      "{:.3f} s",
+      method, stats.new_tokens, name_of(outcome.finish), stats.passes, stats.tokens_per_pass(),
+      outcome.tokens_per_s(), stats.prompt_tokens, stats.prefill_s);
+  if (memory_bytes_per_s > 0) {
+    line +=
+        fmt::format("; {:.1f} GB/s, {:.0f} % of the memory's {:.1f}", outcome.bytes_per_s() / 1e9,
+                    100 * outcome.bytes_per_s() / memory_bytes_per_s, memory_bytes_per_s / 1e9);
+  }
+  return line;
+}
+
+/// Where the two first differ; -1 if nowhere.
+int first_difference(const Outcome& a, const Outcome& b) {
+  const auto [at, other] =
+      std::mismatch(a.tokens.begin(), a.tokens.end(), b.tokens.begin(), b.tokens.end());
+  const bool equal = at == a.tokens.end() && other == b.tokens.end();
+  return equal ? -1 : static_cast<int>(at - a.tokens.begin());
+}
+
+/// Reports on a run beside AR from the same prompt.
+void report_comparison(const Outcome& outcome, const Outcome& ar, const std::string& method,
+                       double memory_bytes_per_s, Json* json) {
+  const int difference = first_difference(outcome, ar);
+  const double speedup = ar.tokens_per_s() > 0 ? outcome.tokens_per_s() / ar.tokens_per_s() : 0;
+  if (json != nullptr) {
+    (*json)["compare"] = {{"tokens_agree", difference < 0},
+                          {"first_difference", difference},
+                          {"speedup", speedup},
+                          {"ar", to_json(ar, "ar", memory_bytes_per_s)}};
+  }
+  print_note(summary(ar, "ar", memory_bytes_per_s));
+  print_note(difference < 0
+                 ? fmt::format("the tokens of {} and ar agree; {:.2f} times as fast as ar", method,
+                               speedup)
+                 : fmt::format("the tokens of {} and ar DIFFER from token {} on; {:.2f} times as "
+                               "fast as ar",
+                               method, difference, speedup));
+}
+
+Result<int> generate(const GenerateFlags& flags) {
+  TIDAR_TRY(Session session, Session::open(flags.model));
+  TIDAR_TRY(const Request request, make_request(flags, session.config(), session.tokenizer()));
+  const EvaluatorLimits whole{.max_rows = kPassRows,
+                              .max_position = session.config().max_positions};
+  const int rows = std::min(kPassRows, std::max(useful_rows(request.method),
+                                                static_cast<int>(request.sequence.prompt.size())));
+  TIDAR_TRY_VOID(session.build_network(rows, most_keys(request, whole)));
+  const double memory_bytes_per_s = measure_read_bandwidth(session.threads());
+  Meter meter(session.network(), session.key_bytes());
+  const Interrupt interrupt;
+
+  if (flags.print_pass) {
+    draw_first_step(meter, static_cast<int>(request.sequence.prompt.size()));
+  }
+  const std::string method = method_name(request.method);
+  Stream stream(flags.json, session.tokenizer() != nullptr);
+  TIDAR_TRY(const Outcome outcome, run(meter, session.tokenizer(), request, stream, interrupt));
+  Json json = to_json(outcome, method, memory_bytes_per_s);
+  print_note(summary(outcome, method, memory_bytes_per_s));
+  if (flags.compare && !interrupt.requested()) {
+    Request ar_request = request;
+    ar_request.method = ArOptions{};
+    Stream silent(true, false);
+    TIDAR_TRY(const Outcome ar,
+              run(meter, session.tokenizer(), std::move(ar_request), silent, interrupt));
+    report_comparison(outcome, ar, method, memory_bytes_per_s, flags.json ? &json : nullptr);
+  }
+  if (flags.json) print_json(json);
+  return interrupt.requested() ? kInterrupted : kDone;
+}
+
+}  // namespace
+
+void add_generate(CLI::App& program, Action& action) {
+  CLI::App& command = *program.add_subcommand("generate", "Text that goes on from a prompt");
+  const auto flags = std::make_shared<GenerateFlags>();  // shared by the parser and the action
+  add_generate_flags(command, *flags);
+  command.callback([flags, &action] { action = [flags] { return generate(*flags); }; });
+}
+
+}  // namespace tidar

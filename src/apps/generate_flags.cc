@@ -1,0 +1,232 @@
+#include "apps/generate_flags.h"
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "apps/ids.h"
+
+namespace tidar {
+namespace {
+
+/// Draft length where neither the flags nor the checkpoint name one: the middle of those that the
+/// paper trains.
+constexpr int kDefaultDraftLength = 8;
+
+void add_prompt_flags(CLI::App& command, GenerateFlags& flags) {
+  CLI::Option_group& group = *command.add_option_group("Prompt", "One of these, or text on stdin");
+  group.add_option("--prompt,-p", flags.prompt, "Text")->type_name("TEXT");
+  group
+      .add_option("--prompt-file,-f", flags.prompt_file,
+                  "File of text; a line end at its end is left out")
+      ->type_name("FILE");
+  group
+      .add_option("--prompt-ids", flags.prompt_ids,
+                  "Token ids: 1,2,3 or a JSON array; - reads them from stdin")
+      ->type_name("IDS");
+  group.require_option(0, 1);
+  command.add_flag("--no-special", flags.no_special,
+                   "Leave out what the tokenizer puts around every text");
+}
+
+void add_method_flags(CLI::App& command, GenerateFlags& flags) {
+  command
+      .add_option("--method", flags.method,
+                  "How to decode (default: tidar where a mask token is known, else ar)")
+      ->check(CLI::IsMember({"ar", "tidar"}))
+      ->type_name("");
+  command
+      .add_option("--draft-length", flags.draft_length,
+                  "Tokens of a draft, K (0: the checkpoint's block size, or 8)")
+      ->check(CLI::Range(0, 256))
+      ->type_name("K")
+      ->capture_default_str();
+  command
+      .add_option("--trust-ar", flags.trust_ar,
+                  "Weight of the causal reading; the rest is the mask's")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("B")
+      ->capture_default_str();
+  command
+      .add_option("--groups", flags.groups,
+                  "Groups of masks in a step: all, first, or numbers such as 1,3,4")
+      ->type_name("GROUPS")
+      ->capture_default_str();
+  command.add_option("--mask-token", flags.mask_token, "Mask id (default: the checkpoint's)")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("ID");
+}
+
+void add_stop_flags(CLI::App& command, GenerateFlags& flags) {
+  command.add_option("--max-new,-n", flags.max_new, "New tokens at most")
+      ->check(CLI::Range(1, 1 << 30))
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--stop", flags.stop, "Text that ends the output; may be given several times")
+      ->type_name("TEXT")
+      ->allow_extra_args(false);
+  command.add_flag("--ignore-eos", flags.ignore_eos, "Forbid end-of-text tokens");
+}
+
+void add_sampling_flags(CLI::App& command, GenerateFlags& flags) {
+  Sampling& sampling = flags.sampling;
+  command.add_option("--temperature,--temp", sampling.temperature, "0 is greedy")
+      ->check(CLI::Range(0.0, 1e6))
+      ->type_name("T")
+      ->capture_default_str();
+  command.add_option("--top-k", sampling.top_k, "Only the N most probable (0: all)")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--top-p", sampling.top_p, "Only the most probable that sum to P")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("P")
+      ->capture_default_str();
+  command.add_option("--min-p", sampling.min_p, "Only those P times as probable as the first")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("P")
+      ->capture_default_str();
+  command.add_option("--seed", sampling.seed, "The same seed gives the same text")
+      ->type_name("S")
+      ->capture_default_str();
+  Penalties& penalties = flags.penalties;
+  command
+      .add_option("--repetition-penalty,--repeat-penalty", penalties.repetition,
+                  "Divides logits of tokens in prompt and output")
+      ->check(CLI::PositiveNumber)
+      ->type_name("X")
+      ->capture_default_str();
+  command
+      .add_option("--presence-penalty", penalties.presence, "Taken from logits of output tokens")
+      ->type_name("X")
+      ->capture_default_str();
+  command
+      .add_option("--frequency-penalty", penalties.frequency,
+                  "Taken from them as often as they occurred")
+      ->type_name("X")
+      ->capture_default_str();
+  command
+      .add_option("--logit-bias", flags.logit_bias,
+                  "Added to a token's logit; -inf forbids it; may be given several times")
+      ->type_name("ID:VALUE")
+      ->allow_extra_args(false);
+}
+
+Result<LogitChange> parse_bias(const std::string& text, int vocabulary) {
+  LogitChange change;
+  const char* const end = text.data() + text.size();
+  const auto [colon, id_code] = std::from_chars(text.data(), end, change.token);
+  const bool separated = id_code == std::errc{} && colon != end && *colon == ':';
+  if (separated) {
+    const char* const value = colon + (colon + 1 != end && colon[1] == '+' ? 2 : 1);
+    const auto [stop, code] = std::from_chars(value, end, change.add);
+    if (code == std::errc{} && stop == end && !std::isnan(change.add) &&
+        change.add != std::numeric_limits<float>::infinity()) {
+      TIDAR_TRY_VOID(check_ids({&change.token, 1}, vocabulary, "--logit-bias"));
+      return change;
+    }
+  }
+  return error("--logit-bias: expected ID:VALUE such as 42:-1.5 or 42:-inf, found '{}'", text);
+}
+
+/// The last bias of a token counts.
+void set_bias(std::vector<LogitChange>& bias, const LogitChange& change) {
+  std::erase_if(bias, [&](const LogitChange& other) { return other.token == change.token; });
+  bias.push_back(change);
+}
+
+Result<GroupPolicy> parse_groups(const std::string& text) {
+  if (text == "all") return all_groups();
+  if (text == "first") return only_groups({1});
+  TIDAR_TRY(const std::vector<int32_t> groups, parse_ids(text, "--groups"));
+  if (groups.empty()) return error("--groups: expected all, first, or numbers such as 1,3,4");
+  return only_groups({groups.begin(), groups.end()});
+}
+
+Result<Method> make_method(const GenerateFlags& flags, const ModelConfig& config,
+                           int32_t mask_token) {
+  const bool ar = flags.method.empty() ? mask_token < 0 : flags.method == "ar";
+  if (ar) return Method(ArOptions{});
+  if (mask_token < 0) {
+    return error(
+        "--method tidar needs a mask token, and the checkpoint names none; give --mask-token ID, "
+        "or use --method ar");
+  }
+  const int trained = config.tidar ? config.tidar->block_size : 0;
+  TidarOptions tidar;
+  tidar.draft_length = flags.draft_length > 0 ? flags.draft_length
+                       : trained > 0          ? trained
+                                              : kDefaultDraftLength;
+  tidar.trust = flags.trust_ar;
+  TIDAR_TRY(tidar.groups, parse_groups(flags.groups));
+  return Method(std::move(tidar));
+}
+
+void drop_line_end(std::string& text) {
+  if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
+}
+
+Result<std::vector<int32_t>> read_prompt(const GenerateFlags& flags, const Tokenizer* tokenizer) {
+  if (!flags.prompt_ids.empty()) {
+    if (flags.prompt_ids != "-") return parse_ids(flags.prompt_ids, "--prompt-ids");
+    TIDAR_TRY(const std::string ids, read_text("-"));
+    return parse_ids(ids, "stdin");
+  }
+  if (tokenizer == nullptr) {
+    return error("{}: has no tokenizer.json, so the prompt can only be given as --prompt-ids",
+                 flags.model.model);
+  }
+  std::string text;
+  if (flags.prompt) {
+    text = *flags.prompt;
+  } else {
+    TIDAR_TRY(text, read_text(flags.prompt_file.empty() ? "-" : flags.prompt_file));
+    drop_line_end(text);
+  }
+  return tokenizer->encode(text, flags.no_special ? AddSpecial::no : AddSpecial::yes);
+}
+
+}  // namespace
+
+void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
+  add_model_flags(command, flags.model);
+  add_prompt_flags(command, flags);
+  add_method_flags(command, flags);
+  add_stop_flags(command, flags);
+  add_sampling_flags(command, flags);
+  command.add_flag("--compare", flags.compare,
+                   "Also decode with ar, and say whether the tokens agree");
+  command.add_flag("--print-pass", flags.print_pass,
+                   "Draw the first decoding pass on stderr: who sees whom");
+  command.add_flag("--json", flags.json, "One JSON object on stdout instead of text");
+}
+
+Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& config,
+                             const Tokenizer* tokenizer) {
+  Request request;
+  TIDAR_TRY(request.sequence.prompt, read_prompt(flags, tokenizer));
+  request.sequence.sampling = flags.sampling;
+  request.sequence.penalties = flags.penalties;
+  for (const std::string& text : flags.logit_bias) {
+    TIDAR_TRY(const LogitChange change, parse_bias(text, config.vocabulary));
+    set_bias(request.sequence.penalties.bias, change);
+  }
+  request.sequence.mask_token = flags.mask_token >= 0 ? flags.mask_token
+                                : config.tidar        ? config.tidar->mask_token
+                                                      : -1;
+  TIDAR_TRY(request.method, make_method(flags, config, request.sequence.mask_token));
+  request.max_new = flags.max_new;
+  request.stop = flags.stop;
+  if (!flags.ignore_eos) {
+    request.eos.assign(config.eos_tokens.begin(), config.eos_tokens.end());
+  } else {
+    constexpr float kNever = -std::numeric_limits<float>::infinity();
+    for (const int token : config.eos_tokens) {
+      set_bias(request.sequence.penalties.bias, {.token = token, .add = kNever});
+    }
+  }
+  return request;
+}
+
+}  // namespace tidar

@@ -1,0 +1,171 @@
+// tidar inspect: what a model is, and what memory it takes.
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "apps/command.h"
+#include "apps/output.h"
+#include "apps/session.h"
+#include "plan/layouts.h"
+
+namespace tidar {
+namespace {
+
+/// What generate would have: the usual length of a conversation, or the model's if that is less.
+constexpr int kDefaultContext = 4096;
+
+struct InspectFlags {
+  ModelFlags model;
+  int rows = 512;
+  bool json = false;
+};
+
+/// The weights of one role, over all layers.
+struct RoleSummary {
+  std::string name;  ///< of the first, "layers.*." for its layer
+  std::vector<int64_t> shape;
+  int count = 0;
+  int64_t elements = 0;
+};
+
+std::vector<RoleSummary> summarize(const ModelConfig& config) {
+  std::vector<RoleSummary> roles;
+  std::map<WeightRole, size_t> place;
+  for (const WeightSpec& spec : weight_table(config)) {
+    const auto [found, added] = place.try_emplace(spec.role, roles.size());
+    if (added) {
+      std::string name = spec.name;
+      const size_t layer = name.find(".0.");
+      if (spec.layer >= 0 && layer != std::string::npos) name.replace(layer, 3, ".*.");
+      roles.push_back({name, spec.shape, 0, 0});
+    }
+    RoleSummary& role = roles[found->second];
+    role.count += 1;
+    int64_t elements = 1;
+    for (const int64_t size : spec.shape) elements *= size;
+    role.elements += elements;
+  }
+  return roles;
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+std::string print_weights(const ModelConfig& config) {
+  Table table({"weight", "shape", "count", "elements"});
+  for (const RoleSummary& role : summarize(config)) {
+    table.add({role.name, shape_text(role.shape), std::to_string(role.count),
+               format_count(role.elements)});
+  }
+  return table.text();
+}
+
+Json weights_json(const ModelConfig& config) {
+  Json weights = Json::array();
+  for (const RoleSummary& role : summarize(config)) {
+    weights.push_back({{"name", role.name},
+                       {"shape", role.shape},
+                       {"count", role.count},
+                       {"elements", role.elements}});
+  }
+  return weights;
+}
+
+std::string print_memory(const std::vector<MemoryUse>& uses, int64_t peak) {
+  Table table({"memory", "bytes", ""});
+  int64_t total = 0;
+  for (const MemoryUse& use : uses) {
+    table.add({use.purpose, format_count(use.bytes), format_bytes(use.bytes)});
+    total += use.bytes;
+  }
+  table.add({"planned, in all", format_count(total), format_bytes(total)});
+  table.add({"peak resident", format_count(peak), format_bytes(peak)});
+  return table.text();
+}
+
+Json memory_json(const std::vector<MemoryUse>& uses) {
+  Json memory = Json::object();
+  int64_t total = 0;
+  for (const MemoryUse& use : uses) {
+    memory[use.purpose] = use.bytes;
+    total += use.bytes;
+  }
+  memory["total"] = total;
+  return memory;
+}
+
+/// One pass of as many rows as there may be, so that the memory is in use as it is in real work.
+void use_memory(Evaluator& evaluator) {
+  const EvaluatorLimits& limits = evaluator.limits();
+  PagePool pool(limits.pages);
+  SequenceCache cache(pool);
+  const int rows = std::min({limits.max_rows, limits.pages * kPageSlots, limits.max_position});
+  TIDAR_CHECK(cache.reserve(rows));
+  Pass pass;
+  pass.begin_sequence(cache);
+  add_causal(pass, std::vector<int32_t>(static_cast<size_t>(rows), 0), Keep::page);
+  pass.add_ask({.row = rows - 1});
+  Answer answer;
+  evaluator.evaluate(pass, {&answer, 1});
+}
+
+Result<int> inspect(const InspectFlags& flags) {
+  TIDAR_TRY(Session session, Session::open(flags.model));
+  const ModelConfig& config = session.config();
+  TIDAR_TRY_VOID(session.build_network(flags.rows, kDefaultContext));
+  use_memory(session.network());
+  const std::vector<MemoryUse> uses = session.memory();
+  const int64_t peak = peak_resident_bytes();
+  const int context = session.network().limits().pages * kPageSlots;
+  if (flags.json) {
+    print_json({{"config", Json::parse(to_json(config))},
+                {"parameters", config.parameters()},
+                {"weights", weights_json(config)},
+                {"weight_type", name_of(session.weight_type())},
+                {"operand_type", name_of(session.operand_type())},
+                {"kv_type", name_of(session.kv_type())},
+                {"kernels", session.ops().name()},
+                {"rows", flags.rows},
+                {"context", context},
+                {"memory", memory_json(uses)},
+                {"peak_resident", peak}});
+    return kDone;
+  }
+  print(fmt::format("{}: {} parameters\n", config.architecture, format_count(config.parameters())));
+  print(fmt::format(
+      "{} layers, hidden {}, {} heads of {}, {} of keys and values, ffn {}, vocabulary {}\n",
+      config.layers, config.hidden, config.heads, config.head_size, config.kv_heads, config.ffn,
+      config.vocabulary));
+  print(fmt::format("positions {}, rope theta {}, {} head\n", config.max_positions,
+                    config.rope.theta, config.head == HeadWeight::tied ? "tied" : "own"));
+  if (config.tidar) {
+    print(fmt::format("tidar: mask token {}, block size {}\n", config.tidar->mask_token,
+                      config.tidar->block_size));
+  }
+  print("\n" + print_weights(config) + "\n");
+  print(fmt::format("{} kernels, weights {}, products {}, keys and values {}\n",
+                    session.ops().name(), name_of(session.weight_type()),
+                    name_of(session.operand_type()), name_of(session.kv_type())));
+  print(fmt::format("passes of {} rows, room for {} keys\n\n", flags.rows, context));
+  print(print_memory(uses, peak));
+  return kDone;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& program, Action& action) {
+  CLI::App& command =
+      *program.add_subcommand("inspect", "Config, weights, parameters, memory by purpose");
+  const auto flags = std::make_shared<InspectFlags>();  // shared by the parser and the action
+  add_model_flags(command, flags->model);
+  command.add_option("--rows", flags->rows, "Rows of a pass")
+      ->check(CLI::Range(1, 65536))
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_flag("--json", flags->json, "JSON on stdout");
+  command.callback([flags, &action] { action = [flags] { return inspect(*flags); }; });
+}
+
+}  // namespace tidar

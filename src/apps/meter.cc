@@ -1,0 +1,19 @@
+#include "apps/meter.h"
+
+namespace tidar {
+
+Meter::Meter(Network& network, int64_t key_bytes) : network_(network), key_bytes_(key_bytes) {}
+
+void Meter::evaluate(const Pass& pass, std::span<Answer> answers) {
+  if (on_pass) on_pass(pass);
+  bytes_read_ += network_.weight_bytes(!pass.asks.empty());
+  for (const PassSequence& sequence : pass.sequences) bytes_read_ += sequence.cached * key_bytes_;
+  network_.evaluate(pass, answers);
+}
+
+void Meter::answer(std::span<const Ask> asks, std::span<Answer> answers) {
+  if (!asks.empty()) bytes_read_ += network_.weight_bytes(true) - network_.weight_bytes(false);
+  network_.answer(asks, answers);
+}
+
+}  // namespace tidar

@@ -1,0 +1,33 @@
+#pragma once
+// An evaluator around the network that keeps accounts of the memory that passes read.
+
+#include <functional>
+
+#include "net/network.h"
+#include "plan/evaluator.h"
+
+namespace tidar {
+
+/// Answers as the network does. `network` must outlive it.
+class Meter final : public Evaluator {
+ public:
+  /// `key_bytes`: bytes of keys and values that one cached key stands for.
+  Meter(Network& network, int64_t key_bytes);
+
+  /// Called with every pass before it is carried out.
+  std::function<void(const Pass&)> on_pass;
+
+  /// Bytes of weights, keys and values that all passes so far had to read at least once each.
+  int64_t bytes_read() const { return bytes_read_; }
+
+  const EvaluatorLimits& limits() const override { return network_.limits(); }
+  void evaluate(const Pass& pass, std::span<Answer> answers) override;
+  void answer(std::span<const Ask> asks, std::span<Answer> answers) override;
+
+ private:
+  Network& network_;
+  int64_t key_bytes_;
+  int64_t bytes_read_ = 0;
+};
+
+}  // namespace tidar

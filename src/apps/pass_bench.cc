@@ -1,0 +1,95 @@
+#include "apps/pass_bench.h"
+
+#include <algorithm>
+
+#include "plan/layouts.h"
+
+namespace tidar {
+namespace {
+
+constexpr int kLeastSamples = 3;
+
+}  // namespace
+
+PassBench::PassBench(Session& session)
+    : session_(session),
+      meter_(session.network(), session.key_bytes()),
+      pool_(session.network().limits().pages),
+      cache_(pool_) {}
+
+std::vector<int32_t> PassBench::random_tokens(int count) {
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  for (int32_t& token : tokens) token = rng_.below(session_.config().vocabulary);
+  return tokens;
+}
+
+void PassBench::fill(int keys) {
+  if (cache_.length() > keys) cache_.truncate(keys);
+  while (cache_.length() < keys) {
+    const int rows = std::min(keys - cache_.length(), session_.network().limits().max_rows);
+    TIDAR_CHECK(cache_.reserve(cache_.length() + rows));
+    pass_.clear();
+    pass_.begin_sequence(cache_);
+    add_causal(pass_, random_tokens(rows), Keep::page);
+    meter_.evaluate(pass_, {});
+    cache_.commit(rows);
+  }
+}
+
+double PassBench::time(const PassSpec& spec) {
+  // A pass that commits may find the keys of its earlier samples; the others find what they name.
+  const bool goes_on = spec.commits && cache_.length() >= spec.cached &&
+                       cache_.length() < spec.cached + kPageSlots;
+  if (!goes_on) fill(spec.cached);
+  const std::vector<int32_t> tokens = random_tokens(spec.rows);
+  answers_.resize(static_cast<size_t>(spec.asked));
+  const Stopwatch watch;
+  TIDAR_CHECK(cache_.reserve(cache_.length() + spec.rows));
+  pass_.clear();
+  pass_.begin_sequence(cache_);
+  add_causal(pass_, tokens, Keep::page);
+  for (int i = spec.rows - spec.asked; i < spec.rows; ++i) {
+    pass_.add_ask({.row = i, .draw = static_cast<uint64_t>(i)});
+  }
+  meter_.evaluate(pass_, answers_);
+  if (spec.commits) cache_.commit(spec.rows);
+  return watch.seconds();
+}
+
+double PassBench::flops(const PassSpec& spec) const {
+  const ModelConfig& config = session_.config();
+  const double rows = spec.rows;
+  const double head = double{1} * config.vocabulary * config.hidden;
+  // The embedding is looked up, not multiplied with.
+  const double tables = config.head == HeadWeight::tied ? head : 2 * head;
+  const double body = static_cast<double>(config.parameters()) - tables;
+  const double keys_seen = rows * spec.cached + rows * (rows + 1) / 2;
+  const double attention = 4.0 * config.layers * config.heads * config.head_size * keys_seen;
+  return 2 * rows * body + 2 * spec.asked * head + attention;
+}
+
+std::vector<PassTimes> PassBench::run(const std::vector<PassSpec>& specs, double seconds,
+                                      const std::function<void(int)>& on_round) {
+  std::vector<PassTimes> all;
+  for (const PassSpec& spec : specs) {
+    fill(spec.cached);
+    const int64_t bytes_before = meter_.bytes_read();
+    time(spec);
+    all.push_back({spec, {}, meter_.bytes_read() - bytes_before, flops(spec)});
+  }
+  bool more = true;
+  for (int round = 1; more; ++round) {
+    on_round(round);
+    more = false;
+    for (PassTimes& times : all) {
+      const bool enough =
+          times.seconds.count() >= kLeastSamples && times.seconds.total() >= seconds;
+      if (enough) continue;
+      times.seconds.add(time(times.spec));
+      more = true;
+    }
+  }
+  return all;
+}
+
+}  // namespace tidar

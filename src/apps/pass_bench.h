@@ -1,0 +1,62 @@
+#pragma once
+// Times passes of different sizes over one network, in turn, so that a machine that slows down for
+// a while slows all of them down alike.
+
+#include <string>
+#include <vector>
+
+#include "apps/meter.h"
+#include "apps/samples.h"
+#include "apps/session.h"
+#include "base/rng.h"
+
+namespace tidar {
+
+/// A pass to be timed.
+struct PassSpec {
+  std::string name;  ///< "prefill", "decode", or the number of rows
+  int rows = 1;
+  int asked = 1;   ///< rows whose next token is chosen: the last ones of the pass
+  int cached = 0;  ///< keys that are there before
+  bool commits = false;  ///< goes on from where the last one of its kind ended
+};
+
+/// What passes of one kind took.
+struct PassTimes {
+  PassSpec spec;
+  Samples seconds;
+  int64_t bytes = 0;  ///< of weights, keys and values that one pass reads
+  double flops = 0;   ///< of its matrix products and attention
+
+  double bytes_per_s() const { return static_cast<double>(bytes) / seconds.median(); }
+  double flops_per_s() const { return flops / seconds.median(); }
+};
+
+class PassBench {
+ public:
+  /// The session's network must have been built with room for every pass. Must outlive this.
+  explicit PassBench(Session& session);
+
+  /// Runs every spec once, untimed, and then in turn, until each has taken `seconds` and has at
+  /// least three samples. `on_round` is called before each round with its number.
+  std::vector<PassTimes> run(const std::vector<PassSpec>& specs, double seconds,
+                             const std::function<void(int)>& on_round);
+
+ private:
+  /// Brings the cache to so many keys.
+  void fill(int keys);
+  /// One pass; returns its seconds.
+  double time(const PassSpec& spec);
+  double flops(const PassSpec& spec) const;
+  std::vector<int32_t> random_tokens(int count);
+
+  Session& session_;
+  Meter meter_;
+  PagePool pool_;
+  SequenceCache cache_;
+  Rng rng_{1};
+  Pass pass_;
+  std::vector<Answer> answers_;
+};
+
+}  // namespace tidar

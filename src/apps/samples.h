@@ -1,0 +1,39 @@
+#pragma once
+// Repeated measurements of one thing.
+
+#include <chrono>
+#include <numeric>
+#include <vector>
+
+namespace tidar {
+
+/// Seconds since it was made.
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+class Samples {
+ public:
+  void add(double value) { values_.push_back(value); }
+  int count() const { return static_cast<int>(values_.size()); }
+  double total() const { return std::accumulate(values_.begin(), values_.end(), 0.0); }
+  /// At least one value is needed, here and below.
+  double median() const { return quantile(0.5); }
+  /// Half of the distance between the quartiles, as a share of the median: half of all values lie
+  /// within about this much of the median.
+  double spread() const { return (quantile(0.75) - quantile(0.25)) / 2 / median(); }
+
+ private:
+  /// Between values, in proportion.
+  double quantile(double share) const;
+
+  std::vector<double> values_;
+};
+
+}  // namespace tidar

@@ -1,0 +1,387 @@
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/rng.h"
+#include "decode/drive.h"
+#include "decode/mock_evaluator.h"
+#include "text/small_tokenizer.h"
+
+namespace tidar {
+namespace {
+
+constexpr int32_t kEos = 9;
+constexpr int32_t kMask = 10;
+
+/// a … f, the two bytes of é, "ab", an end-of-text token and a mask.
+Tokenizer letters() {
+  nlohmann::json json = small_tokenizer({});
+  nlohmann::json vocabulary = nlohmann::json::object();
+  const std::vector<std::string> texts = {"a", "b", "c", "d", "e", "f", "\xC3", "\xA9", "ab"};
+  for (size_t id = 0; id < texts.size(); ++id) vocabulary[byte_level_text(texts[id])] = id;
+  json["model"]["vocab"] = vocabulary;
+  json["model"]["merges"] = {"a b"};
+  json["added_tokens"] = {added_token(kEos, "<eos>", true), added_token(kMask, "<mask>", true)};
+  return Tokenizer::parse(json.dump(), "letters").value();
+}
+
+EvaluatorLimits limits(int max_rows, int pages, int max_position = 1000) {
+  return {.max_rows = max_rows, .pages = pages, .max_position = max_position, .vocabulary = 11};
+}
+
+Request request_of(std::vector<int32_t> prompt, int max_new, Method method = ArOptions{}) {
+  Request request;
+  request.sequence.prompt = std::move(prompt);
+  request.sequence.mask_token = kMask;
+  request.method = std::move(method);
+  request.max_new = max_new;
+  return request;
+}
+
+TidarOptions tidar_of(int draft_length, float trust = 1) {
+  TidarOptions options;
+  options.draft_length = draft_length;
+  options.trust = trust;
+  return options;
+}
+
+/// All updates of one request put together.
+struct Output {
+  std::vector<int32_t> tokens;
+  std::string text;
+  FinishReason finish = FinishReason::none;
+  RequestStats stats;
+
+  void add(const Update& update) {
+    EXPECT_EQ(finish, FinishReason::none) << "an update after the last one";
+    for (const TokenLogprob& token : update.tokens) tokens.push_back(token.token);
+    text += update.text;
+    finish = update.finish;
+    stats = update.stats;
+  }
+};
+
+using Outputs = std::map<RequestId, Output>;
+
+void run_until_idle(Engine& engine, Outputs& outputs) {
+  for (int steps = 0; !engine.idle(); ++steps) {
+    ASSERT_LT(steps, 100000) << "the engine makes no progress";
+    for (const Update& update : engine.step()) outputs[update.id].add(update);
+  }
+}
+
+Output run_alone(const MockModel& model, const EvaluatorLimits& frame, const Tokenizer& tokenizer,
+                 const Request& request) {
+  MockEvaluator evaluator(model, frame);
+  Engine engine(evaluator, &tokenizer);
+  const RequestId id = engine.submit(request).value();
+  Outputs outputs;
+  run_until_idle(engine, outputs);
+  return outputs[id];
+}
+
+/// What a request must give, without an engine: the tokens of plain AR decoding, cut by the
+/// definition of where an output ends.
+Output expected_of(const MockModel& model, const EvaluatorLimits& frame, const Tokenizer& tokenizer,
+                   const Request& request) {
+  MockEvaluator evaluator(model, frame);
+  PagePool pool(frame.pages);
+  Driven driven;
+  driven.decoder = make_ar(request.sequence, SequenceCache(pool), frame).value();
+  driven.wanted = request.max_new;
+  drive(evaluator, driven);
+
+  Output output;
+  for (const int32_t token : driven.tokens()) {
+    output.tokens.push_back(token);
+    if (std::count(request.eos.begin(), request.eos.end(), token) > 0) {
+      output.finish = FinishReason::stop;
+      break;
+    }
+    // Whole characters only: a lone first byte of é is not text yet.
+    auto shown = output.tokens;
+    while (!shown.empty() && shown.back() == 6) shown.pop_back();
+    output.text = tokenizer.decode(shown, SkipSpecial::yes);
+    size_t at = std::string::npos;
+    for (const std::string& stop : request.stop) at = std::min(at, output.text.find(stop));
+    if (at != std::string::npos) {
+      output.text.resize(at);
+      output.finish = FinishReason::stop;
+      return output;
+    }
+    output.finish = static_cast<int>(output.tokens.size()) == request.max_new
+                        ? FinishReason::length
+                        : FinishReason::context;
+  }
+  output.text = tokenizer.decode(output.tokens, SkipSpecial::yes);
+  return output;
+}
+
+Request random_request(Rng& rng, bool may_mix) {
+  std::vector<int32_t> prompt;
+  for (int n = 1 + rng.below(rng.below(3) == 0 ? 150 : 12); n > 0; --n) {
+    prompt.push_back(rng.below(9));
+  }
+  Request request = request_of(std::move(prompt), 1 + rng.below(50));
+  if (rng.below(3) > 0) {
+    TidarOptions tidar = tidar_of(1 + rng.below(5));
+    if (may_mix && rng.below(2) == 0) tidar.trust = rng.uniform();
+    if (rng.below(3) == 0) tidar.groups = only_groups({1, 3});
+    request.method = tidar;
+  }
+  Sampling& sampling = request.sequence.sampling;
+  if (rng.below(2) == 0) {
+    sampling.temperature = 0.3f + rng.uniform();
+    sampling.seed = rng.bits();
+    sampling.top_k = rng.below(2) * 6;
+    sampling.top_p = rng.below(2) == 0 ? 1.0f : 0.9f;
+  }
+  if (rng.below(3) == 0) request.sequence.penalties.repetition = 1.2f;
+  if (rng.below(3) == 0) request.sequence.penalties.frequency = 0.3f;
+  if (rng.below(3) == 0) request.sequence.penalties.bias = {{.token = 2, .add = 1.5f}};
+  if (rng.below(3) > 0) request.eos = {kEos};
+  // Of the same length, so that the first to be complete is also the first to begin.
+  const std::vector<std::string> stops = {"ca", "ab", "fe", "\xC3\xA9", "dd"};
+  for (int n = rng.below(3); n > 0; --n) {
+    request.stop.push_back(stops[static_cast<size_t>(rng.below(5))]);
+  }
+  return request;
+}
+
+void expect_same(const Output& a, const Output& b) {
+  EXPECT_EQ(a.tokens, b.tokens);
+  EXPECT_EQ(a.text, b.text);
+  EXPECT_EQ(name_of(a.finish), name_of(b.finish));
+}
+
+void expect_consistent(const RequestStats& stats, const Output& output) {
+  EXPECT_EQ(stats.new_tokens, static_cast<int64_t>(output.tokens.size()));
+  EXPECT_EQ(stats.decoded, stats.new_tokens - 1) << "the first token comes from the prompt's pass";
+  int64_t passes = 0, tokens = 0;
+  for (size_t a = 0; a < stats.accepted.size(); ++a) {
+    passes += stats.accepted[a];
+    tokens += stats.accepted[a] * static_cast<int64_t>(a);
+  }
+  EXPECT_EQ(passes, stats.passes);
+  EXPECT_EQ(tokens, stats.decoded);
+}
+
+TEST(Engine, GivesWhatPlainDecodingGivesCutByDefinition) {
+  const Tokenizer tokenizer = letters();
+  std::map<FinishReason, int> finishes;
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(seed);
+    Rng rng(seed);
+    const MockModel model{.seed = seed, .agreement = rng.uniform()};
+    const Request request = random_request(rng, /*may_mix=*/false);
+    const int prompt = static_cast<int>(request.sequence.prompt.size());
+    const EvaluatorLimits frame = limits(5 + rng.below(60), 4, prompt + 1 + rng.below(100));
+    const Output output = run_alone(model, frame, tokenizer, request);
+    expect_same(output, expected_of(model, frame, tokenizer, request));
+    expect_consistent(output.stats, output);
+    finishes[output.finish] += 1;
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(finishes[FinishReason::stop], 30);
+  EXPECT_GT(finishes[FinishReason::length], 30);
+  EXPECT_GT(finishes[FinishReason::context], 5);
+}
+
+TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {
+  const Tokenizer tokenizer = letters();
+  int waited = 0;
+  for (uint64_t seed = 0; seed < 120; ++seed) {
+    SCOPED_TRACE(seed);
+    Rng rng(1000 + seed);
+    const MockModel model{.seed = seed, .agreement = rng.uniform()};
+    const EvaluatorLimits frame = limits(6 + rng.below(60), 4 + rng.below(10), 160 + rng.below(60));
+    MockEvaluator evaluator(model, frame);
+    Engine engine(evaluator, &tokenizer);
+    std::map<RequestId, Request> requests;
+    Outputs outputs;
+    for (int n = 2 + rng.below(6); n > 0; --n) {
+      const Request request = random_request(rng, /*may_mix=*/true);
+      requests.emplace(engine.submit(request).value(), request);
+      for (int steps = rng.below(5); steps > 0; --steps) {
+        for (const Update& update : engine.step()) outputs[update.id].add(update);
+        waited += engine.waiting();
+      }
+    }
+    run_until_idle(engine, outputs);
+    for (const auto& [id, request] : requests) {
+      expect_same(outputs[id], run_alone(model, frame, tokenizer, request));
+      expect_consistent(outputs[id].stats, outputs[id]);
+    }
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(waited, 100) << "no test of admission";
+}
+
+TEST(Engine, WhatOvershootsIsCutFromTheStatisticsToo) {
+  // Masks that are always right: every pass brings as many tokens as it can.
+  const MockModel model{.seed = 3, .agreement = 1};
+  const Tokenizer tokenizer = letters();
+  const Request request = request_of({1, 2, 3}, 12, tidar_of(8));
+  const Output output = run_alone(model, limits(100, 4), tokenizer, request);
+  EXPECT_EQ(output.tokens.size(), 12u);
+  EXPECT_EQ(output.stats.passes, 2);
+  EXPECT_EQ(output.stats.decoded, 11);
+  EXPECT_EQ(output.stats.accepted, (std::vector<int64_t>{0, 0, 0, 1, 0, 0, 0, 0, 1}));
+  EXPECT_DOUBLE_EQ(output.stats.tokens_per_pass(), 5.5);
+}
+
+TEST(Engine, EveryRequestGetsItsOwnNextDraft) {
+  // Of different lengths, so that an answer to another one's question would not be accepted.
+  const MockModel model{.seed = 9, .agreement = 1};
+  MockEvaluator evaluator(model, limits(200, 8));
+  Engine engine(evaluator);
+  for (int n = 1; n <= 3; ++n) {
+    const std::vector<int32_t> prompt(static_cast<size_t>(n), 5);
+    ASSERT_TRUE(engine.submit(request_of(prompt, 21, tidar_of(4))).ok());
+  }
+  Outputs outputs;
+  run_until_idle(engine, outputs);
+  for (const auto& [id, output] : outputs) {
+    EXPECT_EQ(output.stats.accepted, (std::vector<int64_t>{0, 0, 0, 0, 5})) << id;
+  }
+}
+
+TEST(Engine, AnEndOfTextTokenInTheMiddleOfAStepEndsTheOutput) {
+  const Tokenizer tokenizer = letters();
+  const MockModel model{.seed = 8, .agreement = 1};
+  Request request = request_of({1}, 40, tidar_of(8));
+  const Output whole = run_alone(model, limits(100, 4), tokenizer, request);
+  const int32_t fifth = whole.tokens[4];
+  const auto first = std::find(whole.tokens.begin(), whole.tokens.end(), fifth);
+  request.eos = {fifth};
+  const Output cut = run_alone(model, limits(100, 4), tokenizer, request);
+  EXPECT_EQ(cut.tokens, std::vector<int32_t>(whole.tokens.begin(), first + 1));
+  EXPECT_EQ(cut.finish, FinishReason::stop);
+  EXPECT_EQ(cut.text,
+            tokenizer.decode(std::vector<int32_t>(whole.tokens.begin(), first), SkipSpecial::yes));
+  expect_consistent(cut.stats, cut);
+}
+
+TEST(Engine, RowsAreSharedSoThatNobodyStarves) {
+  // Mixing requests take 20 rows or none, so of four only one fits into each pass.
+  const MockModel model{.seed = 4, .agreement = 0.3};
+  MockEvaluator evaluator(model, limits(20, 20));
+  Engine engine(evaluator);
+  std::map<RequestId, int> last_news;
+  for (int i = 0; i < 4; ++i) {
+    const RequestId id = engine.submit(request_of({1, 2, i}, 40, tidar_of(4, 0.5f))).value();
+    last_news[id] = 0;
+  }
+  for (int step = 1; !engine.idle(); ++step) {
+    for (const Update& update : engine.step()) {
+      EXPECT_LE(step - last_news[update.id], 4);
+      last_news[update.id] = step;
+    }
+  }
+}
+
+TEST(Engine, DecodingGoesOnWhileALongPromptIsRead) {
+  const MockModel model{.seed = 5};
+  MockEvaluator evaluator(model, limits(16, 40));
+  Engine engine(evaluator);
+  const RequestId quick = engine.submit(request_of({1}, 30)).value();
+  engine.step();
+  const RequestId slow = engine.submit(request_of(std::vector<int32_t>(600, 3), 2)).value();
+  Outputs outputs;
+  int steps_of_slow = 0;
+  while (outputs[slow].tokens.empty()) {
+    const size_t before = outputs[quick].tokens.size();
+    for (const Update& update : engine.step()) outputs[update.id].add(update);
+    const bool decoded = outputs[quick].tokens.size() > before;
+    EXPECT_TRUE(decoded || outputs[quick].finish == FinishReason::length);
+    ++steps_of_slow;
+  }
+  // 15 rows a pass beside the other's one, then all 16.
+  EXPECT_LE(steps_of_slow, 41);
+}
+
+TEST(Engine, ASequenceThatIsCancelledGivesBackItsPagesAndItsText) {
+  const Tokenizer tokenizer = letters();
+  const MockModel model{.seed = 6};
+  MockEvaluator evaluator(model, limits(32, 2));
+  Engine engine(evaluator, &tokenizer);
+  Request request = request_of({1, 2}, 100);
+  const Output whole = run_alone(model, limits(32, 2), tokenizer, request);
+  // Everything could be the beginning of this stop string, so nothing is shown.
+  request.stop = {whole.text + "!"};
+  const RequestId running = engine.submit(request).value();
+  const RequestId waiting = engine.submit(request_of({3}, 100)).value();
+  Output output;
+  for (int i = 0; i < 5; ++i) {
+    for (const Update& update : engine.step()) {
+      ASSERT_EQ(update.id, running);
+      output.add(update);
+    }
+  }
+  EXPECT_EQ(output.text, "");
+  EXPECT_EQ(engine.waiting(), 1);
+  output.add(engine.cancel(running).value());
+  EXPECT_EQ(output.finish, FinishReason::cancelled);
+  EXPECT_EQ(output.text, tokenizer.decode(output.tokens, SkipSpecial::yes));
+  EXPECT_FALSE(output.text.empty());
+  EXPECT_FALSE(engine.cancel(running).has_value());
+  EXPECT_EQ(engine.step().at(0).id, waiting);
+  EXPECT_EQ(engine.cancel(waiting)->finish, FinishReason::cancelled);
+  EXPECT_TRUE(engine.idle());
+}
+
+TEST(Engine, TheContextLimitEndsTheOutput) {
+  const MockModel model{.seed = 7};
+  for (const Method& method : {Method(ArOptions{}), Method(tidar_of(4))}) {
+    // Two pages hold 128 keys, fewer than the positions that there are.
+    MockEvaluator evaluator(model, limits(32, 2));
+    Engine engine(evaluator);
+    const RequestId id = engine.submit(request_of({1, 2, 3}, 1000, method)).value();
+    Outputs outputs;
+    run_until_idle(engine, outputs);
+    EXPECT_EQ(outputs[id].finish, FinishReason::context);
+    EXPECT_EQ(outputs[id].tokens.size(), 125u);
+  }
+}
+
+TEST(Engine, SaysWhatIsWrongWithARequest) {
+  const MockModel model;
+  MockEvaluator evaluator(model, limits(8, 2));
+  Engine engine(evaluator);
+  const auto message = [&](const Request& request) {
+    const auto result = engine.submit(request);
+    return result.ok() ? "accepted" : result.error().message;
+  };
+  const auto holds = [](const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  };
+  Request request = request_of({1}, 5);
+  EXPECT_EQ(message(request), "accepted");
+  EXPECT_PRED2(holds, message(request_of({}, 5)), "prompt");
+  EXPECT_PRED2(holds, message(request_of({1, 11}, 5)), "11");
+  EXPECT_PRED2(holds, message(request_of({1}, 0)), "at least 1");
+  EXPECT_PRED2(holds, message(request_of(std::vector<int32_t>(128, 1), 5)), "128");
+  request.stop = {"x"};
+  EXPECT_PRED2(holds, message(request), "tokenizer");
+  request = request_of({1}, 5, tidar_of(4));
+  request.sequence.mask_token = -1;
+  EXPECT_PRED2(holds, message(request), "mask token");
+  request = request_of({1}, 5, tidar_of(0));
+  EXPECT_PRED2(holds, message(request), "draft length");
+  request = request_of({1}, 5);
+  request.sequence.sampling.temperature = -1;
+  EXPECT_PRED2(holds, message(request), "temperature");
+
+  const Tokenizer tokenizer = letters();
+  Engine with_text(evaluator, &tokenizer);
+  request = request_of({1}, 5);
+  request.stop = {"a", ""};
+  EXPECT_PRED2(holds, with_text.submit(request).error().message, "empty");
+}
+
+}  // namespace
+}  // namespace tidar
