@@ -1,0 +1,67 @@
+#pragma once
+// Choosing one token of many, where logits leave the vector kernels: changes, cuts and the race.
+// Pure logic on small lists, shared by all backends; a backend with a fast path may gather only the
+// tokens that can still win.
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/sampling.h"
+#include "ops/logits.h"
+
+namespace tidar {
+
+/// A token that is still in question, with its changed logit divided by the temperature. A NaN
+/// stands below every number.
+struct Candidate {
+  int32_t token = 0;
+  double logit = 0;
+};
+
+/// The logit after a change (base/sampling.h), in the arithmetic of T.
+template <class T>
+T changed(T logit, const LogitChange& change) {
+  const T scale = static_cast<T>(change.scale);
+  return (logit > 0 ? logit / scale : logit * scale) + static_cast<T>(change.add);
+}
+
+/// Calls f(change) for every change of the task that counts: own ones, and those of the common list
+/// that no own one replaces. No token comes twice.
+template <class F>
+void for_each_change(const LogitTask& task, F&& f) {
+  for (const LogitChange& change : task.changes) {
+    const bool replaced =
+        std::any_of(task.own_changes.begin(), task.own_changes.end(),
+                    [&](const LogitChange& own) { return own.token == change.token; });
+    if (!replaced) f(change);
+  }
+  for (const LogitChange& change : task.own_changes) f(change);
+}
+
+/// Order of candidates: larger logit first, lower id first on ties.
+inline bool stands_before(const Candidate& a, const Candidate& b) {
+  const bool a_is_number = a.logit == a.logit, b_is_number = b.logit == b.logit;
+  if (!a_is_number || !b_is_number) {
+    return a_is_number != b_is_number ? a_is_number : a.token < b.token;
+  }
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+}
+
+/// E_i of the exponential race (ops/logits.h): the time that token i would need at probability 1.
+double race_time(uint64_t seed, uint64_t draw, int32_t token);
+
+/// Applies the cuts of `sampling` (top-k, then top-p, then min-p) in place. What is left is not in
+/// any particular order, and never empty if `candidates` was not.
+///
+/// `rest` is the sum of exp(logit - largest logit) over tokens that were not gathered because they
+/// cannot outlive the cuts; they take part in the total that top-p is a share of. It must be 0 if
+/// top-k cuts.
+void cut(std::vector<Candidate>& candidates, const Sampling& sampling, double rest = 0);
+
+/// The winner of the race among `candidates` (not empty) at the seed of `sampling`; the lowest id
+/// on ties. Where no candidate has a positive probability, the first by stands_before().
+int32_t race(std::span<const Candidate> candidates, const Sampling& sampling, uint64_t draw);
+
+}  // namespace tidar

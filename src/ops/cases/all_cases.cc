@@ -1,0 +1,96 @@
+#include "base/rng.h"
+#include "ops/cases/cases.h"
+
+namespace tidar {
+
+namespace {
+
+// None, one, odd, and both sides of the borders of tiles of 16 and 32 rows.
+constexpr int kRowCounts[] = {0, 1, 2, 5, 16, 17, 33, 64};
+constexpr int kLengths[] = {1, 7, 31, 32, 33, 64, 100, 131, 257, 640};
+constexpr int kOutputs[] = {1, 2, 15, 16, 17, 32, 48, 65, 100};
+constexpr int kHeadSizes[] = {16, 32, 48, 64, 80, 96, 128};
+constexpr int kVocabularies[] = {2, 7, 64, 500, 1003};
+constexpr DType kWeights[] = {DType::f32, DType::bf16};
+
+template <class T, size_t N>
+T one_of(Rng& rng, const T (&values)[N]) {
+  return values[rng.below(static_cast<int>(N))];
+}
+
+class CaseList {
+ public:
+  explicit CaseList(uint64_t seed) : rng_(seed) {}
+  template <class Shape>
+  void add(const Shape& shape) {
+    const uint64_t seed = (uint64_t{rng_.bits()} << 32) | rng_.bits();
+    cases_.push_back(make_case(shape, seed));
+  }
+  Rng& rng() { return rng_; }
+  std::vector<Case> take() { return std::move(cases_); }
+
+ private:
+  Rng rng_;
+  std::vector<Case> cases_;
+};
+
+void add_row_cases(CaseList& list, int rows) {
+  Rng& rng = list.rng();
+  for (const DType weight : kWeights) {
+    list.add(EmbedShape{rows, 1 + rng.below(90), one_of(rng, kLengths), weight});
+    list.add(RmsNormShape{rows, one_of(rng, kLengths), 1, weight});
+    const int heads = 1 + rng.below(5);
+    list.add(RmsNormShape{rows, heads * one_of(rng, kHeadSizes), heads, weight});
+  }
+  list.add(GatherShape{rows, 1 + rng.below(70), one_of(rng, kLengths)});
+  list.add(RopeShape{rows, 1 + rng.below(5), one_of(rng, kHeadSizes), 1 + rng.below(2000)});
+}
+
+void add_products(CaseList& list, int rows) {
+  Rng& rng = list.rng();
+  for (const Verb verb : {Verb::linear, Verb::linear_add, Verb::linear_swiglu}) {
+    for (const DType weight : kWeights) {
+      for (const DType stored : kWeights) {
+        const bool has_bias = verb == Verb::linear && rng.below(2) == 0;
+        list.add(LinearShape{verb, rows, one_of(rng, kOutputs), one_of(rng, kLengths), weight,
+                             stored, has_bias});
+      }
+    }
+  }
+}
+
+void add_attention(CaseList& list, const Ops& ops, int rows) {
+  Rng& rng = list.rng();
+  for (const DType kv : kWeights) {
+    if (!ops.supports_kv(kv)) continue;
+    for (int i = 0; i < 3; ++i) {
+      const int kv_heads = 1 + rng.below(3), group = 1 + rng.below(7);
+      list.add(AttendShape{rows, kv_heads * group, kv_heads, one_of(rng, kHeadSizes),
+                           1 + rng.below(150), kv, SightPattern::random});
+    }
+    list.add(AttendShape{rows, 4, 2, one_of(rng, kHeadSizes), rows + rng.below(200) + 1, kv,
+                         SightPattern::causal});
+  }
+}
+
+}  // namespace
+
+std::vector<Case> all_cases(const Ops& ops, uint64_t seed) {
+  CaseList list(seed);
+  for (const int rows : kRowCounts) {
+    add_row_cases(list, rows);
+    add_products(list, rows);
+    add_attention(list, ops, rows);
+    list.add(ReadLogitsShape{rows, one_of(list.rng(), kVocabularies)});
+  }
+  // Long enough for kernels that divide a reduction.
+  for (const DType weight : kWeights) {
+    for (const Verb verb : {Verb::linear, Verb::linear_add, Verb::linear_swiglu}) {
+      list.add(LinearShape{verb, 130, 36, 2100, weight, weight, false});
+    }
+  }
+  list.add(ReadLogitsShape{40, 20011});
+  return list.take();
+}
+
+}  // namespace tidar

@@ -1,0 +1,134 @@
+// Cases of read_logits: one task a row, of every kind.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "ops/cases/inputs.h"
+
+namespace tidar {
+
+using namespace cases;
+
+namespace {
+
+struct Question {
+  LogitTask task;  // rows and spans are filled when it is loaded
+  bool mixed = false;
+  std::vector<LogitChange> changes, own_changes;
+};
+
+class ReadLogits final : public PreparedCase {
+ public:
+  ReadLogits(Ops& ops, const ReadLogitsShape& shape, uint64_t seed)
+      : ops_(ops),
+        vocabulary_(shape.vocabulary),
+        rng_(seed),
+        logits_(rng_, ops.activation(), 2 * shape.tasks, shape.vocabulary) {
+    for (int i = 0; i < shape.tasks; ++i) {
+      questions_.push_back(random_question());
+      for (const int row : {2 * i, 2 * i + 1}) {
+        logits_.scale_row(row, 3);
+        if (i % 3 == 0) make_ties(row);
+      }
+    }
+  }
+
+  // Task i reads rows 2 i and 2 i + 1 of what is loaded.
+  void load(std::span<const int32_t> rows) override {
+    std::vector<int32_t> pairs;
+    tasks_.clear();
+    for (const int32_t row : rows) {
+      const Question& question = questions_[static_cast<size_t>(row)];
+      LogitTask task = question.task;
+      task.row = static_cast<int32_t>(pairs.size());
+      task.other_row = question.mixed ? task.row + 1 : -1;
+      task.changes = question.changes;
+      task.own_changes = question.own_changes;
+      tasks_.push_back(task);
+      pairs.push_back(2 * row);
+      pairs.push_back(2 * row + 1);
+    }
+    logits_.load(pairs);
+    answers_.assign(tasks_.size(), {});
+  }
+
+  void run() override { ops_.read_logits(logits_.view(), tasks_, answers_); }
+
+  Rows results() const override {
+    Rows rows;
+    for (const LogitAnswer& answer : answers_) {
+      std::vector<double> row = {static_cast<double>(answer.token), answer.logprob};
+      for (const TokenLogprob& entry : answer.top) {
+        row.push_back(entry.token);
+        row.push_back(entry.logprob);
+      }
+      rows.push_back(std::move(row));
+    }
+    return rows;
+  }
+
+ private:
+  Question random_question() {
+    Question question;
+    question.mixed = rng_.below(3) == 0;
+    question.task.trust = static_cast<float>(rng_.below(5)) / 4;
+    question.task.top = rng_.below(2) * rng_.below(8);
+    if (rng_.below(4) == 0) {
+      question.task.token = rng_.below(vocabulary_);
+      return question;
+    }
+    Sampling& sampling = question.task.sampling;
+    if (rng_.below(3) != 0) {
+      sampling.temperature = 0.3f + rng_.uniform() * 1.5f;
+      if (rng_.below(2) == 0) sampling.top_k = 1 + rng_.below(vocabulary_ + 1);
+      if (rng_.below(2) == 0) sampling.top_p = rng_.uniform();
+      if (rng_.below(2) == 0) sampling.min_p = rng_.uniform() * 0.3f;
+    }
+    sampling.seed = (uint64_t{rng_.bits()} << 32) | rng_.bits();
+    question.task.draw = rng_.bits();
+    if (rng_.below(2) == 0) question.changes = random_changes();
+    if (rng_.below(3) == 0) question.own_changes = random_changes();
+    return question;
+  }
+
+  // Distinct tokens, some of them forbidden; never all tokens.
+  std::vector<LogitChange> random_changes() {
+    std::vector<LogitChange> changes;
+    const int step = 2 + rng_.below(3);
+    for (int token = rng_.below(step); token < vocabulary_; token += step) {
+      if (rng_.below(2) == 0) continue;
+      const bool forbidden = rng_.below(3) == 0;
+      changes.push_back({token, 0.8f + rng_.uniform() * 0.5f,
+                         forbidden ? -std::numeric_limits<float>::infinity() : rng_.normal()});
+    }
+    return changes;
+  }
+
+  // Multiples of 1/2, none above 4: many equal logits, the largest among them, so that the order of
+  // ties shows.
+  void make_ties(int row) {
+    const Matrix all = logits_.all();
+    for (int64_t c = 0; c < all.cols; ++c) {
+      set_element(all, row, c, std::min(4.0, std::round(2 * element(all, row, c)) / 2));
+    }
+  }
+
+  Ops& ops_;
+  int vocabulary_;
+  Rng rng_;
+  Input logits_;
+  std::vector<Question> questions_;
+  std::vector<LogitTask> tasks_;
+  std::vector<LogitAnswer> answers_;
+};
+
+}  // namespace
+
+Case make_case(const ReadLogitsShape& shape, uint64_t seed) {
+  return case_of<ReadLogits>(
+      Verb::read_logits, fmt::format("read_logits {} tasks V {}", shape.tasks, shape.vocabulary),
+      shape.tasks, shape, seed);
+}
+
+}  // namespace tidar

@@ -1,0 +1,143 @@
+// Cases of the verbs that copy or change rows one by one: embed, gather, rms_norm, rope.
+
+#include <cmath>
+
+#include "ops/cases/inputs.h"
+
+namespace tidar {
+
+using namespace cases;
+
+namespace {
+
+class Embed final : public PreparedCase {
+ public:
+  Embed(Ops& ops, const EmbedShape& shape, uint64_t seed)
+      : ops_(ops), rng_(seed), out_(ops.activation(), shape.rows, shape.cols) {
+    const FileWeight table(rng_, DType::f32, shape.vocabulary, shape.cols);
+    table_ = ops.pack(PackOrder::stacked, {&table.matrix(), 1}, shape.weight);
+    for (int r = 0; r < shape.rows; ++r) all_tokens_.push_back(rng_.below(shape.vocabulary));
+  }
+  void load(std::span<const int32_t> rows) override { tokens_ = pick(all_tokens_, rows); }
+  void run() override { ops_.embed(tokens_, *table_, view()); }
+  Rows results() const override { return rows_of(view()); }
+
+ private:
+  Matrix view() const { return out_.first_rows(count_of(tokens_)); }
+  Ops& ops_;
+  Rng rng_;
+  Slice out_;
+  std::unique_ptr<PackedWeight> table_;
+  std::vector<int32_t> all_tokens_, tokens_;
+};
+
+class Gather final : public PreparedCase {
+ public:
+  Gather(Ops& ops, const GatherShape& shape, uint64_t seed)
+      : ops_(ops),
+        rng_(seed),
+        x_(rng_, ops.activation(), shape.source_rows, shape.cols),
+        out_(ops.activation(), shape.rows, shape.cols) {
+    for (int r = 0; r < shape.rows; ++r) all_rows_.push_back(rng_.below(shape.source_rows));
+  }
+  void load(std::span<const int32_t> rows) override { rows_ = pick(all_rows_, rows); }
+  void run() override { ops_.gather(x_.all(), rows_, view()); }
+  Rows results() const override { return rows_of(view()); }
+
+ private:
+  Matrix view() const { return out_.first_rows(count_of(rows_)); }
+  Ops& ops_;
+  Rng rng_;
+  Input x_;
+  Slice out_;
+  std::vector<int32_t> all_rows_, rows_;
+};
+
+class RmsNorm final : public PreparedCase {
+ public:
+  RmsNorm(Ops& ops, const RmsNormShape& shape, uint64_t seed)
+      : ops_(ops),
+        heads_(shape.heads),
+        rng_(seed),
+        x_(rng_, ops.activation(), shape.rows, shape.cols),
+        out_(ops.operand(shape.weight), shape.rows, shape.cols),
+        weight_(normal_floats(rng_, shape.cols / shape.heads, 1, 0.2f)),
+        in_place_(ops.operand(shape.weight) == ops.activation() && seed % 2 == 0) {
+    // Small enough that the epsilon decides.
+    for (int r = 0; r < shape.rows; r += 3) x_.scale_row(r, 1e-3);
+  }
+  void load(std::span<const int32_t> rows) override { x_.load(rows); }
+  void run() override { ops_.rms_norm(x_.view(), weight_, 1e-6, heads_, view()); }
+  Rows results() const override { return rows_of(view()); }
+
+ private:
+  Matrix view() const { return in_place_ ? x_.view() : out_.first_rows(x_.view().rows); }
+  Ops& ops_;
+  int heads_;
+  Rng rng_;
+  Input x_;
+  Slice out_;
+  std::vector<float> weight_;
+  bool in_place_;
+};
+
+class Rope final : public PreparedCase {
+ public:
+  Rope(Ops& ops, const RopeShape& shape, uint64_t seed)
+      : ops_(ops),
+        heads_(shape.heads),
+        rng_(seed),
+        x_(rng_, ops.activation(), shape.rows, int64_t{shape.heads} * shape.head_size) {
+    std::vector<double> frequencies;
+    for (int i = 0; i < shape.head_size / 2; ++i) {
+      frequencies.push_back(std::pow(1e4, -2.0 * i / shape.head_size));
+    }
+    table_ = make_rope_table(frequencies, shape.positions);
+    for (int r = 0; r < shape.rows; ++r) all_positions_.push_back(rng_.below(shape.positions));
+  }
+  void load(std::span<const int32_t> rows) override {
+    x_.load(rows);
+    positions_ = pick(all_positions_, rows);
+  }
+  void run() override { ops_.rope(x_.view(), heads_, positions_, table_); }
+  Rows results() const override { return rows_of(x_.view()); }
+
+ private:
+  Ops& ops_;
+  int heads_;
+  Rng rng_;
+  Input x_;
+  RopeTable table_;
+  std::vector<int32_t> all_positions_, positions_;
+};
+
+}  // namespace
+
+Case make_case(const EmbedShape& shape, uint64_t seed) {
+  return case_of<Embed>(Verb::embed,
+                        fmt::format("embed R {} V {} K {} {}", shape.rows, shape.vocabulary,
+                                    shape.cols, name_of(shape.weight)),
+                        shape.rows, shape, seed);
+}
+
+Case make_case(const GatherShape& shape, uint64_t seed) {
+  return case_of<Gather>(
+      Verb::gather,
+      fmt::format("gather R {} of {} cols {}", shape.rows, shape.source_rows, shape.cols),
+      shape.rows, shape, seed);
+}
+
+Case make_case(const RmsNormShape& shape, uint64_t seed) {
+  return case_of<RmsNorm>(Verb::rms_norm,
+                          fmt::format("rms_norm R {} C {} heads {} for {}", shape.rows, shape.cols,
+                                      shape.heads, name_of(shape.weight)),
+                          shape.rows, shape, seed);
+}
+
+Case make_case(const RopeShape& shape, uint64_t seed) {
+  return case_of<Rope>(Verb::rope,
+                       fmt::format("rope R {} H {} E {}", shape.rows, shape.heads, shape.head_size),
+                       shape.rows, shape, seed);
+}
+
+}  // namespace tidar

@@ -1,0 +1,134 @@
+#include "ops/cases/suite.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <set>
+
+#include "ops/ref/ref_ops.h"
+#include "ops/wrap/forward_ops.h"
+
+namespace tidar {
+namespace {
+
+constexpr uint64_t kSeed = 20240607;
+
+TEST(Cases, CoverEveryVerb) {
+  const auto ops = make_ref_ops(DType::f32);
+  std::set<Verb> verbs;
+  std::set<std::string> names;
+  for (const Case& one : all_cases(*ops, kSeed)) {
+    verbs.insert(one.verb);
+    names.insert(one.name);
+  }
+  // store_kv is part of the cases of attend.
+  EXPECT_EQ(verbs.size(), kVerbs - 1);
+  EXPECT_GT(names.size(), 200u);
+}
+
+TEST(Cases, TheFloatReferenceMatchesTheDoubleOne) {
+  const auto ops = make_ref_ops(DType::f32);
+  for (uint64_t seed = kSeed; seed < kSeed + 2; ++seed) {
+    std::string shares;
+    for (const auto& failure : match_truth(*ops, seed, &shares)) ADD_FAILURE() << failure;
+    std::printf("%s", shares.c_str());
+  }
+}
+
+TEST(Cases, ReferencesAreRowInvariant) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const auto ops = make_ref_ops(dtype);
+    for (const auto& failure : match_rows(*ops, kSeed)) ADD_FAILURE() << failure;
+  }
+}
+
+// Backends with one small mistake each, of the kinds that kernels make.
+
+// The last output column of every row lacks its last input.
+class ShortProduct final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
+              Matrix out) override {
+    ForwardOps::linear(x, weight, bias, out);
+    if (weight.inputs < 2 || x.rows == 0) return;
+    const Matrix last = out.row_range(out.rows - 1, out.rows);
+    std::vector<float> shorter(x.row<float>(x.rows - 1), x.row<float>(x.rows - 1) + x.cols);
+    shorter.back() = 0;
+    ForwardOps::linear(Matrix(shorter.data(), DType::f32, 1, x.cols), weight, bias, last);
+  }
+};
+
+// Every row sees one key less of its prefix, where it sees several.
+class ShortSight final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+  void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override {
+    AttendPlan wrong = plan;
+    for (TileSight& sight : wrong.sights) {
+      if (sight.prefix_to - sight.prefix_from > 1) --sight.prefix_to;
+    }
+    ForwardOps::attend(q, kv, layer, wrong, out);
+  }
+};
+
+// Takes the highest id where logits tie, by looking at the vocabulary backwards.
+class LastOfTies final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+  void read_logits(Matrix logits, std::span<const LogitTask> tasks,
+                   std::span<LogitAnswer> answers) override {
+    ForwardOps::read_logits(logits, tasks, answers);
+    for (size_t i = 0; i < tasks.size(); ++i) {
+      if (tasks[i].token >= 0 || !tasks[i].sampling.greedy() || tasks[i].other_row >= 0) continue;
+      if (!tasks[i].changes.empty() || !tasks[i].own_changes.empty()) continue;
+      const float* row = logits.row<float>(tasks[i].row);
+      for (int32_t token = 0; token < logits.cols; ++token) {
+        if (row[token] == row[answers[i].token]) answers[i].token = token;
+      }
+    }
+  }
+};
+
+// Draws with a seed that is off by one.
+class OtherSeed final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+  void read_logits(Matrix logits, std::span<const LogitTask> tasks,
+                   std::span<LogitAnswer> answers) override {
+    std::vector<LogitTask> wrong(tasks.begin(), tasks.end());
+    for (LogitTask& task : wrong) ++task.sampling.seed;
+    ForwardOps::read_logits(logits, wrong, answers);
+  }
+};
+
+// A row's norm depends on how many rows there are.
+class CompanyMatters final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
+                Matrix out) override {
+    ForwardOps::rms_norm(x, weight, eps * (1 + 1e-3 * static_cast<double>(x.rows % 2)), heads, out);
+  }
+};
+
+template <class Broken>
+class BrokenBackend : public testing::Test {};
+using WrongResults = testing::Types<ShortProduct, ShortSight, LastOfTies, OtherSeed>;
+TYPED_TEST_SUITE(BrokenBackend, WrongResults);
+
+TYPED_TEST(BrokenBackend, IsCaught) {
+  const auto good = make_ref_ops(DType::f32);
+  TypeParam broken(*good);
+  EXPECT_FALSE(match_truth(broken, kSeed).empty());
+  EXPECT_FALSE(match_bits(*good, broken, kSeed).empty());
+}
+
+TEST(Cases, CompanyThatMattersIsCaught) {
+  const auto good = make_ref_ops(DType::f32);
+  CompanyMatters broken(*good);
+  EXPECT_FALSE(match_rows(broken, kSeed).empty());
+}
+
+}  // namespace
+}  // namespace tidar

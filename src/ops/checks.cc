@@ -1,0 +1,173 @@
+#include "ops/checks.h"
+
+#include "base/check.h"
+
+namespace tidar {
+
+namespace {
+
+void check_indices(std::span<const int32_t> indices, int64_t count) {
+  for (const int32_t index : indices) {
+    TIDAR_CHECK_GE(index, 0);
+    TIDAR_CHECK_LT(index, count);
+  }
+}
+
+int64_t rows_of(std::span<const int32_t> indices) { return static_cast<int64_t>(indices.size()); }
+
+bool is_activation(const Ops& ops, Matrix x) { return x.dtype == ops.activation(); }
+
+// Whether x may go into a product with weights of some type.
+bool is_output_type(const Ops& ops, Matrix x) {
+  return is_activation(ops, x) || x.dtype == ops.operand(DType::f32) ||
+         x.dtype == ops.operand(DType::bf16);
+}
+
+void check_changes(std::span<const LogitChange> changes, int64_t vocabulary) {
+  for (const LogitChange& change : changes) {
+    TIDAR_CHECK_GE(change.token, 0);
+    TIDAR_CHECK_LT(change.token, vocabulary);
+  }
+}
+
+void check_range(int32_t from, int32_t to, int32_t lowest, int32_t highest) {
+  TIDAR_CHECK_LE(from, to);
+  if (from == to) return;
+  TIDAR_CHECK_GE(from, lowest);
+  TIDAR_CHECK_LE(to, highest);
+}
+
+}  // namespace
+
+void check_pack(PackOrder order, std::span<const HostMatrix> parts, DType dtype) {
+  TIDAR_CHECK(dtype == DType::f32 || dtype == DType::bf16);
+  TIDAR_CHECK(!parts.empty());
+  for (const HostMatrix& part : parts) {
+    TIDAR_CHECK_EQ(part.cols, parts[0].cols);
+    TIDAR_CHECK(part.data != nullptr || part.rows * part.cols == 0);
+  }
+  if (order == PackOrder::interleaved) {
+    TIDAR_CHECK_EQ(parts.size(), size_t{2});
+    TIDAR_CHECK_EQ(parts[0].rows, parts[1].rows);
+  }
+}
+
+void check_kv_shape(const Ops& ops, const KvShape& shape) {
+  TIDAR_CHECK(ops.supports_kv(shape.dtype));
+  TIDAR_CHECK_GE(shape.layers, 1);
+  TIDAR_CHECK_GE(shape.kv_heads, 1);
+  TIDAR_CHECK_GE(shape.head_size, 2);
+  TIDAR_CHECK_EQ(shape.head_size % 2, 0);
+  TIDAR_CHECK_GE(shape.slots, 0);
+  TIDAR_CHECK_EQ(shape.slots % kKeyPanel, 0);
+  TIDAR_CHECK_GE(shape.scratch_slots, 0);
+  TIDAR_CHECK_EQ(shape.scratch_slots % kKeyPanel, 0);
+}
+
+void check_embed(const Ops& ops, std::span<const int32_t> tokens, const PackedWeight& table,
+                 Matrix out) {
+  TIDAR_CHECK(is_activation(ops, out));
+  TIDAR_CHECK_EQ(out.rows, rows_of(tokens));
+  TIDAR_CHECK_EQ(out.cols, table.inputs);
+  check_indices(tokens, table.outputs);
+}
+
+void check_gather(const Ops& ops, Matrix x, std::span<const int32_t> rows, Matrix out) {
+  TIDAR_CHECK(is_activation(ops, x) && is_activation(ops, out));
+  TIDAR_CHECK_EQ(out.rows, rows_of(rows));
+  TIDAR_CHECK_EQ(out.cols, x.cols);
+  check_indices(rows, x.rows);
+}
+
+void check_rms_norm(const Ops& ops, Matrix x, std::span<const float> weight, int heads,
+                    Matrix out) {
+  TIDAR_CHECK(is_activation(ops, x) && is_output_type(ops, out));
+  TIDAR_CHECK_GE(heads, 1);
+  TIDAR_CHECK_EQ(out.rows, x.rows);
+  TIDAR_CHECK_EQ(out.cols, x.cols);
+  TIDAR_CHECK_EQ(static_cast<int64_t>(weight.size()) * heads, x.cols);
+}
+
+void check_linear(const Ops& ops, Matrix x, const PackedWeight& weight, std::span<const float> bias,
+                  Matrix out) {
+  TIDAR_CHECK(x.dtype == ops.operand(weight.dtype) && is_activation(ops, out));
+  TIDAR_CHECK_EQ(x.cols, weight.inputs);
+  TIDAR_CHECK_EQ(out.rows, x.rows);
+  TIDAR_CHECK_EQ(out.cols, weight.outputs);
+  if (!bias.empty()) TIDAR_CHECK_EQ(static_cast<int64_t>(bias.size()), weight.outputs);
+}
+
+void check_linear_swiglu(const Ops& ops, Matrix x, const PackedWeight& gate_up, Matrix out) {
+  TIDAR_CHECK(x.dtype == ops.operand(gate_up.dtype) && out.dtype == x.dtype);
+  TIDAR_CHECK_EQ(x.cols, gate_up.inputs);
+  TIDAR_CHECK_EQ(out.rows, x.rows);
+  TIDAR_CHECK_EQ(out.cols * 2, gate_up.outputs);
+}
+
+void check_rope(const Ops& ops, Matrix x, int heads, std::span<const int32_t> positions,
+                const RopeTable& table) {
+  TIDAR_CHECK(is_activation(ops, x));
+  TIDAR_CHECK_EQ(x.cols, int64_t{2} * table.half * heads);
+  TIDAR_CHECK_EQ(x.rows, rows_of(positions));
+  check_indices(positions, table.positions());
+}
+
+void check_store_kv(const Ops& ops, Matrix k, Matrix v, std::span<const int32_t> slots,
+                    const KvStore& kv, int layer) {
+  TIDAR_CHECK(is_activation(ops, k) && is_activation(ops, v));
+  TIDAR_CHECK_EQ(k.rows, rows_of(slots));
+  TIDAR_CHECK_EQ(v.rows, k.rows);
+  TIDAR_CHECK_EQ(k.cols, int64_t{kv.shape.kv_heads} * kv.shape.head_size);
+  TIDAR_CHECK_EQ(v.cols, k.cols);
+  TIDAR_CHECK_GE(layer, 0);
+  TIDAR_CHECK_LT(layer, kv.shape.layers);
+  check_indices(slots, kv.shape.slots + kv.shape.scratch_slots);
+}
+
+void check_attend(const Ops& ops, Matrix q, const KvStore& kv, int layer, const AttendPlan& plan,
+                  Matrix out) {
+  TIDAR_CHECK(is_activation(ops, q) && is_output_type(ops, out));
+  TIDAR_CHECK_EQ(out.rows, q.rows);
+  TIDAR_CHECK_EQ(out.cols, q.cols);
+  TIDAR_CHECK_EQ(q.cols % (int64_t{kv.shape.kv_heads} * kv.shape.head_size), 0);
+  TIDAR_CHECK_GE(layer, 0);
+  TIDAR_CHECK_LT(layer, kv.shape.layers);
+  TIDAR_CHECK_EQ(static_cast<int64_t>(plan.sights.size()), q.rows);
+  check_indices(plan.panels, (kv.shape.slots + kv.shape.scratch_slots) / kKeyPanel);
+  int32_t next_row = 0;
+  for (const AttendTile& tile : plan.tiles) {
+    TIDAR_CHECK_EQ(tile.first_row, next_row);
+    TIDAR_CHECK_GE(tile.rows, 1);
+    TIDAR_CHECK_LE(tile.rows, kTileRows);
+    next_row += tile.rows;
+    TIDAR_CHECK_LE(next_row, q.rows);
+    const int32_t prefix_end = tile.prefix_panels * kKeyPanel;
+    const int32_t block_end = prefix_end + tile.block_panels * kKeyPanel;
+    TIDAR_CHECK_LE(tile.first_panel + tile.prefix_panels + tile.block_panels,
+                   static_cast<int32_t>(plan.panels.size()));
+    for (int32_t row = tile.first_row; row < next_row; ++row) {
+      const TileSight& sight = plan.sights[static_cast<size_t>(row)];
+      check_range(sight.prefix_from, sight.prefix_to, 0, prefix_end);
+      check_range(sight.block_from, sight.block_to, prefix_end, block_end);
+      TIDAR_CHECK(sight.prefix_from < sight.prefix_to || sight.block_from < sight.block_to);
+    }
+  }
+  TIDAR_CHECK_EQ(next_row, q.rows);
+}
+
+void check_read_logits(const Ops& ops, Matrix logits, std::span<const LogitTask> tasks,
+                       std::span<const LogitAnswer> answers) {
+  TIDAR_CHECK(is_activation(ops, logits));
+  TIDAR_CHECK_EQ(tasks.size(), answers.size());
+  for (const LogitTask& task : tasks) {
+    TIDAR_CHECK_GE(task.row, 0);
+    TIDAR_CHECK_LT(task.row, logits.rows);
+    TIDAR_CHECK_LT(task.other_row, logits.rows);
+    TIDAR_CHECK_LT(task.token, logits.cols);
+    TIDAR_CHECK_GE(task.top, 0);
+    check_changes(task.changes, logits.cols);
+    check_changes(task.own_changes, logits.cols);
+  }
+}
+
+}  // namespace tidar

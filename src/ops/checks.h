@@ -1,0 +1,34 @@
+#pragma once
+// Shapes and types of a verb's arguments, checked the same way by every backend before it computes:
+// what does not fit stops the program and names the verb's line here.
+
+#include <span>
+
+#include "ops/ops.h"
+
+namespace tidar {
+
+/// Bytes of one part, and equal cols of all; interleaved parts are two of equal shape.
+void check_pack(PackOrder order, std::span<const HostMatrix> parts, DType dtype);
+void check_kv_shape(const Ops& ops, const KvShape& shape);
+
+void check_embed(const Ops& ops, std::span<const int32_t> tokens, const PackedWeight& table,
+                 Matrix out);
+void check_gather(const Ops& ops, Matrix x, std::span<const int32_t> rows, Matrix out);
+void check_rms_norm(const Ops& ops, Matrix x, std::span<const float> weight, int heads, Matrix out);
+/// Of linear() and, with no bias, of linear_add().
+void check_linear(const Ops& ops, Matrix x, const PackedWeight& weight, std::span<const float> bias,
+                  Matrix out);
+void check_linear_swiglu(const Ops& ops, Matrix x, const PackedWeight& gate_up, Matrix out);
+void check_rope(const Ops& ops, Matrix x, int heads, std::span<const int32_t> positions,
+                const RopeTable& table);
+void check_store_kv(const Ops& ops, Matrix k, Matrix v, std::span<const int32_t> slots,
+                    const KvStore& kv, int layer);
+/// Every tile, panel and sight of the plan too: each row of q lies in exactly one tile, and sees at
+/// least one key, all of them in panels of its tile.
+void check_attend(const Ops& ops, Matrix q, const KvStore& kv, int layer, const AttendPlan& plan,
+                  Matrix out);
+void check_read_logits(const Ops& ops, Matrix logits, std::span<const LogitTask> tasks,
+                       std::span<const LogitAnswer> answers);
+
+}  // namespace tidar

@@ -1,0 +1,119 @@
+#include <algorithm>
+#include <cmath>
+
+#include "ops/ref/verbs.h"
+
+namespace tidar::ref {
+
+template <class T>
+std::unique_ptr<Store<T>> make_kv(const KvShape& shape) {
+  auto kv = std::make_unique<Store<T>>();
+  kv->shape = shape;
+  const auto rows = static_cast<size_t>(shape.layers * shape.slots + shape.scratch_slots);
+  const auto bytes =
+      rows * static_cast<size_t>(shape.kv_heads) * static_cast<size_t>(shape.head_size) * sizeof(T);
+  kv->keys = Buffer(bytes);
+  kv->values = Buffer(bytes);
+  kv->bytes = static_cast<int64_t>(2 * bytes);
+  return kv;
+}
+
+template <class T>
+void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, const Store<T>& kv, int layer) {
+  const auto copy = [&](const T* from, T* to) {
+    for (int64_t i = 0; i < k.cols; ++i) {
+      to[i] = kv.shape.dtype == DType::bf16 ? round_to_bf16(from[i]) : from[i];
+    }
+  };
+  for (int64_t r = 0; r < k.rows; ++r) {
+    const int32_t slot = slots[static_cast<size_t>(r)];
+    copy(k.row<T>(r), kv.at(kv.keys, layer, slot, 0));
+    copy(v.row<T>(r), kv.at(kv.values, layer, slot, 0));
+  }
+}
+
+namespace {
+
+// The slots that a row sees, in the order of its keys.
+void list_slots(const AttendPlan& plan, const AttendTile& tile, const TileSight& sight,
+                std::vector<int32_t>& slots) {
+  slots.clear();
+  const auto add = [&](int32_t from, int32_t to) {
+    for (int32_t key = from; key < to; ++key) {
+      const auto panel = static_cast<size_t>(tile.first_panel + key / kKeyPanel);
+      slots.push_back(plan.panels[panel] * kKeyPanel + key % kKeyPanel);
+    }
+  };
+  add(sight.prefix_from, sight.prefix_to);
+  add(sight.block_from, sight.block_to);
+}
+
+template <class T>
+struct Head {
+  const T* q;
+  int layer;
+  int kv_head;
+  T* out;
+};
+
+// One row's softmax and average over `slots`. `q` and `weights` are scratch.
+template <class T>
+void attend_head(const Head<T>& head, const Store<T>& kv, std::span<const int32_t> slots,
+                 std::vector<T>& q, std::vector<T>& weights) {
+  const int size = kv.shape.head_size;
+  const bool round = kv.shape.dtype == DType::bf16;
+  q.assign(head.q, head.q + size);
+  if (round) std::transform(q.begin(), q.end(), q.begin(), round_to_bf16<T>);
+
+  weights.clear();
+  for (const int32_t slot : slots) {
+    const T* const key = kv.at(kv.keys, head.layer, slot, head.kv_head);
+    T product = 0;
+    for (int e = 0; e < size; ++e) product += q[static_cast<size_t>(e)] * key[e];
+    weights.push_back(product / std::sqrt(static_cast<T>(size)));
+  }
+  const T largest = *std::max_element(weights.begin(), weights.end());
+  T sum = 0;
+  for (T& weight : weights) {
+    weight = std::exp(weight - largest);
+    if (round) weight = round_to_bf16(weight);
+    sum += weight;
+  }
+
+  std::fill_n(head.out, size, T{0});
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const T* const value = kv.at(kv.values, head.layer, slots[i], head.kv_head);
+    for (int e = 0; e < size; ++e) head.out[e] += weights[i] * value[e];
+  }
+  for (int e = 0; e < size; ++e) head.out[e] /= sum;
+}
+
+}  // namespace
+
+template <class T>
+void attend(Matrix q, const Store<T>& kv, int layer, const AttendPlan& plan, Matrix out) {
+  const int size = kv.shape.head_size;
+  const int heads = static_cast<int>(q.cols / size);
+  const int group = heads / kv.shape.kv_heads;
+  std::vector<int32_t> slots;
+  std::vector<T> rounded, weights;
+  for (const AttendTile& tile : plan.tiles) {
+    for (int32_t r = tile.first_row; r < tile.first_row + tile.rows; ++r) {
+      list_slots(plan, tile, plan.sights[static_cast<size_t>(r)], slots);
+      for (int h = 0; h < heads; ++h) {
+        const int64_t first = int64_t{h} * size;
+        attend_head<T>({q.row<T>(r) + first, layer, h / group, out.row<T>(r) + first}, kv, slots,
+                       rounded, weights);
+      }
+    }
+  }
+}
+
+template std::unique_ptr<Store<float>> make_kv(const KvShape&);
+template std::unique_ptr<Store<double>> make_kv(const KvShape&);
+template void store_kv<float>(Matrix, Matrix, std::span<const int32_t>, const Store<float>&, int);
+template void store_kv<double>(Matrix, Matrix, std::span<const int32_t>, const Store<double>&, int);
+template void attend<float>(Matrix, const Store<float>&, int, const AttendPlan&, Matrix);
+template void attend<double>(Matrix, const Store<double>&, int, const AttendPlan&, Matrix);
+
+}  // namespace tidar::ref

@@ -1,0 +1,61 @@
+#include <cmath>
+
+#include "ops/ref/verbs.h"
+
+namespace tidar::ref {
+
+namespace {
+
+template <class T>
+T dot(const T* a, const T* b, int64_t count) {
+  T sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+template <class T>
+T silu(T value) {
+  return value / (1 + std::exp(-value));
+}
+
+}  // namespace
+
+template <class T>
+void linear(Matrix x, const Weight<T>& weight, std::span<const float> bias, Matrix out) {
+  for (int64_t r = 0; r < x.rows; ++r) {
+    for (int64_t n = 0; n < weight.outputs; ++n) {
+      const T product = dot(x.row<T>(r), weight.row(n), weight.inputs);
+      out.row<T>(r)[n] =
+          bias.empty() ? product : product + static_cast<T>(bias[static_cast<size_t>(n)]);
+    }
+  }
+}
+
+template <class T>
+void linear_add(Matrix x, const Weight<T>& weight, Matrix out) {
+  for (int64_t r = 0; r < x.rows; ++r) {
+    for (int64_t n = 0; n < weight.outputs; ++n) {
+      out.row<T>(r)[n] += dot(x.row<T>(r), weight.row(n), weight.inputs);
+    }
+  }
+}
+
+template <class T>
+void linear_swiglu(Matrix x, const Weight<T>& gate_up, Matrix out) {
+  for (int64_t r = 0; r < x.rows; ++r) {
+    for (int64_t n = 0; n < out.cols; ++n) {
+      const T gate = dot(x.row<T>(r), gate_up.row(2 * n), gate_up.inputs);
+      const T up = dot(x.row<T>(r), gate_up.row(2 * n + 1), gate_up.inputs);
+      out.row<T>(r)[n] = silu(gate) * up;
+    }
+  }
+}
+
+template void linear<float>(Matrix, const Weight<float>&, std::span<const float>, Matrix);
+template void linear<double>(Matrix, const Weight<double>&, std::span<const float>, Matrix);
+template void linear_add<float>(Matrix, const Weight<float>&, Matrix);
+template void linear_add<double>(Matrix, const Weight<double>&, Matrix);
+template void linear_swiglu<float>(Matrix, const Weight<float>&, Matrix);
+template void linear_swiglu<double>(Matrix, const Weight<double>&, Matrix);
+
+}  // namespace tidar::ref

@@ -1,0 +1,88 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "ops/candidates.h"
+#include "ops/ref/verbs.h"
+
+namespace tidar::ref {
+
+namespace {
+
+template <class T>
+std::vector<T> mixed_row(Matrix logits, const LogitTask& task) {
+  const T* const row = logits.row<T>(task.row);
+  std::vector<T> mixed(row, row + logits.cols);
+  if (task.other_row < 0) return mixed;
+  const T* const other = logits.row<T>(task.other_row);
+  const T trust = static_cast<T>(task.trust);
+  for (size_t i = 0; i < mixed.size(); ++i) mixed[i] = trust * mixed[i] + (1 - trust) * other[i];
+  return mixed;
+}
+
+// The sum is kept in double: 20,000 terms of one sign, added one by one in float, were off by 4e-5.
+template <class T>
+double log_sum_exp(const std::vector<T>& logits) {
+  const T largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const T logit : logits) sum += std::exp(static_cast<double>(logit - largest));
+  return static_cast<double>(largest) + std::log(sum);
+}
+
+template <class T>
+std::vector<Candidate> candidates_of(const std::vector<T>& logits, T temperature) {
+  std::vector<Candidate> candidates;
+  candidates.reserve(logits.size());
+  for (const T logit : logits) {
+    candidates.push_back({static_cast<int32_t>(candidates.size()),
+                          static_cast<double>(temperature > 0 ? logit / temperature : logit)});
+  }
+  return candidates;
+}
+
+template <class T>
+int32_t choose(std::vector<T> logits, const LogitTask& task) {
+  for_each_change(task, [&](const LogitChange& change) {
+    T& logit = logits[static_cast<size_t>(change.token)];
+    logit = changed(logit, change);
+  });
+  auto candidates = candidates_of(logits, static_cast<T>(task.sampling.temperature));
+  if (task.sampling.greedy()) {
+    return std::min_element(candidates.begin(), candidates.end(), stands_before)->token;
+  }
+  cut(candidates, task.sampling);
+  return race(candidates, task.sampling, task.draw);
+}
+
+template <class T>
+std::vector<TokenLogprob> most_probable(const std::vector<T>& logits, double log_sum,
+                                        int32_t count) {
+  auto candidates = candidates_of(logits, T{0});
+  const auto listed = std::min<size_t>(static_cast<size_t>(count), candidates.size());
+  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(listed),
+                    candidates.end(), stands_before);
+  std::vector<TokenLogprob> top;
+  for (size_t i = 0; i < listed; ++i) {
+    const auto token = static_cast<size_t>(candidates[i].token);
+    top.push_back({candidates[i].token, static_cast<float>(logits[token] - log_sum)});
+  }
+  return top;
+}
+
+}  // namespace
+
+template <class T>
+LogitAnswer read_logits(Matrix logits, const LogitTask& task) {
+  const std::vector<T> mixed = mixed_row<T>(logits, task);
+  const double log_sum = log_sum_exp(mixed);
+  LogitAnswer answer;
+  answer.token = task.token >= 0 ? task.token : choose(mixed, task);
+  answer.logprob = static_cast<float>(mixed[static_cast<size_t>(answer.token)] - log_sum);
+  answer.top = most_probable(mixed, log_sum, task.top);
+  return answer;
+}
+
+template LogitAnswer read_logits<float>(Matrix, const LogitTask&);
+template LogitAnswer read_logits<double>(Matrix, const LogitTask&);
+
+}  // namespace tidar::ref

@@ -1,0 +1,110 @@
+#include "ops/ref/ref_ops.h"
+
+#include "base/check.h"
+#include "ops/checks.h"
+#include "ops/ref/verbs.h"
+
+namespace tidar {
+
+namespace {
+
+template <class T>
+class RefOps final : public Ops {
+  static constexpr DType kType = DTypeOf<T>::value;
+
+ public:
+  std::string_view name() const override { return kType == DType::f64 ? "ref f64" : "ref f32"; }
+  DType activation() const override { return kType; }
+  DType operand(DType) const override { return kType; }
+  bool supports_kv(DType dtype) const override {
+    return dtype == kType || dtype == DType::f32 || dtype == DType::bf16;
+  }
+
+  std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
+                                     DType dtype) override {
+    check_pack(order, parts, dtype);
+    return ref::pack<T>(order, parts, dtype);
+  }
+
+  std::unique_ptr<KvStore> make_kv(const KvShape& shape) override {
+    check_kv_shape(*this, shape);
+    return ref::make_kv<T>(shape);
+  }
+
+  void embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) override {
+    check_embed(*this, tokens, table, out);
+    ref::embed<T>(tokens, own(table), out);
+  }
+
+  void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override {
+    check_gather(*this, x, rows, out);
+    ref::gather<T>(x, rows, out);
+  }
+
+  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
+                Matrix out) override {
+    check_rms_norm(*this, x, weight, heads, out);
+    ref::rms_norm<T>(x, weight, eps, heads, out);
+  }
+
+  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
+              Matrix out) override {
+    check_linear(*this, x, weight, bias, out);
+    ref::linear<T>(x, own(weight), bias, out);
+  }
+
+  void linear_add(Matrix x, const PackedWeight& weight, Matrix out) override {
+    check_linear(*this, x, weight, {}, out);
+    ref::linear_add<T>(x, own(weight), out);
+  }
+
+  void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override {
+    check_linear_swiglu(*this, x, gate_up, out);
+    ref::linear_swiglu<T>(x, own(gate_up), out);
+  }
+
+  void rope(Matrix x, int heads, std::span<const int32_t> positions,
+            const RopeTable& table) override {
+    check_rope(*this, x, heads, positions, table);
+    ref::rope<T>(x, heads, positions, table);
+  }
+
+  void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
+                int layer) override {
+    check_store_kv(*this, k, v, slots, kv, layer);
+    ref::store_kv<T>(k, v, slots, own(kv), layer);
+  }
+
+  void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override {
+    check_attend(*this, q, kv, layer, plan, out);
+    ref::attend<T>(q, own(kv), layer, plan, out);
+  }
+
+  void read_logits(Matrix logits, std::span<const LogitTask> tasks,
+                   std::span<LogitAnswer> answers) override {
+    check_read_logits(*this, logits, tasks, answers);
+    for (size_t i = 0; i < tasks.size(); ++i) answers[i] = ref::read_logits<T>(logits, tasks[i]);
+  }
+
+ private:
+  static const ref::Weight<T>& own(const PackedWeight& weight) {
+    const auto* result = dynamic_cast<const ref::Weight<T>*>(&weight);
+    TIDAR_CHECK(result != nullptr && "packed by another backend");
+    return *result;
+  }
+  static const ref::Store<T>& own(const KvStore& kv) {
+    const auto* result = dynamic_cast<const ref::Store<T>*>(&kv);
+    TIDAR_CHECK(result != nullptr && "made by another backend");
+    return *result;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Ops> make_ref_ops(DType activation) {
+  TIDAR_CHECK(activation == DType::f32 || activation == DType::f64);
+  if (activation == DType::f64) return std::make_unique<RefOps<double>>();
+  return std::make_unique<RefOps<float>>();
+}
+
+}  // namespace tidar

@@ -1,0 +1,17 @@
+#pragma once
+// The plain backend: every verb as its sentence in ops.h says it, one loop after another, on one
+// thread. The truth that other backends are tested against, in float64 or float32.
+
+#include <memory>
+
+#include "ops/ops.h"
+
+namespace tidar {
+
+/// `activation` is f32 or f64; operands have the same type. Weights of type bf16 are rounded to
+/// bf16 and kept as activations. Keys and values may be f32 (kept as activations), bf16 (rounded,
+/// kept as activations) or the activation type. Rounds q as given, before the scale 1/sqrt(E), and
+/// exp(score - largest) before the sum, where the store is bf16.
+std::unique_ptr<Ops> make_ref_ops(DType activation);
+
+}  // namespace tidar

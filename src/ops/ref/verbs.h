@@ -1,0 +1,59 @@
+#pragma once
+// The verbs of the plain backend over activations of type T (float, double); one source each.
+
+#include <span>
+
+#include "base/buffer.h"
+#include "ops/ops.h"
+
+namespace tidar::ref {
+
+template <class T>
+struct Weight final : PackedWeight {
+  Buffer elements;  // [N, K] T; interleaved parts alternate row by row
+  const T* row(int64_t n) const { return elements.as<T>() + n * inputs; }
+};
+
+template <class T>
+struct Store final : KvStore {
+  Buffer keys, values;  // [layer][slot][G][E] T, then [scratch slot][G][E]
+  T* at(const Buffer& buffer, int layer, int64_t slot, int kv_head) const {
+    const int64_t row = slot < shape.slots ? layer * shape.slots + slot
+                                           : (shape.layers - 1) * shape.slots + slot;
+    return buffer.as<T>() + (row * shape.kv_heads + kv_head) * shape.head_size;
+  }
+};
+
+/// The nearest bf16, ties to even.
+template <class T>
+T round_to_bf16(T value) {
+  return static_cast<T>(static_cast<float>(BFloat16(static_cast<float>(value))));
+}
+
+template <class T>
+std::unique_ptr<Weight<T>> pack(PackOrder order, std::span<const HostMatrix> parts, DType dtype);
+template <class T>
+std::unique_ptr<Store<T>> make_kv(const KvShape& shape);
+
+template <class T>
+void embed(std::span<const int32_t> tokens, const Weight<T>& table, Matrix out);
+template <class T>
+void gather(Matrix x, std::span<const int32_t> rows, Matrix out);
+template <class T>
+void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads, Matrix out);
+template <class T>
+void linear(Matrix x, const Weight<T>& weight, std::span<const float> bias, Matrix out);
+template <class T>
+void linear_add(Matrix x, const Weight<T>& weight, Matrix out);
+template <class T>
+void linear_swiglu(Matrix x, const Weight<T>& gate_up, Matrix out);
+template <class T>
+void rope(Matrix x, int heads, std::span<const int32_t> positions, const RopeTable& table);
+template <class T>
+void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, const Store<T>& kv, int layer);
+template <class T>
+void attend(Matrix q, const Store<T>& kv, int layer, const AttendPlan& plan, Matrix out);
+template <class T>
+LogitAnswer read_logits(Matrix logits, const LogitTask& task);
+
+}  // namespace tidar::ref

@@ -1,0 +1,67 @@
+#pragma once
+// Measures every verb of a backend: calls, seconds, bytes, operations, share of the roof.
+
+#include <array>
+#include <string>
+
+#include "ops/wrap/forward_ops.h"
+#include "ops/wrap/verb.h"
+#include "ops/wrap/work.h"
+
+namespace tidar {
+
+/// What a machine can do at best, as measured on it.
+struct Roofs {
+  double bytes_per_s = 0;
+  double flops_per_s = 0;
+};
+
+/// The account of one verb.
+struct VerbTimes {
+  int64_t calls = 0;
+  double seconds = 0;
+  Work work;
+
+  /// Time that the roofs would allow (the slower of memory and arithmetic) ÷ time taken; 0 when
+  /// nothing was measured.
+  double share_of_roof(const Roofs& roofs) const;
+};
+
+/// Calls go through to `inner`, which must outlive it; two readings of the clock are added to each,
+/// about 50 ns.
+class TimedOps final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+
+  const VerbTimes& times(Verb verb) const { return times_[static_cast<size_t>(verb)]; }
+  VerbTimes total() const;
+  void reset() { times_ = {}; }
+
+  /// A line a verb that was called, the slowest first, and their total: calls, ms, share of the
+  /// time, GB/s, GFLOP/s, share of the roof.
+  std::string table(const Roofs& roofs) const;
+
+  void embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) override;
+  void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override;
+  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
+                Matrix out) override;
+  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
+              Matrix out) override;
+  void linear_add(Matrix x, const PackedWeight& weight, Matrix out) override;
+  void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override;
+  void rope(Matrix x, int heads, std::span<const int32_t> positions,
+            const RopeTable& table) override;
+  void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
+                int layer) override;
+  void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override;
+  void read_logits(Matrix logits, std::span<const LogitTask> tasks,
+                   std::span<LogitAnswer> answers) override;
+
+ private:
+  template <class Call>
+  void measure(Verb verb, const Work& work, Call&& call);
+
+  std::array<VerbTimes, kVerbs> times_{};
+};
+
+}  // namespace tidar

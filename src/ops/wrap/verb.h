@@ -1,0 +1,33 @@
+#pragma once
+// The verbs by name and number, for accounts about them.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace tidar {
+
+enum class Verb : uint8_t {
+  embed,
+  gather,
+  rms_norm,
+  linear,
+  linear_add,
+  linear_swiglu,
+  rope,
+  store_kv,
+  attend,
+  read_logits,
+};
+
+inline constexpr size_t kVerbs = 10;
+
+constexpr std::string_view name_of(Verb verb) {
+  constexpr std::array<std::string_view, kVerbs> kNames = {
+      "embed",         "gather", "rms_norm", "linear", "linear_add",
+      "linear_swiglu", "rope",   "store_kv", "attend", "read_logits"};
+  return kNames[static_cast<size_t>(verb)];
+}
+
+}  // namespace tidar

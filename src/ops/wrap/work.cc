@@ -1,0 +1,54 @@
+#include "ops/wrap/work.h"
+
+namespace tidar {
+
+namespace {
+
+double bytes_of(Matrix x) { return static_cast<double>(x.bytes()); }
+
+double elements_of(Matrix x) { return static_cast<double>(x.rows) * static_cast<double>(x.cols); }
+
+// Of one key and one value of every KV head.
+double slot_bytes(const KvShape& shape) {
+  return 2.0 * shape.kv_heads * shape.head_size * static_cast<double>(size_of(shape.dtype));
+}
+
+}  // namespace
+
+Work copy_work(Matrix out, DType source) {
+  return {bytes_of(out) + elements_of(out) * static_cast<double>(size_of(source)), 0};
+}
+
+Work rms_norm_work(Matrix x, Matrix out) {
+  return {bytes_of(x) + bytes_of(out), 4 * elements_of(x)};
+}
+
+Work linear_work(Matrix x, const PackedWeight& weight, Matrix out, bool reads_out) {
+  const double outputs = static_cast<double>(weight.outputs);
+  return {bytes_of(x) + static_cast<double>(weight.bytes) + bytes_of(out) * (reads_out ? 2 : 1),
+          2 * elements_of(x) * outputs};
+}
+
+Work rope_work(Matrix x) { return {2 * bytes_of(x), 3 * elements_of(x)}; }
+
+Work store_kv_work(Matrix k, const KvStore& kv) {
+  return {2 * bytes_of(k) + static_cast<double>(k.rows) * slot_bytes(kv.shape), 0};
+}
+
+Work attend_work(Matrix q, const KvStore& kv, const AttendPlan& plan, Matrix out) {
+  double panels = 0;
+  for (const AttendTile& tile : plan.tiles) panels += tile.prefix_panels + tile.block_panels;
+  return {bytes_of(q) + bytes_of(out) + panels * kKeyPanel * slot_bytes(kv.shape),
+          4 * static_cast<double>(plan.keys_seen()) * static_cast<double>(q.cols)};
+}
+
+Work read_logits_work(Matrix logits, std::span<const LogitTask> tasks) {
+  const double row = static_cast<double>(logits.cols) * static_cast<double>(size_of(logits.dtype));
+  Work work;
+  for (const LogitTask& task : tasks) {
+    work += {row * (task.other_row < 0 ? 1 : 2), 2 * static_cast<double>(logits.cols)};
+  }
+  return work;
+}
+
+}  // namespace tidar

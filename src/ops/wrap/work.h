@@ -1,0 +1,34 @@
+#pragma once
+// What a call of a verb must do at least: bytes moved to and from memory once each, and floating
+// point operations (a multiply-add counts two). The base of every GB/s, GFLOP/s and share of a
+// roof.
+
+#include <span>
+
+#include "ops/ops.h"
+
+namespace tidar {
+
+struct Work {
+  double bytes = 0;
+  double flops = 0;
+  Work& operator+=(const Work& other) {
+    bytes += other.bytes;
+    flops += other.flops;
+    return *this;
+  }
+};
+
+/// Rows copied: embed (table rows in, activations out) and gather.
+Work copy_work(Matrix out, DType source);
+Work rms_norm_work(Matrix x, Matrix out);
+/// linear, linear_add, linear_swiglu. `reads_out`: out is added to.
+Work linear_work(Matrix x, const PackedWeight& weight, Matrix out, bool reads_out);
+Work rope_work(Matrix x);
+Work store_kv_work(Matrix k, const KvStore& kv);
+/// Each tile reads its panels once; the products are of the keys that rows see, panels' rest not
+/// counted.
+Work attend_work(Matrix q, const KvStore& kv, const AttendPlan& plan, Matrix out);
+Work read_logits_work(Matrix logits, std::span<const LogitTask> tasks);
+
+}  // namespace tidar
