@@ -86,9 +86,9 @@ double measure_memory_gbps(Threads& threads, Isa isa) {
   return memory_rate(threads, cpu::kernels_for(isa));
 }
 
-Roofs measure_roofs(Threads& threads, Isa isa) {
+CpuRoofs measure_roofs(Threads& threads, Isa isa) {
   const cpu::Kernels& kernels = cpu::kernels_for(isa);
-  Roofs roofs;
+  CpuRoofs roofs;
   roofs.memory_gbps = measure_memory_gbps(threads, isa);
   roofs.f32_gflops = spin_rate(threads, kernels.spin_f32);
   roofs.bf16_gflops = spin_rate(threads, kernels.spin_bf16);

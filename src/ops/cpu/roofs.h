@@ -9,7 +9,7 @@
 namespace tidar {
 
 /// Rates of all threads together.
-struct Roofs {
+struct CpuRoofs {
   double memory_gbps = 0;          ///< reading memory that no cache holds, 10^9 bytes/s
   double f32_gflops = 0;           ///< multiply-adds of floats, registers only, 10^9 operations/s
   double bf16_gflops = 0;          ///< the fastest bf16 products of the instruction set, registers
@@ -19,9 +19,9 @@ struct Roofs {
 
 /// Takes about a second and 1 GiB of memory, given back at the end. Each rate is the best of
 /// several short runs: other programs can only lower it. `isa` is one of usable_isas().
-Roofs measure_roofs(Threads& threads, Isa isa);
+CpuRoofs measure_roofs(Threads& threads, Isa isa);
 
-/// Roofs::memory_gbps alone: about a third of a second, and the 1 GiB.
+/// CpuRoofs::memory_gbps alone: about a third of a second, and the 1 GiB.
 double measure_memory_gbps(Threads& threads, Isa isa);
 
 }  // namespace tidar
