@@ -56,13 +56,16 @@ class PackedWeight {
 /// The shape of the memory for keys and values.
 struct KvShape {
   int layers = 0;
-  int kv_heads = 0;   // G
-  int head_size = 0;  // E
-  int64_t slots = 0;  // a multiple of kKeyPanel
+  int kv_heads = 0;           // G
+  int head_size = 0;          // E
+  int64_t slots = 0;          // of each layer; a multiple of kKeyPanel
+  int64_t scratch_slots = 0;  // behind them, slots that all layers share: each writes over what the
+                              // one before it kept there; a multiple of kKeyPanel
   DType dtype = DType::f32;
 };
 
-/// Keys and values of all layers, slot by slot, as the backend wants them. Zero at first.
+/// Keys and values of all layers, slot by slot, as the backend wants them. Zero at first. Slots
+/// [0, slots) are a layer's own, [slots, slots + scratch_slots) are shared by the layers.
 class KvStore {
  public:
   virtual ~KvStore() = default;
@@ -72,6 +75,10 @@ class KvStore {
 
 /// Kernels read keys in panels of this many consecutive slots.
 inline constexpr int kKeyPanel = 16;
+
+/// Kernels take the softmax over this many keys at a time. Prefix panels of a tile start at a
+/// multiple of it, so that which keys are taken together depends on the key's index alone.
+inline constexpr int kKeyChunk = 64;
 
 /// One tile of attention: rows that share a list of key panels. Planned on the host once a pass,
 /// used in every layer (net/attention_plan.h).

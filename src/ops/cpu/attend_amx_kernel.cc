@@ -24,7 +24,7 @@ void score_queries(const AttendCall& call, const Workspace<KeysBf16>& work, cons
                    int query) {
   const std::byte* panels[kChunkPanels];
   for (int p = 0; p < kChunkPanels; ++p) {
-    panels[p] = call.keys + chunk.panels[p < chunk.count ? p : 0] * call.panel_bytes;
+    panels[p] = call.key_panel(chunk.panels[p < chunk.count ? p : 0]);
   }
   const BFloat16* q = work.q + int64_t{query} * call.head_size;
   const int64_t q_row_bytes = 2 * int64_t{call.head_size};
@@ -57,10 +57,10 @@ void score_queries(const AttendCall& call, const Workspace<KeysBf16>& work, cons
 // sums as beside a panel that the row does not see.
 const std::byte* two_panels(const AttendCall& call, const Chunk& chunk, int panel,
                             std::byte* copies) {
-  const std::byte* one = call.values + chunk.panels[panel] * call.panel_bytes;
+  const std::byte* one = call.value_panel(chunk.panels[panel]);
   const bool lone = panel + 1 == chunk.count;
-  if (!lone && chunk.panels[panel + 1] == chunk.panels[panel] + 1) return one;
-  const std::byte* other = lone ? one : call.values + chunk.panels[panel + 1] * call.panel_bytes;
+  const std::byte* other = lone ? one : call.value_panel(chunk.panels[panel + 1]);
+  if (other == one + call.panel_bytes) return one;
   __builtin_memcpy(copies, one, static_cast<size_t>(call.panel_bytes));
   __builtin_memcpy(copies + call.panel_bytes, other, static_cast<size_t>(call.panel_bytes));
   settle_memory();

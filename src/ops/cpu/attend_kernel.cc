@@ -14,8 +14,8 @@ void score_tile(const AttendCall& call, const Workspace<Keys>& work, const Chunk
   Columns<typename Keys::Weight, P> columns;
   columns.step = Keys::kStep;
   for (int p = 0; p < P; ++p) {
-    columns.groups[p] = reinterpret_cast<const typename Keys::Weight*>(
-        call.keys + chunk.panels[panel + p] * call.panel_bytes);
+    columns.groups[p] =
+        reinterpret_cast<const typename Keys::Weight*>(call.key_panel(chunk.panels[panel + p]));
   }
   const typename Keys::Operand* x[R];
   for (int r = 0; r < R; ++r) x[r] = work.q + int64_t{query + r} * call.head_size;
@@ -46,8 +46,8 @@ void weigh_tile(const AttendCall& call, const Workspace<Keys>& work, const Chunk
   Columns<typename Keys::Weight, P> columns;
   columns.step = call.head_size * kPairing;
   for (int panel = 0; panel < chunk.count; ++panel) {
-    const auto* values = reinterpret_cast<const typename Keys::Weight*>(
-        call.values + chunk.panels[panel] * call.panel_bytes);
+    const auto* values =
+        reinterpret_cast<const typename Keys::Weight*>(call.value_panel(chunk.panels[panel]));
     for (int p = 0; p < P; ++p) columns.groups[p] = values + (element + p * kPanel) * kPairing;
     const typename Keys::Operand* x[R];
     for (int r = 0; r < R; ++r) {
@@ -102,7 +102,7 @@ void weigh_rest(const AttendCall& call, const Workspace<Keys>& work, const Chunk
       sum *= work.rescale[query];
       for (int key = 0; key < chunk.count * kPanel; ++key) {
         const auto* values = reinterpret_cast<const typename Keys::Weight*>(
-            call.values + chunk.panels[key / kPanel] * call.panel_bytes);
+            call.value_panel(chunk.panels[key / kPanel]));
         const int64_t in_panel = key % kPanel;
         const auto value =
             values[(in_panel / kPairing * call.head_size + e) * kPairing + in_panel % kPairing];

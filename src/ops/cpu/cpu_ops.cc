@@ -239,8 +239,11 @@ void VectorOps::attend_tile(const AttendTile& tile, int head, Matrix q, const Pa
   call.q = q.row<float>(tile.first_row) + first_column;
   call.q_stride = q.stride;
   call.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.head_size)));
-  call.keys = kv.keys(layer, head);
-  call.values = kv.values(layer, head);
+  call.keys = kv.keys() + kv.own_offset(layer, head);
+  call.values = kv.values() + kv.own_offset(layer, head);
+  call.scratch_keys = kv.keys() + kv.scratch_offset(head);
+  call.scratch_values = kv.values() + kv.scratch_offset(head);
+  call.own_panels = kv.own_panels();
   call.panel_bytes = kv.panel_bytes();
   call.panels = plan.panels.data() + tile.first_panel;
   call.prefix_panels = tile.prefix_panels;

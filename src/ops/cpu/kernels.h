@@ -82,10 +82,14 @@ struct AttendCall {
   int heads = 0;  // query heads of this KV head
   int head_size = 0;
   float scale = 0;
-  const std::byte* keys = nullptr;    // panel 0 of this layer and KV head
-  const std::byte* values = nullptr;  // likewise
-  int64_t panel_bytes = 0;            // from panel to panel, the same for keys and values
-  const int32_t* panels = nullptr;    // prefix panels, then block panels
+  // Panels [0, own_panels) are the layer's, from `keys` and `values` on; the others are scratch.
+  const std::byte* keys = nullptr;
+  const std::byte* values = nullptr;
+  const std::byte* scratch_keys = nullptr;
+  const std::byte* scratch_values = nullptr;
+  int64_t own_panels = 0;
+  int64_t panel_bytes = 0;          // from panel to panel, the same for keys and values
+  const int32_t* panels = nullptr;  // prefix panels, then block panels
   int prefix_panels = 0, block_panels = 0;
   const int32_t* sights =
       nullptr;          // [rows][4]: prefix from, to, block from, to, in the tile's keys
@@ -93,6 +97,15 @@ struct AttendCall {
   DType out_dtype = DType::f32;
   int64_t out_stride = 0;
   float* scratch = nullptr;  // attend_scratch_floats(rows * heads, head_size)
+
+  const std::byte* key_panel(int32_t panel) const {
+    return panel < own_panels ? keys + panel * panel_bytes
+                              : scratch_keys + (panel - own_panels) * panel_bytes;
+  }
+  const std::byte* value_panel(int32_t panel) const {
+    return panel < own_panels ? values + panel * panel_bytes
+                              : scratch_values + (panel - own_panels) * panel_bytes;
+  }
 };
 
 /// Floats of scratch that one attend call needs.

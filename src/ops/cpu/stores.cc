@@ -89,14 +89,17 @@ PanelKv::PanelKv(const KvShape& kv_shape)
     : panel_bytes_(int64_t{kKeyPanel} * kv_shape.head_size *
                    static_cast<int64_t>(size_of(kv_shape.dtype))) {
   shape = kv_shape;
-  const int64_t half = offset(shape.layers, 0);
+  const int64_t half = scratch_offset(shape.kv_heads);
   keys_ = Buffer(static_cast<size_t>(half));
   values_ = Buffer(static_cast<size_t>(half));
   bytes = 2 * half;
 }
 
 void PanelKv::put(int layer, int head, int32_t slot, const float* key, const float* value) {
-  const int64_t panel = slot / kKeyPanel * panel_bytes_;
+  const int64_t panel = slot / kKeyPanel;
+  const int64_t at = panel < own_panels()
+                         ? own_offset(layer, head) + panel * panel_bytes_
+                         : scratch_offset(head) + (panel - own_panels()) * panel_bytes_;
   const int64_t column = slot % kKeyPanel;
   const int64_t size = shape.head_size;
   const auto write = [&]<class T>(T* key_panel, T* value_panel) {
@@ -108,8 +111,8 @@ void PanelKv::put(int layer, int head, int32_t slot, const float* key, const flo
       values_row[e * kPairing] = T(value[e]);
     }
   };
-  std::byte* keys_at = keys(layer, head) + panel;
-  std::byte* values_at = values(layer, head) + panel;
+  std::byte* keys_at = keys() + at;
+  std::byte* values_at = values() + at;
   if (shape.dtype == DType::bf16) {
     write(reinterpret_cast<BFloat16*>(keys_at), reinterpret_cast<BFloat16*>(values_at));
   } else {

@@ -36,17 +36,23 @@ class PanelKv final : public KvStore {
   explicit PanelKv(const KvShape& shape);
 
   int64_t panel_bytes() const { return panel_bytes_; }
-  /// Panel 0 of a layer and KV head.
-  std::byte* keys(int layer, int head) const { return keys_.data() + offset(layer, head); }
-  std::byte* values(int layer, int head) const { return values_.data() + offset(layer, head); }
+  /// Panels of one layer and KV head; panel numbers from here on are scratch.
+  int64_t own_panels() const { return shape.slots / kKeyPanel; }
+  /// Byte at which panel 0 of a layer and KV head lies in keys() and in values().
+  int64_t own_offset(int layer, int head) const {
+    return (int64_t{layer} * shape.kv_heads + head) * own_panels() * panel_bytes_;
+  }
+  /// The same for the first scratch panel.
+  int64_t scratch_offset(int head) const {
+    return own_offset(shape.layers, 0) + head * (shape.scratch_slots / kKeyPanel) * panel_bytes_;
+  }
+  std::byte* keys() const { return keys_.data(); }
+  std::byte* values() const { return values_.data(); }
 
   /// Writes one head's key and value, [head_size] each, into a slot.
   void put(int layer, int head, int32_t slot, const float* key, const float* value);
 
  private:
-  int64_t offset(int layer, int head) const {
-    return (int64_t{layer} * shape.kv_heads + head) * (shape.slots / kKeyPanel) * panel_bytes_;
-  }
   int64_t panel_bytes_;
   Buffer keys_, values_;
 };

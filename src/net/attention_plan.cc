@@ -1,0 +1,167 @@
+#include "net/attention_plan.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace tidar {
+
+namespace {
+
+constexpr int32_t kNowhere = -1;
+
+int32_t panels_for(int32_t keys) { return (keys + kKeyPanel - 1) / kKeyPanel; }
+
+int32_t keys_in_pages(const PassSequence& sequence) { return sequence.cached + sequence.stored; }
+
+// Whether the block holds keys of earlier passes.
+bool reaches_cache(const KeyRange& block, const PassSequence& sequence) {
+  return block.size() > 0 && block.from < sequence.cached;
+}
+
+size_t row_of_key(const PassSequence& sequence, int32_t key) {
+  return static_cast<size_t>(sequence.first_row + key - sequence.cached);
+}
+
+std::span<const Sight> sights_of(const Pass& pass, const PassSequence& sequence) {
+  return std::span(pass.sights)
+      .subspan(static_cast<size_t>(sequence.first_row), static_cast<size_t>(sequence.rows));
+}
+
+}  // namespace
+
+void AttentionPlanner::plan(const Pass& pass) {
+  scratch_used_ = 0;
+  slots_.assign(pass.tokens.size(), kNowhere);
+  copied_rows_.clear();
+  copied_slots_.clear();
+  attend_.tiles.clear();
+  attend_.panels.clear();
+  attend_.sights.clear();
+  for (const PassSequence& sequence : pass.sequences) plan_sequence(pass, sequence);
+}
+
+void AttentionPlanner::plan_sequence(const Pass& pass, const PassSequence& sequence) {
+  place_stream(pass, sequence);
+  place_blocks(pass, sequence);
+  for (int32_t row = sequence.first_row; row < sequence.first_row + sequence.rows; ++row) {
+    // Seen by nobody, but stored like any other.
+    int32_t& slot = slots_[static_cast<size_t>(row)];
+    if (slot == kNowhere) slot = take_scratch(1);
+  }
+  add_tiles(pass, sequence);
+}
+
+void AttentionPlanner::place_stream(const Pass& pass, const PassSequence& sequence) {
+  const int32_t in_pages = keys_in_pages(sequence);
+  stream_end_ = in_pages;
+  for (const Sight& sight : sights_of(pass, sequence)) {
+    if (sight.prefix.size() > 0) stream_end_ = std::max(stream_end_, sight.prefix.to);
+    if (reaches_cache(sight.block, sequence)) stream_end_ = std::max(stream_end_, sight.block.to);
+  }
+  const int32_t behind_pages = stream_end_ - panels_for(in_pages) * kKeyPanel;
+  stream_scratch_ = behind_pages > 0 ? take_scratch(behind_pages) : kNowhere;
+  for (int32_t key = sequence.cached; key < stream_end_; ++key) {
+    slots_[row_of_key(sequence, key)] =
+        stream_panel(sequence, key / kKeyPanel) * kKeyPanel + key % kKeyPanel;
+  }
+}
+
+void AttentionPlanner::place_blocks(const Pass& pass, const PassSequence& sequence) {
+  blocks_.clear();
+  for (const Sight& sight : sights_of(pass, sequence)) {
+    const KeyRange& keys = sight.block;
+    if (keys.size() == 0 || reaches_cache(keys, sequence) || placed(keys) != nullptr) continue;
+    const int32_t first_slot = take_scratch(keys.size());
+    blocks_.push_back({keys, first_slot});
+    for (int32_t key = keys.from; key < keys.to; ++key) {
+      const size_t row = row_of_key(sequence, key);
+      const int32_t slot = first_slot + key - keys.from;
+      if (slots_[row] == kNowhere) {
+        slots_[row] = slot;
+      } else {
+        copied_rows_.push_back(static_cast<int32_t>(row));
+        copied_slots_.push_back(slot);
+      }
+    }
+  }
+}
+
+void AttentionPlanner::add_tiles(const Pass& pass, const PassSequence& sequence) {
+  const auto sights = sights_of(pass, sequence);
+  for (size_t first = 0; first < sights.size();) {
+    const auto same_block = [&](const Sight& sight) {
+      return sight.block == sights[first].block ||
+             (sight.block.size() == 0 && sights[first].block.size() == 0);
+    };
+    size_t end = first + 1;
+    while (end < sights.size() && end - first < kTileRows && same_block(sights[end])) ++end;
+    add_tile(pass, sequence, sequence.first_row + static_cast<int32_t>(first),
+             static_cast<int32_t>(end - first));
+    first = end;
+  }
+}
+
+void AttentionPlanner::add_tile(const Pass& pass, const PassSequence& sequence, int32_t first_row,
+                                int32_t rows) {
+  const auto sights =
+      std::span(pass.sights).subspan(static_cast<size_t>(first_row), static_cast<size_t>(rows));
+  AttendTile tile;
+  tile.first_row = first_row;
+  tile.rows = rows;
+  tile.first_panel = static_cast<int32_t>(attend_.panels.size());
+  int32_t prefix_end = 0;
+  for (const Sight& sight : sights) {
+    if (sight.prefix.size() > 0) prefix_end = std::max(prefix_end, sight.prefix.to);
+  }
+  tile.prefix_panels = panels_for(prefix_end);
+  for (int32_t panel = 0; panel < tile.prefix_panels; ++panel) {
+    attend_.panels.push_back(stream_panel(sequence, panel));
+  }
+
+  const KeyRange& block = sights[0].block;
+  int32_t block_from = tile.prefix_panels * kKeyPanel;
+  if (const PlacedBlock* own = placed(block); own != nullptr) {
+    tile.block_panels = panels_for(block.size());
+    for (int32_t i = 0; i < tile.block_panels; ++i) {
+      attend_.panels.push_back(own->slot / kKeyPanel + i);
+    }
+  } else if (block.size() > 0) {
+    const int32_t first_panel = block.from / kKeyPanel;
+    tile.block_panels = panels_for(block.to) - first_panel;
+    for (int32_t i = 0; i < tile.block_panels; ++i) {
+      attend_.panels.push_back(stream_panel(sequence, first_panel + i));
+    }
+    block_from += block.from % kKeyPanel;
+  }
+  attend_.tiles.push_back(tile);
+  for (const Sight& sight : sights) {
+    attend_.sights.push_back(
+        {sight.prefix.from, sight.prefix.to, block_from, block_from + block.size()});
+  }
+}
+
+int32_t AttentionPlanner::take_scratch(int32_t slots) {
+  const int32_t first = scratch_.first + scratch_used_;
+  scratch_used_ += panels_for(slots) * kKeyPanel;
+  TIDAR_CHECK_LE(scratch_used_, scratch_.count);
+  return first;
+}
+
+// Panel of slots that holds panel `panel` of the sequence's stream.
+int32_t AttentionPlanner::stream_panel(const PassSequence& sequence, int32_t panel) const {
+  constexpr int32_t kPagePanels = kPageSlots / kKeyPanel;
+  const int32_t page_panels = panels_for(keys_in_pages(sequence));
+  if (panel >= page_panels) return stream_scratch_ / kKeyPanel + panel - page_panels;
+  return sequence.pages[static_cast<size_t>(panel / kPagePanels)] * kPagePanels +
+         panel % kPagePanels;
+}
+
+// The latest first: rows of one block usually follow each other.
+const AttentionPlanner::PlacedBlock* AttentionPlanner::placed(const KeyRange& keys) const {
+  const auto found = std::find_if(blocks_.rbegin(), blocks_.rend(),
+                                  [&](const PlacedBlock& block) { return block.keys == keys; });
+  return found == blocks_.rend() ? nullptr : &*found;
+}
+
+}  // namespace tidar

@@ -1,0 +1,83 @@
+#pragma once
+// From who sees whom to panels of slots: the host's part of attention, done once a pass.
+//
+// Where the keys of a sequence lie, P of them in its pages (cached and stored):
+//
+//   key 0 … P-1 in pages | P … stream_end-1: the stream's scratch | the rest: scratch of blocks
+//
+// - The *stream* is what rows see as a prefix: panel p holds keys 16 p … 16 p + 15. Scratch rows that
+//   somebody sees as a prefix go on with it, first in the free rest of the panel that key P - 1 lies
+//   in, then in scratch panels.
+// - Each *block* starts at a scratch panel of its own. A row that is seen both ways, or in several
+//   blocks, is stored once for each (copies).
+//
+// So the panels and places in them that a row sees follow from its sight alone, never from other
+// rows, and kernels that are row-invariant stay so for whole passes. (The one exception is a block
+// that reaches back to cached keys, which cannot be copied: it is read where it lies in the stream.)
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ops/ops.h"
+#include "plan/pass.h"
+
+namespace tidar {
+
+/// Scratch slots that suffice for every pass of so many rows whose blocks do not overlap. Panels are
+/// of 16 slots, and the worst case is two rows with a block each, the second also seeing the first
+/// as its prefix: three panels.
+inline constexpr int kScratchSlotsPerRow = 24;
+
+/// The slots that lie behind the pages.
+struct ScratchSlots {
+  int32_t first = 0;  ///< a multiple of kKeyPanel
+  int32_t count = 0;
+};
+
+/// Plans passes one after another; keeps its memory. Not thread-safe.
+class AttentionPlanner {
+ public:
+  explicit AttentionPlanner(const ScratchSlots& scratch) : scratch_(scratch) {}
+
+  /// `pass` must have been checked. Stops the program if its blocks need more scratch slots than
+  /// there are. What the accessors below return is valid until the next plan().
+  void plan(const Pass& pass);
+
+  /// The slot of every row.
+  std::span<const int32_t> slots() const { return slots_; }
+  /// Rows whose key and value are stored a second time, and where.
+  std::span<const int32_t> copied_rows() const { return copied_rows_; }
+  std::span<const int32_t> copied_slots() const { return copied_slots_; }
+  /// Tiles of consecutive rows of one sequence that see the same block, or none.
+  const AttendPlan& attend() const { return attend_; }
+
+ private:
+  // A block of the sequence in hand, at its own panels.
+  struct PlacedBlock {
+    KeyRange keys;
+    int32_t slot = 0;
+  };
+
+  void plan_sequence(const Pass& pass, const PassSequence& sequence);
+  void place_stream(const Pass& pass, const PassSequence& sequence);
+  void place_blocks(const Pass& pass, const PassSequence& sequence);
+  void add_tiles(const Pass& pass, const PassSequence& sequence);
+  void add_tile(const Pass& pass, const PassSequence& sequence, int32_t first_row, int32_t rows);
+  int32_t take_scratch(int32_t slots);
+  int32_t stream_panel(const PassSequence& sequence, int32_t panel) const;
+  const PlacedBlock* placed(const KeyRange& keys) const;
+
+  ScratchSlots scratch_;
+  int32_t scratch_used_ = 0;
+
+  // Of the sequence in hand.
+  int32_t stream_end_ = 0;
+  int32_t stream_scratch_ = 0;  // first slot of the stream behind the pages
+  std::vector<PlacedBlock> blocks_;
+
+  std::vector<int32_t> slots_, copied_rows_, copied_slots_;
+  AttendPlan attend_;
+};
+
+}  // namespace tidar

@@ -1,0 +1,106 @@
+#include "net/head.h"
+
+#include <algorithm>
+
+namespace tidar {
+
+namespace {
+
+// The whole row, as floats.
+std::vector<float> copy_row(Matrix logits, int32_t row) {
+  std::vector<float> values(static_cast<size_t>(logits.cols));
+  with_float_type(logits.dtype, [&]<class T>(T*) {
+    const T* from = logits.row<T>(row);
+    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(from[i]);
+  });
+  return values;
+}
+
+}  // namespace
+
+// A chunk must hold both rows of a mixed ask.
+Head::Head(const ModelConfig& config, Ops& ops, const PackedWeight& weight,
+           std::vector<float> final_norm, int max_rows)
+    : ops_(ops),
+      weight_(weight),
+      final_norm_(std::move(final_norm)),
+      norm_eps_(config.norm_eps),
+      capacity_(std::clamp(max_rows, 2, kRows)) {
+  const DType activation = ops.activation(), operand = ops.operand(weight.dtype);
+  const auto bytes = [&](DType dtype, int64_t cols) {
+    return (capacity_ * cols * static_cast<int64_t>(size_of(dtype)) + 63) / 64 * 64;
+  };
+  const int64_t gathered = bytes(activation, config.hidden);
+  const int64_t normed = bytes(operand, config.hidden);
+  const int64_t logits = bytes(activation, config.vocabulary);
+  buffer_ = Buffer(static_cast<size_t>(gathered + normed + logits));
+  gathered_ = Matrix(buffer_.data(), activation, capacity_, config.hidden);
+  normed_ = Matrix(buffer_.data() + gathered, operand, capacity_, config.hidden);
+  logits_ = Matrix(buffer_.data() + gathered + normed, activation, capacity_, config.vocabulary);
+}
+
+void Head::answer(Matrix x, std::span<const Ask> asks, std::span<Answer> answers) {
+  TIDAR_CHECK_EQ(asks.size(), answers.size());
+  for (size_t begin = 0; begin < asks.size();) {
+    // An ask adds two rows at most.
+    rows_.clear();
+    size_t end = begin;
+    for (; end < asks.size() && static_cast<int>(rows_.size()) + 2 <= capacity_; ++end) {
+      place(asks[end].row);
+      if (asks[end].other_row >= 0) place(asks[end].other_row);
+    }
+    answer_chunk(x, asks.subspan(begin, end - begin), answers.subspan(begin, end - begin));
+    begin = end;
+  }
+}
+
+int32_t Head::place(int32_t row) {
+  const auto found = std::find(rows_.begin(), rows_.end(), row);
+  if (found != rows_.end()) return static_cast<int32_t>(found - rows_.begin());
+  rows_.push_back(row);
+  return static_cast<int32_t>(rows_.size()) - 1;
+}
+
+void Head::answer_chunk(Matrix x, std::span<const Ask> asks, std::span<Answer> answers) {
+  const auto rows = static_cast<int64_t>(rows_.size());
+  const Matrix gathered = gathered_.row_range(0, rows);
+  const Matrix normed = normed_.row_range(0, rows);
+  const Matrix logits = logits_.row_range(0, rows);
+  ops_.gather(x, rows_, gathered);
+  ops_.rms_norm(gathered, final_norm_, norm_eps_, 1, normed);
+  ops_.linear(normed, weight_, {}, logits);
+
+  tasks_.clear();
+  task_asks_.clear();
+  for (size_t i = 0; i < asks.size(); ++i) {
+    const Ask& ask = asks[i];
+    answers[i] = {};
+    if (ask.kind == AskKind::logits) {
+      TIDAR_CHECK(ask.other_row < 0);
+      answers[i].logits = copy_row(logits, place(ask.row));
+      continue;
+    }
+    LogitTask task;
+    task.row = place(ask.row);
+    if (ask.other_row >= 0) task.other_row = place(ask.other_row);
+    task.trust = ask.trust;
+    if (ask.kind == AskKind::score) task.token = ask.token;
+    task.sampling = ask.sampling;
+    task.draw = ask.draw;
+    task.changes = ask.changes;
+    task.own_changes = ask.own_changes;
+    task.top = ask.top;
+    tasks_.push_back(task);
+    task_asks_.push_back(i);
+  }
+  task_answers_.resize(tasks_.size());
+  ops_.read_logits(logits, tasks_, task_answers_);
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    Answer& answer = answers[task_asks_[i]];
+    answer.token = task_answers_[i].token;
+    answer.logprob = task_answers_[i].logprob;
+    answer.top = std::move(task_answers_[i].top);
+  }
+}
+
+}  // namespace tidar

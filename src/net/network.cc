@@ -1,0 +1,139 @@
+#include "net/network.h"
+
+#include <array>
+#include <limits>
+
+#include "net/attention_plan.h"
+#include "net/block.h"
+#include "net/head.h"
+
+namespace tidar {
+
+struct Network::Impl {
+  ModelConfig config;
+  Ops& ops;
+  EvaluatorLimits limits;
+  std::unique_ptr<PackedWeight> embedding;
+  std::vector<BlockWeights> blocks;
+  std::unique_ptr<PackedWeight> own_head;  // nullptr: the embedding is the head
+  std::unique_ptr<KvStore> kv;
+  RopeTable rope;
+  std::unique_ptr<Activations> activations;
+  std::unique_ptr<Head> head;
+  AttentionPlan attention;
+  int64_t rows = 0;  // of the last pass
+
+  Impl(const ModelConfig& config_, Ops& ops_) : config(config_), ops(ops_) {}
+
+  int32_t first_scratch_slot() const { return limits.pages * kPageSlots; }
+
+  void pack(const ModelWeights& weights, DType dtype) {
+    const auto pack_one = [&](WeightRole role) {
+      const std::array parts = {&weights.get(role)};
+      return pack_tensors(ops, weights, PackOrder::stacked, parts, dtype);
+    };
+    embedding = pack_one(WeightRole::embedding);
+    for (int layer = 0; layer < config.layers; ++layer) {
+      blocks.push_back(pack_block(ops, config, weights, layer, dtype));
+    }
+    if (config.head == HeadWeight::own) own_head = pack_one(WeightRole::head);
+    head =
+        std::make_unique<Head>(config, ops, own_head ? *own_head : *embedding,
+                               read_vector(weights.get(WeightRole::final_norm)), limits.max_rows);
+  }
+
+  void allocate(const NetworkOptions& options) {
+    KvShape shape;
+    shape.layers = config.layers;
+    shape.kv_heads = config.kv_heads;
+    shape.head_size = config.head_size;
+    shape.slots = int64_t{limits.pages} * kPageSlots;
+    shape.scratch_slots = scratch_slots_for(limits.max_rows);
+    shape.dtype = options.kv;
+    kv = ops.make_kv(shape);
+    rope = make_rope_table(config.rope.frequencies(config.head_size), limits.max_position);
+    activations = std::make_unique<Activations>(config, ops, options.weights, limits.max_rows);
+  }
+
+  void forward(const Pass& pass) {
+    TIDAR_CHECK_LE(pass.rows(), limits.max_rows);
+    pass.check();
+    for (const PassSequence& sequence : pass.sequences) {
+      for (const PageId page : sequence.pages) TIDAR_CHECK_LT(page, limits.pages);
+    }
+    plan_attention(pass, first_scratch_slot(), attention);
+    rows = pass.rows();
+    ops.embed(pass.tokens, *embedding, activations->x.row_range(0, rows));
+    const BlockInputs inputs = {pass.positions, &rope, &attention};
+    for (int layer = 0; layer < config.layers; ++layer) {
+      forward_block(ops, config, blocks[static_cast<size_t>(layer)], layer, inputs, *kv,
+                    *activations);
+    }
+  }
+
+  void answer(std::span<const Ask> asks, std::span<Answer> answers) {
+    for (const Ask& ask : asks) {
+      TIDAR_CHECK_LT(ask.row, rows);
+      TIDAR_CHECK_LT(ask.other_row, rows);
+    }
+    head->answer(activations->x.row_range(0, rows), asks, answers);
+  }
+};
+
+Network::Network(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Network::~Network() = default;
+
+Result<std::unique_ptr<Network>> Network::build(const ModelConfig& config,
+                                                const ModelWeights& weights, Ops& ops,
+                                                const NetworkOptions& options) {
+  if (!ops.supports_kv(options.kv)) {
+    return error("keys and values cannot be {} with the {} kernels; choose f32",
+                 name_of(options.kv), ops.name());
+  }
+  const int max_position = options.max_position > 0 ? options.max_position : config.max_positions;
+  const int64_t pages =
+      options.pages > 0 ? options.pages : (int64_t{max_position} + kPageSlots - 1) / kPageSlots;
+  const int64_t slots = pages * kPageSlots + scratch_slots_for(options.max_rows);
+  if (slots > std::numeric_limits<int32_t>::max()) {
+    return error("room for {} keys was asked for; at most {} can be kept", slots,
+                 std::numeric_limits<int32_t>::max());
+  }
+  auto impl = std::make_unique<Impl>(config, ops);
+  impl->limits = {.max_rows = options.max_rows,
+                  .pages = static_cast<int>(pages),
+                  .max_position = max_position,
+                  .vocabulary = config.vocabulary};
+  impl->pack(weights, options.weights);
+  impl->allocate(options);
+  return std::unique_ptr<Network>(new Network(std::move(impl)));
+}
+
+const EvaluatorLimits& Network::limits() const { return impl_->limits; }
+
+void Network::evaluate(const Pass& pass, std::span<Answer> answers) {
+  impl_->forward(pass);
+  impl_->answer(pass.asks, answers);
+}
+
+void Network::answer(std::span<const Ask> asks, std::span<Answer> answers) {
+  impl_->answer(asks, answers);
+}
+
+std::vector<MemoryUse> Network::memory() const {
+  const auto rope_bytes =
+      static_cast<int64_t>((impl_->rope.cosines.size() + impl_->rope.sines.size()) * sizeof(float));
+  int64_t packed = weight_bytes(true);
+  if (impl_->own_head) packed += impl_->embedding->bytes;
+  return {{"weights", packed},
+          {"keys and values", impl_->kv->bytes},
+          {"activations", impl_->activations->bytes() + rope_bytes},
+          {"logits", impl_->head->bytes()}};
+}
+
+int64_t Network::weight_bytes(bool with_head) const {
+  int64_t bytes = 0;
+  for (const BlockWeights& block : impl_->blocks) bytes += block.bytes();
+  return with_head ? bytes + impl_->head->weight().bytes : bytes;
+}
+
+}  // namespace tidar
