@@ -31,10 +31,10 @@ namespace tidar {
 /// Penalties and biases, in the field's usual meaning (Hugging Face, OpenAI): repetition over
 /// prompt and output, presence and frequency over the output alone.
 struct Penalties {
-  float repetition = 1;           ///< > 0; above 1 makes what was said less likely
-  float presence = 0;             ///< subtracted once from the logit of a token that was emitted
-  float frequency = 0;            ///< subtracted each time it was emitted
-  std::vector<LogitChange> bias;  ///< `add` only; -infinity forbids a token
+  float repetition = 1;             ///< > 0; above 1 makes what was said less likely
+  float presence = 0;               ///< subtracted once from the logit of a token that was emitted
+  float frequency = 0;              ///< subtracted each time it was emitted
+  std::vector<LogitChange> bias{};  ///< `add` only; -infinity forbids a token
 
   /// Whether what is chosen depends on what was said before, other than through the network.
   bool count() const { return repetition != 1 || presence != 0 || frequency != 0; }
@@ -42,9 +42,9 @@ struct Penalties {
 
 /// What every method is told of the sequence that it goes on with.
 struct SequenceSpec {
-  std::vector<int32_t> prompt;  ///< at least one token
-  Sampling sampling;
-  Penalties penalties;
+  std::vector<int32_t> prompt{};  ///< at least one token
+  Sampling sampling{};
+  Penalties penalties{};
   int32_t mask_token = -1;  ///< never chosen; -1: the model has none
 };
 

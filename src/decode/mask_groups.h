@@ -18,7 +18,7 @@ struct StepOutlook {
 
   /// One a draft: the log-probability that the draft gave it when it chose it. The first draft is
   /// certain (0). Group j is used when the drafts 1 … j-1 turn out right and draft j does not.
-  std::span<const float> confidences;
+  std::span<const float> confidences{};
 };
 
 /// Lists the groups j to keep, of 1 … number of drafts, most wanted first: where rows run short,

@@ -21,7 +21,7 @@ struct TidarOptions {
   float trust = 1;
 
   /// Which groups a step keeps; empty: all of them.
-  GroupPolicy groups;
+  GroupPolicy groups{};
 };
 
 /// `cache` may hold the keys of the first tokens of the prompt, not of all; further pages are taken

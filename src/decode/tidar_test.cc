@@ -1,0 +1,433 @@
+#include "decode/tidar.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <iterator>
+#include <numeric>
+
+#include "decode/drive.h"
+#include "decode/test_text.h"
+
+namespace tidar {
+namespace {
+
+using Tokens = std::vector<int32_t>;
+
+constexpr std::array kDraftLengths = {1, 2, 3, 4, 8, 16};
+
+EvaluatorLimits roomy() {
+  return {.max_rows = 512, .pages = 64, .max_position = 300, .vocabulary = 11};
+}
+
+// A random subset of the groups 1 … K, in random order; perhaps empty.
+GroupPolicy random_groups(Rng& rng, int draft_length) {
+  std::vector<int> kept;
+  for (int j = 1; j <= draft_length; ++j)
+    if (rng.below(2) == 0)
+      kept.insert(kept.begin() + rng.below(static_cast<int>(kept.size()) + 1), j);
+  return only_groups(kept);
+}
+
+struct Bench {
+  explicit Bench(const MockModel& model, const EvaluatorLimits& limits = roomy())
+      : evaluator(model, limits), pool(limits.pages) {}
+
+  Driven ar(const SequenceSpec& spec, int wanted) {
+    return {.decoder = make_ar(spec, SequenceCache(pool), evaluator.limits()).value(),
+            .wanted = wanted};
+  }
+  Driven tidar(const SequenceSpec& spec, const TidarOptions& options, int wanted) {
+    return {.decoder = make_tidar(spec, options, SequenceCache(pool), evaluator.limits()).value(),
+            .wanted = wanted};
+  }
+
+  MockEvaluator evaluator;
+  PagePool pool;
+};
+
+MockModel random_model(Rng& rng) {
+  return {.seed = rng.bits(),
+          .agreement = std::array{0.0, 0.5, 0.8, 0.95}[static_cast<size_t>(rng.below(4))]};
+}
+
+Tokens first(Tokens tokens, int count) {
+  tokens.resize(static_cast<size_t>(count));
+  return tokens;
+}
+
+class Seeds : public testing::TestWithParam<uint64_t> {
+ protected:
+  Rng rng{GetParam()};
+};
+
+using Ar = Seeds;
+using Tidar = Seeds;
+
+TEST_P(Ar, IsWhatPlainDecodingGives) {
+  const MockModel model = random_model(rng);
+  const SequenceSpec spec = random_spec(rng);
+  Bench bench(model);
+  Driven ar = bench.ar(spec, 12);
+  drive(bench.evaluator, ar, [&](int) { return 1 + rng.below(30); });
+  EXPECT_EQ(ar.tokens(), plain_ar(model, spec, 12));
+  EXPECT_EQ(ar.decoder->stats().passes, 11);
+  EXPECT_EQ(ar.decoder->stats().committed, 11);
+  EXPECT_EQ(ar.decoder->stats().accepted, (std::vector<int64_t>{0, 11}));
+}
+
+// The promise of trust 1: the tokens of AR at every temperature, under penalties and cuts, whatever
+// the draft length, the groups and the rows that passes grant.
+TEST_P(Tidar, AtTrustOneEmitsTheTokensOfAr) {
+  const MockModel model = random_model(rng);
+  const SequenceSpec spec = random_spec(rng);
+  const int wanted = 30;
+  const Tokens truth = plain_ar(model, spec, wanted);
+  for (const int draft_length : kDraftLengths) {
+    SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
+    for (const GroupPolicy& groups :
+         {GroupPolicy(), only_groups({1}), random_groups(rng, draft_length)}) {
+      Bench bench(model);
+      Driven tidar = bench.tidar(spec, {.draft_length = draft_length, .groups = groups}, wanted);
+      drive(bench.evaluator, tidar);
+      EXPECT_EQ(first(tidar.tokens(), wanted), truth);
+
+      Driven cramped = bench.tidar(spec, {.draft_length = draft_length, .groups = groups}, wanted);
+      drive(bench.evaluator, cramped, [&](int) { return 1 + rng.below(2 + 3 * draft_length); });
+      EXPECT_EQ(first(cramped.tokens(), wanted), truth);
+    }
+  }
+}
+
+// The log-probability of a token is that of the causal reading before penalties and temperature.
+TEST_P(Tidar, LogprobsAreThoseOfAr) {
+  const MockModel model = random_model(rng);
+  const SequenceSpec spec = random_spec(rng);
+  Bench bench(model);
+  Driven ar = bench.ar(spec, 20), tidar = bench.tidar(spec, {.draft_length = 4}, 20);
+  drive(bench.evaluator, ar);
+  drive(bench.evaluator, tidar);
+  for (size_t i = 0; i < 20; ++i) EXPECT_EQ(tidar.output[i].logprob, ar.output[i].logprob);
+}
+
+// Every row of a step sees what it would see in a pass of its own, without a cache: draft i in a
+// pass over the text and d_0 … d_i, group j in a pass over the text, d_0 … d_{j-1} and its masks.
+TEST_P(Tidar, RowsOfAStepAreThoseOfPassesAlone) {
+  const MockModel model = random_model(rng);
+  const SequenceSpec spec = random_spec(rng);
+  const int draft_length = kDraftLengths[static_cast<size_t>(rng.below(6))];
+  Bench bench(model);
+  const TidarOptions options{
+      .draft_length = draft_length,
+      .trust = static_cast<float>(rng.below(3)) / 2,
+      .groups = rng.below(2) == 0 ? random_groups(rng, draft_length) : GroupPolicy()};
+  Driven tidar = bench.tidar(spec, options, 1 + rng.below(20));
+  drive(bench.evaluator, tidar);
+
+  Pass pass;
+  pass.clear();
+  tidar.decoder->plan(pass, 512);
+  std::vector<Answer> answers(pass.asks.size());
+  bench.evaluator.evaluate(pass, answers);
+  const PassSequence& step = pass.sequences[0];
+  Tokens text = spec.prompt;
+  const Tokens output = tidar.tokens();
+  text.insert(text.end(), output.begin(), output.end() - 1);
+  ASSERT_EQ(step.cached, static_cast<int>(text.size()));
+
+  const auto logits_of = [&](int32_t row) {
+    const Ask ask{.kind = AskKind::logits, .row = row};
+    Answer answer;
+    bench.evaluator.answer({&ask, 1}, {&answer, 1});
+    return answer.logits;
+  };
+  const Tokens drafts(pass.tokens.begin(), pass.tokens.begin() + step.stored);
+  EXPECT_EQ(drafts[0], output.back());
+  for (int32_t i = 0; i < step.stored; ++i) {
+    text.push_back(drafts[static_cast<size_t>(i)]);
+    EXPECT_EQ(logits_of(i), causal_logits(model, text)) << "draft " << i;
+  }
+  for (int32_t row = step.stored; row < pass.rows();) {
+    const Sight& sight = pass.sights[static_cast<size_t>(row)];
+    const int masks = sight.block.size(), length = sight.prefix.to;
+    Tokens tokens = first(text, length);
+    tokens.resize(static_cast<size_t>(length + masks), model.mask_token);
+    std::vector<int32_t> positions(tokens.size());
+    std::iota(positions.begin(), positions.end(), 0);
+    std::vector<std::string> allowed;
+    for (int i = 0; i < length + masks; ++i) {
+      const auto seen = static_cast<size_t>(i < length ? i + 1 : length + masks);
+      allowed.push_back(std::string(seen, '1') + std::string(tokens.size() - seen, '0'));
+    }
+    const auto alone = dense_logits(model, tokens, positions, allowed);
+    for (int m = 0; m < masks; ++m)
+      EXPECT_EQ(logits_of(row + m), alone[static_cast<size_t>(length + m)])
+          << "group " << length - step.cached << " mask " << m;
+    row += masks;
+  }
+}
+
+// After any number of steps the cache is what one causal pass over the text would have left, though
+// rejected drafts were written behind it all the time.
+TEST_P(Tidar, KeysAreThoseOfOnePrefill) {
+  const MockModel model = random_model(rng);
+  const SequenceSpec spec = random_spec(rng);
+  Bench bench(model);
+  const int draft_length = kDraftLengths[static_cast<size_t>(rng.below(6))];
+  Driven tidar =
+      bench.tidar(spec, {.draft_length = draft_length, .groups = random_groups(rng, draft_length)},
+                  1 + rng.below(80));
+  drive(bench.evaluator, tidar);
+  Tokens text = spec.prompt;
+  const Tokens output = tidar.tokens();
+  text.insert(text.end(), output.begin(), output.end() - 1);
+  const auto size = static_cast<int>(text.size());
+
+  Bench fresh(model);
+  SequenceCache cache(fresh.pool);
+  ASSERT_TRUE(cache.reserve(size));
+  Pass pass;
+  pass.begin_sequence(cache);
+  add_causal(pass, text, Keep::page);
+  fresh.evaluator.evaluate(pass, {});
+  EXPECT_EQ(bench.evaluator.keys(tidar.pages, size), fresh.evaluator.keys(cache.pages(), size));
+}
+
+// Decoders of all methods share passes; each gets exactly what it gets alone.
+TEST_P(Tidar, CompanyChangesNothing) {
+  EvaluatorLimits limits = roomy();
+  limits.max_rows = 4096;
+  const MockModel model = random_model(rng);
+  Bench bench(model, limits);
+  std::vector<Driven> together;
+  std::vector<std::vector<TokenLogprob>> alone;
+  std::vector<DecodeStats> alone_stats;
+  for (int i = 0; i < 7; ++i) {
+    const SequenceSpec spec = random_spec(rng);
+    const int wanted = 1 + rng.below(40);
+    const int draft_length = kDraftLengths[static_cast<size_t>(rng.below(6))];
+    const TidarOptions options{.draft_length = draft_length,
+                               .trust = rng.uniform() < 0.5f ? 1 : rng.uniform(),
+                               .groups = random_groups(rng, draft_length)};
+    const bool is_ar = rng.below(4) == 0;
+    const auto make = [&](Bench& at) {
+      return is_ar ? at.ar(spec, wanted) : at.tidar(spec, options, wanted);
+    };
+    Bench own(model, limits);
+    Driven single = make(own);
+    drive(own.evaluator, single);
+    alone.push_back(single.output);
+    alone_stats.push_back(single.decoder->stats());
+    together.push_back(make(bench));
+  }
+  std::vector<Driven*> all;
+  for (Driven& driven : together) all.push_back(&driven);
+  drive(bench.evaluator, all);
+  for (size_t i = 0; i < together.size(); ++i) {
+    SCOPED_TRACE(testing::Message() << "sequence " << i);
+    ASSERT_EQ(together[i].output.size(), alone[i].size());
+    for (size_t t = 0; t < alone[i].size(); ++t) {
+      EXPECT_EQ(together[i].output[t].token, alone[i][t].token);
+      EXPECT_EQ(together[i].output[t].logprob, alone[i][t].logprob);
+    }
+    EXPECT_EQ(together[i].decoder->stats().accepted, alone_stats[i].accepted);
+  }
+}
+
+// Too few pages for all: some wait, and still get the tokens they would have got.
+TEST_P(Tidar, WaitsForPages) {
+  EvaluatorLimits limits = roomy();
+  limits.pages = 3;
+  const MockModel model = random_model(rng);
+  Bench bench(model, limits);
+  SequenceSpec spec;
+  spec.prompt = random_text(rng, 40);
+  spec.mask_token = 10;
+  const TidarOptions options{.draft_length = 4};
+  std::vector<Driven> all;
+  for (int i = 0; i < 2; ++i) all.push_back(bench.tidar(spec, options, 60));
+  Driven* both[] = {&all[0], &all[1]};
+  Pass pass;
+  while (drive_pass(bench.evaluator, pass, both)) {
+    for (Driven& driven : all) {
+      if (!driven.done() || driven.output.empty()) continue;
+      EXPECT_EQ(first(driven.tokens(), 60), plain_ar(model, spec, 60));
+      driven.decoder.reset();  // gives its pages back
+      driven = bench.tidar(spec, options, 0);
+    }
+  }
+  EXPECT_TRUE(all[0].done() && all[1].done());
+  EXPECT_EQ(bench.pool.available(), bench.pool.capacity());
+}
+
+// At the context limit the very last position is filled, and no pass holds one beyond it (the mock
+// stops the program otherwise).
+TEST_P(Tidar, FillsTheContextToItsLastPosition) {
+  EvaluatorLimits limits = roomy();
+  limits.max_position = 2 + rng.below(40);
+  const MockModel model = random_model(rng);
+  SequenceSpec spec = random_spec(rng);
+  spec.prompt = random_text(rng, 1 + rng.below(limits.max_position - 1));
+  const int room = limits.max_position - static_cast<int>(spec.prompt.size());
+  const Tokens truth = plain_ar(model, spec, room);
+  Bench bench(model, limits);
+  Driven ar = bench.ar(spec, 1000);
+  drive(bench.evaluator, ar);
+  EXPECT_EQ(ar.tokens(), truth);
+  EXPECT_TRUE(ar.decoder->full());
+  for (const int draft_length : kDraftLengths) {
+    for (const float trust : {1.0f, 0.5f, 0.0f}) {
+      SCOPED_TRACE(testing::Message() << "draft length " << draft_length << ", trust " << trust);
+      Driven tidar = bench.tidar(spec,
+                                 {.draft_length = draft_length,
+                                  .trust = trust,
+                                  .groups = random_groups(rng, draft_length)},
+                                 1000);
+      drive(bench.evaluator, tidar);
+      EXPECT_TRUE(tidar.decoder->full());
+      ASSERT_EQ(static_cast<int>(tidar.output.size()), room);
+      if (trust < 1) continue;
+      EXPECT_EQ(tidar.tokens(), truth);
+    }
+  }
+}
+
+// Leaving the second questions unanswered costs drafts, not tokens.
+TEST_P(Tidar, MayLeaveItsDraftUnasked) {
+  const MockModel model = random_model(rng);
+  const SequenceSpec spec = random_spec(rng);
+  Bench bench(model);
+  Driven tidar = bench.tidar(spec, {.draft_length = 4}, 20);
+  Pass pass;
+  while (!tidar.done()) {
+    pass.clear();
+    tidar.decoder->plan(pass, 512);
+    std::vector<Answer> answers(pass.asks.size());
+    bench.evaluator.evaluate(pass, answers);
+    tidar.decoder->take(answers);
+    const auto committed = tidar.decoder->committed();
+    tidar.output.insert(tidar.output.end(), committed.begin(), committed.end());
+    const auto asks = tidar.decoder->more_asks();
+    if (rng.below(2) == 0 || asks.empty()) continue;
+    std::vector<Answer> more(asks.size());
+    bench.evaluator.answer(asks, more);
+    tidar.decoder->take(more);
+  }
+  EXPECT_EQ(first(tidar.tokens(), 20), plain_ar(model, spec, 20));
+}
+
+// A cache that holds the beginning of the prompt already.
+TEST_P(Tidar, GoesOnFromASharedBeginning) {
+  const MockModel model = random_model(rng);
+  SequenceSpec spec = random_spec(rng);
+  Bench bench(model);
+  SequenceCache cache(bench.pool);
+  const int known = rng.below(static_cast<int>(spec.prompt.size()));
+  ASSERT_TRUE(cache.reserve(known));
+  if (known > 0) {
+    Pass pass;
+    pass.begin_sequence(cache);
+    add_causal(pass, std::span(spec.prompt).first(static_cast<size_t>(known)), Keep::page);
+    bench.evaluator.evaluate(pass, {});
+    cache.commit(known);
+  }
+  Driven tidar{.decoder = make_tidar(spec, {}, std::move(cache), roomy()).value(), .wanted = 20};
+  drive(bench.evaluator, tidar);
+  EXPECT_EQ(first(tidar.tokens(), 20), plain_ar(model, spec, 20));
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, Ar, testing::Range<uint64_t>(0, 30));
+INSTANTIATE_TEST_SUITE_P(Seeds, Tidar, testing::Range<uint64_t>(0, 30));
+
+// ---- accounting ----
+
+// When masks read what the causal reading reads, every step accepts all of its draft.
+TEST(TidarStats, APerfectDrafterAcceptsEverything) {
+  for (const float temperature : {0.0f, 1.0f}) {
+    for (const int draft_length : kDraftLengths) {
+      SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
+      Bench bench({.seed = 3, .agreement = 1});
+      SequenceSpec spec;
+      spec.prompt = {1, 2, 3};
+      spec.mask_token = 10;
+      spec.sampling.temperature = temperature;
+      Driven tidar = bench.tidar(spec, {.draft_length = draft_length}, 1 + 10 * draft_length);
+      drive(bench.evaluator, tidar);
+      const DecodeStats& stats = tidar.decoder->stats();
+      EXPECT_EQ(stats.passes, 10);
+      EXPECT_EQ(stats.committed, 10 * draft_length);
+      ASSERT_EQ(stats.accepted.size(), static_cast<size_t>(draft_length) + 1);
+      EXPECT_EQ(stats.accepted.back(), 10);
+    }
+  }
+}
+
+// With group 1 alone, a fully accepted draft leaves no mask to go on with: the next pass is one
+// token and its group, and commits one.
+TEST(TidarStats, WithoutAUsableGroupThePassAfterIsOneTokenAndItsGroup) {
+  Bench bench({.seed = 3, .agreement = 1});
+  SequenceSpec spec;
+  spec.prompt = {1, 2, 3};
+  spec.mask_token = 10;
+  Driven tidar = bench.tidar(spec, {.draft_length = 4, .groups = only_groups({1})}, 1 + 5 * 10);
+  Driven* all[] = {&tidar};
+  Pass pass;
+  std::vector<int> rows;
+  while (!tidar.done()) {
+    drive_pass(bench.evaluator, pass, all);
+    rows.push_back(pass.rows());
+  }
+  EXPECT_EQ(first(rows, 5), (std::vector<int>{3 + 4, 4 + 4, 1 + 4, 4 + 4, 1 + 4}));
+  EXPECT_EQ(tidar.decoder->stats().accepted, (std::vector<int64_t>{0, 10, 0, 0, 10}));
+}
+
+TEST(TidarStats, StepsHoldTheRowsOfThePaper) {
+  for (const int draft_length : {2, 4, 8, 16}) {
+    Bench bench({.seed = 3, .agreement = 1});
+    SequenceSpec spec;
+    spec.prompt = {1, 2, 3};
+    spec.mask_token = 10;
+    Driven tidar = bench.tidar(spec, {.draft_length = draft_length}, 1000);
+    Driven* all[] = {&tidar};
+    Pass pass;
+    drive_pass(bench.evaluator, pass, all);
+    EXPECT_EQ(pass.rows(), 3 + draft_length);
+    EXPECT_EQ(pass.asks.size(), 1u);
+    drive_pass(bench.evaluator, pass, all);
+    EXPECT_EQ(pass.rows(), draft_length * (draft_length + 1));
+    EXPECT_EQ(pass.asks.size(), static_cast<size_t>(draft_length));
+  }
+}
+
+// The policy is told the log-probabilities that the masks gave to the drafts.
+TEST(TidarGroups, PolicySeesHowSureTheDraftsAre) {
+  Bench bench({.seed = 5, .agreement = 0.5});
+  SequenceSpec spec;
+  spec.prompt = {1, 2, 3};
+  spec.mask_token = 10;
+  std::vector<std::vector<float>> seen;
+  const GroupPolicy watch = [&](const StepOutlook& outlook) {
+    EXPECT_EQ(outlook.draft_length, 3);
+    seen.emplace_back(outlook.confidences.begin(), outlook.confidences.end());
+    return all_groups()(outlook);
+  };
+  Driven tidar = bench.tidar(spec, {.draft_length = 3, .groups = watch}, 1000);
+  Pass pass;
+  pass.clear();
+  tidar.decoder->plan(pass, 100);
+  std::vector<Answer> answers(pass.asks.size());
+  bench.evaluator.evaluate(pass, answers);
+  tidar.decoder->take(answers);
+  std::vector<Answer> more(tidar.decoder->more_asks().size());
+  bench.evaluator.answer(tidar.decoder->more_asks(), more);
+  tidar.decoder->take(more);
+  pass.clear();
+  tidar.decoder->plan(pass, 100);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0], (std::vector<float>{0}));
+  EXPECT_EQ(seen[1], (std::vector<float>{0, more[0].logprob, more[1].logprob}));
+  EXPECT_LT(more[0].logprob, 0);
+}
+
+}  // namespace
+}  // namespace tidar
