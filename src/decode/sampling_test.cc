@@ -1,0 +1,154 @@
+// Whether the tokens that decoders sample have exactly the distribution of the model: three-token
+// continuations on a small vocabulary against exact enumeration.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "decode/drive.h"
+#include "decode/test_text.h"
+
+namespace tidar {
+namespace {
+
+constexpr int kVocabulary = 11;
+constexpr int kTokens = 3;  // the first comes from the prompt's pass, the others from steps
+constexpr int kRuns = 10000;
+
+const EvaluatorLimits kLimits{
+    .max_rows = 64, .pages = 1, .max_position = 40, .vocabulary = kVocabulary};
+
+// p(x1, x2, x3) at [(x1 V + x2) V + x3], from the definition.
+std::vector<double> enumerate(const MockModel& model, const SequenceSpec& spec) {
+  std::vector<double> joint{1};
+  for (int place = 0; place < kTokens; ++place) {
+    std::vector<double> longer;
+    for (size_t cell = 0; cell < joint.size(); ++cell) {
+      std::vector<int32_t> output;
+      for (size_t rest = cell; static_cast<int>(output.size()) < place; rest /= kVocabulary)
+        output.insert(output.begin(), static_cast<int32_t>(rest % kVocabulary));
+      std::vector<int32_t> text = spec.prompt;
+      text.insert(text.end(), output.begin(), output.end());
+      const auto row = causal_logits(model, text);
+      const auto changes = plain_changes(spec, output, kVocabulary);
+      for (const double p : mock_distribution({row.begin(), row.end()},
+                                              {.sampling = spec.sampling, .changes = changes}))
+        longer.push_back(joint[cell] * p);
+    }
+    joint = longer;
+  }
+  return joint;
+}
+
+// How many standard deviations χ² lies above what chance gives (Wilson and Hilferty, 1931). Cells
+// expected fewer than 5 times are pooled; one
+// that cannot happen and did is infinitely far off.
+double chi_square_score(const std::vector<int>& counts, const std::vector<double>& p) {
+  double chi = 0, rare_expected = 0;
+  int cells = 0, rare_count = 0;
+  const auto add = [&](double count, double expected) {
+    chi += (count - expected) * (count - expected) / expected;
+    ++cells;
+  };
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const double expected = p[i] * kRuns;
+    if (p[i] == 0 && counts[i] > 0) return std::numeric_limits<double>::infinity();
+    if (expected >= 5) {
+      add(counts[i], expected);
+    } else {
+      rare_expected += expected;
+      rare_count += counts[i];
+    }
+  }
+  if (rare_expected >= 5) add(rare_count, rare_expected);
+  EXPECT_GT(cells, 3);
+  const double df = cells - 1, spread = 2 / (9 * df);
+  return (std::cbrt(chi / df) - (1 - spread)) / std::sqrt(spread);
+}
+
+struct Cut {
+  std::string name;
+  Sampling sampling;
+  Penalties penalties{};
+  friend void PrintTo(const Cut& cut, std::ostream* out) { *out << cut.name; }
+};
+
+class SamplingIsExact : public testing::TestWithParam<Cut> {
+ protected:
+  SequenceSpec spec() const {
+    SequenceSpec spec;
+    spec.prompt = {4, 1, 7};
+    spec.mask_token = 10;
+    spec.sampling = GetParam().sampling;
+    spec.penalties = GetParam().penalties;
+    return spec;
+  }
+
+  template <class Make>
+  double score(const Make& make) {
+    MockEvaluator evaluator(model_, kLimits);
+    PagePool pool(kLimits.pages);
+    std::vector<int> counts(kVocabulary * kVocabulary * kVocabulary);
+    for (int run = 0; run < kRuns; ++run) {
+      SequenceSpec seeded = spec();
+      seeded.sampling.seed = static_cast<uint64_t>(run) * 0x9e3779b97f4a7c15u;
+      Driven driven{.decoder = make(seeded, pool), .wanted = kTokens};
+      drive(evaluator, driven);
+      int cell = 0;
+      for (int i = 0; i < kTokens; ++i)
+        cell = cell * kVocabulary + driven.output[static_cast<size_t>(i)].token;
+      ++counts[static_cast<size_t>(cell)];
+    }
+    return chi_square_score(counts, enumerate(model_, spec()));
+  }
+
+  MockModel model_{.seed = 7, .agreement = 0.5};
+};
+
+// Beyond four standard deviations by chance: 3 in 100 000.
+constexpr double kFarOff = 4;
+
+TEST_P(SamplingIsExact, Ar) {
+  EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {
+              return make_ar(spec, SequenceCache(pool), kLimits).value();
+            }),
+            kFarOff);
+}
+
+TEST_P(SamplingIsExact, Tidar) {
+  for (const int draft_length : {2, 4}) {
+    SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
+    EXPECT_LT(score([&](const SequenceSpec& spec, PagePool& pool) {
+                return make_tidar(spec, {.draft_length = draft_length}, SequenceCache(pool),
+                                  kLimits)
+                    .value();
+              }),
+              kFarOff);
+  }
+}
+
+// The test can tell: the same counts against a temperature a fifth higher are far off.
+TEST_P(SamplingIsExact, TheTestWouldNotice) {
+  EXPECT_GT(score([](SequenceSpec spec, PagePool& pool) {
+              spec.sampling.temperature *= 1.2f;
+              return make_tidar(spec, {.draft_length = 4}, SequenceCache(pool), kLimits).value();
+            }),
+            kFarOff);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cuts, SamplingIsExact,
+    testing::Values(Cut{"plain", {.temperature = 1}}, Cut{"cool", {.temperature = 0.6f}},
+                    Cut{"topk", {.temperature = 1, .top_k = 4}},
+                    Cut{"topp", {.temperature = 1.2f, .top_p = 0.8f}},
+                    Cut{"all",
+                        {.temperature = 0.9f, .top_k = 7, .top_p = 0.9f, .min_p = 0.05f},
+                        {.repetition = 1.2f, .presence = 0.3f, .frequency = 0.2f}}),
+    [](const auto& tested) { return tested.param.name; });
+
+}  // namespace
+}  // namespace tidar
