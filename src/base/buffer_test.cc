@@ -76,8 +76,8 @@ TEST(Buffer, GivesEverythingBack) {
 
 TEST(BufferDeathTest, SaysHowMuchWasAskedForWhenThereIsNoMemory) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(Buffer(size_t{1} << 60), "out of memory: 1152921504606846976 bytes");
-  EXPECT_DEATH(Buffer(std::numeric_limits<size_t>::max()), "out of memory");
+  EXPECT_DEATH(Buffer{size_t{1} << 60}, "out of memory: 1152921504606846976 bytes");
+  EXPECT_DEATH(Buffer{std::numeric_limits<size_t>::max()}, "out of memory");
 }
 
 }  // namespace
