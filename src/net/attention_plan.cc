@@ -136,8 +136,8 @@ void AttentionPlanner::add_tile(const Pass& pass, const PassSequence& sequence, 
   }
   attend_.tiles.push_back(tile);
   for (const Sight& sight : sights) {
-    attend_.sights.push_back(
-        {sight.prefix.from, sight.prefix.to, block_from, block_from + block.size()});
+    const KeyRange prefix = sight.prefix.size() > 0 ? sight.prefix : KeyRange{};
+    attend_.sights.push_back({prefix.from, prefix.to, block_from, block_from + block.size()});
   }
 }
 

@@ -5,15 +5,17 @@
 //
 //   key 0 … P-1 in pages | P … stream_end-1: the stream's scratch | the rest: scratch of blocks
 //
-// - The *stream* is what rows see as a prefix: panel p holds keys 16 p … 16 p + 15. Scratch rows that
-//   somebody sees as a prefix go on with it, first in the free rest of the panel that key P - 1 lies
-//   in, then in scratch panels.
+// - The *stream* is what rows see as a prefix: panel p holds keys 16 p … 16 p + 15. Scratch rows
+// that
+//   somebody sees as a prefix go on with it, first in the free rest of the panel that key P - 1
+//   lies in, then in scratch panels.
 // - Each *block* starts at a scratch panel of its own. A row that is seen both ways, or in several
 //   blocks, is stored once for each (copies).
 //
 // So the panels and places in them that a row sees follow from its sight alone, never from other
 // rows, and kernels that are row-invariant stay so for whole passes. (The one exception is a block
-// that reaches back to cached keys, which cannot be copied: it is read where it lies in the stream.)
+// that reaches back to cached keys, which cannot be copied: it is read where it lies in the
+// stream.)
 
 #include <cstdint>
 #include <span>
@@ -24,9 +26,9 @@
 
 namespace tidar {
 
-/// Scratch slots that suffice for every pass of so many rows whose blocks do not overlap. Panels are
-/// of 16 slots, and the worst case is two rows with a block each, the second also seeing the first
-/// as its prefix: three panels.
+/// Scratch slots that suffice for every pass of so many rows whose blocks do not overlap. Panels
+/// are of 16 slots, and the worst case is two rows with a block each, the second also seeing the
+/// first as its prefix: three panels.
 inline constexpr int kScratchSlotsPerRow = 24;
 
 /// The slots that lie behind the pages.

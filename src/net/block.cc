@@ -78,17 +78,19 @@ BlockWeights pack_block(Ops& ops, const ModelConfig& config, const ModelWeights&
 Activations::Activations(const ModelConfig& config, const Ops& ops, DType weights, int max_rows) {
   const DType operand = ops.operand(weights);
   const int64_t query_size = int64_t{config.heads} * config.head_size;
-  const int64_t qkv_size = query_size + 2 * int64_t{config.kv_heads} * config.head_size;
+  const int64_t copied_size = 2 * int64_t{config.kv_heads} * config.head_size;
+  const int64_t qkv_size = query_size + copied_size;
   struct Part {
     Matrix* matrix;
     int64_t cols;
     DType dtype;
   };
-  const std::array<Part, 5> parts = {{{&x, config.hidden, ops.activation()},
+  const std::array<Part, 6> parts = {{{&x, config.hidden, ops.activation()},
                                       {&normed, config.hidden, operand},
                                       {&qkv, qkv_size, ops.activation()},
                                       {&attended, query_size, operand},
-                                      {&gated, config.ffn, operand}}};
+                                      {&gated, config.ffn, operand},
+                                      {&copied, copied_size, ops.activation()}}};
   int64_t total = 0;
   for (const Part& part : parts) {
     total += aligned(max_rows * part.cols * static_cast<int64_t>(size_of(part.dtype)));
@@ -123,8 +125,15 @@ void forward_block(Ops& ops, const ModelConfig& config, const BlockWeights& weig
   }
   ops.rope(q, config.heads, inputs.positions, *inputs.rope);
   ops.rope(k, config.kv_heads, inputs.positions, *inputs.rope);
-  ops.store_kv(k, v, inputs.attention->slots, kv, layer);
-  ops.attend(q, kv, layer, inputs.attention->attend, attended);
+  ops.store_kv(k, v, inputs.attention->slots(), kv, layer);
+  const auto copied_rows = static_cast<int64_t>(inputs.attention->copied_rows().size());
+  if (copied_rows > 0) {
+    const Matrix copied = activations.copied.row_range(0, copied_rows);
+    ops.gather(qkv.col_range(query_size, qkv.cols), inputs.attention->copied_rows(), copied);
+    ops.store_kv(copied.col_range(0, kv_size), copied.col_range(kv_size, 2 * kv_size),
+                 inputs.attention->copied_slots(), kv, layer);
+  }
+  ops.attend(q, kv, layer, inputs.attention->attend(), attended);
   ops.linear_add(attended, *weights.attention_out, x);
 
   ops.rms_norm(x, weights.ffn_norm, config.norm_eps, 1, normed);

@@ -50,6 +50,7 @@ class Activations {
   Matrix qkv;       // [(H + 2 G) E]
   Matrix attended;  // [H E] operand
   Matrix gated;     // [F] operand
+  Matrix copied;    // [2 G E] keys and values that are stored twice
 
   int64_t bytes() const { return static_cast<int64_t>(buffer_.bytes()); }
 
@@ -61,7 +62,7 @@ class Activations {
 struct BlockInputs {
   std::span<const int32_t> positions;
   const RopeTable* rope = nullptr;
-  const AttentionPlan* attention = nullptr;
+  const AttentionPlanner* attention = nullptr;
 };
 
 /// Carries `rows` rows of activations.x through layer `layer`, in place.

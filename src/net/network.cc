@@ -20,12 +20,10 @@ struct Network::Impl {
   RopeTable rope;
   std::unique_ptr<Activations> activations;
   std::unique_ptr<Head> head;
-  AttentionPlan attention;
+  std::unique_ptr<AttentionPlanner> attention;
   int64_t rows = 0;  // of the last pass
 
   Impl(const ModelConfig& config_, Ops& ops_) : config(config_), ops(ops_) {}
-
-  int32_t first_scratch_slot() const { return limits.pages * kPageSlots; }
 
   void pack(const ModelWeights& weights, DType dtype) {
     const auto pack_one = [&](WeightRole role) {
@@ -48,9 +46,12 @@ struct Network::Impl {
     shape.kv_heads = config.kv_heads;
     shape.head_size = config.head_size;
     shape.slots = int64_t{limits.pages} * kPageSlots;
-    shape.scratch_slots = scratch_slots_for(limits.max_rows);
+    shape.scratch_slots =
+        (int64_t{limits.max_rows} * kScratchSlotsPerRow + kKeyPanel - 1) / kKeyPanel * kKeyPanel;
     shape.dtype = options.kv;
     kv = ops.make_kv(shape);
+    attention = std::make_unique<AttentionPlanner>(
+        ScratchSlots{static_cast<int32_t>(shape.slots), static_cast<int32_t>(shape.scratch_slots)});
     rope = make_rope_table(config.rope.frequencies(config.head_size), limits.max_position);
     activations = std::make_unique<Activations>(config, ops, options.weights, limits.max_rows);
   }
@@ -61,10 +62,10 @@ struct Network::Impl {
     for (const PassSequence& sequence : pass.sequences) {
       for (const PageId page : sequence.pages) TIDAR_CHECK_LT(page, limits.pages);
     }
-    plan_attention(pass, first_scratch_slot(), attention);
+    attention->plan(pass);
     rows = pass.rows();
     ops.embed(pass.tokens, *embedding, activations->x.row_range(0, rows));
-    const BlockInputs inputs = {pass.positions, &rope, &attention};
+    const BlockInputs inputs = {pass.positions, &rope, attention.get()};
     for (int layer = 0; layer < config.layers; ++layer) {
       forward_block(ops, config, blocks[static_cast<size_t>(layer)], layer, inputs, *kv,
                     *activations);
@@ -93,7 +94,7 @@ Result<std::unique_ptr<Network>> Network::build(const ModelConfig& config,
   const int max_position = options.max_position > 0 ? options.max_position : config.max_positions;
   const int64_t pages =
       options.pages > 0 ? options.pages : (int64_t{max_position} + kPageSlots - 1) / kPageSlots;
-  const int64_t slots = pages * kPageSlots + scratch_slots_for(options.max_rows);
+  const int64_t slots = pages * kPageSlots + int64_t{options.max_rows} * kScratchSlotsPerRow;
   if (slots > std::numeric_limits<int32_t>::max()) {
     return error("room for {} keys was asked for; at most {} can be kept", slots,
                  std::numeric_limits<int32_t>::max());
