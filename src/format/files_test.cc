@@ -7,7 +7,7 @@
 
 #include <csignal>
 
-#include "format/test_files.h"
+#include "format/files_testing.h"
 
 namespace tidar {
 namespace {

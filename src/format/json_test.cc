@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "format/test_files.h"
+#include "format/files_testing.h"
 
 namespace tidar {
 namespace {

@@ -60,6 +60,7 @@ Result<size_t> header_length(std::span<const std::byte> bytes, const std::string
 Result<void> check_layout(const std::vector<HeaderEntry>& entries, int64_t data_bytes,
                           const std::string& where) {
   std::vector<const HeaderEntry*> order;
+  order.reserve(entries.size());
   for (const auto& entry : entries) order.push_back(&entry);
   std::sort(order.begin(), order.end(), [](const HeaderEntry* a, const HeaderEntry* b) {
     return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
@@ -264,6 +265,7 @@ const StoredTensor* TensorFolder::find(std::string_view name) const {
 
 std::vector<std::string> TensorFolder::names() const {
   std::vector<std::string> names;
+  names.reserve(by_name_.size());
   for (const auto& [name, tensor] : by_name_) names.push_back(name);
   return names;
 }
@@ -271,9 +273,9 @@ std::vector<std::string> TensorFolder::names() const {
 void TensorFolder::release(const StoredTensor& tensor) const {
   // Rounded outwards: a neighbour's part of the first or last page is read again when needed.
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<uintptr_t>(tensor.data.data()) / page * page;
-  const auto end = reinterpret_cast<uintptr_t>(tensor.data.data() + tensor.data.size());
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  const auto before = reinterpret_cast<uintptr_t>(tensor.data.data()) % page;
+  auto* begin = const_cast<std::byte*>(tensor.data.data() - before);
+  madvise(begin, before + tensor.data.size(), MADV_DONTNEED);
 }
 
 Result<void> write_tensors(const std::filesystem::path& path,

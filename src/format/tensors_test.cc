@@ -7,7 +7,7 @@
 #include <random>
 
 #include "base/rng.h"
-#include "format/test_files.h"
+#include "format/files_testing.h"
 
 namespace tidar {
 namespace {

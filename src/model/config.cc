@@ -45,7 +45,7 @@ Result<void> refuse_unsupported(const JsonFields& fields, const Architecture& ar
     return fields.wrong("quantization_config", "unquantised weights (F32, BF16 or F16)");
   }
   std::vector<std::string_view> flags = {"mlp_bias", "rope_interleaved"};
-  if (architecture.bias_field == BiasField::read) flags.push_back("attention_bias");
+  if (architecture.bias_field == BiasField::read) flags.emplace_back("attention_bias");
   for (const auto flag : flags) {
     TIDAR_TRY(const bool set, fields.boolean(flag, false));
     if (set) return fields.wrong(flag, "false, as true is not supported");

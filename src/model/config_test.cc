@@ -5,8 +5,8 @@
 #include <random>
 
 #include "base/rng.h"
+#include "format/files_testing.h"
 #include "format/json.h"
-#include "format/test_files.h"
 
 namespace tidar {
 namespace {

@@ -182,22 +182,22 @@ Result<const StoredTensor*> find_checked(const TensorFolder& folder, const Weigh
 
 }  // namespace
 
-Result<ModelWeights> ModelWeights::from_folder(const std::filesystem::path& path,
+Result<ModelWeights> ModelWeights::from_folder(const std::filesystem::path& folder,
                                                const ModelConfig& config) {
-  TIDAR_TRY(TensorFolder folder, TensorFolder::open(path));
+  TIDAR_TRY(TensorFolder files, TensorFolder::open(folder));
   auto impl = std::make_unique<Impl>(config);
   std::set<std::string_view> used;
   for (size_t row = 0; row < impl->table.size(); ++row) {
-    TIDAR_TRY(const StoredTensor* tensor, find_checked(folder, impl->table[row], path.string()));
+    TIDAR_TRY(const StoredTensor* tensor, find_checked(files, impl->table[row], folder.string()));
     impl->tensors[row] = *tensor;
     used.insert(impl->table[row].name);
   }
-  for (const std::string& name : folder.names()) {
+  for (const std::string& name : files.names()) {
     if (used.contains(name) || is_spare(name, config)) continue;
     return error("{}: tensor {} is not part of {} with {} layers, which config.json describes",
-                 folder.find(name)->file, in_quotes(name), config.architecture, config.layers);
+                 files.find(name)->file, in_quotes(name), config.architecture, config.layers);
   }
-  impl->folder = std::move(folder);
+  impl->folder = std::move(files);
   return ModelWeights(std::move(impl));
 }
 

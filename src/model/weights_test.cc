@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "base/rng.h"
-#include "format/test_files.h"
+#include "format/files_testing.h"
 
 namespace tidar {
 namespace {
@@ -187,9 +187,7 @@ TEST(RandomWeights, AreAFunctionOfTheSeedAlone) {
   const auto rounded = ModelWeights::random(config, DType::bf16, seed);
   const auto other = ModelWeights::random(config, DType::f32, seed + 1);
   const auto table = weight_table(config);
-  for (auto spec = table.rbegin(); spec != table.rend(); ++spec) {
-    (void)backwards.get(spec->role, spec->layer);
-  }
+  for (size_t i = table.size(); i-- > 0;) (void)backwards.get(table[i].role, table[i].layer);
   for (const auto& spec : table) {
     const auto values = values_of(forwards.get(spec.role, spec.layer));
     EXPECT_EQ(values, values_of(backwards.get(spec.role, spec.layer))) << spec.name;
@@ -226,6 +224,7 @@ TEST(RandomWeights, MayBeReadFromSeveralThreads) {
   const auto expected = ModelWeights::random(config, DType::f32, 4);
   std::vector<std::vector<float>> seen(4);
   std::vector<std::thread> threads;
+  threads.reserve(seen.size());
   for (auto& values : seen) {
     threads.emplace_back([&] { values = values_of(weights.get(WeightRole::embedding)); });
   }
