@@ -93,6 +93,7 @@ void AddedTokens::split(std::string_view text, Matcher& matcher,
     }
     Span found{at, at + token->content.size()};
     at = found.end;
+    if (found.begin < done) continue;  // white space that the token before has taken along
     if (token->single_word && !stands_alone(text, found, matcher)) continue;
     if (token->lstrip) {
       found.begin = std::max(done, found.begin - trailing_space_size(text.substr(0, found.begin)));

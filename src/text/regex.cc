@@ -12,7 +12,7 @@
 namespace tidar {
 namespace {
 
-constexpr uint32_t kMatchLimit = 1'000'000;
+constexpr uint32_t kMatchLimit = 10'000'000;
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
 
 bool is_hex(char c) {

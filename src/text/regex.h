@@ -50,8 +50,8 @@ class Matcher {
   Matcher();
 
   /// Finds the first match in `text` that begins at `from` or later; `text` must be UTF-8, and what
-  /// lies before `from` is seen by look-behind. A pattern that goes astray (more than a million
-  /// steps of backtracking at one place) counts as one that matches nothing more.
+  /// lies before `from` is seen by look-behind. A pattern that goes astray (ten million steps of
+  /// backtracking or 64 MiB for them at one place) counts as one that matches nothing more.
   bool find(const Regex& regex, std::string_view text, size_t from, Span& match);
 
  private:
