@@ -19,7 +19,7 @@ SOURCES = {".h", ".cc", ".cu", ".cuh", ".cpp", ".hpp", ".inc"}
 FENCED_HEADERS = [
     (re.compile(r"cuda|cublas|cudnn|cutlass|nvml|thrust/|cub/"), ("src/ops/cuda", "src/comm")),
     (re.compile(r"nccl|mpi\.h"), ("src/comm",)),
-    (re.compile(r"dnnl|oneapi/dnnl"), ("src/ops/cpu",)),
+    (re.compile(r"dnnl|oneapi/dnnl"), ("src/ops/cpu", "tools")),
     (re.compile(r"CLI/"), ("src/apps", "tools")),
     (re.compile(r"pcre2|utf8proc"), ("src/text",)),
 ]
@@ -122,7 +122,7 @@ class Reader:
         for pattern, folders in FENCED_HEADERS:
             if pattern.match(header) and not name.startswith(tuple(f + "/" for f in folders)):
                 yield f"<{header}> may be included in {' and '.join(folders)} only"
-        if header.startswith("gtest/") and not re.search(r"(_test|_testing|_cases)\.\w+$", name):
+        if header.startswith("gtest/") and not re.search(r"(_test|_testing|_suite)\.\w+$", name):
             yield f"<{header}> may be included by tests only"
 
     def own_header(self, name, place, header):
