@@ -41,16 +41,35 @@ struct RowBlock {
   float* sums;  // [upper + lower][32]
 };
 
-// One step: inputs [0, 32 * tiles) of x against tiles of both panels.
-template <bool kLower>
-void multiply(const RowBlock& block, const std::byte* panel0, const std::byte* panel1,
-              int64_t tiles) {
+// The tiles of weights of two panels, and those to call from memory meanwhile (nullptr: none), tile
+// by tile: without that, memory waits for arithmetic and then arithmetic for memory.
+struct PanelPair {
+  const std::byte* panels[2];
+  const std::byte* ahead[2] = {nullptr, nullptr};
+  int64_t turn = 0, turns = 1;  // which of them: tile t if t % turns == turn
+};
+
+template <bool kAhead>
+void call_tiles(const PanelPair& weights, int64_t t) {
+  if constexpr (kAhead) {
+    if (t % weights.turns != weights.turn) return;
+    for (int64_t line = t * kWeightTileBytes; line < (t + 1) * kWeightTileBytes; line += 64) {
+      _mm_prefetch(reinterpret_cast<const char*>(weights.ahead[0] + line), _MM_HINT_T1);
+      _mm_prefetch(reinterpret_cast<const char*>(weights.ahead[1] + line), _MM_HINT_T1);
+    }
+  }
+}
+
+// Inputs [0, 32 * tiles) of x against as many tiles of both panels.
+template <bool kLower, bool kAhead>
+void multiply(const RowBlock& block, const PanelPair& weights, int64_t tiles) {
   const int64_t x_row_bytes = block.stride * static_cast<int64_t>(sizeof(BFloat16));
   const BFloat16* upper = block.x;
   const BFloat16* lower = block.x + block.upper * block.stride;
   for (int64_t t = 0; t < tiles; ++t) {
-    _tile_loadd(6, panel0 + t * kWeightTileBytes, kWeightRowBytes);
-    _tile_loadd(7, panel1 + t * kWeightTileBytes, kWeightRowBytes);
+    call_tiles<kAhead>(weights, t);
+    _tile_loadd(6, weights.panels[0] + t * kWeightTileBytes, kWeightRowBytes);
+    _tile_loadd(7, weights.panels[1] + t * kWeightTileBytes, kWeightRowBytes);
     _tile_loadd(4, upper + t * kTileDepth, x_row_bytes);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
@@ -64,25 +83,25 @@ void multiply(const RowBlock& block, const std::byte* panel0, const std::byte* p
 
 // The inputs behind the last whole tile, copied so that nothing beyond a row is read.
 template <bool kLower>
-void multiply_rest(const RowBlock& block, const std::byte* panel0, const std::byte* panel1,
-                   int64_t rest) {
+void multiply_rest(const RowBlock& block, const PanelPair& weights, int64_t tiles, int64_t rest) {
   alignas(64) BFloat16 padded[2 * kTileRows][kTileDepth] = {};
+  const BFloat16* x = block.x + tiles * kTileDepth;
   for (int r = 0; r < block.upper + block.lower; ++r) {
-    for (int64_t k = 0; k < rest; ++k) padded[r][k] = block.x[r * block.stride + k];
+    for (int64_t k = 0; k < rest; ++k) padded[r][k] = x[r * block.stride + k];
   }
   settle_memory();
   RowBlock copy = block;
   copy.x = padded[0];
   copy.stride = kTileDepth;
-  multiply<kLower>(copy, panel0, panel1, 1);
+  const int64_t at = tiles * kWeightTileBytes;
+  multiply<kLower, false>(copy, {{weights.panels[0] + at, weights.panels[1] + at}}, 1);
 }
 
 enum class Sums : uint8_t { fresh, resumed };
 
-// Inputs [from, to) of a block of rows; `from` is a multiple of 32.
+// The next `inputs` inputs of a block of rows.
 template <bool kLower>
-void run_step(RowBlock block, const std::byte* panel0, const std::byte* panel1, int64_t from,
-              int64_t to, Sums sums) {
+void run_step(const RowBlock& block, const PanelPair& weights, int64_t inputs, Sums sums) {
   float* upper = block.sums;
   float* lower = block.sums + block.upper * kPairColumns;
   if (sums == Sums::fresh) {
@@ -98,18 +117,13 @@ void run_step(RowBlock block, const std::byte* panel0, const std::byte* panel1, 
       _tile_loadd(3, lower + kPanel, kSumRowBytes);
     }
   }
-  const int64_t first = from / kTileDepth;
-  const int64_t tiles = (to - from) / kTileDepth;
-  block.x += from;
-  panel0 += first * kWeightTileBytes;
-  panel1 += first * kWeightTileBytes;
-  multiply<kLower>(block, panel0, panel1, tiles);
-  const int64_t rest = (to - from) % kTileDepth;
-  if (rest > 0) {
-    block.x += tiles * kTileDepth;
-    multiply_rest<kLower>(block, panel0 + tiles * kWeightTileBytes,
-                          panel1 + tiles * kWeightTileBytes, rest);
+  const int64_t tiles = inputs / kTileDepth, rest = inputs % kTileDepth;
+  if (weights.ahead[0] != nullptr) {
+    multiply<kLower, true>(block, weights, tiles);
+  } else {
+    multiply<kLower, false>(block, weights, tiles);
   }
+  if (rest > 0) multiply_rest<kLower>(block, weights, tiles, rest);
   _tile_stored(0, upper, kSumRowBytes);
   _tile_stored(1, upper + kPanel, kSumRowBytes);
   if constexpr (kLower) {
@@ -132,35 +146,54 @@ void finish(const LinearCall& call, int64_t panel, const float* sums) {
   }
 }
 
+// All rows against one step of a pair of panels.
+void all_rows(const LinearCall& call, PanelPair weights, int64_t from, int64_t to, float* sums) {
+  int upper = 0, lower = 0;
+  weights.turns = (call.rows + 2 * kTileRows - 1) / (2 * kTileRows);
+  for (int64_t row = 0; row < call.rows; row += 2 * kTileRows) {
+    const int64_t left = call.rows - row;
+    const int now_upper = static_cast<int>(left < kTileRows ? left : kTileRows);
+    const int now_lower =
+        static_cast<int>(left - now_upper < kTileRows ? left - now_upper : kTileRows);
+    if (now_upper != upper || now_lower != lower) {
+      upper = now_upper;
+      lower = now_lower;
+      configure(upper, lower);
+    }
+    const RowBlock block = {static_cast<const BFloat16*>(call.x) + row * call.x_stride + from,
+                            call.x_stride, upper, lower, sums + row * kPairColumns};
+    const Sums state = from == 0 ? Sums::fresh : Sums::resumed;
+    if (lower > 0) {
+      run_step<true>(block, weights, to - from, state);
+    } else {
+      run_step<false>(block, weights, to - from, state);
+    }
+    ++weights.turn;
+  }
+}
+
 // All rows against one pair of panels, inputs [from, to), in steps.
 void pair_of_panels(const LinearCall& call, int64_t panel, int64_t from, int64_t to, float* sums) {
   const int64_t panel_bytes = weight_panel_elements(DType::bf16, call.inputs) * 2;
   const auto* panel0 = static_cast<const std::byte*>(call.panels) + panel * panel_bytes;
   // An odd last panel is multiplied twice; the second result is not written.
   const auto* panel1 = panel + 1 < call.panel_end ? panel0 + panel_bytes : panel0;
+  const bool last_pair = panel + 4 > call.panel_end;
   const int64_t step = call.rows > 2 * kTileRows ? kAmxStepInputs : to - from;
   for (int64_t k = from; k < to; k += step) {
     const int64_t end = k + step < to ? k + step : to;
-    int upper = 0, lower = 0;
-    for (int64_t row = 0; row < call.rows; row += 2 * kTileRows) {
-      const int64_t left = call.rows - row;
-      const int now_upper = static_cast<int>(left < kTileRows ? left : kTileRows);
-      const int now_lower =
-          static_cast<int>(left - now_upper < kTileRows ? left - now_upper : kTileRows);
-      if (now_upper != upper || now_lower != lower) {
-        upper = now_upper;
-        lower = now_lower;
-        configure(upper, lower);
-      }
-      const RowBlock block = {static_cast<const BFloat16*>(call.x) + row * call.x_stride,
-                              call.x_stride, upper, lower, sums + row * kPairColumns};
-      const Sums state = k == 0 ? Sums::fresh : Sums::resumed;
-      if (lower > 0) {
-        run_step<true>(block, panel0, panel1, k, end, state);
-      } else {
-        run_step<false>(block, panel0, panel1, k, end, state);
-      }
+    const int64_t at = k / kTileDepth * kWeightTileBytes;
+    PanelPair weights = {{panel0 + at, panel1 + at}};
+    if (end < to && end - k == step && to - end >= step) {
+      const int64_t next = end / kTileDepth * kWeightTileBytes;
+      weights.ahead[0] = panel0 + next;
+      weights.ahead[1] = panel1 + next;
+    } else if (end == to && !last_pair) {
+      const int64_t next = 2 * panel_bytes + from / kTileDepth * kWeightTileBytes;
+      weights.ahead[0] = panel0 + next;
+      weights.ahead[1] = panel1 + next;
     }
+    all_rows(call, weights, k, end, sums);
   }
 }
 
