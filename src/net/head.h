@@ -26,7 +26,10 @@ class Head {
   void answer(Matrix x, std::span<const Ask> asks, std::span<Answer> answers);
 
   int64_t bytes() const { return static_cast<int64_t>(buffer_.bytes()); }
-  const PackedWeight& weight() const { return weight_; }
+  /// Bytes of weights that answering reads.
+  int64_t weight_bytes() const {
+    return weight_.bytes + static_cast<int64_t>(final_norm_.size() * sizeof(float));
+  }
 
  private:
   void answer_chunk(Matrix x, std::span<const Ask> asks, std::span<Answer> answers);

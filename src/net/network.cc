@@ -134,7 +134,7 @@ std::vector<MemoryUse> Network::memory() const {
 int64_t Network::weight_bytes(bool with_head) const {
   int64_t bytes = 0;
   for (const BlockWeights& block : impl_->blocks) bytes += block.bytes();
-  return with_head ? bytes + impl_->head->weight().bytes : bytes;
+  return with_head ? bytes + impl_->head->weight_bytes() : bytes;
 }
 
 }  // namespace tidar
