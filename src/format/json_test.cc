@@ -52,49 +52,47 @@ TEST(Json, AcceptsNestingUpToTheLimitAndSameNamesInDifferentObjects) {
 
 class Fields : public ::testing::Test {
  protected:
-  const Json json_ = parse_json_object(R"({"five": 5, "half": 0.5, "yes": true, "word": "w",
+  const Json json = parse_json_object(R"({"five": 5, "half": 0.5, "yes": true, "word": "w",
     "nothing": null, "list": [1, 2], "words": ["a", "b"], "inner": {"x": "y"},
     "beyond_int": 2147483648, "beyond_63_bits": 18446744073709551615, "negative": -3})",
-                                       "f.json")
-                         .value();
-  const JsonFields fields_{json_, "f.json"};
+                                      "f.json")
+                        .value();
+  const JsonFields fields{json, "f.json"};
 };
 
 TEST_F(Fields, AreReadByType) {
-  EXPECT_EQ(fields_.integer("five", {5, 5}).value(), 5);
-  EXPECT_EQ(fields_.integer("negative", {-3, 5}).value(), -3);
-  EXPECT_EQ(fields_.number("half", {0, 1}).value(), 0.5);
-  EXPECT_EQ(fields_.number("five", {0, 9}).value(), 5.0);
-  EXPECT_EQ(fields_.boolean("yes").value(), true);
-  EXPECT_EQ(fields_.text("word").value(), "w");
-  EXPECT_EQ(fields_.integers("list", {1, 2}).value(), (std::vector<int>{1, 2}));
-  EXPECT_EQ(fields_.integers("five", {1, 9}).value(), std::vector<int>{5});
-  EXPECT_EQ(fields_.texts("words").value(), (std::vector<std::string>{"a", "b"}));
-  const auto inner = fields_.object("inner").value();
+  EXPECT_EQ(fields.integer("five", {5, 5}).value(), 5);
+  EXPECT_EQ(fields.integer("negative", {-3, 5}).value(), -3);
+  EXPECT_EQ(fields.number("half", {0, 1}).value(), 0.5);
+  EXPECT_EQ(fields.number("five", {0, 9}).value(), 5.0);
+  EXPECT_EQ(fields.boolean("yes").value(), true);
+  EXPECT_EQ(fields.text("word").value(), "w");
+  EXPECT_EQ(fields.integers("list", {1, 2}).value(), (std::vector<int>{1, 2}));
+  EXPECT_EQ(fields.integers("five", {1, 9}).value(), std::vector<int>{5});
+  EXPECT_EQ(fields.texts("words").value(), (std::vector<std::string>{"a", "b"}));
+  const auto inner = fields.object("inner").value();
   ASSERT_TRUE(inner.has_value());
   EXPECT_EQ(inner->text("x").value(), "y");
 }
 
 TEST_F(Fields, ThatAreAbsentOrNullTakeTheirDefault) {
   for (const char* key : {"absent", "nothing"}) {
-    EXPECT_FALSE(fields_.has(key));
-    EXPECT_EQ(fields_.integer(key, {0, 9}, 7).value(), 7);
-    EXPECT_EQ(fields_.number(key, {0, 9}, 0.25).value(), 0.25);
-    EXPECT_EQ(fields_.boolean(key, true).value(), true);
-    EXPECT_EQ(fields_.text(key, "t").value(), "t");
-    EXPECT_TRUE(fields_.integers(key, {0, 9}).value().empty());
-    EXPECT_TRUE(fields_.texts(key).value().empty());
-    EXPECT_FALSE(fields_.object(key).value().has_value());
+    EXPECT_FALSE(fields.has(key));
+    EXPECT_EQ(fields.integer(key, {0, 9}, 7).value(), 7);
+    EXPECT_EQ(fields.number(key, {0, 9}, 0.25).value(), 0.25);
+    EXPECT_EQ(fields.boolean(key, true).value(), true);
+    EXPECT_EQ(fields.text(key, "t").value(), "t");
+    EXPECT_TRUE(fields.integers(key, {0, 9}).value().empty());
+    EXPECT_TRUE(fields.texts(key).value().empty());
+    EXPECT_FALSE(fields.object(key).value().has_value());
   }
-  EXPECT_TRUE(fields_.is_null("nothing"));
-  EXPECT_FALSE(fields_.is_null("absent"));
-  EXPECT_FALSE(fields_.is_null("five"));
+  EXPECT_TRUE(fields.is_null("nothing"));
+  EXPECT_FALSE(fields.is_null("absent"));
+  EXPECT_FALSE(fields.is_null("five"));
 }
 
 TEST_F(Fields, OfTheWrongTypeOrRangeSayWhatWasExpected) {
-  const auto integer = [&](const char* key) {
-    return fields_.integer(key, {0, 4}).error().message;
-  };
+  const auto integer = [&](const char* key) { return fields.integer(key, {0, 4}).error().message; };
   EXPECT_EQ(integer("absent"),
             "f.json: field 'absent' is missing; expected an integer from 0 to 4");
   EXPECT_EQ(integer("five"), "f.json: field 'five' is 5; expected an integer from 0 to 4");
@@ -104,16 +102,15 @@ TEST_F(Fields, OfTheWrongTypeOrRangeSayWhatWasExpected) {
   EXPECT_TRUE(says(integer("beyond_int"), "is 2147483648; expected"));
   EXPECT_TRUE(says(integer("beyond_63_bits"), "is 18446744073709551615; expected"));
   EXPECT_TRUE(says(integer("negative"), "is -3; expected"));
-  EXPECT_TRUE(
-      says(fields_.number("half", {1, 2}).error().message, "0.5; expected a number from 1"));
-  EXPECT_TRUE(says(fields_.number("yes", {1, 2}).error().message, "true; expected a number"));
-  EXPECT_TRUE(says(fields_.boolean("five").error().message, "is 5; expected true or false"));
-  EXPECT_TRUE(says(fields_.text("five").error().message, "is 5; expected a text"));
-  EXPECT_TRUE(says(fields_.integers("list", {0, 1}).error().message, "from 0 to 1, or a list"));
-  EXPECT_TRUE(says(fields_.texts("list").error().message, "expected a list of texts"));
-  EXPECT_TRUE(says(fields_.texts("word").error().message, "expected a list of texts"));
-  EXPECT_TRUE(says(fields_.object("list").error().message, "expected an object"));
-  EXPECT_TRUE(says(fields_.object("inner").value()->integer("x", {0, 1}).error().message,
+  EXPECT_TRUE(says(fields.number("half", {1, 2}).error().message, "0.5; expected a number from 1"));
+  EXPECT_TRUE(says(fields.number("yes", {1, 2}).error().message, "true; expected a number"));
+  EXPECT_TRUE(says(fields.boolean("five").error().message, "is 5; expected true or false"));
+  EXPECT_TRUE(says(fields.text("five").error().message, "is 5; expected a text"));
+  EXPECT_TRUE(says(fields.integers("list", {0, 1}).error().message, "from 0 to 1, or a list"));
+  EXPECT_TRUE(says(fields.texts("list").error().message, "expected a list of texts"));
+  EXPECT_TRUE(says(fields.texts("word").error().message, "expected a list of texts"));
+  EXPECT_TRUE(says(fields.object("list").error().message, "expected an object"));
+  EXPECT_TRUE(says(fields.object("inner").value()->integer("x", {0, 1}).error().message,
                    "f.json: inner: field 'x' is the text 'y'"));
 }
 

@@ -230,6 +230,7 @@ Result<std::vector<TensorFile>> open_shards(const std::filesystem::path& folder,
   }
   TIDAR_TRY_VOID(check_index(index, index_path.string(), files));
   std::vector<TensorFile> list;
+  list.reserve(files.size());
   for (auto& [shard, file] : files) list.push_back(std::move(file));
   return list;
 }

@@ -6,6 +6,7 @@
 #include "format/tensors.h"
 
 // Whatever parses is a partition of the data part of the file into tensors of the right size.
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer calls it by this name
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   const auto file = std::as_bytes(std::span(bytes, size));
   const auto tensors = tidar::parse_tensors(file, "fuzz");

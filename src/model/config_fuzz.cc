@@ -7,6 +7,7 @@
 #include "model/weights.h"
 
 // Whatever parses is written in a form that parses to the same, and can be computed with.
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer calls it by this name
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   const auto config =
       tidar::parse_model_config({reinterpret_cast<const char*>(bytes), size}, "fuzz");
