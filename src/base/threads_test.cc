@@ -41,10 +41,10 @@ TEST(Threads, AsManyAsAskedFor) {
 // Regions follow each other at once, so that a worker still leaving one meets the next. The
 // counters are plain integers: a missing barrier is a data race that the thread sanitizer sees.
 TEST(Threads, EachThreadRunsEachRegionOnce) {
-  for (const int count : {1, 2, 3, 5}) {
+  for (const int count : {1, 2, 4}) {
     Threads threads(count);
     std::vector<int> calls(static_cast<size_t>(count));
-    for (int region = 1; region <= 3000; ++region) {
+    for (int region = 1; region <= 500; ++region) {
       threads.run([&](int thread) { ++calls[static_cast<size_t>(thread)]; });
       ASSERT_EQ(calls, std::vector<int>(static_cast<size_t>(count), region));
     }
@@ -68,19 +68,19 @@ TEST(Threads, PoolsLiveBesideEachOther) {
     Threads inner(2);
     auto& own = sums[static_cast<size_t>(thread)];
     own.resize(2);
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < 50; ++i) {
       inner.split(100, 1,
                   [&](Range range, int part) { own[static_cast<size_t>(part)] += range.size(); });
     }
   });
-  for (const auto& own : sums) EXPECT_EQ(own[0] + own[1], 200 * 100);
+  for (const auto& own : sums) EXPECT_EQ(own[0] + own[1], 50 * 100);
 }
 
 TEST(Threads, SplitGivesEveryIndexOnceAndNoCrumbs) {
   Rng rng(6);
   for (const int size : {1, 2, 3, 7}) {
     Threads threads(size);
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < 100; ++i) {
       const int64_t count = rng.below(200);
       const int64_t grain = 1 + rng.below(50);
       std::vector<int> times(static_cast<size_t>(count));
@@ -100,7 +100,7 @@ TEST(Threads, SplitGivesEveryIndexOnceAndNoCrumbs) {
 TEST(Threads, WorkOfOneRegionIsSeenByTheNext) {
   Threads threads(2);
   std::vector<int64_t> values(1000, 1);
-  for (int region = 0; region < 500; ++region) {
+  for (int region = 0; region < 200; ++region) {
     // Each region reads what the other thread wrote in the region before.
     std::vector<int64_t> next(values.size());
     threads.split(1000, 1, [&](Range range, int) {
@@ -110,7 +110,7 @@ TEST(Threads, WorkOfOneRegionIsSeenByTheNext) {
     });
     values.swap(next);
   }
-  EXPECT_EQ(values, std::vector<int64_t>(1000, 501));
+  EXPECT_EQ(values, std::vector<int64_t>(1000, 201));
 }
 
 TEST(ThreadsDeathTest, RegionsMustNotNest) {
