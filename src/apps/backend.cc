@@ -27,7 +27,7 @@ std::vector<std::string> isa_choices() {
 Result<Backend> make_backend(const std::string& isa, Precision precision, Threads& threads) {
   const std::vector<Isa> usable = usable_isas();
   if (isa == "ref" || (isa == "best" && usable.empty())) {
-    return Backend{make_ref_ops(DType::f32), nullptr};
+    return Backend{make_ref_ops(DType::f32), nullptr, std::nullopt};
   }
   const Isa chosen = isa == "best" ? usable.back() : isa_named(isa).value();
   if (std::find(usable.begin(), usable.end(), chosen) == usable.end()) {
@@ -35,7 +35,7 @@ Result<Backend> make_backend(const std::string& isa, Precision precision, Thread
   }
   std::unique_ptr<CpuOps> ops = make_cpu_ops(threads, {.isa = chosen, .precision = precision});
   const CpuOps* cpu = ops.get();
-  return Backend{std::move(ops), cpu};
+  return Backend{std::move(ops), cpu, chosen};
 }
 
 }  // namespace tidar

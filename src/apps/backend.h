@@ -2,6 +2,7 @@
 // Chooses the arithmetic.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ std::vector<std::string> isa_choices();
 struct Backend {
   std::unique_ptr<Ops> ops;
   const CpuOps* cpu = nullptr;  ///< `ops`, if it is one
+  std::optional<Isa> isa;       ///< of `cpu`
 
   int64_t scratch_bytes() const { return cpu == nullptr ? 0 : cpu->scratch_bytes(); }
 };

@@ -15,8 +15,15 @@
 namespace tidar {
 namespace {
 
-/// Rows of a pass: what a prompt is read in, and more than a step of 16 drafts with all its groups.
-constexpr int kPassRows = 512;
+/// Rows in which a long prompt is read at once.
+constexpr int kPromptRows = 512;
+
+/// Rows of a pass that are enough for every step, and for the prompt with a draft behind it.
+int rows_of_passes(const Request& request) {
+  const int step = useful_rows(request.method);
+  const auto prompt = static_cast<int64_t>(request.sequence.prompt.size()) + step;
+  return static_cast<int>(std::max<int64_t>(step, std::min<int64_t>(kPromptRows, prompt)));
+}
 
 /// Everything that one run of one request brought.
 struct Outcome {
@@ -45,8 +52,9 @@ class Stream {
  public:
   Stream(bool quiet, bool has_text) : quiet_(quiet), has_text_(has_text) {}
 
-  void show(const Update& update) {
-    if (quiet_) return;
+  /// An Error when nobody can read it any more.
+  Result<void> show(const Update& update) {
+    if (quiet_) return {};
     if (has_text_) {
       print(update.text);
     } else {
@@ -56,7 +64,7 @@ class Stream {
       }
     }
     if (update.finish != FinishReason::none) print("\n");
-    std::fflush(stdout);
+    return flush_output();
   }
 
  private:
@@ -79,7 +87,7 @@ Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer, Request request, S
   Engine engine(meter, tokenizer);
   TIDAR_TRY(const RequestId id, engine.submit(std::move(request)));
   Outcome outcome;
-  const auto use = [&](const Update& update) {
+  const auto use = [&](const Update& update) -> Result<void> {
     for (const TokenLogprob& token : update.tokens) {
       outcome.tokens.push_back(token.token);
       outcome.logprobs.push_back(token.logprob);
@@ -87,16 +95,16 @@ Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer, Request request, S
     outcome.text += update.text;
     outcome.finish = update.finish;
     outcome.stats = update.stats;
-    stream.show(update);
+    return stream.show(update);
   };
   while (!engine.idle()) {
     if (interrupt.requested()) {
-      use(engine.cancel(id).value());
+      TIDAR_TRY_VOID(use(engine.cancel(id).value()));
       break;
     }
     const int64_t passes_before = outcome.stats.passes;
     const int64_t bytes_before = meter.bytes_read();
-    for (const Update& update : engine.step()) use(update);
+    for (const Update& update : engine.step()) TIDAR_TRY_VOID(use(update));
     const bool decoded = outcome.stats.passes > passes_before;
     if (decoded) outcome.decode_bytes += meter.bytes_read() - bytes_before;
   }
@@ -120,7 +128,7 @@ Json to_json(const Outcome& outcome, const std::string& method, double memory_by
   json["decode_s"] = stats.decode_s;
   json["tokens_per_s"] = outcome.tokens_per_s();
   json["gb_per_s"] = outcome.bytes_per_s() / 1e9;
-  json["memory_gb_per_s"] = memory_bytes_per_s / 1e9;
+  json["memory_gb_per_s"] = memory_bytes_per_s > 0 ? Json(memory_bytes_per_s / 1e9) : Json();
   return json;
 }
 
@@ -131,10 +139,10 @@ std::string summary(const Outcome& outcome, const std::string& method, double me
       "{:.3f} s",
       method, stats.new_tokens, name_of(outcome.finish), stats.passes, stats.tokens_per_pass(),
       outcome.tokens_per_s(), stats.prompt_tokens, stats.prefill_s);
+  line += fmt::format("; {:.1f} GB/s", outcome.bytes_per_s() / 1e9);
   if (memory_bytes_per_s > 0) {
-    line +=
-        fmt::format("; {:.1f} GB/s, {:.0f} % of the memory's {:.1f}", outcome.bytes_per_s() / 1e9,
-                    100 * outcome.bytes_per_s() / memory_bytes_per_s, memory_bytes_per_s / 1e9);
+    line += fmt::format(", {:.0f} % of the memory's {:.1f}",
+                        100 * outcome.bytes_per_s() / memory_bytes_per_s, memory_bytes_per_s / 1e9);
   }
   return line;
 }
@@ -167,15 +175,20 @@ void report_comparison(const Outcome& outcome, const Outcome& ar, const std::str
                                method, difference, speedup));
 }
 
+/// Bytes that memory delivers per second; 0 where that is no measure of the speed, since the
+/// weights may come from a cache, or nobody measured it.
+double memory_roof(const Session& session) {
+  constexpr int64_t kMostThatCachesHold = int64_t{256} << 20;
+  if (!session.isa() || session.network().weight_bytes(true) < kMostThatCachesHold) return 0;
+  return 1e9 * measure_memory_gbps(session.threads(), *session.isa());
+}
+
 Result<int> generate(const GenerateFlags& flags) {
   TIDAR_TRY(Session session, Session::open(flags.model));
   TIDAR_TRY(const Request request, make_request(flags, session.config(), session.tokenizer()));
-  const EvaluatorLimits whole{.max_rows = kPassRows,
-                              .max_position = session.config().max_positions};
-  const int rows = std::min(kPassRows, std::max(useful_rows(request.method),
-                                                static_cast<int>(request.sequence.prompt.size())));
-  TIDAR_TRY_VOID(session.build_network(rows, most_keys(request, whole)));
-  const double memory_bytes_per_s = measure_read_bandwidth(session.threads());
+  const EvaluatorLimits model_limits{.max_position = session.config().max_positions};
+  TIDAR_TRY_VOID(session.build_network(rows_of_passes(request), most_keys(request, model_limits)));
+  const double memory_bytes_per_s = memory_roof(session);
   Meter meter(session.network(), session.key_bytes());
   const Interrupt interrupt;
 

@@ -12,24 +12,29 @@ namespace {
 /// Draft length where neither the flags nor the checkpoint name one: the middle of those that the
 /// paper trains.
 constexpr int kDefaultDraftLength = 8;
+/// A step of K drafts holds K (K + 1) rows.
+constexpr int kLongestDraft = 64;
 
 void add_prompt_flags(CLI::App& command, GenerateFlags& flags) {
-  CLI::Option_group& group = *command.add_option_group("Prompt", "One of these, or text on stdin");
-  group.add_option("--prompt,-p", flags.prompt, "Text")->type_name("TEXT");
-  group
-      .add_option("--prompt-file,-f", flags.prompt_file,
-                  "File of text; a line end at its end is left out")
-      ->type_name("FILE");
-  group
+  command.option_defaults()->group("Prompt (one of these, or text on stdin)");
+  CLI::Option* text = command.add_option("--prompt,-p", flags.prompt, "Text")->type_name("TEXT");
+  CLI::Option* file = command
+                          .add_option("--prompt-file,-f", flags.prompt_file,
+                                      "File of text; a line end at its end is left out")
+                          ->type_name("FILE")
+                          ->excludes(text);
+  command
       .add_option("--prompt-ids", flags.prompt_ids,
                   "Token ids: 1,2,3 or a JSON array; - reads them from stdin")
-      ->type_name("IDS");
-  group.require_option(0, 1);
+      ->type_name("IDS")
+      ->excludes(text)
+      ->excludes(file);
   command.add_flag("--no-special", flags.no_special,
                    "Leave out what the tokenizer puts around every text");
 }
 
 void add_method_flags(CLI::App& command, GenerateFlags& flags) {
+  command.option_defaults()->group("Method");
   command
       .add_option("--method", flags.method,
                   "How to decode (default: tidar where a mask token is known, else ar)")
@@ -38,7 +43,7 @@ void add_method_flags(CLI::App& command, GenerateFlags& flags) {
   command
       .add_option("--draft-length", flags.draft_length,
                   "Tokens of a draft, K (0: the checkpoint's block size, or 8)")
-      ->check(CLI::Range(0, 256))
+      ->check(CLI::Range(0, kLongestDraft))
       ->type_name("K")
       ->capture_default_str();
   command
@@ -58,6 +63,7 @@ void add_method_flags(CLI::App& command, GenerateFlags& flags) {
 }
 
 void add_stop_flags(CLI::App& command, GenerateFlags& flags) {
+  command.option_defaults()->group("End of the output");
   command.add_option("--max-new,-n", flags.max_new, "New tokens at most")
       ->check(CLI::Range(1, 1 << 30))
       ->type_name("N")
@@ -69,6 +75,7 @@ void add_stop_flags(CLI::App& command, GenerateFlags& flags) {
 }
 
 void add_sampling_flags(CLI::App& command, GenerateFlags& flags) {
+  command.option_defaults()->group("Choice of tokens");
   Sampling& sampling = flags.sampling;
   command.add_option("--temperature,--temp", sampling.temperature, "0 is greedy")
       ->check(CLI::Range(0.0, 1e6))
@@ -108,7 +115,7 @@ void add_sampling_flags(CLI::App& command, GenerateFlags& flags) {
   command
       .add_option("--logit-bias", flags.logit_bias,
                   "Added to a token's logit; -inf forbids it; may be given several times")
-      ->type_name("ID:VALUE")
+      ->option_text("ID:VALUE")
       ->allow_extra_args(false);
 }
 
@@ -190,11 +197,13 @@ Result<std::vector<int32_t>> read_prompt(const GenerateFlags& flags, const Token
 }  // namespace
 
 void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
-  add_model_flags(command, flags.model);
   add_prompt_flags(command, flags);
   add_method_flags(command, flags);
   add_stop_flags(command, flags);
   add_sampling_flags(command, flags);
+  add_model_flags(command, flags.model);
+  add_context_flag(command, flags.model);
+  command.option_defaults()->group("Report");
   command.add_flag("--compare", flags.compare,
                    "Also decode with ar, and say whether the tokens agree");
   command.add_flag("--print-pass", flags.print_pass,

@@ -56,7 +56,9 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 std::string print_weights(const ModelConfig& config) {
   Table table({"weight", "shape", "count", "elements"});
   for (const RoleSummary& role : summarize(config)) {
-    table.add({role.name, shape_text(role.shape), std::to_string(role.count),
+    std::string_view name = role.name;
+    if (name.ends_with(".weight")) name.remove_suffix(7);
+    table.add({std::string(name), shape_text(role.shape), std::to_string(role.count),
                format_count(role.elements)});
   }
   return table.text();
@@ -133,13 +135,13 @@ Result<int> inspect(const InspectFlags& flags) {
                 {"peak_resident", peak}});
     return kDone;
   }
-  print(fmt::format("{}: {} parameters\n", config.architecture, format_count(config.parameters())));
-  print(fmt::format(
-      "{} layers, hidden {}, {} heads of {}, {} of keys and values, ffn {}, vocabulary {}\n",
-      config.layers, config.hidden, config.heads, config.head_size, config.kv_heads, config.ffn,
-      config.vocabulary));
-  print(fmt::format("positions {}, rope theta {}, {} head\n", config.max_positions,
-                    config.rope.theta, config.head == HeadWeight::tied ? "tied" : "own"));
+  print(fmt::format("{}: {} parameters, {} head\n", config.architecture,
+                    format_count(config.parameters()),
+                    config.head == HeadWeight::tied ? "tied" : "own"));
+  print(fmt::format("layers {}, hidden {}, heads {} of {}, heads of keys and values {}\n",
+                    config.layers, config.hidden, config.heads, config.head_size, config.kv_heads));
+  print(fmt::format("ffn {}, vocabulary {}, positions {}, rope theta {}\n", config.ffn,
+                    config.vocabulary, config.max_positions, config.rope.theta));
   if (config.tidar) {
     print(fmt::format("tidar: mask token {}, block size {}\n", config.tidar->mask_token,
                       config.tidar->block_size));
@@ -159,7 +161,10 @@ void add_inspect(CLI::App& program, Action& action) {
   CLI::App& command =
       *program.add_subcommand("inspect", "Config, weights, parameters, memory by purpose");
   const auto flags = std::make_shared<InspectFlags>();  // shared by the parser and the action
+  flags->model.context = kDefaultContext;
   add_model_flags(command, flags->model);
+  add_context_flag(command, flags->model);
+  command.option_defaults()->group("Report");
   command.add_option("--rows", flags->rows, "Rows of a pass")
       ->check(CLI::Range(1, 65536))
       ->type_name("N")

@@ -222,6 +222,7 @@ void add_logits(CLI::App& program, Action& action) {
   const auto flags = std::make_shared<LogitsFlags>();  // shared by the parser and the action
   flags->model.precision = Precision::f32;  // a tool for verification: exact unless told otherwise
   add_model_flags(command, flags->model);
+  command.option_defaults()->group("Pass");
   command.add_option("--ids", flags->ids, "Token ids: 1,2,3 or a JSON array; - reads stdin")
       ->required()
       ->type_name("IDS");

@@ -60,12 +60,14 @@ std::string format_bytes(int64_t bytes) {
 }
 
 std::string format_count(int64_t count) {
-  std::string digits = std::to_string(count);
-  const int first = count < 0 ? 1 : 0;
-  for (int at = static_cast<int>(digits.size()) - 3; at > first; at -= 3) {
-    digits.insert(static_cast<size_t>(at), ",");
+  const std::string digits = std::to_string(count);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    const bool between = i > 0 && digits[i - 1] != '-' && (digits.size() - i) % 3 == 0;
+    if (between) text += ',';
+    text += digits[i];
   }
-  return digits;
+  return text;
 }
 
 void Table::add(std::vector<std::string> cells) {

@@ -38,8 +38,8 @@ void PassBench::fill(int keys) {
 
 double PassBench::time(const PassSpec& spec) {
   // A pass that commits may find the keys of its earlier samples; the others find what they name.
-  const bool goes_on = spec.commits && cache_.length() >= spec.cached &&
-                       cache_.length() < spec.cached + kPageSlots;
+  const bool goes_on =
+      spec.commits && cache_.length() >= spec.cached && cache_.length() < spec.cached + kPageSlots;
   if (!goes_on) fill(spec.cached);
   const std::vector<int32_t> tokens = random_tokens(spec.rows);
   answers_.resize(static_cast<size_t>(spec.asked));

@@ -2,6 +2,7 @@
 // Times passes of different sizes over one network, in turn, so that a machine that slows down for
 // a while slows all of them down alike.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,8 @@ namespace tidar {
 struct PassSpec {
   std::string name;  ///< "prefill", "decode", or the number of rows
   int rows = 1;
-  int asked = 1;   ///< rows whose next token is chosen: the last ones of the pass
-  int cached = 0;  ///< keys that are there before
+  int asked = 1;         ///< rows whose next token is chosen: the last ones of the pass
+  int cached = 0;        ///< keys that are there before
   bool commits = false;  ///< goes on from where the last one of its kind ended
 };
 

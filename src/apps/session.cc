@@ -23,6 +23,7 @@ void add_dtype_flag(CLI::App& command, const std::string& name, std::optional<DT
 }  // namespace
 
 void add_computing_flags(CLI::App& command, ModelFlags& flags) {
+  command.option_defaults()->group("Computing");
   add_dtype_flag(command, "--weights", flags.weights,
                  "Type of packed weights (default: as stored)");
   add_dtype_flag(command, "--kv", flags.kv, "Type of keys and values (default: that of products)");
@@ -48,14 +49,18 @@ void add_computing_flags(CLI::App& command, ModelFlags& flags) {
 }
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
+  command.option_defaults()->group("Model");
   command.add_option("--model", flags.model, "Hugging Face folder of the model")
       ->required()
       ->type_name("DIR");
+  add_computing_flags(command, flags);
+}
+
+void add_context_flag(CLI::App& command, ModelFlags& flags) {
   command.add_option("--context", flags.context, "Tokens to make room for (0: what is needed)")
       ->check(CLI::Range(0, 1 << 30))
       ->type_name("N")
       ->capture_default_str();
-  add_computing_flags(command, flags);
 }
 
 Result<Session> Session::open(const ModelFlags& flags) {

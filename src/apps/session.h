@@ -37,8 +37,10 @@ struct ModelFlags {
 /// Adds --weights, --kv, --precision, --isa and --threads. `flags` must outlive the parsing; what
 /// it holds is the default.
 void add_computing_flags(CLI::App& command, ModelFlags& flags);
-/// Adds --model, required, --context, and the flags above.
+/// Adds --model, required, and the flags above.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
+/// Adds --context.
+void add_context_flag(CLI::App& command, ModelFlags& flags);
 
 /// A model that is ready to be built, and then to be run. Move-only.
 class Session {
@@ -52,11 +54,13 @@ class Session {
 
   const ModelConfig& config() const { return config_; }
   const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
-  Threads& threads() { return *threads_; }
-  Ops& ops() { return timed_ ? static_cast<Ops&>(*timed_) : *backend_.ops; }
+  Threads& threads() const { return *threads_; }
+  Ops& ops() const { return timed_ ? static_cast<Ops&>(*timed_) : *backend_.ops; }
   /// nullptr unless the flags asked for it.
-  TimedOps* timed_ops() { return timed_.get(); }
-  Network& network() { return *network_; }
+  TimedOps* timed_ops() const { return timed_.get(); }
+  Network& network() const { return *network_; }
+  /// What the kernels are compiled for; none with the reference.
+  std::optional<Isa> isa() const { return backend_.isa; }
   DType weight_type() const { return weight_type_; }
   DType kv_type() const { return kv_type_; }
   /// Operand type of the products with the model's matrices.

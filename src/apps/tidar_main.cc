@@ -1,10 +1,12 @@
 // The program: reads the command line, runs one subcommand, turns its outcome into an exit code.
 
 #include <CLI/CLI.hpp>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "apps/command.h"
+#include "apps/help.h"
 #include "apps/nearest.h"
 #include "apps/output.h"
 
@@ -63,7 +65,7 @@ int run_program(int argc, char** argv) {
                    "tidar");
   program.require_subcommand(1);
   program.set_version_flag("--version", TIDAR_VERSION);
-  program.get_formatter()->column_width(26);
+  program.formatter(std::make_shared<HelpFormatter>());
   Action action;
   add_generate(program, action);
   add_logits(program, action);
