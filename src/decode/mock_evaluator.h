@@ -33,9 +33,13 @@ struct MockModel {
   /// 0 makes a mask's guess worthless, 1 makes it perfect.
   double agreement = 0.5;
 
-  static uint64_t hash(uint64_t a, uint64_t b) {
-    const auto words = philox(a, b, 0);
-    return words[0] | uint64_t{words[1]} << 32;
+  // The finalizer of SplitMix64 (Steele, Lea and Flood, 2014), twice.
+  static uint64_t hash(uint64_t a, uint64_t b) { return mixed(mixed(a) + b); }
+  static uint64_t mixed(uint64_t x) {
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
   }
   static double in_unit(uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }
 
@@ -46,10 +50,11 @@ struct MockModel {
   /// The logits of a row with the last state `state`.
   std::vector<float> logits(uint64_t state, int32_t token, int32_t position) const {
     const auto predicted = static_cast<uint64_t>(token == mask_token ? position : position + 1);
+    const uint64_t place = hash(~seed, predicted);
     std::vector<float> row;
     for (uint64_t v = 0; v < static_cast<uint64_t>(vocabulary); ++v) {
       const double own = in_unit(hash(state, v));
-      const double common = in_unit(hash(hash(~seed, predicted), v));
+      const double common = in_unit(hash(place, v));
       row.push_back(static_cast<float>(5 * ((1 - agreement) * own + agreement * common)));
     }
     return row;
@@ -173,7 +178,7 @@ class MockEvaluator final : public Evaluator {
     pass.check();
     TIDAR_CHECK_LE(pass.rows(), limits_.max_rows);
     ++passes_;
-    logits_.assign(static_cast<size_t>(pass.rows()), {});
+    rows_.assign(static_cast<size_t>(pass.rows()), {});
     scratch_.assign(static_cast<size_t>(pass.rows()), {});
     for (const PassSequence& sequence : pass.sequences) write_first(pass, sequence);
     for (const PassSequence& sequence : pass.sequences) run(pass, sequence);
@@ -185,9 +190,13 @@ class MockEvaluator final : public Evaluator {
     TIDAR_CHECK_EQ(answers.size(), asks.size());
     for (size_t i = 0; i < asks.size(); ++i) {
       const Ask& ask = asks[i];
-      const auto* other =
-          ask.other_row < 0 ? nullptr : &logits_.at(static_cast<size_t>(ask.other_row));
-      answers[i] = mock_answer(ask, logits_.at(static_cast<size_t>(ask.row)), other);
+      const std::vector<float> logits = logits_of(ask.row);
+      if (ask.other_row < 0) {
+        answers[i] = mock_answer(ask, logits, nullptr);
+      } else {
+        const std::vector<float> other = logits_of(ask.other_row);
+        answers[i] = mock_answer(ask, logits, &other);
+      }
     }
   }
 
@@ -203,6 +212,11 @@ class MockEvaluator final : public Evaluator {
   struct Held {
     MockKey key;
     int64_t pass = 0;  // that wrote it; 0: none
+  };
+  struct Row {
+    uint64_t state = 0;
+    int32_t token = 0;
+    int32_t position = 0;
   };
 
   Held& held(const PassSequence& sequence, int32_t key) {
@@ -247,14 +261,19 @@ class MockEvaluator final : public Evaluator {
       const size_t row = row_of(key);
       const uint64_t state = MockModel::hash(held(sequence, key).key.second,
                                              attend(sequence, pass.sights[row], &MockKey::second));
-      logits_[row] = model_.logits(state, pass.tokens[row], pass.positions[row]);
+      rows_[row] = {state, pass.tokens[row], pass.positions[row]};
     }
+  }
+
+  std::vector<float> logits_of(int32_t row) const {
+    const Row& asked = rows_.at(static_cast<size_t>(row));
+    return model_.logits(asked.state, asked.token, asked.position);
   }
 
   MockModel model_;
   EvaluatorLimits limits_;
   std::vector<Held> slots_, scratch_;
-  std::vector<std::vector<float>> logits_;  // of the last pass
+  std::vector<Row> rows_;  // of the last pass
   int64_t passes_ = 0;
 };
 
