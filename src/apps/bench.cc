@@ -103,6 +103,18 @@ std::string passes_table(const std::vector<PassTimes>& all, const CpuRoofs& roof
   return table.text();
 }
 
+/// The prefill beside both roofs of its products: what registers could do, and what the field's own
+/// product does.
+std::string prefill_line(const PassTimes& prefill, const CpuRoofs& roofs, DType operand) {
+  const double gflops = prefill.flops_per_s() / 1e9;
+  if (operand != DType::bf16) {
+    return fmt::format("prefill: {:.0f} % of the f32 roof\n", 100 * gflops / roofs.f32_gflops);
+  }
+  return fmt::format(
+      "prefill: {:.0f} % of the bf16 roof in registers, {:.0f} % of oneDNN's product\n",
+      100 * gflops / roofs.bf16_gflops, 100 * gflops / roofs.bf16_product_gflops);
+}
+
 /// What was measured, on what; lines of at most 80 columns.
 std::string heading(const BenchFlags& flags, const Session& session, const CpuRoofs& roofs) {
   const ModelConfig& config = session.config();
@@ -180,7 +192,8 @@ Result<int> bench(BenchFlags flags) {
     json["peak_resident"] = peak_resident_bytes();
     print_json(json);
   } else {
-    print(heading(flags, session, roofs) + "\n" + passes_table(all, roofs, peak_gflops));
+    print(heading(flags, session, roofs) + "\n" + passes_table(all, roofs, peak_gflops) + "\n" +
+          prefill_line(all.front(), roofs, session.operand_type()));
   }
   if (session.timed_ops() != nullptr) {
     const std::string verbs = verbs_table(*session.timed_ops(), roofs, peak_gflops);

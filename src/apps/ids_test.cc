@@ -1,0 +1,31 @@
+#include "apps/ids.h"
+
+#include <gtest/gtest.h>
+
+namespace tidar {
+namespace {
+
+TEST(Ids, ReadsWhatIsUsuallyWritten) {
+  const std::vector<int32_t> expected = {1, 20, 300};
+  for (const char* text : {"1,20,300", "[1, 20, 300]", " 1 20\n300 \n", "1, 20, 300,"}) {
+    const auto ids = parse_ids(text, "here");
+    ASSERT_TRUE(ids.ok()) << text;
+    EXPECT_EQ(*ids, expected) << text;
+  }
+  EXPECT_TRUE(parse_ids("", "here")->empty());
+  EXPECT_TRUE(parse_ids(" [ ] ", "here")->empty());
+}
+
+TEST(Ids, RefusesEverythingElse) {
+  for (const char* text :
+       {"x", "1,x", "-1", "1.5", "2147483648", "[1", "1]", "[1]2", "1;2", "[[1]]", "1a"}) {
+    EXPECT_FALSE(parse_ids(text, "here").ok()) << text;
+  }
+  EXPECT_EQ(parse_ids("7,zebra", "--ids").error().message,
+            "--ids: expected token ids such as 1,2,3, found 'zebra'");
+  EXPECT_TRUE(check_ids(std::vector<int32_t>{0, 9}, 10, "--ids").ok());
+  EXPECT_FALSE(check_ids(std::vector<int32_t>{0, 10}, 10, "--ids").ok());
+}
+
+}  // namespace
+}  // namespace tidar

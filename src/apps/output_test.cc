@@ -1,0 +1,31 @@
+#include "apps/output.h"
+
+#include <gtest/gtest.h>
+
+namespace tidar {
+namespace {
+
+TEST(Output, Numbers) {
+  EXPECT_EQ(format_count(0), "0");
+  EXPECT_EQ(format_count(999), "999");
+  EXPECT_EQ(format_count(1000), "1,000");
+  EXPECT_EQ(format_count(494032768), "494,032,768");
+  EXPECT_EQ(format_count(-123456), "-123,456");
+  EXPECT_EQ(format_bytes(999), "999 B");
+  EXPECT_EQ(format_bytes(1000), "1.00 kB");
+  EXPECT_EQ(format_bytes(9994), "9.99 kB");
+  EXPECT_EQ(format_bytes(9996), "10.0 kB");
+  EXPECT_EQ(format_bytes(999600), "1.00 MB");
+  EXPECT_EQ(format_bytes(988065536), "988 MB");
+  EXPECT_EQ(format_bytes(1543000000000), "1.54 TB");
+}
+
+TEST(Output, TablesAreAligned) {
+  Table table({"rows", "ms"});
+  table.add({"1", "12.5"});
+  table.add({"prefill", "3"});
+  EXPECT_EQ(table.text(), "rows       ms\n1        12.5\nprefill     3\n");
+}
+
+}  // namespace
+}  // namespace tidar
