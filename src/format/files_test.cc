@@ -18,7 +18,8 @@ std::span<const std::byte> bytes(std::string_view text) {
 
 TEST(InQuotes, ShowsOnlyPrintableAscii) {
   EXPECT_EQ(in_quotes("plain text"), "'plain text'");
-  EXPECT_EQ(in_quotes(std::string_view("a\0b\n\x1b[2J\xff", 9)), "'a\\x00b\\x0a\\x1b[2J\\xff'");
+  EXPECT_EQ(in_quotes(std::string_view("a\0b\n\x1b[2J\x7f\xff", 10)),
+            "'a\\x00b\\x0a\\x1b[2J\\x7f\\xff'");
   EXPECT_EQ(in_quotes(std::string(81, 'x')), "'" + std::string(80, 'x') + "...'");
 }
 

@@ -102,6 +102,8 @@ TEST_F(Fields, OfTheWrongTypeOrRangeSayWhatWasExpected) {
   EXPECT_TRUE(says(integer("beyond_int"), "is 2147483648; expected"));
   EXPECT_TRUE(says(integer("beyond_63_bits"), "is 18446744073709551615; expected"));
   EXPECT_TRUE(says(integer("negative"), "is -3; expected"));
+  // As a signed number it would be -1.
+  EXPECT_FALSE(fields.integer("beyond_63_bits", {-3, 5}).ok());
   EXPECT_TRUE(says(fields.number("half", {1, 2}).error().message, "0.5; expected a number from 1"));
   EXPECT_TRUE(says(fields.number("yes", {1, 2}).error().message, "true; expected a number"));
   EXPECT_TRUE(says(fields.boolean("five").error().message, "is 5; expected true or false"));
