@@ -6,9 +6,8 @@
 //   key 0 … P-1 in pages | P … stream_end-1: the stream's scratch | the rest: scratch of blocks
 //
 // - The *stream* is what rows see as a prefix: panel p holds keys 16 p … 16 p + 15. Scratch rows
-// that
-//   somebody sees as a prefix go on with it, first in the free rest of the panel that key P - 1
-//   lies in, then in scratch panels.
+//   that somebody sees as a prefix go on with it, first in the free rest of the panel that key
+//   P - 1 lies in, then in scratch panels.
 // - Each *block* starts at a scratch panel of its own. A row that is seen both ways, or in several
 //   blocks, is stored once for each (copies).
 //

@@ -18,8 +18,8 @@ template <class T>
 struct Store final : KvStore {
   Buffer keys, values;  // [layer][slot][G][E] T, then [scratch slot][G][E]
   T* at(const Buffer& buffer, int layer, int64_t slot, int kv_head) const {
-    const int64_t row = slot < shape.slots ? layer * shape.slots + slot
-                                           : (shape.layers - 1) * shape.slots + slot;
+    const int64_t row =
+        slot < shape.slots ? layer * shape.slots + slot : (shape.layers - 1) * shape.slots + slot;
     return buffer.as<T>() + (row * shape.kv_heads + kv_head) * shape.head_size;
   }
 };
