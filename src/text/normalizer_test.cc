@@ -89,14 +89,16 @@ TEST(Normalizer, KeepsZeroBytes) {
 }
 
 TEST(Normalizer, LongRunsOfMarksTakeNoLongerThanTheirLength) {
-  std::string marks;
-  for (int i = 0; i < 250'000; ++i) marks += "\u0301\u0323";
+  std::string marks, below, above;
+  for (int i = 0; i < 100'000; ++i) {
+    marks += "\u0301\u0323\u0300";
+    below += "\u0323";
+    above += "\u0301\u0300";  // of one class: they stay in order
+  }
   const auto begin = std::chrono::steady_clock::now();
   const std::string sorted = normalize(marks, NormalForm::nfd);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
-  std::string expected;
-  for (int i = 0; i < 250'000; ++i) expected += "\u0323";
-  for (int i = 0; i < 250'000; ++i) expected += "\u0301";
+  const std::string expected = below + above;
   EXPECT_TRUE(sorted == expected);
 }
 

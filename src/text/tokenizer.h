@@ -21,7 +21,9 @@ enum class SkipSpecial : uint8_t { no, yes };
 /// Immutable after loading; encode() and decode() may be called from several threads at once.
 class Tokenizer {
  public:
-  /// Reads tokenizer.json (and tokenizer_config.json for what only it says) of a folder.
+  /// Reads tokenizer.json of a folder, and of tokenizer_config.json, if it is there, the added
+  /// tokens that only it declares. What the file asks for and is not supported is an Error that
+  /// names it. "truncation" and "padding" are left to the caller.
   static Result<Tokenizer> open(const std::filesystem::path& folder);
   /// Parses the text of a tokenizer.json. `where` names it in errors.
   static Result<Tokenizer> parse(std::string_view json, const std::string& where);
@@ -30,7 +32,9 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  /// Ids of `text`. Added tokens inside the text are recognised. Invalid UTF-8 becomes U+FFFD.
+  /// Ids of `text`. Added tokens inside the text are recognised. Invalid UTF-8 becomes U+FFFD, as
+  /// in decode(). The pre-tokenizer knows the letters and digits of Unicode 14; later ones are
+  /// symbols to it. Takes no lock and keeps nothing; time grows as n log n for any text.
   std::vector<int32_t> encode(std::string_view text, AddSpecial special = AddSpecial::yes) const;
 
   /// Text of the ids; bytes that are not UTF-8 become U+FFFD, as Rust's from_utf8_lossy does.
@@ -41,7 +45,8 @@ class Tokenizer {
   std::string_view bytes(int32_t id) const;
   bool is_special(int32_t id) const;
 
-  /// Id of the token with exactly this text, or -1.
+  /// Id of the token with exactly this text (" the", "<|im_end|>"; an added token before one of the
+  /// model), or -1.
   int32_t id_of(std::string_view token) const;
 
   /// One more than the largest id.

@@ -185,7 +185,8 @@ TEST(TokenizerJson, TokensThatOccurTwice) {
 TEST(TokenizerJson, TokensOnlyTheConfigDeclares) {
   const std::string file = small_tokenizer().dump();
   json config = {{"added_tokens_decoder",
-                  {{"266", {{"content", "<bos>"}, {"special", true}}},
+                  {{"299", {{"content", "<bos>"}, {"special", true}}},  // tokenizer.json has it
+
                    {"300", {{"content", "<extra>"}, {"special", true}, {"normalized", false}}}}}};
   const auto parts = parse_tokenizer_json(file, config.dump());
   ASSERT_TRUE(parts.ok()) << parts.error().message;
@@ -193,6 +194,7 @@ TEST(TokenizerJson, TokensOnlyTheConfigDeclares) {
   EXPECT_EQ(parts->vocabulary.bytes(300), "<extra>");
   EXPECT_TRUE(parts->special[300]);
   EXPECT_EQ(parts->raw_tokens.find("<bos>"), 266);
+  EXPECT_FALSE(parts->vocabulary.has(299));
 
   for (const char* id : {"5", "-1", "x", "4194304", "99999999999", "30 "}) {
     config["added_tokens_decoder"] = {{id, {{"content", "<extra>"}}}};
@@ -206,12 +208,35 @@ TEST(TokenizerJson, TokensOnlyTheConfigDeclares) {
 
 TEST(TokenizerJson, TemplatesNest) {
   json file = small_tokenizer();
-  file["post_processor"] =
-      sequence("processors", {bos_template({kBos, kText}), bos_template({kBos, kText, kBos})});
+  json outer = bos_template({kBos, kText, kBos});
+  outer["special_tokens"]["<bos>"]["ids"] = {267, 1};
+  file["post_processor"] = sequence("processors", {bos_template({kBos, kText}), outer});
   const auto parts = parse_tokenizer_json(file.dump(), "");
   ASSERT_TRUE(parts.ok()) << parts.error().message;
-  EXPECT_EQ(parts->prefix, (std::vector<int32_t>{266, 266}));
-  EXPECT_EQ(parts->suffix, (std::vector<int32_t>{266}));
+  EXPECT_EQ(parts->prefix, (std::vector<int32_t>{267, 1, 266}));
+  EXPECT_EQ(parts->suffix, (std::vector<int32_t>{267, 1}));
+}
+
+TEST(TokenizerJson, ByteLevelPutsASpaceInFrontAndSplitsUnlessItSaysOtherwise) {
+  json file = small_tokenizer();
+  file["pre_tokenizer"] = {{"type", "ByteLevel"}};
+  const auto tokenizer = Tokenizer::parse(file.dump(), "the file");
+  ASSERT_TRUE(tokenizer.ok());
+  EXPECT_EQ(tokenizer->encode("the  b"), (std::vector<int32_t>{258, ' ', ' ', 'b'}));
+}
+
+TEST(TokenizerJson, NormalizedTokensAreLookedForInNormalizedText) {
+  json file = small_tokenizer();
+  file["normalizer"] = {{"type", "NFC"}};
+  file["added_tokens"].push_back(added_token(268, "<e\u0301>", false));
+  for (bool normalized : {false, true}) {
+    file["added_tokens"][2]["normalized"] = normalized;
+    const auto tokenizer = Tokenizer::parse(file.dump(), "the file");
+    ASSERT_TRUE(tokenizer.ok());
+    const std::vector<int32_t> found = {268}, spelled = {'<', 263, '>'};
+    EXPECT_EQ(tokenizer->encode("<e\u0301>"), found);
+    EXPECT_EQ(tokenizer->encode("<\u00E9>"), normalized ? found : spelled);
+  }
 }
 
 }  // namespace

@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <optional>
+#include <string>
 
 #include "base/rng.h"
+#include "text/regex.h"
 
 namespace tidar {
 namespace {
@@ -132,6 +133,18 @@ TEST(Utf8, ReadsEveryCodePoint) {
     std::string text = "\u4E2D";
     text += bytes;
     ASSERT_EQ(last_character_begin(text), 3u);
+  }
+}
+
+TEST(Utf8, WhiteSpaceIsTheUnicodeProperty) {
+  auto property = Regex::compile("\\p{White_Space}");
+  ASSERT_TRUE(property.ok());
+  Matcher matcher;
+  Span match;
+  for (char32_t c = 0; c < 0x110000; ++c) {
+    if (c >= 0xD800 && c < 0xE000) continue;
+    ASSERT_EQ(is_white_space(c), matcher.find(*property, encoded(c), 0, match))
+        << static_cast<uint32_t>(c);
   }
 }
 
