@@ -1,0 +1,53 @@
+#include "net/parameters.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ops/host_matrix.h"
+
+namespace tidar {
+
+namespace {
+
+int64_t cols_of(const WeightSpec& spec) { return spec.shape.back(); }
+int64_t rows_of(const WeightSpec& spec) { return spec.shape.size() == 2 ? spec.shape[0] : 1; }
+
+}  // namespace
+
+Parameters::Parameters(const ModelConfig& config, const ModelWeights& weights, DType gradients) {
+  const std::vector<WeightSpec> table = weight_table(config);
+  for (const WeightSpec& spec : table) count_ += rows_of(spec) * cols_of(spec);
+  values_ = Buffer(static_cast<size_t>(count_) * sizeof(float));
+  gradients_ = Buffer(static_cast<size_t>(count_) * size_of(gradients));
+  int64_t at = 0;  // elements behind the parameters so far
+  for (const WeightSpec& spec : table) {
+    const int64_t rows = rows_of(spec), cols = cols_of(spec);
+    Parameter parameter;
+    parameter.spec = spec;
+    parameter.value = Matrix(values_.as<float>() + at, DType::f32, rows, cols);
+    parameter.gradient = Matrix(gradients_.data() + static_cast<size_t>(at) * size_of(gradients),
+                                spec.shape.size() == 2 ? gradients : DType::f32, rows, cols);
+    const StoredTensor& stored = weights.get(spec.role, spec.layer);
+    const HostMatrix host = {stored.data.data(), stored.dtype, rows, cols};
+    for (int64_t r = 0; r < rows; ++r) read_row(host, r, parameter.value.row<float>(r));
+    weights.release(stored);
+    parameters_.push_back(std::move(parameter));
+    at += rows * cols;
+  }
+}
+
+Parameter& Parameters::get(WeightRole role, int layer) {
+  const auto found = std::find_if(
+      parameters_.begin(), parameters_.end(),
+      [&](const Parameter& one) { return one.spec.role == role && one.spec.layer == layer; });
+  TIDAR_CHECK(found != parameters_.end());
+  return *found;
+}
+
+const Parameter& Parameters::get(WeightRole role, int layer) const {
+  return const_cast<Parameters*>(this)->get(role, layer);
+}
+
+void Parameters::zero_gradients() { std::memset(gradients_.data(), 0, gradients_.bytes()); }
+
+}  // namespace tidar

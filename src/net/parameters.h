@@ -1,0 +1,52 @@
+#pragma once
+// The weights of a model under training: masters and gradients, as plain matrices.
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/matrix.h"
+#include "model/config.h"
+#include "model/weights.h"
+
+namespace tidar {
+
+/// One tensor of the checkpoint. Vectors are matrices of one row.
+struct Parameter {
+  WeightSpec spec;
+  Matrix value;     ///< f32, the layout of the checkpoint
+  Matrix gradient;  ///< f32; matrices f64 where activations are f64
+
+  std::span<const float> vector() const {
+    return {value.row<float>(0), static_cast<size_t>(value.cols)};
+  }
+};
+
+/// All of them, in the order of the weight table. Owns masters and gradients.
+class Parameters {
+ public:
+  /// Copies the weights, widened to f32, and lets go of their files. `gradients`: the type of the
+  /// gradients of matrices, f32 or f64.
+  Parameters(const ModelConfig& config, const ModelWeights& weights, DType gradients);
+
+  std::span<Parameter> all() { return parameters_; }
+  std::span<const Parameter> all() const { return parameters_; }
+
+  /// The parameter of a role, which must be in the table of the config.
+  Parameter& get(WeightRole role, int layer = -1);
+  const Parameter& get(WeightRole role, int layer = -1) const;
+
+  void zero_gradients();
+  int64_t count() const { return count_; }
+  /// Bytes of masters and of gradients.
+  int64_t bytes() const { return static_cast<int64_t>(values_.bytes() + gradients_.bytes()); }
+
+ private:
+  int64_t count_ = 0;
+  Buffer values_, gradients_;
+  std::vector<Parameter> parameters_;
+};
+
+}  // namespace tidar

@@ -1,0 +1,186 @@
+#include "net/trained_block.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <vector>
+
+namespace tidar {
+
+namespace {
+
+int64_t query_size(const ModelConfig& config) { return int64_t{config.heads} * config.head_size; }
+int64_t kv_size(const ModelConfig& config) { return int64_t{config.kv_heads} * config.head_size; }
+
+// The three parts of a matrix of queries, keys and values.
+struct QkvParts {
+  Matrix q, k, v;
+  QkvParts(const ModelConfig& config, Matrix qkv)
+      : q(qkv.col_range(0, query_size(config))),
+        k(qkv.col_range(query_size(config), query_size(config) + kv_size(config))),
+        v(qkv.col_range(query_size(config) + kv_size(config), qkv.cols)) {}
+};
+
+std::span<const int32_t> all_rows(const BlockWorkspace& work, int64_t rows) {
+  return std::span(work.every_row).first(static_cast<size_t>(rows));
+}
+
+std::span<float> gradient_of(Parameter& parameter) {
+  return {parameter.gradient.row<float>(0), static_cast<size_t>(parameter.gradient.cols)};
+}
+
+}  // namespace
+
+BlockWorkspace::BlockWorkspace(const ModelConfig& config, const Ops& ops, DType weights,
+                               int max_rows)
+    : normed(ops.operand(weights), max_rows, config.hidden),
+      attended(ops.operand(weights), max_rows, query_size(config)),
+      ffn_normed(ops.operand(weights), max_rows, config.hidden),
+      gated(ops.operand(weights), max_rows, config.ffn),
+      raw_qkv(ops.activation(), max_rows, query_size(config) + 2 * kv_size(config)),
+      qkv(ops.activation(), max_rows, query_size(config) + 2 * kv_size(config)),
+      middle(ops.activation(), max_rows, config.hidden),
+      gate_up(ops.activation(), max_rows, 2 * int64_t{config.ffn}),
+      d_qkv(ops.activation(), max_rows, query_size(config) + 2 * kv_size(config)),
+      d_attention(ops.activation(), max_rows, query_size(config)),
+      d_normed(ops.activation(), max_rows, config.hidden),
+      d_gated(ops.activation(), max_rows, config.ffn),
+      every_row(static_cast<size_t>(max_rows)) {
+  std::iota(every_row.begin(), every_row.end(), 0);
+}
+
+int64_t BlockWorkspace::bytes() const {
+  int64_t total = 0;
+  for (const Plane* plane : {&normed, &attended, &ffn_normed, &gated, &raw_qkv, &qkv, &middle,
+                             &gate_up, &d_qkv, &d_attention, &d_normed, &d_gated}) {
+    total += plane->bytes();
+  }
+  return total;
+}
+
+TrainedBlock::TrainedBlock(const ModelConfig& config, Parameters& parameters, int layer,
+                           BackwardOps& ops, DType dtype)
+    : config_(config), parameters_(parameters), layer_(layer), ops_(ops) {
+  const auto make = [&](PackOrder order, auto... roles) {
+    const std::array masters = {parameter(roles).value...};
+    return ops_.make_weight(order, masters, dtype);
+  };
+  using enum WeightRole;
+  qkv_ = make(PackOrder::stacked, query, key, value);
+  attention_out_ = make(PackOrder::stacked, attention_out);
+  gate_up_ = make(PackOrder::interleaved, gate, up);
+  down_ = make(PackOrder::stacked, down);
+  refresh();
+}
+
+void TrainedBlock::refresh() {
+  for (TrainedWeight* weight : {qkv_.get(), attention_out_.get(), gate_up_.get(), down_.get()}) {
+    ops_.refresh(*weight);
+  }
+  qkv_bias_.clear();
+  if (config_.qkv_bias == QkvBias::none) return;
+  for (const WeightRole role :
+       {WeightRole::query_bias, WeightRole::key_bias, WeightRole::value_bias}) {
+    const auto bias = parameter(role).vector();
+    qkv_bias_.insert(qkv_bias_.end(), bias.begin(), bias.end());
+  }
+}
+
+void TrainedBlock::forward(const TrainedBlockInputs& inputs, BlockWorkspace& work, Matrix x) const {
+  using enum WeightRole;
+  Ops& ops = ops_.forward();
+  const int64_t rows = x.rows;
+  const double eps = config_.norm_eps;
+  const Matrix normed = work.normed.first(rows), qkv = work.qkv.first(rows);
+  const Matrix attended = work.attended.first(rows), middle = work.middle.first(rows);
+  ops.rms_norm(x, parameter(input_norm).vector(), eps, 1, normed);
+  ops.linear(normed, qkv_->forward(), qkv_bias_, qkv);
+  const QkvParts parts(config_, qkv);
+  if (config_.qk_norm == QkNorm::per_head) {
+    ops.gather(qkv, all_rows(work, rows), work.raw_qkv.first(rows));
+    ops.rms_norm(parts.q, parameter(query_norm).vector(), eps, config_.heads, parts.q);
+    ops.rms_norm(parts.k, parameter(key_norm).vector(), eps, config_.kv_heads, parts.k);
+  }
+  ops.rope(parts.q, config_.heads, inputs.positions, *inputs.rope);
+  ops.rope(parts.k, config_.kv_heads, inputs.positions, *inputs.rope);
+  ops_.attend(parts.q, parts.k, parts.v, inputs.sights, config_.kv_heads, attended);
+  ops.linear_add(attended, attention_out_->forward(), x);
+  ops.gather(x, all_rows(work, rows), middle);
+
+  ops.rms_norm(x, parameter(ffn_norm).vector(), eps, 1, work.ffn_normed.first(rows));
+  ops_.gate_up(work.ffn_normed.first(rows), *gate_up_, work.gate_up.first(rows));
+  ops_.swiglu(work.gate_up.first(rows), work.gated.first(rows));
+  ops.linear_add(work.gated.first(rows), down_->forward(), x);
+}
+
+void TrainedBlock::backward(const TrainedBlockInputs& inputs, BlockWorkspace& work, Matrix entrance,
+                            Matrix d_x) const {
+  ffn_backward(work, d_x);
+  attention_backward(inputs, work, entrance, d_x);
+}
+
+// d_x is the gradient of both the sum behind the ffn and, through the residual, of `middle`.
+void TrainedBlock::ffn_backward(BlockWorkspace& work, Matrix d_x) const {
+  using enum WeightRole;
+  const int64_t rows = d_x.rows;
+  const Matrix d_gated = work.d_gated.first(rows), gate_up_sums = work.gate_up.first(rows);
+  const Matrix d_normed = work.d_normed.first(rows);
+  const std::array d_down = {parameter(down).gradient};
+  ops_.linear(work.gated.first(rows), *down_, d_x, d_gated, d_down, {});
+  ops_.swiglu_backward(gate_up_sums, d_gated, gate_up_sums);
+  const std::array d_gate_up = {parameter(gate).gradient, parameter(up).gradient};
+  ops_.linear(work.ffn_normed.first(rows), *gate_up_, gate_up_sums, d_normed, d_gate_up, {});
+  Parameter& norm = parameter(ffn_norm);
+  ops_.rms_norm(work.middle.first(rows), norm.vector(), config_.norm_eps, 1, d_normed, d_x, true,
+                gradient_of(norm));
+}
+
+void TrainedBlock::attention_backward(const TrainedBlockInputs& inputs, BlockWorkspace& work,
+                                      Matrix entrance, Matrix d_x) const {
+  using enum WeightRole;
+  const int64_t rows = d_x.rows;
+  const Matrix attended = work.attended.first(rows), d_attention = work.d_attention.first(rows);
+  const std::array d_out = {parameter(attention_out).gradient};
+  ops_.linear(attended, *attention_out_, d_x, d_attention, d_out, {});
+
+  const QkvParts parts(config_, work.qkv.first(rows));
+  const Matrix d_qkv = work.d_qkv.first(rows);
+  const QkvParts d_parts(config_, d_qkv);
+  ops_.attend_backward(parts.q, parts.k, parts.v, inputs.sights, config_.kv_heads, attended,
+                       d_attention, d_parts.q, d_parts.k, d_parts.v);
+  ops_.rope(d_parts.q, config_.heads, inputs.positions, *inputs.rope);
+  ops_.rope(d_parts.k, config_.kv_heads, inputs.positions, *inputs.rope);
+  if (config_.qk_norm == QkNorm::per_head) head_norms_backward(work, d_qkv);
+
+  const std::array d_weights = {parameter(query).gradient, parameter(key).gradient,
+                                parameter(value).gradient};
+  std::vector<float> d_bias(qkv_bias_.size());
+  const Matrix d_normed = work.d_normed.first(rows);
+  ops_.linear(work.normed.first(rows), *qkv_, d_qkv, d_normed, d_weights, d_bias);
+  if (!d_bias.empty()) add_bias_gradients(d_bias);
+  Parameter& norm = parameter(input_norm);
+  ops_.rms_norm(entrance, norm.vector(), config_.norm_eps, 1, d_normed, d_x, true,
+                gradient_of(norm));
+}
+
+void TrainedBlock::head_norms_backward(BlockWorkspace& work, Matrix d_qkv) const {
+  const QkvParts raw(config_, work.raw_qkv.first(d_qkv.rows));
+  const QkvParts d_parts(config_, d_qkv);
+  Parameter& query = parameter(WeightRole::query_norm);
+  Parameter& key = parameter(WeightRole::key_norm);
+  ops_.rms_norm(raw.q, query.vector(), config_.norm_eps, config_.heads, d_parts.q, d_parts.q, false,
+                gradient_of(query));
+  ops_.rms_norm(raw.k, key.vector(), config_.norm_eps, config_.kv_heads, d_parts.k, d_parts.k,
+                false, gradient_of(key));
+}
+
+void TrainedBlock::add_bias_gradients(std::span<const float> d_bias) const {
+  for (const WeightRole role :
+       {WeightRole::query_bias, WeightRole::key_bias, WeightRole::value_bias}) {
+    const std::span<float> gradient = gradient_of(parameter(role));
+    for (size_t i = 0; i < gradient.size(); ++i) gradient[i] += d_bias[i];
+    d_bias = d_bias.subspan(gradient.size());
+  }
+}
+
+}  // namespace tidar
