@@ -1,14 +1,21 @@
 #pragma once
 // The backward halves of the verbs, and the loss: a second interface, so that serving never links
-// it. The forward of training is the forward of serving (ops.h), with the same kernels.
+// it. The forward of training is the forward of serving (ops.h), with the same kernels; only
+// attention has a forward of its own here, because nothing is cached.
 //
 // Common to all: as in ops.h. `d_x` is the gradient of the loss with respect to x, of the
 // activation type. A verb *adds* to the gradients of weights and, where it says so, to d_x; it
-// *writes* others. Gradients of weights are f32 (f64 in the float64 reference) and plain row-major,
-// in the layout of the checkpoint. Results do not depend on the number of threads.
+// *writes* others. Gradients of weights have the type of activations (f32; f64 in the float64
+// reference), in the layout of the checkpoint; those of a vector are a matrix of one row. A matrix
+// without data stands for a gradient that nobody wants. Results do not depend on the number of
+// threads, to the bit.
 //
-// Where a backend rounds operands to bf16 (Ops::operand), the products here round theirs as well;
-// sums are of the activation type.
+// Where a backend rounds operands to bf16 (Ops::operand), products round theirs here as well, and
+// those of attention do wherever operand(bf16) is bf16; sums are of the activation type.
+//
+//   ref/ref_backward.h    float or double, plain: the truth
+//   cpu/cpu_backward.h    vector kernels
+//   cases/                each verb against the truth, on any backend
 
 #include <cstdint>
 #include <memory>
@@ -20,19 +27,59 @@
 namespace tidar {
 
 /// A weight matrix under training, in the layouts that its backend multiplies with forward and
-/// backward. The master copy, f32 [N, K], is its owner's; refresh() takes over its values.
+/// backward. The master copy, [N, K], is its owner's; BackwardOps::refresh() takes over its values.
 class TrainedWeight {
  public:
   virtual ~TrainedWeight() = default;
-  /// For Ops::linear and its relatives; stacked or interleaved as it was made.
+  /// For Ops::linear and its relatives; stacked or interleaved as it was made. The same object for
+  /// as long as the weight lives.
   virtual const PackedWeight& forward() const = 0;
+  /// Of both layouts, padding included.
+  virtual int64_t bytes() const = 0;
 };
 
-/// Which rows are held against which token, and how much each counts.
+/// What a row is held against, and how much that counts.
 struct Label {
-  int32_t row = 0;
+  int32_t row = 0;  ///< of the pass
   int32_t token = 0;
   float weight = 1;  ///< factor of this row's cross-entropy in the loss
+};
+
+/// Gradients of out = x W^T + bias; any of them may be missing.
+struct LinearGradients {
+  Matrix d_x;                       ///< [R, K], written
+  std::span<const Matrix> d_parts;  ///< one [N_i, K] a part, added to; empty: none wanted
+  Matrix d_bias;                    ///< [1, N], added to
+};
+
+/// A call of Ops::rms_norm, but for its result.
+struct RmsNormCall {
+  Matrix x;  ///< [R, C]
+  std::span<const float> weight;
+  double eps = 0;
+  int heads = 1;
+};
+
+/// Queries, keys and values of rows that see each other: attention of training. E = k.cols /
+/// kv_heads, H = q.cols / E.
+struct AttendRows {
+  Matrix q;     ///< [R, H*E] activation
+  Matrix k, v;  ///< [R, G*E] activation
+  /// One a row; prefix and block are disjoint ranges of rows here, not of keys of a tile. A row
+  /// that sees nothing has the result 0.
+  std::span<const TileSight> sights;
+  int kv_heads = 1;
+};
+
+/// Gradients of an AttendRows: shapes of q, k, v.
+struct AttendGradients {
+  Matrix d_q, d_k, d_v;
+};
+
+/// What happens to the values that d_x held.
+enum class Into : uint8_t {
+  overwrite,
+  add,
 };
 
 class BackwardOps {
@@ -42,53 +89,56 @@ class BackwardOps {
   /// The forward verbs that these are the backward halves of.
   virtual Ops& forward() = 0;
 
-  /// `masters` are the parts, f32 [N_i, K] each, as for Ops::pack; they are read by refresh() only,
-  /// and must outlive the result. dtype: f32 or bf16, the type to compute with.
+  /// `masters` are the parts, [N_i, K] each without padding, as for Ops::pack: f32 (or f64 in the
+  /// float64 reference). They are read by refresh() only, and must outlive the result. dtype: f32
+  /// or bf16, the type to compute with. All weights are 0 before the first refresh().
   virtual std::unique_ptr<TrainedWeight> make_weight(PackOrder order,
                                                      std::span<const Matrix> masters,
                                                      DType dtype) = 0;
   /// Takes over the present values of the masters.
   virtual void refresh(TrainedWeight& weight) = 0;
 
-  /// Of out = x W^T + bias. d_out [R, N] in the column order of the forward (interleaved parts:
-  /// gate columns, then up columns, see swiglu()). Writes d_x [R, K] (skipped if empty), adds to
-  /// d_parts, one [N_i, K] a part, and to d_bias [N] (or empty). x is the operand of the forward.
-  virtual void linear(Matrix x, const TrainedWeight& weight, Matrix d_out, Matrix d_x,
-                      std::span<const Matrix> d_parts, std::span<float> d_bias) = 0;
+  /// Of out = x W^T + bias, and of linear_add. x [R, K]: the operand of the forward. d_out [R, N],
+  /// columns stacked part after part even where the forward interleaves them (see gate_up()).
+  virtual void linear(Matrix x, const TrainedWeight& weight, Matrix d_out,
+                      const LinearGradients& gradients) = 0;
 
-  /// The two halves of linear_swiglu's inside, for recomputation: gate_up [R, 2 N] = gate columns,
-  /// then up columns, of x times an interleaved weight; out = silu(gate) * up (operand).
+  /// The inside of linear_swiglu, in two steps that keep what its backward needs. x [R, K] operand,
+  /// times an interleaved weight; gate_up [R, 2 N] activation = gate columns, then up columns.
   virtual void gate_up(Matrix x, const TrainedWeight& weight, Matrix gate_up) = 0;
+  /// out = silu(gate) * up; out [R, N] activation or operand.
   virtual void swiglu(Matrix gate_up, Matrix out) = 0;
-  /// Of swiglu(): writes d_gate_up [R, 2 N]; may be the same memory as gate_up.
+  /// Writes d_gate_up [R, 2 N], which may be gate_up itself. d_out [R, N].
   virtual void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) = 0;
 
-  /// Of Ops::rms_norm. Adds to d_x [R, C], and to d_weight [C / heads]. d_out may be d_x only where
-  /// `accumulate` is false, in which case d_x is written instead.
-  virtual void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
-                        Matrix d_out, Matrix d_x, bool accumulate, std::span<float> d_weight) = 0;
+  /// Writes or adds to d_x [R, C]; adds to d_weight [1, C / heads]. d_out [R, C] may be d_x itself
+  /// if that is overwritten.
+  virtual void rms_norm(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
+                        Matrix d_weight) = 0;
 
-  /// Of Ops::rope: rotates gradients back, in place.
+  /// Rotates gradients back, in place. d_x [R, heads*E].
   virtual void rope(Matrix d_x, int heads, std::span<const int32_t> positions,
                     const RopeTable& table) = 0;
 
-  /// Attention of training, forward and backward: nothing is cached, keys and values are rows of
-  /// this pass. q [R, H*E], k and v [R, G*E] activation. `sights` one a row, in rows of the pass:
-  /// prefix and block as half-open ranges (TileSight counts rows here). Tiles of keys that no row
-  /// of a tile sees are skipped.
-  virtual void attend(Matrix q, Matrix k, Matrix v, std::span<const TileSight> sights, int kv_heads,
-                      Matrix out) = 0;
-  /// Writes d_q, d_k, d_v. `out` is the result of attend().
-  virtual void attend_backward(Matrix q, Matrix k, Matrix v, std::span<const TileSight> sights,
-                               int kv_heads, Matrix out, Matrix d_out, Matrix d_q, Matrix d_k,
-                               Matrix d_v) = 0;
+  /// For every row and head: softmax over the rows seen of q·k / sqrt(E), times their values. out
+  /// [R, H*E] activation or operand. log_sums [R, H] activation: log of the sum of exp(q·k /
+  /// sqrt(E)) over what is seen; -infinity where that is nothing. Keys that no row of a tile sees
+  /// are skipped.
+  virtual void attend(const AttendRows& rows, Matrix out, Matrix log_sums) = 0;
+  /// Writes all three gradients. `out` and `log_sums` as attend() left them; d_out [R, H*E].
+  virtual void attend_backward(const AttendRows& rows, Matrix out, Matrix log_sums, Matrix d_out,
+                               const AttendGradients& gradients) = 0;
 
-  /// Of Ops::embed: d_table[tokens[r]] += d_out[r]; d_table [V, K] f32.
+  /// d_table[tokens[r]] += d_out[r]; d_out [R, K], d_table [V, K].
   virtual void embed(std::span<const int32_t> tokens, Matrix d_out, Matrix d_table) = 0;
 
+  /// d_x[rows[i]] += d_out[i]; the backward half of Ops::gather.
+  virtual void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) = 0;
+
   /// Cross-entropy of rows of logits [R, V]: losses[i] = log sum exp - logit of the label of row i,
-  /// unweighted; logits becomes their gradient, labels[i].weight * (softmax - one-hot), row i being
-  /// labels[i] (Label::row is not used). losses.size() == labels.size() == logits.rows.
+  /// in nats, unweighted. logits becomes their gradient, labels[i].weight * (softmax - one-hot).
+  /// Row i is held against labels[i] (Label::row is not looked at): losses, labels and rows are
+  /// equally many.
   virtual void cross_entropy(Matrix logits, std::span<const Label> labels,
                              std::span<double> losses) = 0;
 };
