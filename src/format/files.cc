@@ -1,6 +1,7 @@
 #include "format/files.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,14 +17,14 @@ namespace {
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { close(); }
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
 
   bool open() const { return fd_ >= 0; }
   int get() const { return fd_; }
-  /// False when the system reports a write error that it had kept for now.
-  bool close() { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0; }
 
  private:
   int fd_;
@@ -44,10 +45,12 @@ bool write_all(int fd, std::span<const std::byte> bytes, size_t& written) {
 
 // The name of a file is durable only when its folder is.
 bool flush_folder(const std::filesystem::path& folder) {
-  Descriptor directory(
+  const Descriptor directory(
       ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   return directory.open() && fsync(directory.get()) == 0;
 }
+
+std::filesystem::path partial_of(std::filesystem::path path) { return path += ".partial"; }
 
 }  // namespace
 
@@ -66,7 +69,7 @@ std::string in_quotes(std::string_view text) {
 
 Result<std::string> read_text_file(const std::filesystem::path& path, size_t limit) {
   // O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever.
-  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file.open()) return error("{}: cannot be opened: {}", path.string(), strerror(errno));
   struct stat status {};
   if (fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -89,33 +92,85 @@ Result<std::string> read_text_file(const std::filesystem::path& path, size_t lim
   return text;
 }
 
-Result<void> write_file(const std::filesystem::path& path,
-                        std::span<const std::span<const std::byte>> parts) {
-  std::filesystem::path partial = path;
-  partial += ".partial";
-  size_t total = 0;
-  for (const auto part : parts) total += part.size();
-
-  Descriptor file(::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!file.open()) return error("{}: cannot be created: {}", partial.string(), strerror(errno));
-  size_t written = 0;
-  bool good = true;
-  for (const auto part : parts) good = good && write_all(file.get(), part, written);
-  good = good && fsync(file.get()) == 0;
-  good = good && file.close();
-  good = good && ::rename(partial.c_str(), path.c_str()) == 0;
-  if (!good) {
-    const int reason = errno;
-    ::unlink(partial.c_str());
-    return error(
-        "{}: could not be written: {}, after {} of {} bytes; what was there before is kept",
-        path.string(), strerror(reason), written, total);
+Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
+  // O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.open()) return error("{}: cannot be opened: {}", path.string(), strerror(errno));
+  struct stat status {};
+  if (fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return error("{}: expected a file, found something else", path.string());
   }
-  if (!flush_folder(path.parent_path())) {
-    return error("{}: was written, but its folder could not be flushed to disk: {}", path.string(),
+  const auto size = static_cast<size_t>(status.st_size);
+  if (size == 0) return MappedFile();
+  void* mapping = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (mapping == MAP_FAILED) {
+    return error("{}: cannot be mapped: {}", path.string(), strerror(errno));
+  }
+  return MappedFile({static_cast<const std::byte*>(mapping), size});
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+Result<FileWriter> FileWriter::create(const std::filesystem::path& path) {
+  const auto partial = partial_of(path);
+  const int fd = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return error("{}: cannot be created: {}", partial.string(), strerror(errno));
+  return FileWriter(path, fd);
+}
+
+FileWriter::FileWriter(FileWriter&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), written_(other.written_) {}
+
+FileWriter::~FileWriter() {
+  if (fd_ >= 0) fail(0);
+}
+
+Error FileWriter::fail(int reason) {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  ::unlink(partial_of(path_).c_str());
+  return error("{}: could not be written: {}, after {} bytes; what was there before is kept",
+               path_.string(), strerror(reason), written_);
+}
+
+Result<void> FileWriter::append(std::span<const std::byte> bytes) {
+  TIDAR_CHECK(fd_ >= 0);
+  if (!write_all(fd_, bytes, written_)) return fail(errno);
+  return {};
+}
+
+Result<void> FileWriter::overwrite(size_t offset, std::span<const std::byte> bytes) {
+  TIDAR_CHECK(fd_ >= 0);
+  TIDAR_CHECK_LE(offset + bytes.size(), written_);
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(errno);
+    offset += static_cast<size_t>(count);
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+  return {};
+}
+
+Result<void> FileWriter::commit() {
+  TIDAR_CHECK(fd_ >= 0);
+  if (fsync(fd_) != 0) return fail(errno);
+  // Some systems report a write error only now, and the descriptor is gone either way.
+  if (::close(std::exchange(fd_, -1)) != 0) return fail(errno);
+  if (::rename(partial_of(path_).c_str(), path_.c_str()) != 0) return fail(errno);
+  if (!flush_folder(path_.parent_path())) {
+    return error("{}: was written, but its folder could not be flushed to disk: {}", path_.string(),
                  strerror(errno));
   }
   return {};
+}
+
+Result<void> write_file(const std::filesystem::path& path,
+                        std::span<const std::span<const std::byte>> parts) {
+  TIDAR_TRY(FileWriter file, FileWriter::create(path));
+  for (const auto part : parts) TIDAR_TRY_VOID(file.append(part));
+  return file.commit();
 }
 
 }  // namespace tidar

@@ -1,11 +1,13 @@
 #pragma once
-// Whole files: read under a limit, and written so that a crash leaves the old file or the new one.
+// Whole files: read under a limit, mapped, and written so that a crash leaves the old file or the
+// new one.
 
 #include <cstddef>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 
@@ -22,10 +24,60 @@ inline constexpr size_t kTextFileLimit = size_t{64} << 20;
 Result<std::string> read_text_file(const std::filesystem::path& path,
                                    size_t limit = kTextFileLimit);
 
+/// A regular file as memory that is read when it is touched. Moves, never copies; views of its
+/// bytes die with it. If another program cuts the file short meanwhile, reading behind its end ends
+/// this program (SIGBUS), as with every mapped file.
+class MappedFile {
+ public:
+  static Result<MappedFile> open(const std::filesystem::path& path);
+
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  std::span<const std::byte> bytes_;
+};
+
+/// A file that is written piece by piece and appears whole or not at all: the pieces go to
+/// "<path>.partial", which commit() flushes to disk and renames. Without commit() the partial file
+/// is removed and `path` stays as it was. One writer a path at a time. After an Error the writer
+/// takes no more.
+class FileWriter {
+ public:
+  static Result<FileWriter> create(const std::filesystem::path& path);
+
+  FileWriter(FileWriter&& other) noexcept;
+  FileWriter& operator=(FileWriter&&) = delete;
+  ~FileWriter();
+
+  Result<void> append(std::span<const std::byte> bytes);
+  /// Writes over `bytes` from `offset` on; they must have been appended before.
+  Result<void> overwrite(size_t offset, std::span<const std::byte> bytes);
+  Result<void> commit();
+
+  size_t written() const { return written_; }
+
+ private:
+  FileWriter(std::filesystem::path path, int fd) : path_(std::move(path)), fd_(fd) {}
+  /// Gives up: closes and removes the partial file. `reason` is an errno.
+  Error fail(int reason);
+
+  std::filesystem::path path_;
+  int fd_ = -1;  ///< -1 when committed or given up
+  size_t written_ = 0;
+};
+
 /// Writes the parts, one after the other, to "<path>.partial", flushes that to disk and renames it:
 /// `path` is always the old file or the whole new one, also after a power cut. On failure the
-/// partial file is removed, and the Error says how much was written and why no more. One writer a
-/// path at a time.
+/// partial file is removed, and the Error says how much was written and why no more.
 Result<void> write_file(const std::filesystem::path& path,
                         std::span<const std::span<const std::byte>> parts);
 

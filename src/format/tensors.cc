@@ -1,13 +1,10 @@
 #include "format/tensors.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <numeric>
 #include <set>
@@ -114,46 +111,9 @@ Result<std::vector<StoredTensor>> parse_tensors(std::span<const std::byte> bytes
 }
 
 Result<TensorFile> TensorFile::open(const std::filesystem::path& path) {
-  const auto where = path.string();
-  // O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever.
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return error("{}: cannot be opened: {}", where, strerror(errno));
-  struct stat status {};
-  const bool is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-  const size_t size = is_file ? static_cast<size_t>(status.st_size) : 0;
-  TensorFile file;
-  int reason = 0;
-  if (size > 0) {
-    void* mapping = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (mapping == MAP_FAILED) {
-      reason = errno;
-    } else {
-      file.mapping_ = mapping;
-      file.mapped_bytes_ = size;
-    }
-  }
-  ::close(fd);  // the mapping stays
-  if (!is_file) return error("{}: expected a file, found something else", where);
-  if (reason != 0) return error("{}: cannot be mapped: {}", where, strerror(reason));
-  TIDAR_TRY(file.tensors_,
-            parse_tensors({static_cast<const std::byte*>(file.mapping_), size}, where));
-  return file;
-}
-
-TensorFile::TensorFile(TensorFile&& other) noexcept
-    : tensors_(std::move(other.tensors_)),
-      mapping_(std::exchange(other.mapping_, nullptr)),
-      mapped_bytes_(std::exchange(other.mapped_bytes_, 0)) {}
-
-TensorFile& TensorFile::operator=(TensorFile&& other) noexcept {
-  std::swap(tensors_, other.tensors_);
-  std::swap(mapping_, other.mapping_);
-  std::swap(mapped_bytes_, other.mapped_bytes_);
-  return *this;
-}
-
-TensorFile::~TensorFile() {
-  if (mapping_ != nullptr) munmap(mapping_, mapped_bytes_);
+  TIDAR_TRY(MappedFile file, MappedFile::open(path));
+  TIDAR_TRY(std::vector<StoredTensor> tensors, parse_tensors(file.bytes(), path.string()));
+  return TensorFile(std::move(file), std::move(tensors));
 }
 
 namespace {

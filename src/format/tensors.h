@@ -13,10 +13,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/dtype.h"
 #include "base/result.h"
+#include "format/files.h"
 
 namespace tidar {
 
@@ -38,17 +40,14 @@ class TensorFile {
   /// proportion to a number that the file claims.
   static Result<TensorFile> open(const std::filesystem::path& path);
 
-  TensorFile(TensorFile&&) noexcept;
-  TensorFile& operator=(TensorFile&&) noexcept;
-  ~TensorFile();
-
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
 
  private:
-  TensorFile() = default;
+  TensorFile(MappedFile file, std::vector<StoredTensor> tensors)
+      : file_(std::move(file)), tensors_(std::move(tensors)) {}
+
+  MappedFile file_;
   std::vector<StoredTensor> tensors_;
-  void* mapping_ = nullptr;
-  size_t mapped_bytes_ = 0;
 };
 
 /// Parses a whole safetensors file that is already in memory; the views point into `bytes`.
