@@ -205,7 +205,7 @@ int place_of(Place place) { return place.i; }
 class RandomSizes : public testing::TestWithParam<uint64_t> {
  protected:
   // Size of the text; half of the time no multiple of the block size.
-  int size() { return 1 + rng.below(40); }
+  int any_size() { return 1 + rng.below(40); }
 
   // A cache with `length` keys and room for `more`.
   SequenceCache cache_of(int length, int more) {
@@ -222,7 +222,7 @@ class RandomSizes : public testing::TestWithParam<uint64_t> {
 
 TEST_P(RandomSizes, Causal) {
   const int length = rng.below(2) * rng.below(150);
-  const Tokens tokens = random_tokens(rng, length + size());
+  const Tokens tokens = random_tokens(rng, length + any_size());
   const auto rows = static_cast<int>(tokens.size()) - length;
   const SequenceCache cache = cache_of(length, rows);
   pass.begin_sequence(cache);
@@ -236,7 +236,7 @@ TEST_P(RandomSizes, Causal) {
 
 // The first pass of TiDAR: [prompt | masks].
 TEST_P(RandomSizes, CausalThenMasks) {
-  const int length = size(), masks = 1 + rng.below(16);
+  const int length = any_size(), masks = 1 + rng.below(16);
   Tokens tokens = random_tokens(rng, length);
   pass.begin_sequence();
   add_causal(pass, tokens, Keep::scratch);
@@ -256,8 +256,8 @@ TEST_P(RandomSizes, CausalThenMasks) {
 }
 
 TEST_P(RandomSizes, TidarTraining) {
-  const int size_ = size(), block = 1 + rng.below(10);
-  const Tokens clean = random_tokens(rng, size_);
+  const int size = any_size(), block = 1 + rng.below(10);
+  const Tokens clean = random_tokens(rng, size);
   Tokens second(clean.size(), kMask);
   const bool random_masking = rng.below(2) == 1;
   if (random_masking)
@@ -269,8 +269,8 @@ TEST_P(RandomSizes, TidarTraining) {
   Tokens tokens = clean;
   tokens.insert(tokens.end(), second.begin(), second.end());
   std::vector<Place> keys;
-  append(keys, 0, size_);
-  append(keys, 1, size_);
+  append(keys, 0, size);
+  append(keys, 1, size);
   expect_same(picture_of(pass, pass.sequences[0]),
               define(keys, 0, tokens, place_of, [&](Place q, Place k) {
                 if (q.part == 0) return k.part == 0 && k.i <= q.i;
@@ -310,8 +310,8 @@ TEST_P(RandomSizes, TidarStep) {
 }
 
 TEST_P(RandomSizes, BlockLayouts) {
-  const int size_ = size(), block = 1 + rng.below(10);
-  const Tokens clean = random_tokens(rng, size_), noised = random_tokens(rng, size_);
+  const int size = any_size(), block = 1 + rng.below(10);
+  const Tokens clean = random_tokens(rng, size), noised = random_tokens(rng, size);
   pass.begin_sequence();
   add_block_diffusion_training(pass, clean, noised, block);
   pass.begin_sequence();
@@ -321,14 +321,14 @@ TEST_P(RandomSizes, BlockLayouts) {
   Tokens tokens = clean;
   tokens.insert(tokens.end(), noised.begin(), noised.end());
   std::vector<Place> keys;
-  append(keys, 0, size_);
+  append(keys, 0, size);
   const Visible visible = [&](Place q, Place k) {
     if (q.part == 0) return k.part == 0 && k.i / block <= q.i / block;
     if (k.part == 0) return k.i / block < q.i / block;
     return k.i / block == q.i / block;
   };
   expect_same(picture_of(pass, pass.sequences[1]), define(keys, 0, clean, place_of, visible));
-  append(keys, 1, size_);
+  append(keys, 1, size);
   expect_same(picture_of(pass, pass.sequences[0]), define(keys, 0, tokens, place_of, visible));
 }
 
@@ -349,7 +349,7 @@ TEST_P(RandomSizes, BlockBehindACache) {
 TEST_P(RandomSizes, PackedDocuments) {
   const int block = 1 + rng.below(10);
   std::vector<Tokens> texts;
-  for (int i = 0; i < 4; ++i) texts.push_back(random_tokens(rng, size()));
+  for (int i = 0; i < 4; ++i) texts.push_back(random_tokens(rng, any_size()));
   const std::vector<std::span<const int32_t>> documents(texts.begin(), texts.end());
   const auto layout = [&](Pass& to, std::span<const int32_t> text) {
     add_tidar_training(to, text, block, kMask);

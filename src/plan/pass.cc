@@ -90,7 +90,8 @@ void check_sequence(const Pass& pass, const PassSequence& sequence) {
   TIDAR_CHECK_EQ(static_cast<int>(sequence.pages.size()),
                  pages_for(sequence.cached + sequence.stored));
   for (int32_t i = 0; i < sequence.rows; ++i) {
-    const auto row = static_cast<size_t>(sequence.first_row + i);
+    const int32_t index = sequence.first_row + i;
+    const auto row = static_cast<size_t>(index);
     check_sight(pass.sights[row], sequence.keys());
     TIDAR_CHECK_EQ(pass.keeps[row] == Keep::page, i < sequence.stored);
     TIDAR_CHECK_GE(pass.positions[row], 0);

@@ -40,7 +40,7 @@ std::vector<std::string_view> cells_of(const PassSequence& sequence, const Sight
     for (int32_t k = key; k < end; ++k) seen += sight.sees(k) ? 1 : 0;
     cells.push_back(cell(seen, end - key));
   }
-  if (sequence.cached > 0) cells.push_back("│");
+  if (sequence.cached > 0) cells.emplace_back("│");
   for (int32_t key = sequence.cached; key < sequence.keys(); ++key)
     cells.push_back(cell(sight.sees(key) ? 1 : 0, 1));
   return cells;
