@@ -1,0 +1,164 @@
+#include "ops/backward_checks.h"
+
+#include "base/check.h"
+
+namespace tidar {
+
+namespace {
+
+bool is_activation(const Ops& ops, Matrix x) { return x.dtype == ops.activation(); }
+
+bool is_operand(const Ops& ops, Matrix x) {
+  return x.dtype == ops.operand(DType::f32) || x.dtype == ops.operand(DType::bf16);
+}
+
+void check_activation(const Ops& ops, Matrix x, int64_t rows, int64_t cols) {
+  TIDAR_CHECK(is_activation(ops, x));
+  TIDAR_CHECK_EQ(x.rows, rows);
+  TIDAR_CHECK_EQ(x.cols, cols);
+}
+
+void check_wanted(const Ops& ops, Matrix gradient, int64_t rows, int64_t cols) {
+  if (gradient.data != nullptr) check_activation(ops, gradient, rows, cols);
+}
+
+void check_indices(std::span<const int32_t> indices, int64_t count) {
+  for (const int32_t index : indices) {
+    TIDAR_CHECK_GE(index, 0);
+    TIDAR_CHECK_LT(index, count);
+  }
+}
+
+void check_sight(const TileSight& sight, int64_t rows) {
+  TIDAR_CHECK_LE(sight.prefix_from, sight.prefix_to);
+  TIDAR_CHECK_LE(sight.block_from, sight.block_to);
+  const bool prefix = sight.prefix_from < sight.prefix_to;
+  const bool block = sight.block_from < sight.block_to;
+  if (prefix) {
+    TIDAR_CHECK_GE(sight.prefix_from, 0);
+    TIDAR_CHECK_LE(sight.prefix_to, rows);
+  }
+  if (block) {
+    TIDAR_CHECK_GE(sight.block_from, 0);
+    TIDAR_CHECK_LE(sight.block_to, rows);
+  }
+  if (prefix && block) {
+    TIDAR_CHECK(sight.prefix_to <= sight.block_from || sight.block_to <= sight.prefix_from);
+  }
+}
+
+}  // namespace
+
+void check_masters(const Ops& ops, PackOrder order, std::span<const Matrix> masters, DType dtype) {
+  TIDAR_CHECK(dtype == DType::f32 || dtype == DType::bf16);
+  TIDAR_CHECK(!masters.empty());
+  for (const Matrix& master : masters) {
+    TIDAR_CHECK(master.dtype == DType::f32 || master.dtype == ops.activation());
+    TIDAR_CHECK_EQ(master.cols, masters[0].cols);
+    TIDAR_CHECK_EQ(master.stride, master.cols);
+  }
+  if (order == PackOrder::interleaved) {
+    TIDAR_CHECK_EQ(masters.size(), size_t{2});
+    TIDAR_CHECK_EQ(masters[0].rows, masters[1].rows);
+  }
+}
+
+void check_linear_backward(const Ops& ops, Matrix x, const TrainedWeight& weight,
+                           std::span<const Matrix> masters, Matrix d_out,
+                           const LinearGradients& gradients) {
+  const PackedWeight& packed = weight.forward();
+  TIDAR_CHECK(x.dtype == ops.operand(packed.dtype));
+  TIDAR_CHECK_EQ(x.cols, packed.inputs);
+  check_activation(ops, d_out, x.rows, packed.outputs);
+  check_wanted(ops, gradients.d_x, x.rows, x.cols);
+  check_wanted(ops, gradients.d_bias, 1, packed.outputs);
+  if (gradients.d_parts.empty()) return;
+  TIDAR_CHECK_EQ(gradients.d_parts.size(), masters.size());
+  for (size_t i = 0; i < masters.size(); ++i) {
+    check_activation(ops, gradients.d_parts[i], masters[i].rows, masters[i].cols);
+  }
+}
+
+void check_gate_up(const Ops& ops, Matrix x, const TrainedWeight& weight, Matrix gate_up) {
+  const PackedWeight& packed = weight.forward();
+  TIDAR_CHECK(x.dtype == ops.operand(packed.dtype));
+  TIDAR_CHECK_EQ(x.cols, packed.inputs);
+  check_activation(ops, gate_up, x.rows, packed.outputs);
+}
+
+void check_swiglu(const Ops& ops, Matrix gate_up, Matrix out) {
+  TIDAR_CHECK(is_activation(ops, gate_up));
+  TIDAR_CHECK(is_activation(ops, out) || is_operand(ops, out));
+  TIDAR_CHECK_EQ(out.rows, gate_up.rows);
+  TIDAR_CHECK_EQ(out.cols * 2, gate_up.cols);
+}
+
+void check_swiglu_backward(const Ops& ops, Matrix gate_up, Matrix d_out, Matrix d_gate_up) {
+  check_activation(ops, gate_up, d_out.rows, d_out.cols * 2);
+  TIDAR_CHECK(is_activation(ops, d_out));
+  check_activation(ops, d_gate_up, gate_up.rows, gate_up.cols);
+}
+
+void check_rms_norm_backward(const Ops& ops, const RmsNormCall& call, Matrix d_out, Into into,
+                             Matrix d_x, Matrix d_weight) {
+  TIDAR_CHECK(is_activation(ops, call.x));
+  TIDAR_CHECK_GE(call.heads, 1);
+  const auto size = static_cast<int64_t>(call.weight.size());
+  TIDAR_CHECK_EQ(size * call.heads, call.x.cols);
+  check_activation(ops, d_out, call.x.rows, call.x.cols);
+  check_activation(ops, d_x, call.x.rows, call.x.cols);
+  check_wanted(ops, d_weight, 1, size);
+  TIDAR_CHECK(into == Into::overwrite || d_x.data != d_out.data || d_x.rows == 0);
+}
+
+void check_attend_rows(const Ops& ops, const AttendRows& rows, Matrix out, Matrix log_sums) {
+  TIDAR_CHECK_GE(rows.kv_heads, 1);
+  const int64_t count = rows.q.rows;
+  TIDAR_CHECK_EQ(rows.k.cols % rows.kv_heads, 0);
+  const int64_t size = rows.k.cols / rows.kv_heads;
+  TIDAR_CHECK_GE(size, 1);
+  TIDAR_CHECK_EQ(rows.q.cols % rows.k.cols, 0);
+  check_activation(ops, rows.q, count, rows.q.cols);
+  check_activation(ops, rows.k, count, rows.k.cols);
+  check_activation(ops, rows.v, count, rows.k.cols);
+  check_activation(ops, log_sums, count, rows.q.cols / size);
+  TIDAR_CHECK(is_activation(ops, out) || is_operand(ops, out));
+  TIDAR_CHECK_EQ(out.rows, count);
+  TIDAR_CHECK_EQ(out.cols, rows.q.cols);
+  TIDAR_CHECK_EQ(static_cast<int64_t>(rows.sights.size()), count);
+  for (const TileSight& sight : rows.sights) check_sight(sight, count);
+}
+
+void check_attend_backward(const Ops& ops, const AttendRows& rows, Matrix out, Matrix log_sums,
+                           Matrix d_out, const AttendGradients& gradients) {
+  check_attend_rows(ops, rows, out, log_sums);
+  check_activation(ops, d_out, rows.q.rows, rows.q.cols);
+  check_activation(ops, gradients.d_q, rows.q.rows, rows.q.cols);
+  check_activation(ops, gradients.d_k, rows.k.rows, rows.k.cols);
+  check_activation(ops, gradients.d_v, rows.v.rows, rows.v.cols);
+}
+
+void check_embed_backward(const Ops& ops, std::span<const int32_t> tokens, Matrix d_out,
+                          Matrix d_table) {
+  check_activation(ops, d_out, static_cast<int64_t>(tokens.size()), d_table.cols);
+  TIDAR_CHECK(is_activation(ops, d_table));
+  check_indices(tokens, d_table.rows);
+}
+
+void check_gather_backward(const Ops& ops, Matrix d_out, std::span<const int32_t> rows,
+                           Matrix d_x) {
+  check_embed_backward(ops, rows, d_out, d_x);
+}
+
+void check_cross_entropy(const Ops& ops, Matrix logits, std::span<const Label> labels,
+                         std::span<const double> losses) {
+  TIDAR_CHECK(is_activation(ops, logits));
+  TIDAR_CHECK_EQ(logits.rows, static_cast<int64_t>(labels.size()));
+  TIDAR_CHECK_EQ(labels.size(), losses.size());
+  for (const Label& label : labels) {
+    TIDAR_CHECK_GE(label.token, 0);
+    TIDAR_CHECK_LT(label.token, logits.cols);
+  }
+}
+
+}  // namespace tidar

@@ -1,0 +1,49 @@
+#pragma once
+// The backward halves in the plain backend, over activations of type T (float, double); one source
+// a verb. Arguments are checked by the caller (ref_backward.cc).
+
+#include <span>
+#include <vector>
+
+#include "ops/backward.h"
+#include "ops/ref/verbs.h"
+
+namespace tidar::ref {
+
+template <class T>
+struct Trained final : TrainedWeight {
+  const PackedWeight& forward() const override { return packed; }
+  int64_t bytes() const override { return packed.bytes; }
+
+  PackOrder order = PackOrder::stacked;
+  std::vector<Matrix> masters;
+  Weight<T> packed;
+};
+
+template <class T>
+void linear_backward(Matrix x, const Trained<T>& weight, Matrix d_out,
+                     const LinearGradients& gradients);
+template <class T>
+void gate_up(Matrix x, const Trained<T>& weight, Matrix gate_up);
+template <class T>
+void swiglu(Matrix gate_up, Matrix out);
+template <class T>
+void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up);
+template <class T>
+void rms_norm_backward(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
+                       Matrix d_weight);
+template <class T>
+void rope_backward(Matrix d_x, int heads, std::span<const int32_t> positions,
+                   const RopeTable& table);
+template <class T>
+void attend_rows(const AttendRows& rows, Matrix out, Matrix log_sums);
+template <class T>
+void attend_rows_backward(const AttendRows& rows, Matrix out, Matrix log_sums, Matrix d_out,
+                          const AttendGradients& gradients);
+/// to[rows[i]] += from[i]: the backward half of embed and of gather.
+template <class T>
+void add_rows_at(Matrix from, std::span<const int32_t> rows, Matrix to);
+template <class T>
+double cross_entropy(T* logits, int64_t count, const Label& label);
+
+}  // namespace tidar::ref

@@ -1,0 +1,123 @@
+#include "ops/ref/ref_backward.h"
+
+#include "base/check.h"
+#include "ops/backward_checks.h"
+#include "ops/checks.h"
+#include "ops/ref/backward_verbs.h"
+
+namespace tidar {
+
+namespace {
+
+template <class T>
+class RefBackward final : public BackwardOps {
+  using Trained = ref::Trained<T>;
+
+ public:
+  explicit RefBackward(Ops& forward) : forward_(forward) {}
+
+  Ops& forward() override { return forward_; }
+
+  std::unique_ptr<TrainedWeight> make_weight(PackOrder order, std::span<const Matrix> masters,
+                                             DType dtype) override {
+    check_masters(forward_, order, masters, dtype);
+    auto weight = std::make_unique<Trained>();
+    weight->order = order;
+    weight->masters.assign(masters.begin(), masters.end());
+    for (const Matrix& master : masters) weight->packed.outputs += master.rows;
+    weight->packed.inputs = masters[0].cols;
+    weight->packed.dtype = dtype;
+    weight->packed.bytes =
+        weight->packed.outputs * weight->packed.inputs * static_cast<int64_t>(sizeof(T));
+    weight->packed.elements = Buffer(static_cast<size_t>(weight->packed.bytes));
+    return weight;
+  }
+
+  void refresh(TrainedWeight& weight) override {
+    auto& mine = dynamic_cast<Trained&>(weight);
+    std::vector<HostMatrix> parts;
+    for (const Matrix& master : mine.masters) {
+      parts.push_back({master.data, master.dtype, master.rows, master.cols});
+    }
+    mine.packed = std::move(*ref::pack<T>(mine.order, parts, mine.packed.dtype));
+  }
+
+  void linear(Matrix x, const TrainedWeight& weight, Matrix d_out,
+              const LinearGradients& gradients) override {
+    check_linear_backward(forward_, x, weight, own(weight).masters, d_out, gradients);
+    ref::linear_backward<T>(x, own(weight), d_out, gradients);
+  }
+
+  void gate_up(Matrix x, const TrainedWeight& weight, Matrix gate_up) override {
+    check_gate_up(forward_, x, weight, gate_up);
+    ref::gate_up<T>(x, own(weight), gate_up);
+  }
+
+  void swiglu(Matrix gate_up, Matrix out) override {
+    check_swiglu(forward_, gate_up, out);
+    ref::swiglu<T>(gate_up, out);
+  }
+
+  void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) override {
+    check_swiglu_backward(forward_, gate_up, d_out, d_gate_up);
+    ref::swiglu_backward<T>(gate_up, d_out, d_gate_up);
+  }
+
+  void rms_norm(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
+                Matrix d_weight) override {
+    check_rms_norm_backward(forward_, call, d_out, into, d_x, d_weight);
+    ref::rms_norm_backward<T>(call, d_out, into, d_x, d_weight);
+  }
+
+  void rope(Matrix d_x, int heads, std::span<const int32_t> positions,
+            const RopeTable& table) override {
+    check_rope(forward_, d_x, heads, positions, table);
+    ref::rope_backward<T>(d_x, heads, positions, table);
+  }
+
+  void attend(const AttendRows& rows, Matrix out, Matrix log_sums) override {
+    check_attend_rows(forward_, rows, out, log_sums);
+    ref::attend_rows<T>(rows, out, log_sums);
+  }
+
+  void attend_backward(const AttendRows& rows, Matrix out, Matrix log_sums, Matrix d_out,
+                       const AttendGradients& gradients) override {
+    check_attend_backward(forward_, rows, out, log_sums, d_out, gradients);
+    ref::attend_rows_backward<T>(rows, out, log_sums, d_out, gradients);
+  }
+
+  void embed(std::span<const int32_t> tokens, Matrix d_out, Matrix d_table) override {
+    check_embed_backward(forward_, tokens, d_out, d_table);
+    ref::add_rows_at<T>(d_out, tokens, d_table);
+  }
+
+  void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) override {
+    check_gather_backward(forward_, d_out, rows, d_x);
+    ref::add_rows_at<T>(d_out, rows, d_x);
+  }
+
+  void cross_entropy(Matrix logits, std::span<const Label> labels,
+                     std::span<double> losses) override {
+    check_cross_entropy(forward_, logits, labels, losses);
+    for (size_t i = 0; i < labels.size(); ++i) {
+      losses[i] =
+          ref::cross_entropy(logits.row<T>(static_cast<int64_t>(i)), logits.cols, labels[i]);
+    }
+  }
+
+ private:
+  static const Trained& own(const TrainedWeight& weight) {
+    return dynamic_cast<const Trained&>(weight);
+  }
+
+  Ops& forward_;
+};
+
+}  // namespace
+
+std::unique_ptr<BackwardOps> make_ref_backward(Ops& forward) {
+  if (forward.activation() == DType::f64) return std::make_unique<RefBackward<double>>(forward);
+  return std::make_unique<RefBackward<float>>(forward);
+}
+
+}  // namespace tidar

@@ -1,0 +1,350 @@
+// The truth of the backward halves, held against central finite differences of the forward verbs in
+// float64.
+
+#include "ops/ref/ref_backward.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include "base/rng.h"
+#include "ops/ref/ref_ops.h"
+#include "ops/wrap/grid.h"
+
+namespace tidar {
+namespace {
+
+constexpr uint64_t kSeed = 20251123;
+constexpr int kRounds = 6;
+constexpr double kStep = 0x1p-13;
+
+class RefBackwardTest : public testing::Test {
+ protected:
+  Grid normal(DType dtype, int64_t rows, int64_t cols, double spread = 1) {
+    Grid grid(dtype, rows, cols);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < cols; ++c) set_element(grid, r, c, spread * rng.normal());
+    }
+    return grid;
+  }
+  Grid normal(int64_t rows, int64_t cols, double spread = 1) {
+    return normal(DType::f64, rows, cols, spread);
+  }
+  static Grid zeros(int64_t rows, int64_t cols) { return {DType::f64, rows, cols}; }
+  int between(int low, int high) { return low + rng.below(high - low + 1); }
+
+  std::unique_ptr<Ops> ops = make_ref_ops(DType::f64);
+  std::unique_ptr<BackwardOps> backward = make_ref_backward(*ops);
+  Rng rng{kSeed};
+};
+
+double weighted_sum(Matrix out, Matrix factors) {
+  double sum = 0;
+  for (int64_t r = 0; r < out.rows; ++r) {
+    for (int64_t c = 0; c < out.cols; ++c) sum += element(out, r, c) * element(factors, r, c);
+  }
+  return sum;
+}
+
+double largest_of(Matrix x) {
+  double largest = 0;
+  for (int64_t r = 0; r < x.rows; ++r) {
+    for (int64_t c = 0; c < x.cols; ++c) largest = std::max(largest, std::abs(element(x, r, c)));
+  }
+  return largest;
+}
+
+// `gradient` against the change of loss() as each element of `parameter`
+// moves. The error of a central difference is h² / 6 of the third derivative, below 1e-8 here for
+// losses whose derivatives are of the size of the gradient.
+void expect_gradient(const std::function<double()>& loss, Matrix parameter, Matrix gradient,
+                     const std::string& what) {
+  const double allowed = 1e-6 * (1 + largest_of(gradient));
+  for (int64_t r = 0; r < parameter.rows; ++r) {
+    for (int64_t c = 0; c < parameter.cols; ++c) {
+      const double value = element(parameter, r, c);
+      set_element(parameter, r, c, value + kStep);
+      const double above = element(parameter, r, c), loss_above = loss();
+      set_element(parameter, r, c, value - kStep);
+      const double below = element(parameter, r, c), loss_below = loss();
+      set_element(parameter, r, c, value);
+      const double slope = (loss_above - loss_below) / (above - below);
+      ASSERT_NEAR(element(gradient, r, c), slope, allowed)
+          << what << " at row " << r << ", column " << c;
+    }
+  }
+}
+
+std::span<const float> floats(Matrix row) {
+  return {row.row<float>(0), static_cast<size_t>(row.cols)};
+}
+
+TEST_F(RefBackwardTest, Linear) {
+  for (int round = 0; round < kRounds; ++round) {
+    const int64_t rows = between(0, 5), inputs = between(1, 7);
+    const int64_t first = between(1, 4), second = between(1, 5), outputs = first + second;
+    const Grid x = normal(rows, inputs), d_out = normal(rows, outputs);
+    const Grid parts[] = {normal(first, inputs), normal(second, inputs)};
+    const Grid bias = normal(DType::f32, 1, outputs);
+    const Matrix masters[] = {parts[0], parts[1]};
+    const auto weight = backward->make_weight(PackOrder::stacked, masters, DType::f32);
+    const auto loss = [&] {
+      backward->refresh(*weight);
+      const Grid out = zeros(rows, outputs);
+      ops->linear(x, weight->forward(), floats(bias), out);
+      return weighted_sum(out, d_out);
+    };
+    const Grid d_x = normal(rows, inputs), d_bias = zeros(1, outputs);
+    const Grid d_grids[] = {zeros(first, inputs), zeros(second, inputs)};
+    const Matrix d_parts[] = {d_grids[0], d_grids[1]};
+    loss();
+    backward->linear(x, *weight, d_out, {d_x, d_parts, d_bias});
+    expect_gradient(loss, x, d_x, "d_x");
+    expect_gradient(loss, parts[0], d_grids[0], "d_part 0");
+    expect_gradient(loss, parts[1], d_grids[1], "d_part 1");
+    expect_gradient(loss, bias, d_bias, "d_bias");
+  }
+}
+
+// gate_up(), swiglu() and their backward halves in a row, against the forward's one verb.
+TEST_F(RefBackwardTest, GatedProduct) {
+  for (int round = 0; round < kRounds; ++round) {
+    const int64_t rows = between(1, 4), inputs = between(1, 6), width = between(1, 5);
+    const Grid x = normal(rows, inputs), d_out = normal(rows, width);
+    const Grid parts[] = {normal(width, inputs), normal(width, inputs)};
+    const Matrix masters[] = {parts[0], parts[1]};
+    const auto weight = backward->make_weight(PackOrder::interleaved, masters, DType::f32);
+    const auto loss = [&] {
+      backward->refresh(*weight);
+      const Grid out = zeros(rows, width);
+      ops->linear_swiglu(x, weight->forward(), out);
+      return weighted_sum(out, d_out);
+    };
+    const double expected = loss();
+    const Grid gate_up = zeros(rows, 2 * width), out = zeros(rows, width);
+    backward->gate_up(x, *weight, gate_up);
+    backward->swiglu(gate_up, out);
+    EXPECT_NEAR(weighted_sum(out, d_out), expected, 1e-12);
+    backward->swiglu_backward(gate_up, d_out, gate_up);
+    const Grid d_x = zeros(rows, inputs);
+    const Grid d_grids[] = {zeros(width, inputs), zeros(width, inputs)};
+    const Matrix d_parts[] = {d_grids[0], d_grids[1]};
+    backward->linear(x, *weight, gate_up, {d_x, d_parts, {}});
+    expect_gradient(loss, x, d_x, "d_x");
+    expect_gradient(loss, parts[0], d_grids[0], "d_gate");
+    expect_gradient(loss, parts[1], d_grids[1], "d_up");
+  }
+}
+
+TEST_F(RefBackwardTest, GradientsOfWeightsAreAddedToAndTheOthersWritten) {
+  const Grid x = normal(3, 4), d_out = normal(3, 2), master = normal(2, 4);
+  const Matrix masters[] = {master};
+  const auto weight = backward->make_weight(PackOrder::stacked, masters, DType::f32);
+  backward->refresh(*weight);
+  const auto run = [&](double before) {
+    Grid all[] = {zeros(3, 4), zeros(2, 4), zeros(1, 2)};
+    for (const Grid& grid : all) {
+      for (int64_t r = 0; r < grid->rows; ++r) {
+        for (int64_t c = 0; c < grid->cols; ++c) set_element(grid, r, c, before);
+      }
+    }
+    const Matrix d_parts[] = {all[1]};
+    backward->linear(x, *weight, d_out, {all[0], d_parts, all[2]});
+    return std::array{element(all[0], 1, 2), element(all[1], 1, 2), element(all[2], 0, 1)};
+  };
+  const auto fresh = run(0), added = run(10);
+  EXPECT_EQ(added[0], fresh[0]);
+  EXPECT_NEAR(added[1], fresh[1] + 10, 1e-12);
+  EXPECT_NEAR(added[2], fresh[2] + 10, 1e-12);
+}
+
+TEST_F(RefBackwardTest, RmsNorm) {
+  for (int round = 0; round < kRounds; ++round) {
+    const int heads = between(1, 3);
+    const int64_t rows = between(1, 4), size = between(1, 7), cols = heads * size;
+    const Grid x = normal(rows, cols), d_out = normal(rows, cols);
+    const Grid weight = normal(DType::f32, 1, size);
+    const RmsNormCall call = {x, floats(weight), 1e-2, heads};
+    const auto loss = [&] {
+      const Grid out = zeros(rows, cols);
+      ops->rms_norm(x, call.weight, call.eps, heads, out);
+      return weighted_sum(out, d_out);
+    };
+    const Grid d_x = normal(rows, cols), d_weight = zeros(1, size);
+    backward->rms_norm(call, d_out, Into::overwrite, d_x, d_weight);
+    expect_gradient(loss, x, d_x, "d_x");
+    expect_gradient(loss, weight, d_weight, "d_weight");
+
+    const Grid sum = Grid::copy(x, DType::f64), in_place = Grid::copy(d_out, DType::f64);
+    backward->rms_norm(call, d_out, Into::add, sum, {});
+    backward->rms_norm(call, in_place, Into::overwrite, in_place, {});
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < cols; ++c) {
+        EXPECT_NEAR(element(sum, r, c), element(x, r, c) + element(d_x, r, c), 1e-12);
+        EXPECT_EQ(element(in_place, r, c), element(d_x, r, c));
+      }
+    }
+  }
+}
+
+TEST_F(RefBackwardTest, Rope) {
+  for (int round = 0; round < kRounds; ++round) {
+    const int heads = between(1, 3), half = between(1, 4);
+    const int64_t rows = between(1, 5), cols = int64_t{2} * half * heads;
+    std::vector<double> frequencies;
+    for (int i = 0; i < half; ++i) frequencies.push_back(std::pow(100.0, -i));
+    const RopeTable table = make_rope_table(frequencies, 50);
+    std::vector<int32_t> positions;
+    for (int64_t r = 0; r < rows; ++r) positions.push_back(rng.below(50));
+    const Grid x = normal(rows, cols), d_out = normal(rows, cols);
+    const auto loss = [&] {
+      const Grid out = Grid::copy(x, DType::f64);
+      ops->rope(out, heads, positions, table);
+      return weighted_sum(out, d_out);
+    };
+    const Grid d_x = Grid::copy(d_out, DType::f64);
+    backward->rope(d_x, heads, positions, table);
+    expect_gradient(loss, x, d_x, "d_x");
+  }
+}
+
+// Prefixes from anywhere, blocks behind or before them, and some rows that see nothing.
+std::vector<TileSight> random_sights(Rng& rng, int rows) {
+  std::vector<TileSight> sights;
+  for (int r = 0; r < rows; ++r) {
+    TileSight sight;
+    const int kind = rng.below(5);
+    if (kind != 0 && kind != 1) {
+      sight.prefix_from = kind == 2 ? rng.below(rows) : 0;
+      sight.prefix_to = sight.prefix_from + rng.below(rows - sight.prefix_from + 1);
+    }
+    if (kind != 0 && sight.prefix_to < rows && kind != 4) {
+      sight.block_from = sight.prefix_to + rng.below(rows - sight.prefix_to);
+      sight.block_to = sight.block_from + 1 + rng.below(rows - sight.block_from);
+    }
+    if (kind == 2 && sight.prefix_from > 0) {
+      sight.block_from = 0;
+      sight.block_to = 1 + rng.below(sight.prefix_from);
+    }
+    sights.push_back(sight);
+  }
+  return sights;
+}
+
+TEST_F(RefBackwardTest, Attention) {
+  for (int round = 0; round < 2 * kRounds; ++round) {
+    const int kv_heads = between(1, 2), group = between(1, 3), size = between(1, 5);
+    const int64_t rows = between(1, 9), kv_cols = int64_t{kv_heads} * size;
+    const int64_t cols = kv_cols * group, heads = int64_t{kv_heads} * group;
+    const Grid q = normal(rows, cols), k = normal(rows, kv_cols), v = normal(rows, kv_cols);
+    const Grid d_out = normal(rows, cols);
+    const auto sights = random_sights(rng, static_cast<int>(rows));
+    const AttendRows call = {q, k, v, sights, kv_heads};
+    const Grid out = zeros(rows, cols), log_sums = zeros(rows, heads);
+    const auto loss = [&] {
+      backward->attend(call, out, log_sums);
+      return weighted_sum(out, d_out);
+    };
+    const Grid d_q = normal(rows, cols), d_k = normal(rows, kv_cols), d_v = normal(rows, kv_cols);
+    loss();
+    backward->attend_backward(call, out, log_sums, d_out, {d_q, d_k, d_v});
+    expect_gradient(loss, q, d_q, "d_q");
+    expect_gradient(loss, k, d_k, "d_k");
+    expect_gradient(loss, v, d_v, "d_v");
+  }
+}
+
+// The forward of training against the forward of serving over a store.
+TEST_F(RefBackwardTest, AttentionOfRowsIsAttentionOverAStore) {
+  constexpr int kRows = 40, kKvHeads = 2, kHeads = 6, kSize = 4;
+  const Grid q = normal(kRows, kHeads * kSize), k = normal(kRows, kKvHeads * kSize),
+             v = normal(kRows, kKvHeads * kSize);
+  std::vector<TileSight> sights;
+  for (int r = 0; r < kRows; ++r) {
+    const int block = r / 5 * 5;
+    sights.push_back({0, block, block, block + 5});
+  }
+  const Grid out = zeros(kRows, kHeads * kSize), log_sums = zeros(kRows, kHeads);
+  backward->attend({q, k, v, sights, kKvHeads}, out, log_sums);
+
+  const auto kv = ops->make_kv(
+      {.layers = 1, .kv_heads = kKvHeads, .head_size = kSize, .slots = 48, .dtype = DType::f64});
+  std::vector<int32_t> slots(kRows);
+  std::iota(slots.begin(), slots.end(), 0);
+  ops->store_kv(k, v, slots, *kv, 0);
+  AttendPlan plan;
+  for (int r = 0; r < kRows; ++r) {
+    plan.tiles.push_back({r, 1, static_cast<int32_t>(plan.panels.size()), 3, 3});
+    plan.panels.insert(plan.panels.end(), {0, 1, 2, 0, 1, 2});
+    const TileSight& sight = sights[static_cast<size_t>(r)];
+    plan.sights.push_back({0, sight.prefix_to, 48 + sight.block_from, 48 + sight.block_to});
+  }
+  const Grid expected = zeros(kRows, kHeads * kSize);
+  ops->attend(q, *kv, 0, plan, expected);
+  for (int64_t r = 0; r < kRows; ++r) {
+    for (int64_t c = 0; c < out->cols; ++c) {
+      EXPECT_NEAR(element(out, r, c), element(expected, r, c), 1e-13);
+    }
+  }
+}
+
+TEST_F(RefBackwardTest, RowsThatSeeNothingGiveNothing) {
+  const Grid x = normal(2, 4), out = normal(2, 4), log_sums = normal(2, 1);
+  const Grid d_q = normal(2, 4), d_k = normal(2, 4), d_v = normal(2, 4);
+  const std::vector<TileSight> sights(2);
+  backward->attend({x, x, x, sights, 1}, out, log_sums);
+  backward->attend_backward({x, x, x, sights, 1}, out, log_sums, x, {d_q, d_k, d_v});
+  for (const Grid* grid : {&out, &d_q, &d_k, &d_v}) EXPECT_EQ(largest_of(*grid), 0);
+  EXPECT_EQ(element(log_sums, 1, 0), -std::numeric_limits<double>::infinity());
+}
+
+TEST_F(RefBackwardTest, EmbedAndGather) {
+  const int vocabulary = 5, cols = 3;
+  const Grid table = normal(vocabulary, cols);
+  const std::vector<int32_t> tokens = {4, 0, 4, 4, 2};
+  const Grid d_out = normal(5, cols);
+  const auto loss = [&] {
+    const Grid out = zeros(5, cols);
+    ops->gather(table, tokens, out);
+    return weighted_sum(out, d_out);
+  };
+  const Grid d_table = zeros(vocabulary, cols), d_x = zeros(vocabulary, cols);
+  backward->embed(tokens, d_out, d_table);
+  backward->gather(d_out, tokens, d_x);
+  expect_gradient(loss, table, d_table, "d_table");
+  expect_gradient(loss, table, d_x, "d_x");
+}
+
+TEST_F(RefBackwardTest, CrossEntropy) {
+  for (int round = 0; round < kRounds; ++round) {
+    const int rows = between(1, 4), vocabulary = between(1, 9);
+    const Grid logits = normal(rows, vocabulary, 3);
+    std::vector<Label> labels;
+    for (int r = 0; r < rows; ++r) {
+      labels.push_back({r, rng.below(vocabulary), r == 1 ? 0.0f : rng.uniform()});
+    }
+    std::vector<double> losses(labels.size());
+    // By its definition, through the forward's log-probabilities in double.
+    const auto loss = [&] {
+      double sum = 0;
+      for (size_t i = 0; i < labels.size(); ++i) {
+        const double* row = Matrix(logits).row<double>(static_cast<int64_t>(i));
+        double total = 0;
+        for (int n = 0; n < vocabulary; ++n) total += std::exp(row[n]);
+        sum += labels[i].weight * (std::log(total) - row[labels[i].token]);
+      }
+      return sum;
+    };
+    const Grid gradient = Grid::copy(logits, DType::f64);
+    backward->cross_entropy(gradient, labels, losses);
+    double sum = 0;
+    for (size_t i = 0; i < labels.size(); ++i) sum += labels[i].weight * losses[i];
+    EXPECT_NEAR(sum, loss(), 1e-12);
+    expect_gradient(loss, logits, gradient, "logits");
+  }
+}
+
+}  // namespace
+}  // namespace tidar
