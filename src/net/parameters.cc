@@ -26,7 +26,7 @@ Parameters::Parameters(const ModelConfig& config, const ModelWeights& weights, D
     parameter.spec = spec;
     parameter.value = Matrix(values_.as<float>() + at, DType::f32, rows, cols);
     parameter.gradient = Matrix(gradients_.data() + static_cast<size_t>(at) * size_of(gradients),
-                                spec.shape.size() == 2 ? gradients : DType::f32, rows, cols);
+                                gradients, rows, cols);
     const StoredTensor& stored = weights.get(spec.role, spec.layer);
     const HostMatrix host = {stored.data.data(), stored.dtype, rows, cols};
     for (int64_t r = 0; r < rows; ++r) read_row(host, r, parameter.value.row<float>(r));

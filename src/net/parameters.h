@@ -17,7 +17,7 @@ namespace tidar {
 struct Parameter {
   WeightSpec spec;
   Matrix value;     ///< f32, the layout of the checkpoint
-  Matrix gradient;  ///< f32; matrices f64 where activations are f64
+  Matrix gradient;  ///< f32, or f64 where activations are f64
 
   std::span<const float> vector() const {
     return {value.row<float>(0), static_cast<size_t>(value.cols)};
@@ -27,8 +27,7 @@ struct Parameter {
 /// All of them, in the order of the weight table. Owns masters and gradients.
 class Parameters {
  public:
-  /// Copies the weights, widened to f32, and lets go of their files. `gradients`: the type of the
-  /// gradients of matrices, f32 or f64.
+  /// Copies the weights, widened to f32, and lets go of their files. `gradients`: f32 or f64.
   Parameters(const ModelConfig& config, const ModelWeights& weights, DType gradients);
 
   std::span<Parameter> all() { return parameters_; }

@@ -119,11 +119,10 @@ struct Trainable::Impl {
     if (gradients == Gradients::none) return;
 
     const std::array d_weight = {head_parameter().gradient};
-    ops.linear(normed, head_weight(), scores, d_normed, d_weight, {});
-    const std::span<float> d_norm = {norm.gradient.row<float>(0),
-                                     static_cast<size_t>(norm.gradient.cols)};
-    ops.rms_norm(picked, norm.vector(), config.norm_eps, 1, d_normed, d_normed, false, d_norm);
-    ops.embed(labelled, d_normed, d_x.first(rows));
+    ops.linear(normed, head_weight(), scores, {.d_x = d_normed, .d_parts = d_weight});
+    ops.rms_norm({picked, norm.vector(), config.norm_eps}, d_normed, Into::overwrite, d_normed,
+                 norm.gradient);
+    ops.gather(d_normed, labelled, d_x.first(rows));
   }
 
   void run(const Pass& pass, std::span<const Label> labels, std::span<double> losses,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <numeric>
 #include <vector>
 
@@ -25,10 +26,6 @@ std::span<const int32_t> all_rows(const BlockWorkspace& work, int64_t rows) {
   return std::span(work.every_row).first(static_cast<size_t>(rows));
 }
 
-std::span<float> gradient_of(Parameter& parameter) {
-  return {parameter.gradient.row<float>(0), static_cast<size_t>(parameter.gradient.cols)};
-}
-
 }  // namespace
 
 BlockWorkspace::BlockWorkspace(const ModelConfig& config, const Ops& ops, DType weights,
@@ -41,18 +38,21 @@ BlockWorkspace::BlockWorkspace(const ModelConfig& config, const Ops& ops, DType 
       qkv(ops.activation(), max_rows, query_size(config) + 2 * kv_size(config)),
       middle(ops.activation(), max_rows, config.hidden),
       gate_up(ops.activation(), max_rows, 2 * int64_t{config.ffn}),
+      log_sums(ops.activation(), max_rows, config.heads),
       d_qkv(ops.activation(), max_rows, query_size(config) + 2 * kv_size(config)),
       d_attention(ops.activation(), max_rows, query_size(config)),
       d_normed(ops.activation(), max_rows, config.hidden),
       d_gated(ops.activation(), max_rows, config.ffn),
+      d_qkv_bias(ops.activation(), 1, query_size(config) + 2 * kv_size(config)),
       every_row(static_cast<size_t>(max_rows)) {
   std::iota(every_row.begin(), every_row.end(), 0);
 }
 
 int64_t BlockWorkspace::bytes() const {
   int64_t total = 0;
-  for (const Plane* plane : {&normed, &attended, &ffn_normed, &gated, &raw_qkv, &qkv, &middle,
-                             &gate_up, &d_qkv, &d_attention, &d_normed, &d_gated}) {
+  for (const Plane* plane :
+       {&normed, &attended, &ffn_normed, &gated, &raw_qkv, &qkv, &middle, &gate_up, &d_qkv,
+        &d_attention, &d_normed, &d_gated, &log_sums, &d_qkv_bias}) {
     total += plane->bytes();
   }
   return total;
@@ -103,7 +103,8 @@ void TrainedBlock::forward(const TrainedBlockInputs& inputs, BlockWorkspace& wor
   }
   ops.rope(parts.q, config_.heads, inputs.positions, *inputs.rope);
   ops.rope(parts.k, config_.kv_heads, inputs.positions, *inputs.rope);
-  ops_.attend(parts.q, parts.k, parts.v, inputs.sights, config_.kv_heads, attended);
+  ops_.attend({parts.q, parts.k, parts.v, inputs.sights, config_.kv_heads}, attended,
+              work.log_sums.first(rows));
   ops.linear_add(attended, attention_out_->forward(), x);
   ops.gather(x, all_rows(work, rows), middle);
 
@@ -126,13 +127,14 @@ void TrainedBlock::ffn_backward(BlockWorkspace& work, Matrix d_x) const {
   const Matrix d_gated = work.d_gated.first(rows), gate_up_sums = work.gate_up.first(rows);
   const Matrix d_normed = work.d_normed.first(rows);
   const std::array d_down = {parameter(down).gradient};
-  ops_.linear(work.gated.first(rows), *down_, d_x, d_gated, d_down, {});
+  ops_.linear(work.gated.first(rows), *down_, d_x, {.d_x = d_gated, .d_parts = d_down});
   ops_.swiglu_backward(gate_up_sums, d_gated, gate_up_sums);
   const std::array d_gate_up = {parameter(gate).gradient, parameter(up).gradient};
-  ops_.linear(work.ffn_normed.first(rows), *gate_up_, gate_up_sums, d_normed, d_gate_up, {});
+  ops_.linear(work.ffn_normed.first(rows), *gate_up_, gate_up_sums,
+              {.d_x = d_normed, .d_parts = d_gate_up});
   Parameter& norm = parameter(ffn_norm);
-  ops_.rms_norm(work.middle.first(rows), norm.vector(), config_.norm_eps, 1, d_normed, d_x, true,
-                gradient_of(norm));
+  ops_.rms_norm({work.middle.first(rows), norm.vector(), config_.norm_eps}, d_normed, Into::add,
+                d_x, norm.gradient);
 }
 
 void TrainedBlock::attention_backward(const TrainedBlockInputs& inputs, BlockWorkspace& work,
@@ -141,26 +143,30 @@ void TrainedBlock::attention_backward(const TrainedBlockInputs& inputs, BlockWor
   const int64_t rows = d_x.rows;
   const Matrix attended = work.attended.first(rows), d_attention = work.d_attention.first(rows);
   const std::array d_out = {parameter(attention_out).gradient};
-  ops_.linear(attended, *attention_out_, d_x, d_attention, d_out, {});
+  ops_.linear(attended, *attention_out_, d_x, {.d_x = d_attention, .d_parts = d_out});
 
   const QkvParts parts(config_, work.qkv.first(rows));
   const Matrix d_qkv = work.d_qkv.first(rows);
   const QkvParts d_parts(config_, d_qkv);
-  ops_.attend_backward(parts.q, parts.k, parts.v, inputs.sights, config_.kv_heads, attended,
-                       d_attention, d_parts.q, d_parts.k, d_parts.v);
+  ops_.attend_backward({parts.q, parts.k, parts.v, inputs.sights, config_.kv_heads}, attended,
+                       work.log_sums.first(rows), d_attention, {d_parts.q, d_parts.k, d_parts.v});
   ops_.rope(d_parts.q, config_.heads, inputs.positions, *inputs.rope);
   ops_.rope(d_parts.k, config_.kv_heads, inputs.positions, *inputs.rope);
   if (config_.qk_norm == QkNorm::per_head) head_norms_backward(work, d_qkv);
 
   const std::array d_weights = {parameter(query).gradient, parameter(key).gradient,
                                 parameter(value).gradient};
-  std::vector<float> d_bias(qkv_bias_.size());
   const Matrix d_normed = work.d_normed.first(rows);
-  ops_.linear(work.normed.first(rows), *qkv_, d_qkv, d_normed, d_weights, d_bias);
-  if (!d_bias.empty()) add_bias_gradients(d_bias);
+  LinearGradients gradients = {.d_x = d_normed, .d_parts = d_weights};
+  if (!qkv_bias_.empty()) {
+    gradients.d_bias = work.d_qkv_bias.first(1);
+    std::memset(gradients.d_bias.data, 0, static_cast<size_t>(gradients.d_bias.bytes()));
+  }
+  ops_.linear(work.normed.first(rows), *qkv_, d_qkv, gradients);
+  if (!qkv_bias_.empty()) add_bias_gradients(gradients.d_bias);
   Parameter& norm = parameter(input_norm);
-  ops_.rms_norm(entrance, norm.vector(), config_.norm_eps, 1, d_normed, d_x, true,
-                gradient_of(norm));
+  ops_.rms_norm({entrance, norm.vector(), config_.norm_eps}, d_normed, Into::add, d_x,
+                norm.gradient);
 }
 
 void TrainedBlock::head_norms_backward(BlockWorkspace& work, Matrix d_qkv) const {
@@ -168,18 +174,20 @@ void TrainedBlock::head_norms_backward(BlockWorkspace& work, Matrix d_qkv) const
   const QkvParts d_parts(config_, d_qkv);
   Parameter& query = parameter(WeightRole::query_norm);
   Parameter& key = parameter(WeightRole::key_norm);
-  ops_.rms_norm(raw.q, query.vector(), config_.norm_eps, config_.heads, d_parts.q, d_parts.q, false,
-                gradient_of(query));
-  ops_.rms_norm(raw.k, key.vector(), config_.norm_eps, config_.kv_heads, d_parts.k, d_parts.k,
-                false, gradient_of(key));
+  ops_.rms_norm({raw.q, query.vector(), config_.norm_eps, config_.heads}, d_parts.q,
+                Into::overwrite, d_parts.q, query.gradient);
+  ops_.rms_norm({raw.k, key.vector(), config_.norm_eps, config_.kv_heads}, d_parts.k,
+                Into::overwrite, d_parts.k, key.gradient);
 }
 
-void TrainedBlock::add_bias_gradients(std::span<const float> d_bias) const {
+void TrainedBlock::add_bias_gradients(Matrix d_bias) const {
+  int64_t first = 0;
   for (const WeightRole role :
        {WeightRole::query_bias, WeightRole::key_bias, WeightRole::value_bias}) {
-    const std::span<float> gradient = gradient_of(parameter(role));
-    for (size_t i = 0; i < gradient.size(); ++i) gradient[i] += d_bias[i];
-    d_bias = d_bias.subspan(gradient.size());
+    const Matrix gradient = parameter(role).gradient;
+    constexpr std::array<int32_t, 1> kOnlyRow = {0};
+    ops_.gather(d_bias.col_range(first, first + gradient.cols), kOnlyRow, gradient);
+    first += gradient.cols;
   }
 }
 

@@ -34,10 +34,12 @@ class BlockWorkspace {
   Plane qkv;                       // [(H + 2 G) E] as attention sees it
   Plane middle;                    // [D] residual stream between attention and ffn
   Plane gate_up;                   // [2 F]; becomes its gradient
+  Plane log_sums;                  // [H] of attention
   Plane d_qkv;                     // [(H + 2 G) E]
   Plane d_attention;               // [H E]
   Plane d_normed;                  // [D]
   Plane d_gated;                   // [F]
+  Plane d_qkv_bias;                // one row of [(H + 2 G) E]
   std::vector<int32_t> every_row;  // 0, 1, 2 …: to copy rows with Ops::gather
 
   int64_t bytes() const;
@@ -68,7 +70,8 @@ class TrainedBlock {
                           Matrix d_x) const;
   // Of the norms of query and key heads: d_qkv becomes the gradient before them.
   void head_norms_backward(BlockWorkspace& work, Matrix d_qkv) const;
-  void add_bias_gradients(std::span<const float> d_bias) const;
+  // Adds d_bias [1, (H + 2 G) E] to the gradients of the three biases.
+  void add_bias_gradients(Matrix d_bias) const;
 
   const ModelConfig& config_;
   Parameters& parameters_;

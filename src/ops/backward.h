@@ -47,9 +47,9 @@ struct Label {
 
 /// Gradients of out = x W^T + bias; any of them may be missing.
 struct LinearGradients {
-  Matrix d_x;                       ///< [R, K], written
-  std::span<const Matrix> d_parts;  ///< one [N_i, K] a part, added to; empty: none wanted
-  Matrix d_bias;                    ///< [1, N], added to
+  Matrix d_x{};                       ///< [R, K], written
+  std::span<const Matrix> d_parts{};  ///< one [N_i, K] a part, added to; empty: none wanted
+  Matrix d_bias{};                    ///< [1, N], added to
 };
 
 /// A call of Ops::rms_norm, but for its result.
