@@ -1,0 +1,220 @@
+#include "format/token_shards.h"
+
+#include <bit>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+namespace tidar {
+
+static_assert(std::endian::native == std::endian::little, "token shards are little-endian");
+
+namespace {
+
+constexpr std::string_view kMagic = "tidartok";
+constexpr uint32_t kVersion = 1;
+constexpr size_t kAlignment = 8;
+constexpr size_t kBuffered = size_t{1} << 20;
+
+struct Header {
+  char magic[8];
+  uint32_t version;
+  uint32_t id_bytes;
+  uint64_t vocabulary;
+  uint64_t tokens;
+  uint64_t documents;
+};
+static_assert(sizeof(Header) == 40);
+
+Header header_of(uint32_t id_bytes, uint64_t vocabulary, uint64_t tokens, uint64_t documents) {
+  Header header{{}, kVersion, id_bytes, vocabulary, tokens, documents};
+  std::memcpy(header.magic, kMagic.data(), kMagic.size());
+  return header;
+}
+
+int64_t id_bytes_for(int64_t vocabulary) { return vocabulary <= 65536 ? 2 : 4; }
+
+size_t padding_behind(size_t bytes) { return (kAlignment - bytes % kAlignment) % kAlignment; }
+
+template <class T>
+T load(const std::byte* from, int64_t index) {
+  T value;
+  std::memcpy(&value, from + index * static_cast<int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
+
+Result<void> check_header(const Header& header, const std::string& where) {
+  if (std::string_view(header.magic, sizeof header.magic) != kMagic) {
+    return error(
+        "{}: is no token shard: expected it to begin with '{}'; tidar data tokens makes "
+        "shards",
+        where, kMagic);
+  }
+  if (header.version != kVersion) {
+    return error("{}: is a token shard of version {}; this program knows version {}", where,
+                 header.version, kVersion);
+  }
+  if (header.id_bytes != 2 && header.id_bytes != 4) {
+    return error("{}: has ids of {} bytes; expected 2 or 4", where, header.id_bytes);
+  }
+  const uint64_t largest = header.id_bytes == 2 ? 65536 : uint64_t{1} << 31;
+  if (header.vocabulary < 1 || header.vocabulary > largest) {
+    return error("{}: has a vocabulary of {}; expected 1 to {} with ids of {} bytes", where,
+                 header.vocabulary, largest, header.id_bytes);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<TokenShard> TokenShard::parse(std::span<const std::byte> bytes, const std::string& where) {
+  Header header;
+  if (bytes.size() < sizeof header) {
+    return error("{}: has {} bytes; a token shard begins with {} bytes of header", where,
+                 bytes.size(), sizeof header);
+  }
+  std::memcpy(&header, bytes.data(), sizeof header);
+  TIDAR_TRY_VOID(check_header(header, where));
+
+  // Compared by division, so that no announced number is multiplied before it is known to fit.
+  const size_t body = bytes.size() - sizeof header;
+  constexpr size_t kDocumentBytes = sizeof(uint64_t) + sizeof(uint32_t);
+  const bool numbers_fit =
+      header.tokens <= body / header.id_bytes && header.documents <= body / kDocumentBytes;
+  const size_t id_size = numbers_fit ? header.tokens * header.id_bytes : 0;
+  const size_t expected =
+      id_size + padding_behind(id_size) + (numbers_fit ? header.documents * kDocumentBytes : 0);
+  if (!numbers_fit || expected != body) {
+    return error(
+        "{}: announces {} tokens of {} bytes and {} documents, which does not fit its "
+        "{} bytes; it is truncated or damaged: make it again",
+        where, header.tokens, header.id_bytes, header.documents, bytes.size());
+  }
+
+  TokenShard shard;
+  shard.where_ = where;
+  shard.ids_ = bytes.data() + sizeof header;
+  shard.ends_ = shard.ids_ + id_size + padding_behind(id_size);
+  shard.prompts_ = shard.ends_ + header.documents * sizeof(uint64_t);
+  shard.vocabulary_ = static_cast<int64_t>(header.vocabulary);
+  shard.tokens_ = static_cast<int64_t>(header.tokens);
+  shard.documents_ = static_cast<int64_t>(header.documents);
+  shard.id_bytes_ = static_cast<int>(header.id_bytes);
+  TIDAR_TRY_VOID(shard.check_documents());
+  return shard;
+}
+
+Result<void> TokenShard::check_documents() const {
+  uint64_t begin = 0;
+  for (int64_t i = 0; i < documents_; ++i) {
+    const auto end = load<uint64_t>(ends_, i);
+    if (end <= begin || end > static_cast<uint64_t>(tokens_)) {
+      return error("{}: document {} ends at token {}; expected {} to {}; the shard is damaged",
+                   where_, i, end, begin + 1, tokens_);
+    }
+    const auto prompt = load<uint32_t>(prompts_, i);
+    if (prompt > end - begin) {
+      return error(
+          "{}: document {} has {} tokens, but {} of its first are said to be its prompt; "
+          "the shard is damaged",
+          where_, i, end - begin, prompt);
+    }
+    begin = end;
+  }
+  if (begin != static_cast<uint64_t>(tokens_)) {
+    return error("{}: the documents end at token {}, but there are {}; the shard is damaged",
+                 where_, begin, tokens_);
+  }
+  return {};
+}
+
+int64_t TokenShard::end_of(int64_t document) const {
+  TIDAR_CHECK(document >= 0 && document < documents_);
+  return static_cast<int64_t>(load<uint64_t>(ends_, document));
+}
+
+int64_t TokenShard::prompt_of(int64_t document) const {
+  TIDAR_CHECK(document >= 0 && document < documents_);
+  return load<uint32_t>(prompts_, document);
+}
+
+Result<void> TokenShard::read(int64_t document, int64_t from, std::span<int32_t> ids) const {
+  const auto count = static_cast<int64_t>(ids.size());
+  TIDAR_CHECK(from >= 0 && from + count <= size_of(document));
+  const int64_t begin = begin_of(document) + from;
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t id =
+        id_bytes_ == 2 ? load<uint16_t>(ids_, begin + i) : load<uint32_t>(ids_, begin + i);
+    if (id >= vocabulary_) {
+      return error(
+          "{}: document {} holds the id {} at position {}; expected ids below its "
+          "vocabulary of {}; the shard is damaged",
+          where_, document, id, from + i, vocabulary_);
+    }
+    ids[static_cast<size_t>(i)] = static_cast<int32_t>(id);
+  }
+  return {};
+}
+
+Result<TokenShardFile> TokenShardFile::open(const std::filesystem::path& path) {
+  TIDAR_TRY(MappedFile file, MappedFile::open(path));
+  TIDAR_TRY(TokenShard shard, TokenShard::parse(file.bytes(), path.string()));
+  return TokenShardFile(std::move(file), std::move(shard));
+}
+
+TokenShardWriter::TokenShardWriter(FileWriter file, int64_t vocabulary)
+    : file_(std::move(file)),
+      vocabulary_(vocabulary),
+      id_bytes_(static_cast<int>(id_bytes_for(vocabulary))) {}
+
+Result<TokenShardWriter> TokenShardWriter::create(const std::filesystem::path& path,
+                                                  int64_t vocabulary) {
+  TIDAR_CHECK(vocabulary >= 1 && vocabulary <= int64_t{1} << 31);
+  TIDAR_TRY(FileWriter file, FileWriter::create(path));
+  const Header none{};  // finish() writes the real one
+  TIDAR_TRY_VOID(file.append(std::as_bytes(std::span(&none, 1))));
+  return TokenShardWriter(std::move(file), vocabulary);
+}
+
+Result<void> TokenShardWriter::add(std::span<const int32_t> ids, int64_t prompt) {
+  TIDAR_CHECK(!ids.empty());
+  TIDAR_CHECK(prompt >= 0 && prompt <= static_cast<int64_t>(ids.size()));
+  TIDAR_CHECK_LE(prompt, int64_t{UINT32_MAX});
+  for (const int32_t id : ids) {
+    TIDAR_CHECK(id >= 0 && id < vocabulary_);
+    const auto* bytes = reinterpret_cast<const std::byte*>(&id);  // little-endian: the low ones
+    buffer_.insert(buffer_.end(), bytes, bytes + id_bytes_);
+  }
+  tokens_ += static_cast<int64_t>(ids.size());
+  ends_.push_back(static_cast<uint64_t>(tokens_));
+  prompts_.push_back(static_cast<uint32_t>(prompt));
+  return buffer_.size() < kBuffered ? Result<void>() : flush();
+}
+
+Result<void> TokenShardWriter::flush() {
+  TIDAR_TRY_VOID(file_.append(buffer_));
+  buffer_.clear();
+  return {};
+}
+
+Result<void> TokenShardWriter::finish() {
+  TIDAR_TRY_VOID(flush());
+  const std::byte zeros[kAlignment]{};
+  TIDAR_TRY_VOID(file_.append({zeros, padding_behind(file_.written())}));
+  TIDAR_TRY_VOID(file_.append(std::as_bytes(std::span(ends_))));
+  TIDAR_TRY_VOID(file_.append(std::as_bytes(std::span(prompts_))));
+  const Header header =
+      header_of(static_cast<uint32_t>(id_bytes_), static_cast<uint64_t>(vocabulary_),
+                static_cast<uint64_t>(tokens_), ends_.size());
+  TIDAR_TRY_VOID(file_.overwrite(0, std::as_bytes(std::span(&header, 1))));
+  return file_.commit();
+}
+
+int64_t TokenShardWriter::bytes() const {
+  const size_t head =
+      sizeof(Header) + static_cast<size_t>(tokens_) * static_cast<size_t>(id_bytes_);
+  return static_cast<int64_t>(head + padding_behind(head) +
+                              ends_.size() * (sizeof(uint64_t) + sizeof(uint32_t)));
+}
+
+}  // namespace tidar

@@ -1,0 +1,113 @@
+#pragma once
+// Token shards: the documents of a corpus as token ids on disk, memory-mapped for training.
+//
+// All numbers are little-endian. A shard is
+//   magic      : "tidartok"
+//   version    : u32            1
+//   id_bytes   : u32            2 or 4
+//   vocabulary : u64            every id is below it; with 2-byte ids at most 65536
+//   tokens     : u64            N
+//   documents  : u64            M
+//   ids        : N of id_bytes  the tokens of all documents, one after another
+//   padding    : zero bytes up to a multiple of 8
+//   ends       : M of u64       document d is ids[ends[d - 1], ends[d]); the last end is N
+//   prompts    : M of u32       how many of a document's first tokens are its prompt
+// and nothing behind. Documents hold at least one token.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "format/files.h"
+
+namespace tidar {
+
+/// A view of a shard that is in memory; does not own. Immutable: any number of threads may read.
+/// Documents and places that are asked for must exist.
+class TokenShard {
+ public:
+  /// Checks everything but the ids: magic, version, that the tables fit the size to the byte, and
+  /// that the borders of documents increase. Allocates nothing. `where` names the shard in errors.
+  static Result<TokenShard> parse(std::span<const std::byte> bytes, const std::string& where);
+
+  int64_t vocabulary() const { return vocabulary_; }
+  int64_t tokens() const { return tokens_; }
+  int64_t documents() const { return documents_; }
+  /// Bytes of one id: 2 or 4.
+  int id_bytes() const { return id_bytes_; }
+
+  /// Where the tokens of a document begin in the shard, how many there are, and how many of its
+  /// first are its prompt.
+  int64_t begin_of(int64_t document) const { return document == 0 ? 0 : end_of(document - 1); }
+  int64_t size_of(int64_t document) const { return end_of(document) - begin_of(document); }
+  int64_t prompt_of(int64_t document) const;
+
+  /// Copies the tokens [from, from + ids.size()) of a document. An Error when one of them is not
+  /// below the shard's vocabulary; it names document and position.
+  Result<void> read(int64_t document, int64_t from, std::span<int32_t> ids) const;
+
+ private:
+  TokenShard() = default;
+  int64_t end_of(int64_t document) const;
+  Result<void> check_documents() const;
+
+  std::string where_;
+  const std::byte* ids_ = nullptr;
+  const std::byte* ends_ = nullptr;
+  const std::byte* prompts_ = nullptr;
+  int64_t vocabulary_ = 0;
+  int64_t tokens_ = 0;
+  int64_t documents_ = 0;
+  int id_bytes_ = 2;
+};
+
+/// A shard and the file that it is a view of.
+class TokenShardFile {
+ public:
+  static Result<TokenShardFile> open(const std::filesystem::path& path);
+
+  const TokenShard& shard() const { return shard_; }
+
+ private:
+  TokenShardFile(MappedFile file, TokenShard shard)
+      : file_(std::move(file)), shard_(std::move(shard)) {}
+
+  MappedFile file_;
+  TokenShard shard_;
+};
+
+/// Writes a shard document by document; the file appears whole at finish() or not at all. Keeps 12
+/// bytes a document in memory. After an Error it takes no more.
+class TokenShardWriter {
+ public:
+  /// `vocabulary` is at least 1.
+  static Result<TokenShardWriter> create(const std::filesystem::path& path, int64_t vocabulary);
+
+  /// Adds a document of at least one token, all below the vocabulary, the first `prompt` of them
+  /// its prompt.
+  Result<void> add(std::span<const int32_t> ids, int64_t prompt = 0);
+  Result<void> finish();
+
+  int64_t tokens() const { return tokens_; }
+  int64_t documents() const { return static_cast<int64_t>(ends_.size()); }
+  /// Bytes of the shard, if it ended here.
+  int64_t bytes() const;
+
+ private:
+  TokenShardWriter(FileWriter file, int64_t vocabulary);
+  Result<void> flush();
+
+  FileWriter file_;
+  int64_t vocabulary_;
+  int id_bytes_;
+  int64_t tokens_ = 0;
+  std::vector<std::byte> buffer_;
+  std::vector<uint64_t> ends_;
+  std::vector<uint32_t> prompts_;
+};
+
+}  // namespace tidar
