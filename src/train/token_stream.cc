@@ -1,0 +1,190 @@
+#include "train/token_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/rng.h"
+#include "train/permutation.h"
+
+namespace tidar {
+
+namespace {
+
+constexpr int64_t kWindow = 256;
+constexpr int64_t kMarkEvery = 64;
+
+uint64_t mix(uint64_t state, uint64_t value) {
+  const auto bits = philox(state, 0, value);
+  return uint64_t{bits[0]} << 32 | bits[1];
+}
+
+// First-fit over the pieces by falling length: a window of word problems and cut files fills its
+// packs to 97 % and more, where taking them as they come fills 75 %.
+std::vector<std::vector<Piece>> pack_pieces(std::vector<Piece> pieces, int32_t rows) {
+  std::stable_sort(pieces.begin(), pieces.end(),
+                   [](const Piece& a, const Piece& b) { return a.rows > b.rows; });
+  std::vector<std::vector<Piece>> packs;
+  std::vector<int32_t> free;
+  for (Piece& piece : pieces) {
+    const auto fits =
+        std::find_if(free.begin(), free.end(), [&](int32_t room) { return room >= piece.rows; });
+    const auto place = static_cast<size_t>(fits - free.begin());
+    if (fits == free.end()) {
+      packs.emplace_back();
+      free.push_back(rows);
+    }
+    piece.first = rows - free[place];
+    free[place] -= piece.rows;
+    packs[place].push_back(piece);
+  }
+  return packs;
+}
+
+}  // namespace
+
+Result<TokenStream> TokenStream::open(const std::vector<std::filesystem::path>& paths,
+                                      const StreamOptions& options) {
+  TIDAR_CHECK_GE(options.rows, 2);
+  if (paths.empty()) return error("no token shards to train on; tidar data tokens makes them");
+  std::vector<TokenShardFile> shards;
+  for (const auto& path : paths) {
+    TIDAR_TRY(TokenShardFile file, TokenShardFile::open(path));
+    if (file.shard().vocabulary() > options.vocabulary) {
+      return error(
+          "{}: was made with a tokenizer of {} tokens, but the model has {}; the "
+          "tokenizer does not fit the model",
+          path.string(), file.shard().vocabulary(), options.vocabulary);
+    }
+    shards.push_back(std::move(file));
+  }
+  TokenStream stream(std::move(shards), options);
+  stream.index_documents();
+  if (stream.pieces_ == 0) {
+    return error(
+        "{}{}: no document of at least two tokens ({} of one token); there is nothing to "
+        "train on",
+        paths.front().string(), paths.size() > 1 ? " and the other shards" : "", stream.skipped_);
+  }
+  return stream;
+}
+
+void TokenStream::index_documents() {
+  uint64_t print = mix(options_.seed, static_cast<uint64_t>(options_.rows));
+  for (size_t s = 0; s < shards_.size(); ++s) {
+    const TokenShard& shard = shards_[s].shard();
+    print = mix(print, static_cast<uint64_t>(shard.documents()));
+    for (int64_t document = 0; document < shard.documents(); ++document) {
+      if (document % kMarkEvery == 0) {
+        marks_.push_back({pieces_, static_cast<int32_t>(s), document});
+      }
+      const int64_t size = shard.size_of(document);
+      const int64_t pieces = pieces_of(size);
+      print = mix(print, static_cast<uint64_t>(size));
+      pieces_ += pieces;
+      skipped_ += pieces == 0;
+      tokens_ += pieces == 0 ? 0 : size - (size % options_.rows == 1);
+    }
+    documents_ += shard.documents();
+  }
+  position_.corpus = print;
+}
+
+int64_t TokenStream::pieces_of(int64_t document_tokens) const {
+  const int64_t rest = document_tokens % options_.rows;
+  return document_tokens / options_.rows + (rest >= 2);
+}
+
+Piece TokenStream::locate(int64_t index) const {
+  const auto after =
+      std::upper_bound(marks_.begin(), marks_.end(), index,
+                       [](int64_t piece, const Mark& mark) { return piece < mark.piece; });
+  Mark at = *std::prev(after);
+  const TokenShard& from = shard(at.shard);
+  int64_t size = from.size_of(at.document);
+  for (; at.piece + pieces_of(size) <= index; size = from.size_of(at.document)) {
+    at.piece += pieces_of(size);
+    at.document += 1;
+  }
+  Piece piece;
+  piece.shard = at.shard;
+  piece.document = at.document;
+  piece.from = (index - at.piece) * options_.rows;
+  piece.rows = static_cast<int32_t>(std::min<int64_t>(options_.rows, size - piece.from));
+  const int64_t prompt = from.prompt_of(at.document) - piece.from;
+  piece.prompt = static_cast<int32_t>(std::clamp<int64_t>(prompt, 0, piece.rows));
+  return piece;
+}
+
+int64_t TokenStream::windows() const { return (pieces_ + kWindow - 1) / kWindow; }
+
+void TokenStream::load_window() {
+  // Round 0 of an epoch orders the pieces, round 1 + w the packs of window w.
+  const uint64_t key = mix(options_.seed, static_cast<uint64_t>(position_.epoch));
+  const Permutation order(pieces_, key, 0);
+  const int64_t begin = position_.window * kWindow;
+  const int64_t end = std::min(begin + kWindow, pieces_);
+  std::vector<Piece> pieces;
+  for (int64_t i = begin; i < end; ++i) pieces.push_back(locate(order(i)));
+  auto packs = pack_pieces(std::move(pieces), options_.rows);
+  const auto count = static_cast<int64_t>(packs.size());
+  const Permutation shuffle(count, key, 1 + static_cast<uint64_t>(position_.window));
+  packs_.resize(packs.size());
+  for (int64_t i = 0; i < count; ++i) {
+    packs_[static_cast<size_t>(shuffle(i))] = std::move(packs[static_cast<size_t>(i)]);
+  }
+}
+
+Result<void> TokenStream::append(const Piece& piece, TokenPack& pack) const {
+  const TokenShard& from = shard(piece.shard);
+  TIDAR_CHECK_EQ(static_cast<size_t>(piece.first), pack.tokens.size());
+  pack.tokens.resize(pack.tokens.size() + static_cast<size_t>(piece.rows));
+  TIDAR_TRY_VOID(from.read(piece.document, piece.from,
+                           std::span(pack.tokens).last(static_cast<size_t>(piece.rows))));
+  pack.pieces.push_back(piece);
+  const int64_t end = piece.from + piece.rows;
+  if (end == from.size_of(piece.document)) return {};
+  return from.read(piece.document, end, {&pack.pieces.back().next, 1});
+}
+
+Result<TokenPack> TokenStream::next() {
+  if (packs_.empty()) load_window();
+  TokenPack pack;
+  for (const Piece& piece : packs_[static_cast<size_t>(position_.pack)]) {
+    TIDAR_TRY_VOID(append(piece, pack));
+  }
+  position_.pack += 1;
+  if (position_.pack == static_cast<int64_t>(packs_.size())) {
+    position_.pack = 0;
+    position_.window += 1;
+    packs_.clear();
+  }
+  if (position_.window == windows()) {
+    position_.window = 0;
+    position_.epoch += 1;
+  }
+  return pack;
+}
+
+Result<void> TokenStream::seek(const StreamPosition& position) {
+  if (position.corpus != position_.corpus) {
+    return error(
+        "the saved place in the corpus belongs to other token shards, another sequence "
+        "length or another seed; resume with those of the first run");
+  }
+  const auto refuse = [&] {
+    return error("the saved place in the corpus (epoch {}, window {}, pack {}) does not exist",
+                 position.epoch, position.window, position.pack);
+  };
+  if (position.epoch < 0 || position.window < 0 || position.window >= windows() ||
+      position.pack < 0) {
+    return refuse();
+  }
+  const StreamPosition before = std::exchange(position_, position);
+  load_window();
+  if (position.pack < static_cast<int64_t>(packs_.size())) return {};
+  position_ = before;
+  packs_.clear();
+  return refuse();
+}
+
+}  // namespace tidar

@@ -1,0 +1,119 @@
+#pragma once
+// From token shards to what a training step reads: documents, cut where they are too long, packed
+// side by side, in an order that is shuffled anew each epoch.
+//
+// Long documents are cut into *pieces* of at most `rows` tokens. A piece is read by itself, as one
+// sequence of a pass (plan/layouts.h, add_documents), so documents never see each other. Every
+// token is in exactly one piece, but for a last one that would be a piece alone: it is only a
+// label. Pieces are packed into *packs* of at most `rows` tokens together.
+//
+// Nothing is loaded as a whole. An epoch visits the pieces in the order of a counter-based
+// permutation; each window of 256 pieces in that order is packed by itself, the longest pieces
+// first, and its packs are shuffled. So three numbers say where a stream is, and the text behind
+// them is the same on every machine.
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "format/token_shards.h"
+
+namespace tidar {
+
+struct StreamOptions {
+  int rows = 512;          ///< tokens of one pack at most; at least 2
+  int64_t vocabulary = 0;  ///< of the model; shards with a larger one are refused
+  uint64_t seed = 0;       ///< of the shuffle
+};
+
+/// A stretch of one document within a pack.
+struct Piece {
+  int32_t first = 0;     ///< index of its first token in TokenPack::tokens
+  int32_t rows = 0;      ///< its tokens; at least 2
+  int32_t next = -1;     ///< the token that follows the last one in the document; -1 at its end
+  int32_t prompt = 0;    ///< how many of its first tokens belong to the document's prompt
+  int32_t shard = 0;     ///< where it comes from
+  int64_t document = 0;  ///<
+  int64_t from = 0;      ///< index of its first token in the document
+};
+
+/// What one sequence of training holds.
+struct TokenPack {
+  std::vector<int32_t> tokens;
+  std::vector<Piece> pieces;
+
+  std::span<const int32_t> tokens_of(const Piece& piece) const {
+    return std::span(tokens).subspan(static_cast<size_t>(piece.first),
+                                     static_cast<size_t>(piece.rows));
+  }
+};
+
+/// A place in a stream, to be saved with a checkpoint.
+struct StreamPosition {
+  uint64_t corpus = 0;  ///< fingerprint of shards and options
+  int64_t epoch = 0;
+  int64_t window = 0;
+  int64_t pack = 0;  ///< in the window
+  friend bool operator==(const StreamPosition&, const StreamPosition&) = default;
+};
+
+/// An endless stream of packs. Not thread-safe.
+class TokenStream {
+ public:
+  /// Refused: no shards, shards with a larger vocabulary than the model's, and shards that hold no
+  /// document of at least two tokens.
+  static Result<TokenStream> open(const std::vector<std::filesystem::path>& shards,
+                                  const StreamOptions& options);
+
+  /// The next pack. An Error when a shard holds an id outside its vocabulary; it names shard,
+  /// document and position.
+  Result<TokenPack> next();
+
+  /// Where the pack is that next() returns next.
+  const StreamPosition& position() const { return position_; }
+  /// Goes on from a saved position. Refused when it was saved over other shards or options.
+  Result<void> seek(const StreamPosition& position);
+
+  int64_t documents() const { return documents_; }
+  /// Documents of one token, from which nothing can be learnt.
+  int64_t skipped() const { return skipped_; }
+  int64_t pieces() const { return pieces_; }
+  /// Tokens of all pieces: what an epoch reads.
+  int64_t tokens() const { return tokens_; }
+
+ private:
+  /// Before `document` of `shard` there are `piece` pieces. Kept for every 64th document.
+  struct Mark {
+    int64_t piece = 0;
+    int32_t shard = 0;
+    int64_t document = 0;
+  };
+
+  TokenStream(std::vector<TokenShardFile> shards, const StreamOptions& options)
+      : shards_(std::move(shards)), options_(options) {}
+  const TokenShard& shard(int32_t index) const {
+    return shards_[static_cast<size_t>(index)].shard();
+  }
+  void index_documents();
+  int64_t pieces_of(int64_t document_tokens) const;
+  Piece locate(int64_t piece) const;
+  int64_t windows() const;
+  void load_window();
+  Result<void> append(const Piece& piece, TokenPack& pack) const;
+
+  std::vector<TokenShardFile> shards_;
+  StreamOptions options_;
+  std::vector<Mark> marks_;
+  int64_t documents_ = 0;
+  int64_t skipped_ = 0;
+  int64_t pieces_ = 0;
+  int64_t tokens_ = 0;
+
+  StreamPosition position_;
+  std::vector<std::vector<Piece>> packs_;  ///< of the window at position_; empty: not loaded yet
+};
+
+}  // namespace tidar
