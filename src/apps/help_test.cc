@@ -13,9 +13,9 @@ TEST(Help, WrapsAtBlanksAndLosesNothing) {
     Rng rng(seed);
     std::string text;
     for (int words = rng.below(30); words > 0; --words) {
-      text += std::string(static_cast<size_t>(1 + rng.below(9)), 'x') + (words > 1 ? " " : "");
+      text += std::string(1 + static_cast<size_t>(rng.below(9)), 'x') + (words > 1 ? " " : "");
     }
-    const size_t width = static_cast<size_t>(10 + rng.below(20));
+    const size_t width = 10 + static_cast<size_t>(rng.below(20));
     std::string joined;
     std::string wrapped = wrap(text, width, 4);
     for (size_t line = 0; !wrapped.empty(); ++line) {

@@ -45,7 +45,7 @@ TEST(StopStrings, AnyCutOfTheTextGivesTheSame) {
     StopStrings stops(strings);
     Outcome outcome;
     for (size_t at = 0; at < text.size();) {
-      const size_t length = static_cast<size_t>(1 + rng.below(4));
+      const auto length = 1 + static_cast<size_t>(rng.below(4));
       outcome.text += stops.push(std::string_view(text).substr(at, length));
       at += length;
       const Outcome so_far = expected(text.substr(0, at), strings);
