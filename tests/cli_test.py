@@ -637,7 +637,7 @@ class Inspect(Case):
         if SANITIZED:
             self.skipTest("a sanitizer has memory of its own")
         # The program itself takes some memory; a tiny model shows how much.
-        args = ["--rows", 256, "--context", 256]
+        args = ["--rows", 64, "--context", 64]
         tiny = self.inspect("--model", FIXTURES / "smollm2", "--rows", 1, "--context", 64)
         own = tiny["peak_resident"] - tiny["memory"]["total"]
         self.assertLess(own, 60e6)
