@@ -37,8 +37,9 @@ void one_tile(const LinearCall& call, int64_t row, int64_t panel, Position posit
   Columns<Weight, P> columns;
   columns.step = Policy::kStep;
   for (int p = 0; p < P; ++p) columns.groups[p] = first_panel + p * stride;
-  // While the last rows are multiplied, the next panels travel from memory to the cache.
-  if (position == Position::last && panel + 2 * P <= call.panel_end) {
+  // While the last rows are multiplied, the next panels travel from memory to the cache. A single
+  // tile reads them at the speed of memory anyway, and twice as fast without being told to.
+  if (position == Position::last && row > 0 && panel + 2 * P <= call.panel_end) {
     columns.ahead = first_panel + P * stride;
     columns.ahead_stride = stride;
   }
