@@ -46,6 +46,20 @@ bool append_byte_level(std::string_view token, std::string& bytes) {
   return true;
 }
 
+std::string byte_level_text(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes) {
+    const char32_t c = byte_level_character(static_cast<uint8_t>(byte));  // below U+0144
+    if (c < 0x80) {
+      text += static_cast<char>(c);
+    } else {
+      text += static_cast<char>(0xC0 | c >> 6);
+      text += static_cast<char>(0x80 | (c & 0x3F));
+    }
+  }
+  return text;
+}
+
 char32_t byte_level_character(uint8_t byte) { return kCharacters[byte]; }
 
 }  // namespace tidar

@@ -13,6 +13,9 @@ namespace tidar {
 /// when a character of `token` is not of the alphabet. `token` must be UTF-8.
 bool append_byte_level(std::string_view token, std::string& bytes);
 
+/// `bytes` written in the byte-level alphabet, as UTF-8.
+std::string byte_level_text(std::string_view bytes);
+
 /// The character that writes `byte`.
 char32_t byte_level_character(uint8_t byte);
 

@@ -12,21 +12,6 @@
 
 namespace tidar {
 
-/// The byte-level alphabet's way to write `bytes`.
-inline std::string byte_level_text(std::string_view bytes) {
-  std::string text;
-  for (char byte : bytes) {
-    const char32_t c = byte_level_character(static_cast<uint8_t>(byte));
-    if (c < 0x80) {
-      text += static_cast<char>(c);
-    } else {
-      text += static_cast<char>(0xC0 | c >> 6);
-      text += static_cast<char>(0x80 | (c & 0x3F));
-    }
-  }
-  return text;
-}
-
 inline nlohmann::json added_token(int id, const std::string& content, bool special) {
   return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
           {"rstrip", false}, {"normalized", false}, {"special", special}};
