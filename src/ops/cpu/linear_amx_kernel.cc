@@ -178,7 +178,8 @@ void pair_of_panels(const LinearCall& call, int64_t panel, int64_t from, int64_t
   const auto* panel0 = static_cast<const std::byte*>(call.panels) + panel * panel_bytes;
   // An odd last panel is multiplied twice; the second result is not written.
   const auto* panel1 = panel + 1 < call.panel_end ? panel0 + panel_bytes : panel0;
-  const bool last_pair = panel + 4 > call.panel_end;
+  // Few rows read weights at the speed of memory anyway.
+  const bool calls_next_pair = panel + 4 <= call.panel_end && call.rows > 2 * kTileRows;
   const int64_t step = call.rows > 2 * kTileRows ? kAmxStepInputs : to - from;
   for (int64_t k = from; k < to; k += step) {
     const int64_t end = k + step < to ? k + step : to;
@@ -188,7 +189,7 @@ void pair_of_panels(const LinearCall& call, int64_t panel, int64_t from, int64_t
       const int64_t next = end / kTileDepth * kWeightTileBytes;
       weights.ahead[0] = panel0 + next;
       weights.ahead[1] = panel1 + next;
-    } else if (end == to && !last_pair) {
+    } else if (end == to && calls_next_pair) {
       const int64_t next = 2 * panel_bytes + from / kTileDepth * kWeightTileBytes;
       weights.ahead[0] = panel0 + next;
       weights.ahead[1] = panel1 + next;
