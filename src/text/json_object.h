@@ -17,7 +17,7 @@ namespace tidar {
 /// made the element must outlive it.
 class JsonObject {
  public:
-  static Result<JsonObject> of(simdjson::dom::element element, std::string path);
+  static Result<JsonObject> of(simdjson::dom::element value, std::string path);
 
   const std::string& path() const { return path_; }
   /// The place of a field.

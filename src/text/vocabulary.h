@@ -46,8 +46,8 @@ class Vocabulary {
     uint32_t tag = 0;
   };
   void rehash(size_t slots);
-  /// The slot of these bytes, or the free one where they would go.
-  size_t slot_of(std::string_view bytes, uint64_t hash) const;
+  /// The slot of the token of these bytes, or the free one where it would go.
+  size_t slot_of(std::string_view token, uint64_t hash) const;
 
   std::string storage_;
   std::vector<Entry> entries_;
