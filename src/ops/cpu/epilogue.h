@@ -14,8 +14,12 @@ inline int columns_of(int64_t columns, int64_t panel) {
 
 /// Stores or adds the 16 sums of one row and panel.
 inline void write_sums(const LinearCall& call, int64_t row, int64_t panel, const Floats* sums) {
-  float* out = static_cast<float*>(call.out) + row * call.out_stride + panel * kPanel;
-  const int columns = columns_of(call.outputs, panel);
+  const bool halves = call.epilogue == Epilogue::halves;
+  const int64_t width = halves ? call.outputs / 2 : call.outputs;
+  const int64_t place = halves ? panel / 2 : panel;
+  const int columns = columns_of(width, place);
+  float* out = static_cast<float*>(call.out) + row * call.out_stride + place * kPanel +
+               (halves && panel % 2 == 1 ? width : 0);
   for (int v = 0; v < kPanelVectors; ++v) {
     const int count = columns - v * kLanes;
     if (count <= 0) break;

@@ -55,6 +55,7 @@ enum class Epilogue : uint8_t {
   store,   // out = sum + bias
   add,     // out += sum
   swiglu,  // panels 2i, 2i+1 are gate and up: out = silu(gate) * up
+  halves,  // the same panels: out = gate columns, then up columns
 };
 
 /// One thread's share of a product: all rows, weight panels [panel_begin, panel_end).

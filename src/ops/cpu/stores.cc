@@ -15,32 +15,12 @@ int64_t place(int64_t k, int64_t c) {
   return k * kPanel + c;
 }
 
-struct Column {
-  const HostMatrix* part;
-  int64_t row;
-};
-
-// Which row of which part is column c of panel p; part nullptr: padding.
-Column column_of(PackOrder order, std::span<const HostMatrix> parts, int64_t p, int64_t c) {
-  if (order == PackOrder::interleaved) {
-    const HostMatrix& part = parts[static_cast<size_t>(p % 2)];
-    const int64_t row = p / 2 * kPanel + c;
-    return {row < part.rows ? &part : nullptr, row};
-  }
-  int64_t row = p * kPanel + c;
-  for (const HostMatrix& part : parts) {
-    if (row < part.rows) return {&part, row};
-    row -= part.rows;
-  }
-  return {nullptr, 0};
-}
-
 template <class T>
 void pack_panel(PackOrder order, std::span<const HostMatrix> parts, int64_t p, T* panel) {
   const int64_t inputs = parts[0].cols;
   std::vector<float> row(static_cast<size_t>(inputs));
   for (int64_t c = 0; c < kPanel; ++c) {
-    const Column column = column_of(order, parts, p, c);
+    const PanelColumn column = column_of(order, parts, p, c);
     if (column.part == nullptr) continue;  // buffers start as zeros
     read_row(*column.part, column.row, row.data());
     for (int64_t k = 0; k < inputs; ++k) panel[place<T>(k, c)] = T(row[static_cast<size_t>(k)]);
@@ -49,23 +29,45 @@ void pack_panel(PackOrder order, std::span<const HostMatrix> parts, int64_t p, T
 
 }  // namespace
 
-std::unique_ptr<PanelWeight> pack_panels(Threads& threads, PackOrder order,
-                                         std::span<const HostMatrix> parts, DType dtype) {
+PanelColumn column_of(PackOrder order, std::span<const HostMatrix> parts, int64_t panel,
+                      int64_t c) {
+  if (order == PackOrder::interleaved) {
+    const HostMatrix& part = parts[static_cast<size_t>(panel % 2)];
+    const int64_t row = panel / 2 * kPanel + c;
+    return {row < part.rows ? &part : nullptr, row};
+  }
+  int64_t row = panel * kPanel + c;
+  for (const HostMatrix& part : parts) {
+    if (row < part.rows) return {&part, row};
+    row -= part.rows;
+  }
+  return {nullptr, 0};
+}
+
+std::unique_ptr<PanelWeight> make_panels(PackOrder order, std::span<const HostMatrix> parts,
+                                         DType dtype) {
   auto weight = std::make_unique<PanelWeight>();
   weight->dtype = dtype;
   weight->inputs = parts[0].cols;
   for (const HostMatrix& part : parts) weight->outputs += part.rows;
   weight->panels_ = order == PackOrder::interleaved ? 2 * round_up(parts[0].rows, kPanel) / kPanel
                                                     : round_up(weight->outputs, kPanel) / kPanel;
-  const int64_t elements = weight_panel_elements(dtype, weight->inputs);
-  weight->bytes = weight->panels_ * elements * static_cast<int64_t>(size_of(dtype));
+  weight->bytes = weight->panels_ * weight_panel_elements(dtype, weight->inputs) *
+                  static_cast<int64_t>(size_of(dtype));
   weight->buffer_ = Buffer(static_cast<size_t>(weight->bytes));
-  threads.split(weight->panels_, 1, [&](Range range, int) {
+  return weight;
+}
+
+std::unique_ptr<PanelWeight> pack_panels(Threads& threads, PackOrder order,
+                                         std::span<const HostMatrix> parts, DType dtype) {
+  auto weight = make_panels(order, parts, dtype);
+  const int64_t elements = weight_panel_elements(dtype, weight->inputs);
+  threads.split(weight->panels(), 1, [&](Range range, int) {
     for (int64_t p = range.begin; p < range.end; ++p) {
       if (dtype == DType::bf16) {
-        pack_panel(order, parts, p, weight->buffer_.as<BFloat16>() + p * elements);
+        pack_panel(order, parts, p, reinterpret_cast<BFloat16*>(weight->data()) + p * elements);
       } else {
-        pack_panel(order, parts, p, weight->buffer_.as<float>() + p * elements);
+        pack_panel(order, parts, p, reinterpret_cast<float*>(weight->data()) + p * elements);
       }
     }
   });

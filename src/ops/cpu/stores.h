@@ -16,16 +16,27 @@ class PanelWeight final : public PackedWeight {
  public:
   int64_t panels() const { return panels_; }
   const std::byte* data() const { return buffer_.data(); }
+  std::byte* data() { return buffer_.data(); }
 
   /// Row `output` of a stacked weight, widened: out [inputs].
   void copy_row(int64_t output, float* out) const;
 
  private:
-  friend std::unique_ptr<PanelWeight> pack_panels(Threads&, PackOrder, std::span<const HostMatrix>,
-                                                  DType);
+  friend std::unique_ptr<PanelWeight> make_panels(PackOrder, std::span<const HostMatrix>, DType);
   int64_t panels_ = 0;
   Buffer buffer_;
 };
+
+/// A weight of zeros with room for parts of these shapes, whose elements are not read.
+std::unique_ptr<PanelWeight> make_panels(PackOrder order, std::span<const HostMatrix> parts,
+                                         DType dtype);
+
+/// Where column c of a panel comes from; part nullptr: padding.
+struct PanelColumn {
+  const HostMatrix* part = nullptr;
+  int64_t row = 0;
+};
+PanelColumn column_of(PackOrder order, std::span<const HostMatrix> parts, int64_t panel, int64_t c);
 
 /// Packs on all threads. Interleaved parts take the even and the odd panels.
 std::unique_ptr<PanelWeight> pack_panels(Threads& threads, PackOrder order,

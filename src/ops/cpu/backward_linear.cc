@@ -1,0 +1,287 @@
+#include "ops/cpu/backward_linear.h"
+
+#include <algorithm>
+
+namespace tidar::cpu {
+
+namespace {
+
+constexpr int64_t kSlabOutputs = 1024;
+// Elements between rows of an operand, beyond their length: rows that lie a power of two apart
+// would fight for the same few lines of the cache.
+constexpr int64_t kSpacing = 32;
+
+int64_t bytes_of(DType dtype) { return static_cast<int64_t>(size_of(dtype)); }
+
+// Inputs of a panel that hold `count` of them.
+int64_t padded_inputs(DType dtype, int64_t count) {
+  return weight_panel_elements(dtype, count) / kPanel;
+}
+
+int64_t panels_for(int64_t columns) { return (columns + kPanel - 1) / kPanel; }
+
+}  // namespace
+
+TrainedPanels::TrainedPanels(PackOrder order, std::span<const Matrix> masters, DType dtype)
+    : order_(order), masters_(masters.begin(), masters.end()) {
+  for (const Matrix& master : masters) {
+    parts_.push_back({master.data, master.dtype, master.rows, master.cols});
+    for (int64_t n = 0; n < master.rows; ++n) rows_.push_back(master.row<float>(n));
+  }
+  forward_ = make_panels(order, parts_, dtype);
+  backward_ = Buffer(static_cast<size_t>(slab_offset(slabs())));
+}
+
+int64_t TrainedPanels::slabs() const {
+  return (forward_->outputs + kSlabOutputs - 1) / kSlabOutputs;
+}
+
+Range TrainedPanels::slab(int64_t i) const {
+  return {i * kSlabOutputs, std::min((i + 1) * kSlabOutputs, forward_->outputs)};
+}
+
+int64_t TrainedPanels::slab_panel_bytes(int64_t i) const {
+  return weight_panel_elements(forward_->dtype, slab(i).size()) * bytes_of(forward_->dtype);
+}
+
+int64_t TrainedPanels::slab_offset(int64_t i) const {
+  // All slabs but the last are whole.
+  const int64_t panels = panels_for(forward_->inputs);
+  const int64_t whole = std::min(i, forward_->outputs / kSlabOutputs);
+  const int64_t offset = whole * panels * kPanel * kSlabOutputs * bytes_of(forward_->dtype);
+  return whole < i ? offset + panels * slab_panel_bytes(whole) : offset;
+}
+
+void TrainedPanels::refresh(Threads& threads, const BackwardKernels& kernels) {
+  const DType dtype = forward_->dtype;
+  const int64_t inputs = forward_->inputs;
+  const int64_t panel_bytes = weight_panel_elements(dtype, inputs) * bytes_of(dtype);
+  threads.split(forward_->panels(), 1, [&](Range range, int) {
+    for (int64_t p = range.begin; p < range.end; ++p) {
+      const float* rows[kPanel];
+      for (int64_t c = 0; c < kPanel; ++c) {
+        const PanelColumn column = column_of(order_, parts_, p, c);
+        rows[c] = column.part == nullptr
+                      ? nullptr
+                      : reinterpret_cast<const float*>(column.part->data) + column.row * inputs;
+      }
+      kernels.by_rows(rows, inputs, padded_inputs(dtype, inputs),
+                      forward_->data() + p * panel_bytes, dtype);
+    }
+  });
+  const int64_t panels = panels_for(inputs);
+  threads.split(slabs() * panels, 1, [&](Range range, int) {
+    for (int64_t item = range.begin; item < range.end; ++item) {
+      const int64_t s = item / panels, p = item % panels;
+      ColumnsCall call;
+      call.rows = rows_.data() + slab(s).begin;
+      call.count = slab(s).size();
+      call.first = p * kPanel;
+      call.columns = std::min<int64_t>(kPanel, inputs - p * kPanel);
+      call.padded = padded_inputs(dtype, call.count);
+      call.panel = backward_.data() + slab_offset(s) + p * slab_panel_bytes(s);
+      call.dtype = dtype;
+      kernels.by_columns(call);
+    }
+  });
+}
+
+LinearBackward::LinearBackward(Threads& threads, Isa isa)
+    : threads_(threads),
+      kernels_(kernels_for(isa)),
+      backward_(backward_kernels_for(isa)),
+      has_tiles_(isa == Isa::amx),
+      partial_(static_cast<size_t>(threads.size())) {}
+
+// Some outputs of a product, with their part of d_out as operands of type `operand`.
+struct LinearBackward::Slab {
+  Slab(int64_t index_, Range outputs_, int64_t rows_, DType operand_)
+      : index(index_),
+        outputs(outputs_),
+        rows(rows_),
+        padded_rows(padded_inputs(DType::bf16, rows_)),
+        operand(operand_),
+        rows_stride(kSlabOutputs + kSpacing),
+        columns_stride(padded_rows + kSpacing) {}
+  int64_t index;
+  Range outputs;
+  int64_t rows, padded_rows;
+  DType operand;
+  int64_t rows_stride, columns_stride;
+};
+
+void LinearBackward::run(Matrix x, const TrainedPanels& weight, Matrix d_out,
+                         const LinearGradients& gradients) {
+  if (x.rows == 0) return;
+  if (gradients.d_bias.data != nullptr) add_bias(d_out, gradients.d_bias);
+  if (!gradients.d_parts.empty()) pack_x(x);
+  for (int64_t i = 0; i < weight.slabs(); ++i) {
+    const Slab slab(i, weight.slab(i), x.rows, x.dtype);
+    lay_out(slab, d_out);
+    multiply(slab, weight, gradients);
+  }
+}
+
+void LinearBackward::add_bias(Matrix d_out, Matrix d_bias) {
+  constexpr int64_t kColumns = 256;
+  threads_.split((d_out.cols + kColumns - 1) / kColumns, 1, [&](Range range, int) {
+    const int64_t from = range.begin * kColumns;
+    const int64_t count = std::min(range.end * kColumns, d_out.cols) - from;
+    for (int64_t first = from; first < from + count; first += kColumns) {
+      // Summed up apart: a large gradient would swallow the rows one by one.
+      float sums[kColumns] = {};
+      const int64_t columns = std::min(kColumns, from + count - first);
+      for (int64_t r = 0; r < d_out.rows; ++r) {
+        backward_.add(d_out.row<float>(r) + first, columns, sums);
+      }
+      backward_.add(sums, columns, d_bias.row<float>(0) + first);
+    }
+  });
+}
+
+// x [R, K] as a weight with K outputs and R inputs.
+void LinearBackward::pack_x(Matrix x) {
+  const int64_t panel_bytes = weight_panel_elements(x.dtype, x.rows) * bytes_of(x.dtype);
+  const int64_t panels = panels_for(x.cols);
+  std::byte* const out = x_panels_.at_least(panels * panel_bytes);
+  std::vector<const void*> rows;
+  for (int64_t r = 0; r < x.rows; ++r) {
+    rows.push_back(x.data + r * x.stride * bytes_of(x.dtype));
+  }
+  threads_.split(panels, 1, [&](Range range, int) {
+    for (int64_t p = range.begin; p < range.end; ++p) {
+      ColumnsCall call;
+      call.rows = rows.data();
+      call.source = x.dtype;
+      call.count = x.rows;
+      call.first = p * kPanel;
+      call.columns = std::min<int64_t>(kPanel, x.cols - p * kPanel);
+      call.padded = padded_inputs(x.dtype, x.rows);
+      call.panel = out + p * panel_bytes;
+      call.dtype = x.dtype;
+      backward_.by_columns(call);
+    }
+  });
+}
+
+void LinearBackward::lay_out(const Slab& slab, Matrix d_out) {
+  const int64_t element = bytes_of(slab.operand);
+  std::byte* const as_rows = d_rows_.at_least(slab.rows * slab.rows_stride * element);
+  std::byte* const as_columns = d_columns_.at_least(kSlabOutputs * slab.columns_stride * element);
+  std::vector<const float*> rows;
+  for (int64_t r = 0; r < slab.rows; ++r) rows.push_back(d_out.row<float>(r) + slab.outputs.begin);
+  threads_.split(slab.padded_rows / kTileDepth, 1, [&](Range range, int) {
+    const int64_t first = range.begin * kTileDepth;
+    const int64_t end = std::min(range.end * kTileDepth, slab.rows);
+    for (int64_t r = first; r < end; ++r) {
+      backward_.narrow(rows[static_cast<size_t>(r)], slab.outputs.size(), slab.outputs.size(),
+                       as_rows + r * slab.rows_stride * element, slab.operand);
+    }
+    TransposeCall call;
+    call.rows = rows.data() + first;
+    call.count = end - first;
+    call.padded = range.size() * kTileDepth;
+    call.columns = slab.outputs.size();
+    call.padded_columns = round_up(call.columns, kPanel);
+    call.out = as_columns + first * element;
+    call.out_stride = slab.columns_stride;
+    call.dtype = slab.operand;
+    backward_.transpose(call);
+  });
+}
+
+// Each thread has some of the inputs: their columns of d_x, and of every row of the d_parts.
+void LinearBackward::multiply(const Slab& slab, const TrainedPanels& weight,
+                              const LinearGradients& gradients) {
+  const PackedWeight& packed = weight.forward();
+  const int64_t panels = panels_for(packed.inputs), pairs = (panels + 1) / 2;
+  const int64_t element = bytes_of(slab.operand);
+  threads_.split(pairs, 1, [&](Range range, int thread) {
+    LinearCall call;
+    call.outputs = packed.inputs;
+    call.panel_begin = 2 * range.begin;
+    call.panel_end = std::min(2 * range.end, panels);
+    if (gradients.d_x.data != nullptr) {
+      call.x = d_rows_.data();
+      call.x_stride = slab.rows_stride;
+      call.rows = slab.rows;
+      call.panels = weight.slab_panels(slab.index);
+      call.inputs = slab.outputs.size();
+      call.epilogue = slab.index == 0 ? Epilogue::store : Epilogue::add;
+      call.out = gradients.d_x.data;
+      call.out_stride = gradients.d_x.stride;
+      multiply_panels(call, slab.operand, packed.dtype, thread);
+    }
+    int64_t first = 0;  // output of the part
+    for (const Matrix& d_part : gradients.d_parts) {
+      const int64_t from = std::max(slab.outputs.begin, first);
+      const int64_t to = std::min(slab.outputs.end, first + d_part.rows);
+      if (from < to) {
+        call.x = d_columns_.data() + (from - slab.outputs.begin) * slab.columns_stride * element;
+        call.x_stride = slab.columns_stride;
+        call.rows = to - from;
+        call.panels = x_panels_.data();
+        call.inputs = slab.rows;
+        call.epilogue = Epilogue::add;
+        call.out = d_part.row<float>(from - first);
+        call.out_stride = d_part.stride;
+        multiply_panels(call, slab.operand, slab.operand, thread);
+      }
+      first += d_part.rows;
+    }
+  });
+}
+
+// In blocks of rows of which all inputs fit the cache, so that no sum has to rest in between.
+void LinearBackward::multiply_panels(LinearCall call, DType operand, DType weight, int thread) {
+  void (*const kernel)(const LinearCall&) = operand == DType::bf16  ? kernels_.linear_bf16_bf16
+                                            : weight == DType::bf16 ? kernels_.linear_bf16
+                                                                    : kernels_.linear_f32;
+  const bool tiles = has_tiles_ && operand == DType::bf16;
+  constexpr int64_t kOperandBytes = int64_t{1} << 20;
+  const int64_t fitting = kOperandBytes / (bytes_of(operand) * std::max<int64_t>(call.inputs, 1));
+  const int64_t block = std::max<int64_t>(64, fitting / 32 * 32);
+  const int64_t rows = call.rows;
+  std::byte* const out = static_cast<std::byte*>(call.out);
+  const auto* const x = static_cast<const std::byte*>(call.x);
+  for (int64_t first = 0; first < rows; first += block) {
+    call.rows = std::min(block, rows - first);
+    call.x = x + first * call.x_stride * bytes_of(operand);
+    call.out = out + first * call.out_stride * static_cast<int64_t>(sizeof(float));
+    if (tiles) {
+      const int64_t floats =
+          amx_partial_floats(call.rows, call.inputs, call.panel_end - call.panel_begin);
+      call.partial = reinterpret_cast<float*>(partial_[static_cast<size_t>(thread)].at_least(
+          floats * static_cast<int64_t>(sizeof(float))));
+    }
+    kernel(call);
+  }
+}
+
+void LinearBackward::gate_up(Matrix x, const TrainedPanels& weight, Matrix gate_up) {
+  if (x.rows == 0) return;
+  const PanelWeight& panels = weight.panels();
+  threads_.split(panels.panels() / 2, 1, [&](Range range, int thread) {
+    LinearCall call;
+    call.x = x.data;
+    call.x_stride = x.stride;
+    call.rows = x.rows;
+    call.panels = panels.data();
+    call.inputs = panels.inputs;
+    call.outputs = panels.outputs;
+    call.panel_begin = 2 * range.begin;
+    call.panel_end = 2 * range.end;
+    call.epilogue = Epilogue::halves;
+    call.out = gate_up.data;
+    call.out_stride = gate_up.stride;
+    multiply_panels(call, x.dtype, panels.dtype, thread);
+  });
+}
+
+int64_t LinearBackward::scratch_bytes() const {
+  int64_t bytes = x_panels_.bytes() + d_rows_.bytes() + d_columns_.bytes();
+  for (const Scratch& partial : partial_) bytes += partial.bytes();
+  return bytes;
+}
+
+}  // namespace tidar::cpu
