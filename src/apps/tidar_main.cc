@@ -7,8 +7,8 @@
 
 #include "apps/command.h"
 #include "apps/help.h"
-#include "apps/nearest.h"
 #include "apps/output.h"
+#include "base/nearest.h"
 
 namespace tidar {
 namespace {

@@ -1,4 +1,4 @@
-#include "apps/nearest.h"
+#include "base/nearest.h"
 
 #include <gtest/gtest.h>
 
