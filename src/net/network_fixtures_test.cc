@@ -220,15 +220,15 @@ class MaskedFixture {
     Pass built;
     built.begin_sequence();
     if (name == "tidar_train") {
-      add_tidar_training(built, first(tokens, one["S"]), one["K"], mask_);
+      add_tidar_training(built, first(tokens, one["S"]), one["K"].get<int>(), mask_);
     } else if (name == "block_dual") {
       const auto half = one["S"].get<size_t>();
       add_block_diffusion_training(built, first(tokens, half), std::span(tokens).subspan(half),
-                                   one["block_size"]);
+                                   one["block_size"].get<int>());
     } else if (name == "full") {
       add_bidirectional(built, tokens);
     } else {
-      add_block_causal(built, tokens, one["block_size"]);
+      add_block_causal(built, tokens, one["block_size"].get<int>());
     }
     EXPECT_EQ(built.tokens, tokens);
     EXPECT_EQ(built.positions, one["positions"].get<Tokens>());

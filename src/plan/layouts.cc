@@ -12,26 +12,28 @@ int32_t size_of_text(std::span<const int32_t> tokens) {
   return static_cast<int32_t>(tokens.size());
 }
 
-KeyRange block_around(int32_t i, int block_size, int32_t end) {
-  const int32_t from = i / block_size * block_size;
-  return {from, std::min(from + block_size, end)};
-}
-
 void check_empty(const Pass& pass) { TIDAR_CHECK_EQ(pass.next_key(), 0); }
 
 // The second half of the two-stream layouts: row S + i sees the clean keys before its block and its
 // own block of this half.
-void add_second_half(Pass& pass, std::span<const int32_t> tokens, int block_size) {
+void add_second_half(Pass& pass, std::span<const int32_t> tokens, const Blocks& blocks) {
   const int32_t size = size_of_text(tokens);
   TIDAR_CHECK_EQ(pass.next_key(), size);
   for (int32_t i = 0; i < size; ++i) {
-    const KeyRange block = block_around(i, block_size, size);
+    const KeyRange block = blocks.around(i, size);
     const Sight sight{{0, block.from}, {size + block.from, size + block.to}};
     pass.add_row(tokens[static_cast<size_t>(i)], i, sight, Keep::scratch);
   }
 }
 
 }  // namespace
+
+KeyRange Blocks::around(int32_t i, int32_t length) const {
+  TIDAR_CHECK(1 <= first && first <= size);
+  if (i < first) return {0, std::min(first, length)};
+  const int32_t from = first + (i - first) / size * size;
+  return {from, std::min(from + size, length)};
+}
 
 int32_t add_causal(Pass& pass, std::span<const int32_t> tokens, Keep keep) {
   const int32_t first_row = pass.rows();
@@ -65,36 +67,36 @@ int32_t add_bidirectional(Pass& pass, std::span<const int32_t> tokens) {
   return add_block(pass, tokens, Keep::scratch);
 }
 
-int32_t add_block_causal(Pass& pass, std::span<const int32_t> tokens, int block_size) {
+int32_t add_block_causal(Pass& pass, std::span<const int32_t> tokens, const Blocks& blocks) {
   check_empty(pass);
   const int32_t first_row = pass.rows();
   const int32_t size = size_of_text(tokens);
   for (int32_t i = 0; i < size; ++i) {
-    const KeyRange block = block_around(i, block_size, size);
+    const KeyRange block = blocks.around(i, size);
     pass.add_row(tokens[static_cast<size_t>(i)], i, {{0, block.from}, block}, Keep::scratch);
   }
   return first_row;
 }
 
-int32_t add_tidar_training(Pass& pass, std::span<const int32_t> tokens, int block_size,
+int32_t add_tidar_training(Pass& pass, std::span<const int32_t> tokens, const Blocks& blocks,
                            int32_t mask_token, std::span<const int32_t> second_half) {
   check_empty(pass);
   const int32_t first_row = add_causal(pass, tokens, Keep::scratch);
   if (!second_half.empty()) {
     TIDAR_CHECK_EQ(second_half.size(), tokens.size());
-    add_second_half(pass, second_half, block_size);
+    add_second_half(pass, second_half, blocks);
   } else {
     const std::vector<int32_t> masks(tokens.size(), mask_token);
-    add_second_half(pass, masks, block_size);
+    add_second_half(pass, masks, blocks);
   }
   return first_row;
 }
 
 int32_t add_block_diffusion_training(Pass& pass, std::span<const int32_t> tokens,
-                                     std::span<const int32_t> noised, int block_size) {
+                                     std::span<const int32_t> noised, const Blocks& blocks) {
   TIDAR_CHECK_EQ(noised.size(), tokens.size());
-  const int32_t first_row = add_block_causal(pass, tokens, block_size);
-  add_second_half(pass, noised, block_size);
+  const int32_t first_row = add_block_causal(pass, tokens, blocks);
+  add_second_half(pass, noised, blocks);
   return first_row;
 }
 

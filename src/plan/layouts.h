@@ -1,9 +1,9 @@
 #pragma once
 // The layouts of passes, one function for each method of reading a text: which rows, at which
-// positions, seeing what. Each adds to the last sequence of a pass. `K` is the block size, `L` the
-// number of keys that the sequence had when the layout was called (cached and added); a key's
-// position is its index, so scratch rows must not come before a layout that is called later. Row
-// numbers are indices in the pass.
+// positions, seeing what. Each adds to the last sequence of a pass. `L` is the number of keys that
+// the sequence had when the layout was called (cached and added); a key's position is its index, so
+// scratch rows must not come before a layout that is called later. Row numbers are indices in the
+// pass.
 
 #include <cstdint>
 #include <span>
@@ -11,6 +11,19 @@
 #include "plan/pass.h"
 
 namespace tidar {
+
+/// How a text is cut into blocks: the first one of `first` tokens, the others of `size`; the last
+/// one is as short as the end of the text leaves it.
+struct Blocks {
+  int size = 1;
+  int first = 1;  ///< 1 … size
+
+  Blocks(int size_) : Blocks(size_, size_) {}
+  Blocks(int size_, int first_) : size(size_), first(first_) {}
+
+  /// The block of token i in a text of `length` tokens.
+  KeyRange around(int32_t i, int32_t length) const;
+};
 
 /// AR, prefill, verify, likelihood: token i at position L + i sees [0, L + i + 1). Returns the
 /// first row.
@@ -28,22 +41,22 @@ int32_t add_block(Pass& pass, std::span<const int32_t> tokens, Keep keep);
 /// Returns the first row.
 int32_t add_bidirectional(Pass& pass, std::span<const int32_t> tokens);
 
-/// Block-causal rows of one stream: row i of block b = i / K sees [0, (b + 1) K), cut at the end of
-/// the text. Scratch. The sequence must be empty. Returns the first row.
-int32_t add_block_causal(Pass& pass, std::span<const int32_t> tokens, int block_size);
+/// Block-causal rows of one stream: a row sees all blocks up to its own, that one included.
+/// Scratch. The sequence must be empty. Returns the first row.
+int32_t add_block_causal(Pass& pass, std::span<const int32_t> tokens, const Blocks& blocks);
 
-/// TiDAR training, 2 S rows: the clean tokens read causally, then S masks at the same positions;
-/// mask p of block b = p / K sees the clean [0, b K) and its own block's masks. The last block may
-/// be short. `second_half` may replace the S masks (random masking); empty means masks. Scratch.
-/// The sequence must be empty. Returns the row of clean token 0; mask p is S + p rows further.
-int32_t add_tidar_training(Pass& pass, std::span<const int32_t> tokens, int block_size,
+/// TiDAR training, 2 S rows: the clean tokens read causally, then S masks at the same positions; a
+/// mask sees the clean tokens before its block and its own block's masks. `second_half` may replace
+/// the S masks (random masking); empty means masks. Scratch. The sequence must be empty. Returns
+/// the row of clean token 0; mask p is S + p rows further.
+int32_t add_tidar_training(Pass& pass, std::span<const int32_t> tokens, const Blocks& blocks,
                            int32_t mask_token, std::span<const int32_t> second_half = {});
 
 /// Block diffusion training, 2 S rows: clean tokens that see block-causally among themselves, then
-/// the noised tokens; noised row i of block b sees the clean [0, b K) and its own noised block.
+/// the noised tokens; a noised row sees the clean tokens before its block and its own noised block.
 /// Scratch. The sequence must be empty. Returns the first row.
 int32_t add_block_diffusion_training(Pass& pass, std::span<const int32_t> tokens,
-                                     std::span<const int32_t> noised, int block_size);
+                                     std::span<const int32_t> noised, const Blocks& blocks);
 
 /// One group of a TiDAR step: `masks` masks for the case that `accepted` tokens are committed.
 struct MaskGroup {

@@ -257,6 +257,7 @@ TEST_P(RandomSizes, CausalThenMasks) {
 
 TEST_P(RandomSizes, TidarTraining) {
   const int size = any_size(), block = 1 + rng.below(10);
+  const int cut = rng.below(2) * rng.below(block);  // tokens that the first block lacks
   const Tokens clean = random_tokens(rng, size);
   Tokens second(clean.size(), kMask);
   const bool random_masking = rng.below(2) == 1;
@@ -264,7 +265,7 @@ TEST_P(RandomSizes, TidarTraining) {
     for (size_t i = 0; i < second.size(); ++i) second[i] = rng.below(2) == 0 ? clean[i] : kMask;
 
   pass.begin_sequence();
-  add_tidar_training(pass, clean, block, kMask, random_masking ? second : Tokens{});
+  add_tidar_training(pass, clean, {block, block - cut}, kMask, random_masking ? second : Tokens{});
   pass.check();
   Tokens tokens = clean;
   tokens.insert(tokens.end(), second.begin(), second.end());
@@ -274,8 +275,8 @@ TEST_P(RandomSizes, TidarTraining) {
   expect_same(picture_of(pass, pass.sequences[0]),
               define(keys, 0, tokens, place_of, [&](Place q, Place k) {
                 if (q.part == 0) return k.part == 0 && k.i <= q.i;
-                if (k.part == 0) return k.i < q.i / block * block;
-                return k.i / block == q.i / block;
+                const int query_block = (q.i + cut) / block, key_block = (k.i + cut) / block;
+                return k.part == 0 ? key_block < query_block : key_block == query_block;
               }));
 }
 
@@ -311,11 +312,12 @@ TEST_P(RandomSizes, TidarStep) {
 
 TEST_P(RandomSizes, BlockLayouts) {
   const int size = any_size(), block = 1 + rng.below(10);
+  const int cut = rng.below(2) * rng.below(block);
   const Tokens clean = random_tokens(rng, size), noised = random_tokens(rng, size);
   pass.begin_sequence();
-  add_block_diffusion_training(pass, clean, noised, block);
+  add_block_diffusion_training(pass, clean, noised, {block, block - cut});
   pass.begin_sequence();
-  add_block_causal(pass, clean, block);
+  add_block_causal(pass, clean, {block, block - cut});
   pass.check();
 
   Tokens tokens = clean;
@@ -323,9 +325,9 @@ TEST_P(RandomSizes, BlockLayouts) {
   std::vector<Place> keys;
   append(keys, 0, size);
   const Visible visible = [&](Place q, Place k) {
-    if (q.part == 0) return k.part == 0 && k.i / block <= q.i / block;
-    if (k.part == 0) return k.i / block < q.i / block;
-    return k.i / block == q.i / block;
+    const int query_block = (q.i + cut) / block, key_block = (k.i + cut) / block;
+    if (q.part == 0) return k.part == 0 && key_block <= query_block;
+    return k.part == 0 ? key_block < query_block : key_block == query_block;
   };
   expect_same(picture_of(pass, pass.sequences[1]), define(keys, 0, clean, place_of, visible));
   append(keys, 1, size);

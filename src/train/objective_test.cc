@@ -1,0 +1,447 @@
+#include "train/objective.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/rng.h"
+
+namespace tidar {
+namespace {
+
+constexpr int kVocabulary = 50;
+constexpr int32_t kMask = 49;
+constexpr int kLongest = 40;
+
+using Ids = std::vector<int32_t>;
+
+// Documents in packs, and the options of an objective.
+struct Case {
+  ObjectiveOptions options;
+  std::vector<Ids> texts;  // of all packs, in order
+  std::vector<std::vector<Document>> packs;
+  StepSeed seed;
+
+  std::unique_ptr<Objective> objective() const {
+    return std::move(make_objective(options, {kLongest, kVocabulary}).value());
+  }
+  std::vector<TrainingPass> passes() const { return lay_out_step(*objective(), packs, seed); }
+};
+
+// Texts of 1 … kLongest tokens, some of which are masks, cut at random into packs.
+Case random_case(Rng& rng, ObjectiveKind kind) {
+  Case one;
+  one.options.kind = kind;
+  one.options.mask_token = kind == ObjectiveKind::ar ? -1 : kMask;
+  one.options.block_size = 1 + rng.below(20);
+  one.options.alpha = 2.0 * rng.uniform();
+  one.options.masking = rng.below(2) == 0 ? Masking::full : Masking::random;
+  one.options.block_start = rng.below(2) == 0 ? BlockStart::aligned : BlockStart::random;
+  one.options.prompts = rng.below(2) == 0 ? Prompts::learnt : Prompts::given;
+  one.seed = {rng.bits(), rng.bits()};
+  one.texts.resize(static_cast<size_t>(1 + rng.below(8)));
+  for (Ids& text : one.texts) {
+    text.resize(static_cast<size_t>(1 + rng.below(rng.below(3) == 0 ? 3 : kLongest)));
+    for (int32_t& id : text) id = rng.below(10) == 0 ? kMask : rng.below(kMask);
+  }
+  for (const Ids& text : one.texts) {
+    if (one.packs.empty() || rng.below(3) == 0) one.packs.emplace_back();
+    const int32_t next = rng.below(3) == 0 ? -1 : rng.below(kVocabulary);
+    one.packs.back().push_back({text, next, rng.below(static_cast<int>(text.size()) + 1)});
+  }
+  return one;
+}
+
+// Calls body(case) for fresh random cases of every kind.
+template <class Body>
+void for_random_cases(Body&& body) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    for (const auto kind : {ObjectiveKind::ar, ObjectiveKind::tidar, ObjectiveKind::block_diffusion,
+                            ObjectiveKind::masked_diffusion}) {
+      SCOPED_TRACE(testing::Message() << "seed " << seed << ", kind " << static_cast<int>(kind));
+      Rng rng(seed * 4 + static_cast<uint64_t>(kind));
+      body(random_case(rng, kind));
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+// Some cross-entropy of every row and token.
+double cross_entropy(size_t pass, int32_t row, int32_t token) {
+  const auto counter = static_cast<uint64_t>(row) << 32 | static_cast<uint32_t>(token);
+  return 10 * double{open_unit(philox(7, pass, counter)[0])};
+}
+
+std::vector<double> losses_of(const TrainingPass& pass, size_t index) {
+  std::vector<double> losses;
+  for (const Label& label : pass.labels) {
+    losses.push_back(cross_entropy(index, label.row, label.token));
+  }
+  return losses;
+}
+
+// A mean that is still being summed up.
+struct Mean {
+  double sum = 0;
+  double count = 0;
+  void add(double value) { sum += value, ++count; }
+  double value() const { return count == 0 ? 0 : sum / count; }
+};
+
+// The terms of TiDAR's and AR's losses, word by word from their definition.
+struct Terms {
+  Mean ar, diffusion;
+};
+
+Terms define_terms(const Case& one, const std::vector<TrainingPass>& passes) {
+  Terms terms;
+  const ObjectiveOptions& options = one.options;
+  for (size_t p = 0; p < one.packs.size(); ++p) {
+    int32_t row = 0;
+    for (const Document& document : one.packs[p]) {
+      const auto size = static_cast<int32_t>(document.tokens.size());
+      const int32_t learnt = options.prompts == Prompts::given ? document.prompt : 0;
+      Ids text(document.tokens.begin(), document.tokens.end());
+      if (document.next >= 0) text.push_back(document.next);
+      for (int32_t i = 1; i < static_cast<int32_t>(text.size()); ++i) {
+        const int32_t token = text[static_cast<size_t>(i)];
+        if (i < learnt || token == options.mask_token) continue;
+        terms.ar.add(cross_entropy(p, row + i - 1, token));
+      }
+      row += size;
+      if (options.kind == ObjectiveKind::ar) continue;
+      for (int32_t i = learnt; i < size; ++i) {
+        const int32_t token = text[static_cast<size_t>(i)];
+        const int32_t read = passes[p].pass.tokens[static_cast<size_t>(row + i)];
+        if (token == kMask || read != kMask) continue;
+        terms.diffusion.add(cross_entropy(p, row + i, token));
+      }
+      row += size;
+    }
+  }
+  return terms;
+}
+
+TEST(Objective, ArAndTidarAreTheMeansOfTheirDefinition) {
+  for_random_cases([](const Case& one) {
+    const ObjectiveOptions& options = one.options;
+    const bool is_ar = options.kind == ObjectiveKind::ar;
+    if (!is_ar && options.kind != ObjectiveKind::tidar) return;
+    const auto objective = one.objective();
+    const auto passes = one.passes();
+    std::vector<double> means(objective->terms().size(), 0.0);
+    double weighted = 0;
+    for (size_t p = 0; p < passes.size(); ++p) {
+      const auto losses = losses_of(passes[p], p);
+      add_term_means(passes[p], losses, means);
+      for (size_t i = 0; i < losses.size(); ++i) {
+        weighted += double{passes[p].labels[i].weight} * losses[i];
+      }
+    }
+    const Terms terms = define_terms(one, passes);
+    const double alpha = options.alpha;
+    const double expected =
+        is_ar ? terms.ar.value()
+              : (alpha * terms.ar.value() + terms.diffusion.value()) / (1 + alpha);
+    const double tolerance = 1e-6;  // weights are floats: 2^-24 of a loss of at most 10
+    EXPECT_NEAR(weighted, expected, tolerance);
+    EXPECT_NEAR(total_loss(objective->terms(), means), expected, tolerance);
+    EXPECT_NEAR(means[0], terms.ar.value(), tolerance);
+    if (!is_ar) {
+      EXPECT_NEAR(means[1], terms.diffusion.value(), tolerance);
+    }
+  });
+}
+
+// Which tokens a row of the document reads, and whether it may see another, by the table of the
+// paper; `first` tokens are in block 0.
+struct Definition {
+  const Case& one;
+  int32_t size;
+  int32_t first;
+
+  int32_t block(int32_t i) const {
+    return (i + one.options.block_size - first) / one.options.block_size;
+  }
+  bool sees(int32_t row, int32_t key) const {
+    const bool second_row = row >= size, second_key = key >= size;
+    const int32_t p = row % size, k = key % size;
+    switch (one.options.kind) {
+      case ObjectiveKind::ar:
+        return k <= p;
+      case ObjectiveKind::tidar:
+        if (!second_row) return !second_key && k <= p;
+        break;
+      case ObjectiveKind::block_diffusion:
+        if (!second_row) return !second_key && block(k) <= block(p);
+        break;
+      case ObjectiveKind::masked_diffusion:
+        return true;
+    }
+    return second_key ? block(k) == block(p) : block(k) < block(p);
+  }
+};
+
+bool sights_fit(const TrainingPass& pass, const PassSequence& sequence,
+                const Definition& definition) {
+  for (int32_t row = 0; row < sequence.rows; ++row) {
+    const Sight& sight = pass.pass.sights[static_cast<size_t>(sequence.first_row + row)];
+    for (int32_t key = 0; key < sequence.rows; ++key) {
+      if (sight.sees(key) != definition.sees(row, key)) return false;
+    }
+  }
+  return true;
+}
+
+TEST(Objective, RowsSeeWhatTheirMethodShows) {
+  for_random_cases([](const Case& one) {
+    const auto passes = one.passes();
+    const int rows_per_token = one.objective()->rows_per_token();
+    const bool any_start = one.options.block_start == BlockStart::random;
+    for (size_t p = 0; p < passes.size(); ++p) {
+      const Pass& pass = passes[p].pass;
+      pass.check();
+      ASSERT_EQ(pass.sequences.size(), one.packs[p].size());
+      for (size_t d = 0; d < one.packs[p].size(); ++d) {
+        const PassSequence& sequence = pass.sequences[d];
+        const auto size = static_cast<int32_t>(one.packs[p][d].tokens.size());
+        ASSERT_EQ(sequence.rows, size * rows_per_token);
+        bool fits = false;
+        const int32_t block = one.options.block_size;
+        for (int32_t first = any_start ? 1 : block; first <= block; ++first) {
+          fits = fits || sights_fit(passes[p], sequence, {one, size, first});
+        }
+        EXPECT_TRUE(fits) << pass.picture();
+        for (int32_t row = 0; row < sequence.rows; ++row) {
+          const auto r = static_cast<size_t>(sequence.first_row + row);
+          EXPECT_EQ(pass.positions[r], row % size);
+          EXPECT_EQ(pass.keeps[r], Keep::scratch);
+        }
+      }
+    }
+  });
+}
+
+// The row that holds token i of a document for the diffusion term, or reads it clean.
+TEST(Objective, RowsReadTheTextOrMasks) {
+  for_random_cases([](const Case& one) {
+    const ObjectiveOptions& options = one.options;
+    const auto passes = one.passes();
+    for (size_t p = 0; p < passes.size(); ++p) {
+      std::vector<const Label*> label_of(static_cast<size_t>(passes[p].pass.rows()));
+      for (const Label& label : passes[p].labels) {
+        EXPECT_EQ(label_of[static_cast<size_t>(label.row)], nullptr) << "two labels of one row";
+        label_of[static_cast<size_t>(label.row)] = &label;
+        EXPECT_NE(label.token, options.mask_token);
+        EXPECT_GE(label.token, 0);
+      }
+      for (size_t d = 0; d < one.packs[p].size(); ++d) {
+        const Document& document = one.packs[p][d];
+        const PassSequence& sequence = passes[p].pass.sequences[d];
+        const auto size = static_cast<int32_t>(document.tokens.size());
+        const bool is_given = options.prompts == Prompts::given;
+        for (int32_t row = 0; row < sequence.rows; ++row) {
+          const auto r = static_cast<size_t>(sequence.first_row + row);
+          const int32_t i = row % size, token = document.tokens[static_cast<size_t>(i)];
+          const int32_t read = passes[p].pass.tokens[r];
+          const bool denoises = options.kind == ObjectiveKind::masked_diffusion || row >= size;
+          const bool learnt = token != kMask && !(is_given && i < document.prompt);
+          if (!denoises) {
+            EXPECT_EQ(read, token);
+            continue;
+          }
+          const bool all_masks =
+              options.kind == ObjectiveKind::tidar && options.masking == Masking::full;
+          if (all_masks) {
+            EXPECT_EQ(read, kMask);
+          } else {
+            EXPECT_TRUE(read == token || (learnt && read == kMask));
+          }
+          const bool has_label = learnt && read == kMask;
+          ASSERT_EQ(label_of[r] != nullptr, has_label) << "row " << row << " of document " << d;
+          if (has_label) {
+            EXPECT_EQ(label_of[r]->token, token);
+          }
+        }
+      }
+    }
+  });
+}
+
+// ---- noise ----
+
+// Sums over many steps of one long document, by moments of the noise level t: every mask counts
+// 1 / t, so the sum of share * t^n over labels has the mean of t^n.
+struct Moments {
+  double zeroth = 0, first = 0, second = 0;
+};
+
+Moments moments_of(ObjectiveKind kind, int block_size, int steps) {
+  Ids text(kLongest, 3);
+  ObjectiveOptions options;
+  options.kind = kind;
+  options.mask_token = kMask;
+  options.block_size = block_size;
+  const auto objective = std::move(make_objective(options, {kLongest, kVocabulary}).value());
+  const std::vector<std::vector<Document>> packs = {{{text, -1, 0}}};
+  Moments moments;
+  for (int step = 0; step < steps; ++step) {
+    const auto passes = lay_out_step(*objective, packs, {5, static_cast<uint64_t>(step)});
+    for (const LabelShare& share : passes[0].shares) {
+      const double t = 1 / (double{share.share} * kLongest);
+      EXPECT_GE(t, 0.00099);
+      EXPECT_LE(t, 1.00001);
+      moments.zeroth += double{share.share} / steps;
+      moments.first += double{share.share} * t / steps;
+      moments.second += double{share.share} * t * t / steps;
+    }
+  }
+  return moments;
+}
+
+// Deviations of a mean over 4000 steps, of which five are allowed. In the worst case, one block,
+// the first and second moments of a step deviate by 0.3 (as t and t^2 do), so their means by 0.005.
+// The variance of the zeroth is E[(1 - t) / t] / 40 = (log 1000 - 1) / 40: its mean deviates by
+// 0.006.
+TEST(Objective, NoiseLevelsAreUniformAndWeighedByTheirInverse) {
+  for (const auto& [kind, block] : {std::pair{ObjectiveKind::masked_diffusion, 1},
+                                    {ObjectiveKind::block_diffusion, 1},
+                                    {ObjectiveKind::block_diffusion, 7},
+                                    {ObjectiveKind::block_diffusion, kLongest}}) {
+    SCOPED_TRACE(testing::Message() << "kind " << static_cast<int>(kind) << ", K " << block);
+    const Moments moments = moments_of(kind, block, 4000);
+    EXPECT_NEAR(moments.zeroth, 1, 0.03);
+    EXPECT_NEAR(moments.first, 1.0 / 2, 0.025);
+    EXPECT_NEAR(moments.second, 1.0 / 3, 0.025);
+  }
+}
+
+// Labels of one block share their level; blocks have levels of their own.
+TEST(Objective, EveryBlockHasOneLevel) {
+  Ids text(kLongest, 3);
+  ObjectiveOptions options = parse_objective("block:8").value();
+  options.mask_token = kMask;
+  const auto objective = std::move(make_objective(options, {kLongest, kVocabulary}).value());
+  const std::vector<std::vector<Document>> packs = {{{text, -1, 0}}};
+  int different = 0;
+  for (uint64_t step = 0; step < 50; ++step) {
+    const auto pass = std::move(lay_out_step(*objective, packs, {1, step})[0]);
+    for (size_t i = 1; i < pass.labels.size(); ++i) {
+      const bool same_block = pass.labels[i].row / 8 == pass.labels[i - 1].row / 8;
+      const bool same_share = pass.shares[i].share == pass.shares[i - 1].share;
+      if (same_block) {
+        EXPECT_TRUE(same_share);
+      }
+      different += !same_block && !same_share;
+    }
+  }
+  EXPECT_GT(different, 50);
+}
+
+TEST(Objective, StepsRepeatAndDiffer) {
+  Rng rng(3);
+  Case one = random_case(rng, ObjectiveKind::masked_diffusion);
+  one.texts[0].assign(kLongest, 3);
+  one.packs = {{{one.texts[0], -1, 0}}};
+  const Ids tokens = one.passes()[0].pass.tokens;
+  EXPECT_EQ(one.passes()[0].pass.tokens, tokens);
+  Case other = one;
+  other.seed.step += 1;
+  EXPECT_NE(other.passes()[0].pass.tokens, tokens);
+  other = one;
+  other.seed.seed += 1;
+  EXPECT_NE(other.passes()[0].pass.tokens, tokens);
+}
+
+// How a step is cut into passes changes neither rows nor weights.
+TEST(Objective, PacksDoNotMatter) {
+  for_random_cases([](const Case& one) {
+    Case together = one;
+    together.packs = {{}};
+    for (const auto& pack : one.packs) {
+      together.packs[0].insert(together.packs[0].end(), pack.begin(), pack.end());
+    }
+    const TrainingPass whole = std::move(together.passes()[0]);
+    int32_t row = 0;
+    size_t label = 0;
+    for (const TrainingPass& part : one.passes()) {
+      for (const int32_t token : part.pass.tokens) {
+        EXPECT_EQ(token, whole.pass.tokens[static_cast<size_t>(row++)]);
+      }
+      for (const Label& found : part.labels) {
+        ASSERT_LT(label, whole.labels.size());
+        const Label& expected = whole.labels[label++];
+        EXPECT_EQ(found.row + row - part.pass.rows(), expected.row);
+        EXPECT_EQ(found.token, expected.token);
+        EXPECT_EQ(found.weight, expected.weight);
+      }
+    }
+    EXPECT_EQ(label, whole.labels.size());
+    EXPECT_EQ(row, whole.pass.rows());
+  });
+}
+
+TEST(Objective, FirstBlocksAreOfEveryLength) {
+  Ids text(kLongest, 3);
+  ObjectiveOptions options = parse_objective("tidar:5").value();
+  options.mask_token = kMask;
+  options.block_start = BlockStart::random;
+  const auto objective = std::move(make_objective(options, {kLongest, kVocabulary}).value());
+  const std::vector<std::vector<Document>> packs = {{{text, -1, 0}}};
+  std::vector<int> seen(6, 0);
+  for (uint64_t step = 0; step < 1000; ++step) {
+    const auto passes = lay_out_step(*objective, packs, {1, step});
+    ++seen[static_cast<size_t>(passes[0].pass.sights[kLongest].block.size())];
+  }
+  EXPECT_EQ(seen[0], 0);
+  for (size_t first = 1; first <= 5; ++first) EXPECT_NEAR(seen[first], 200, 5 * 13) << first;
+}
+
+// ---- what is refused ----
+
+std::string refusal(ObjectiveOptions options,
+                    const ObjectiveLimits& limits = {kLongest, kVocabulary}) {
+  const auto made = make_objective(options, limits);
+  return made.ok() ? "" : made.error().message;
+}
+
+void expect_holds(const std::string& message, std::initializer_list<const char*> parts) {
+  for (const char* part : parts) EXPECT_NE(message.find(part), std::string::npos) << message;
+}
+
+TEST(Objective, OptionsThatMakeNoSenseAreRefused) {
+  ObjectiveOptions options = parse_objective("tidar:40").value();
+  expect_holds(refusal(options), {"tidar", "mask token"});
+  options.mask_token = kVocabulary;
+  expect_holds(refusal(options), {"50", "0 to 49"});
+  options.mask_token = kMask;
+  EXPECT_EQ(refusal(options), "");
+  options.block_size = 41;
+  expect_holds(refusal(options), {"41", "40 tokens"});
+  options.kind = ObjectiveKind::masked_diffusion;  // has no blocks
+  EXPECT_EQ(refusal(options), "");
+  options = parse_objective("tidar:4").value();
+  options.mask_token = kMask;
+  for (const double alpha : {-1.0, std::nan(""), HUGE_VAL}) {
+    options.alpha = alpha;
+    expect_holds(refusal(options), {"alpha"});
+  }
+  EXPECT_EQ(refusal(parse_objective("ar").value()), "");
+}
+
+TEST(Objective, NamesAreParsed) {
+  EXPECT_EQ(parse_objective("tidar:12")->block_size, 12);
+  EXPECT_EQ(parse_objective("tidar")->block_size, ObjectiveOptions{}.block_size);
+  EXPECT_EQ(parse_objective("block:3")->kind, ObjectiveKind::block_diffusion);
+  EXPECT_EQ(parse_objective("masked")->kind, ObjectiveKind::masked_diffusion);
+  expect_holds(parse_objective("tiadr:4").error().message, {"'tiadr'", "did you mean tidar?"});
+  expect_holds(parse_objective("something").error().message, {"ar, tidar, block, masked"});
+  expect_holds(parse_objective("ar:4").error().message, {"no block size", "'4'"});
+  for (const char* text : {"tidar:", "tidar:0", "tidar:-1", "tidar:4x", "tidar:99999999999"}) {
+    expect_holds(parse_objective(text).error().message, {"block size behind the colon"});
+  }
+}
+
+}  // namespace
+}  // namespace tidar
