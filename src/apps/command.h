@@ -28,5 +28,6 @@ void add_tokenize(CLI::App& program, Action& action);
 void add_detokenize(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
+void add_data(CLI::App& program, Action& action);
 
 }  // namespace tidar

@@ -40,8 +40,8 @@ std::string describe_unknown(const CLI::App& program) {
   if (unknown.empty()) return "unexpected argument";
   const std::string word = unknown.front().substr(0, unknown.front().find('='));
   const bool flag = word.starts_with("-");
-  const bool names_command = !flag && &command == &program;
-  const std::vector<std::string> known = flag ? flags_of(command) : subcommands_of(program);
+  const bool names_command = !flag && !command.get_subcommands(nullptr).empty();
+  const std::vector<std::string> known = flag ? flags_of(command) : subcommands_of(command);
   std::string text = fmt::format("unknown {} {}",
                                  flag            ? "flag"
                                  : names_command ? "subcommand"
@@ -52,10 +52,14 @@ std::string describe_unknown(const CLI::App& program) {
   return text;
 }
 
+/// "tidar data tokens"
+std::string full_name(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return (parent != nullptr ? full_name(*parent) + " " : "") + command.get_name();
+}
+
 int wrong_use(const CLI::App& program, const std::string& what) {
-  const CLI::App& command = innermost(program);
-  const std::string name =
-      &command == &program ? program.get_name() : program.get_name() + " " + command.get_name();
+  const std::string name = full_name(innermost(program));
   print_error(fmt::format("{} (see {} --help)", what, name));
   return kWrongUse;
 }
@@ -73,6 +77,7 @@ int run_program(int argc, char** argv) {
   add_detokenize(program, action);
   add_inspect(program, action);
   add_bench(program, action);
+  add_data(program, action);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& help) {  // --help and --version

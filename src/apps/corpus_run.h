@@ -1,0 +1,52 @@
+#pragma once
+// Reading the documents of a corpus for the subcommands of `tidar data`: flags, progress, and an
+// account of the lines that could not be read.
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "apps/output.h"
+#include "base/result.h"
+#include "format/corpus.h"
+
+namespace tidar {
+
+/// Which files, and what of them is text.
+struct CorpusFlags {
+  std::vector<std::string> files;
+  std::string field = "text";
+  std::string text_template;
+  std::string prompt;
+};
+
+void add_corpus_flags(CLI::App& command, CorpusFlags& flags);
+
+/// What was found in the files.
+struct CorpusAccount {
+  struct BadLine {
+    std::string file;
+    int64_t line = 0;
+    std::string problem;
+  };
+
+  int64_t documents = 0;
+  int64_t text_bytes = 0;
+  int64_t bad_lines = 0;
+  std::vector<BadLine> first_bad_lines;  ///< the first hundred
+  bool interrupted = false;
+
+  /// {"documents", "text_bytes", "bad_lines", "first_bad_lines": [{"file", "line", "problem"}]}
+  Json json() const;
+};
+
+/// Calls use(document) with each good document of the files, in order. Bad ones are named on stderr
+/// (the first twenty) and counted, and reading goes on. Ends early after Ctrl-C. An Error when a
+/// file cannot be read (told before the first document where it can be), when use() returns one,
+/// and when there is no good document at all.
+Result<CorpusAccount> read_corpus(const CorpusFlags& flags,
+                                  const std::function<Result<void>(const CorpusDocument&)>& use);
+
+}  // namespace tidar

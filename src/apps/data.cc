@@ -1,0 +1,285 @@
+// tidar data: tokenizers and token shards from text.
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <system_error>
+
+#include "apps/command.h"
+#include "apps/corpus_run.h"
+#include "apps/output.h"
+#include "format/files.h"
+#include "format/token_shards.h"
+#include "text/bpe_trainer.h"
+#include "text/tokenizer.h"
+
+namespace tidar {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// "1 document", "7,473 documents"
+std::string counted(int64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", format_count(count), noun, count == 1 ? "" : "s");
+}
+
+// --- tidar data tokenizer ------------------------------------------------------------------------
+
+struct TokenizerFlags {
+  CorpusFlags corpus;
+  BpeTrainerOptions options;
+  std::string out;
+  bool json = false;
+};
+
+Result<void> write_text(const std::filesystem::path& path, const std::string& text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return write_file(path, {&bytes, 1});
+}
+
+Result<void> write_tokenizer(const std::filesystem::path& folder, const LearntBpe& learnt,
+                             const SpecialTokens& special) {
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  if (failure) return error("{}: cannot be created: {}", folder.string(), failure.message());
+  TIDAR_TRY_VOID(
+      write_text(folder / "tokenizer_config.json", tokenizer_config_json(learnt, special)));
+  return write_text(folder / "tokenizer.json", tokenizer_json(learnt, special));
+}
+
+Result<int> make_tokenizer(const TokenizerFlags& flags) {
+  const auto start = Clock::now();
+  TIDAR_TRY(BpeTrainer trainer, BpeTrainer::create(flags.options));
+  TIDAR_TRY(const CorpusAccount account,
+            read_corpus(flags.corpus, [&](const CorpusDocument& document) -> Result<void> {
+              trainer.add(document.prompt);
+              trainer.add(document.text);
+              return {};
+            }));
+  if (account.interrupted) return kInterrupted;
+  const LearntBpe learnt = trainer.learn();
+  const SpecialTokens& special = flags.options.special;
+  TIDAR_TRY_VOID(write_tokenizer(flags.out, learnt, special));
+
+  const auto size = static_cast<int64_t>(learnt.tokens.size() + special.all().size());
+  if (size < flags.options.vocabulary) {
+    print_note(fmt::format("the text has too few pairs for {} tokens; the vocabulary has {}",
+                           flags.options.vocabulary, size));
+  }
+  Json report = {{"out", flags.out},
+                 {"vocabulary", size},
+                 {"merges", learnt.merges.size()},
+                 {"pieces", trainer.pieces()},
+                 {"seconds", seconds_since(start)}};
+  report.update(account.json());
+  if (flags.json) {
+    print_json(report);
+    return kDone;
+  }
+  print(fmt::format("{}: {} ({}) from {}, {} of text, in {:.1f} s\n", flags.out,
+                    counted(size, "token"), counted(report["merges"], "merge"),
+                    counted(account.documents, "document"), format_bytes(account.text_bytes),
+                    seconds_since(start)));
+  if (account.bad_lines > 0) print(counted(account.bad_lines, "bad line") + "\n");
+  return kDone;
+}
+
+void add_tokenizer(CLI::App& data, Action& action) {
+  CLI::App& command =
+      *data.add_subcommand("tokenizer",
+                           "Learn a byte-level BPE tokenizer from text; writes tokenizer.json and "
+                           "tokenizer_config.json");
+  const auto flags = std::make_shared<TokenizerFlags>();  // shared by the parser and the action
+  add_corpus_flags(command, flags->corpus);
+  command.option_defaults()->group("Tokenizer");
+  command.add_option("--out", flags->out, "Folder to write into")->required()->type_name("DIR");
+  command.add_option("--vocabulary", flags->options.vocabulary, "Tokens in all")
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--min-count", flags->options.min_count,
+                  "Pairs that are met less often do not become a token")
+      ->check(CLI::Range(1, 1 << 30))
+      ->type_name("N")
+      ->capture_default_str();
+  SpecialTokens& special = flags->options.special;
+  command.add_option("--end", special.end, "The token that ends a document")
+      ->type_name("TOKEN")
+      ->capture_default_str();
+  command.add_option("--mask", special.mask, "The token that stands for unknown ones")
+      ->type_name("TOKEN")
+      ->capture_default_str();
+  command.add_option("--special", special.more, "A further one; may be given several times")
+      ->type_name("TOKEN")
+      ->allow_extra_args(false);
+  command.option_defaults()->group("Report");
+  command.add_flag("--json", flags->json, "JSON on stdout");
+  command.callback([flags, &action] { action = [flags] { return make_tokenizer(*flags); }; });
+}
+
+// --- tidar data tokens ---------------------------------------------------------------------------
+
+struct TokensFlags {
+  CorpusFlags corpus;
+  std::string tokenizer;
+  std::string end;
+  bool no_end = false;
+  std::string out;
+  bool json = false;
+};
+
+/// "eos_token" of tokenizer_config.json: a text, or an object with "content". "" when there is
+/// none.
+std::string end_of_config(const std::filesystem::path& folder) {
+  const auto text = read_text_file(folder / "tokenizer_config.json");
+  if (!text.ok()) return "";
+  const auto config = nlohmann::json::parse(*text, nullptr, false);
+  if (!config.is_object() || !config.contains("eos_token")) return "";
+  const auto& token = config["eos_token"];
+  if (token.is_object() && token.contains("content") && token["content"].is_string()) {
+    return token["content"];
+  }
+  return token.is_string() ? token.get<std::string>() : "";
+}
+
+/// The id behind every document, or -1 for none.
+Result<int32_t> end_id(const TokensFlags& flags, const Tokenizer& tokenizer) {
+  if (flags.no_end) return -1;
+  const std::string end = flags.end.empty() ? end_of_config(flags.tokenizer) : flags.end;
+  if (end.empty()) {
+    return error("{}: tokenizer_config.json names no eos_token; give --end TOKEN or --no-end",
+                 flags.tokenizer);
+  }
+  const int32_t id = tokenizer.id_of(end);
+  if (id < 0) return error("{}: has no token {}", flags.tokenizer, in_quotes(end));
+  return id;
+}
+
+/// Documents on their way to a shard.
+class Tokens {
+ public:
+  Tokens(const Tokenizer& tokenizer, TokenShardWriter writer, int32_t end)
+      : tokenizer_(tokenizer), writer_(std::move(writer)), end_(end) {}
+
+  Result<void> add(const CorpusDocument& document) {
+    // The prompt is encoded by itself, because at decoding time it comes by itself.
+    std::vector<int32_t> ids;
+    if (!document.prompt.empty()) ids = tokenizer_.encode(document.prompt);
+    const size_t prompt = ids.size();
+    const auto text =
+        tokenizer_.encode(document.text, prompt == 0 ? AddSpecial::yes : AddSpecial::no);
+    ids.insert(ids.end(), text.begin(), text.end());
+    for (const int32_t id : ids) special_[id] += tokenizer_.is_special(id);
+    if (end_ >= 0) ids.push_back(end_);
+    if (ids.empty()) return {};  // a normaliser may leave nothing
+    prompt_tokens_ += static_cast<int64_t>(prompt);
+    longest_ = std::max(longest_, static_cast<int64_t>(ids.size()));
+    one_token_documents_ += ids.size() == 1;
+    return writer_.add(ids, static_cast<int64_t>(prompt));
+  }
+
+  Result<void> finish() { return writer_.finish(); }
+
+  Json json() const {
+    Json special = Json::object();
+    for (const auto& [id, count] : special_) {
+      if (count > 0) special[std::string(tokenizer_.bytes(id))] = count;
+    }
+    return {{"tokens", writer_.tokens()},
+            {"prompt_tokens", prompt_tokens_},
+            {"longest_document", longest_},
+            {"one_token_documents", one_token_documents_},
+            {"special_tokens_in_text", std::move(special)},
+            {"bytes", writer_.bytes()}};
+  }
+
+ private:
+  const Tokenizer& tokenizer_;
+  TokenShardWriter writer_;
+  int32_t end_;
+  int64_t prompt_tokens_ = 0;
+  int64_t longest_ = 0;
+  int64_t one_token_documents_ = 0;
+  std::map<int32_t, int64_t> special_;
+};
+
+void print_report(const Json& report, const CorpusAccount& account) {
+  print(fmt::format("{}: {} of {}, {}; {:.2f} bytes of text a token; {:.1f} s\n",
+                    report["out"].get<std::string>(), counted(report["tokens"], "token"),
+                    counted(account.documents, "document"), format_bytes(report["bytes"]),
+                    static_cast<double>(account.text_bytes) / report["tokens"].get<double>(),
+                    report["seconds"].get<double>()));
+  print(fmt::format("longest document: {}; prompts: {}\n",
+                    counted(report["longest_document"], "token"),
+                    counted(report["prompt_tokens"], "token")));
+  if (const int64_t count = report["one_token_documents"]; count > 0) {
+    print(counted(count, "document") + " of one token, from which nothing can be learnt\n");
+  }
+  for (const auto& [token, times] : report["special_tokens_in_text"].items()) {
+    print(
+        fmt::format("the special token {} stands in the text {}\n", token, counted(times, "time")));
+  }
+  if (account.bad_lines > 0) print(counted(account.bad_lines, "bad line") + "\n");
+}
+
+Result<int> make_tokens(const TokensFlags& flags) {
+  const auto start = Clock::now();
+  TIDAR_TRY(const Tokenizer tokenizer, Tokenizer::open(flags.tokenizer));
+  TIDAR_TRY(const int32_t end, end_id(flags, tokenizer));
+  TIDAR_TRY(TokenShardWriter writer, TokenShardWriter::create(flags.out, tokenizer.size()));
+  Tokens tokens(tokenizer, std::move(writer), end);
+  TIDAR_TRY(const CorpusAccount account,
+            read_corpus(flags.corpus,
+                        [&](const CorpusDocument& document) { return tokens.add(document); }));
+  if (account.interrupted) return kInterrupted;
+  TIDAR_TRY_VOID(tokens.finish());
+
+  Json report = {{"out", flags.out}, {"vocabulary", tokenizer.size()}};
+  report.update(tokens.json());
+  report["seconds"] = seconds_since(start);
+  report.update(account.json());
+  if (flags.json) {
+    print_json(report);
+  } else {
+    print_report(report, account);
+  }
+  return kDone;
+}
+
+void add_tokens(CLI::App& data, Action& action) {
+  CLI::App& command =
+      *data.add_subcommand("tokens", "Turn text into a token shard, which training reads");
+  const auto flags = std::make_shared<TokensFlags>();  // shared by the parser and the action
+  add_corpus_flags(command, flags->corpus);
+  command.option_defaults()->group("Tokens");
+  command.add_option("--tokenizer", flags->tokenizer, "Folder with tokenizer.json")
+      ->required()
+      ->type_name("DIR");
+  command.add_option("--out", flags->out, "The shard to write")->required()->type_name("FILE");
+  CLI::Option* end =
+      command
+          .add_option("--end", flags->end,
+                      "The token behind every document (default: the tokenizer's eos_token)")
+          ->type_name("TOKEN");
+  command.add_flag("--no-end", flags->no_end, "Put no token behind documents")->excludes(end);
+  command.option_defaults()->group("Report");
+  command.add_flag("--json", flags->json, "JSON on stdout");
+  command.callback([flags, &action] { action = [flags] { return make_tokens(*flags); }; });
+}
+
+}  // namespace
+
+void add_data(CLI::App& program, Action& action) {
+  CLI::App& data = *program.add_subcommand("data", "Tokenizers and token shards from text");
+  data.require_subcommand(1);
+  add_tokenizer(data, action);
+  add_tokens(data, action);
+}
+
+}  // namespace tidar
