@@ -277,19 +277,21 @@ struct Moments {
   double zeroth = 0, first = 0, second = 0;
 };
 
-Moments moments_of(ObjectiveKind kind, int block_size, int steps) {
+// `prompt` tokens are given, and take no part in the mean.
+Moments moments_of(ObjectiveKind kind, int block_size, int prompt, int steps) {
   Ids text(kLongest, 3);
   ObjectiveOptions options;
   options.kind = kind;
+  options.prompts = Prompts::given;
   options.mask_token = kMask;
   options.block_size = block_size;
   const auto objective = std::move(make_objective(options, {kLongest, kVocabulary}).value());
-  const std::vector<std::vector<Document>> packs = {{{text, -1, 0}}};
+  const std::vector<std::vector<Document>> packs = {{{text, -1, prompt}}};
   Moments moments;
   for (int step = 0; step < steps; ++step) {
     const auto passes = lay_out_step(*objective, packs, {5, static_cast<uint64_t>(step)});
     for (const LabelShare& share : passes[0].shares) {
-      const double t = 1 / (double{share.share} * kLongest);
+      const double t = 1 / (double{share.share} * (kLongest - prompt));
       EXPECT_GE(t, 0.00099);
       EXPECT_LE(t, 1.00001);
       moments.zeroth += double{share.share} / steps;
@@ -305,12 +307,16 @@ Moments moments_of(ObjectiveKind kind, int block_size, int steps) {
 // The variance of the zeroth is E[(1 - t) / t] / 40 = (log 1000 - 1) / 40: its mean deviates by
 // 0.006.
 TEST(Objective, NoiseLevelsAreUniformAndWeighedByTheirInverse) {
-  for (const auto& [kind, block] : {std::pair{ObjectiveKind::masked_diffusion, 1},
-                                    {ObjectiveKind::block_diffusion, 1},
-                                    {ObjectiveKind::block_diffusion, 7},
-                                    {ObjectiveKind::block_diffusion, kLongest}}) {
-    SCOPED_TRACE(testing::Message() << "kind " << static_cast<int>(kind) << ", K " << block);
-    const Moments moments = moments_of(kind, block, 4000);
+  using enum ObjectiveKind;
+  for (const auto& [kind, block, prompt] : {std::tuple{masked_diffusion, 1, 0},
+                                            {masked_diffusion, 1, 15},
+                                            {block_diffusion, 1, 0},
+                                            {block_diffusion, 7, 0},
+                                            {block_diffusion, 7, 10},
+                                            {block_diffusion, kLongest, 0}}) {
+    SCOPED_TRACE(testing::Message()
+                 << "kind " << static_cast<int>(kind) << ", K " << block << ", prompt " << prompt);
+    const Moments moments = moments_of(kind, block, prompt, 4000);
     EXPECT_NEAR(moments.zeroth, 1, 0.03);
     EXPECT_NEAR(moments.first, 1.0 / 2, 0.025);
     EXPECT_NEAR(moments.second, 1.0 / 3, 0.025);
@@ -352,6 +358,16 @@ TEST(Objective, StepsRepeatAndDiffer) {
   other = one;
   other.seed.seed += 1;
   EXPECT_NE(other.passes()[0].pass.tokens, tokens);
+}
+
+TEST(Objective, DocumentsHaveNoiseOfTheirOwn) {
+  Rng rng(4);
+  Case one = random_case(rng, ObjectiveKind::masked_diffusion);
+  const Ids text(kLongest, 3);
+  one.packs = {{{text, -1, 0}, {text, -1, 0}}};
+  const TrainingPass pass = std::move(one.passes()[0]);
+  const auto second = pass.pass.tokens.begin() + kLongest;
+  EXPECT_NE(Ids(pass.pass.tokens.begin(), second), Ids(second, pass.pass.tokens.end()));
 }
 
 // How a step is cut into passes changes neither rows nor weights.
