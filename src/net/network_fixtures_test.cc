@@ -2,9 +2,8 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
+#include "net/fixture_files_testing.h"
 #include "net/network_suite.h"
 #include "ops/wrap/forward_ops.h"
 
@@ -13,22 +12,13 @@ namespace {
 
 const std::filesystem::path kFixtures = TIDAR_FIXTURES;
 
-nlohmann::json read_json(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  auto json = nlohmann::json::parse(file, nullptr, false);
-  EXPECT_TRUE(json.is_object()) << path;
-  return json;
-}
-
 Logits read_logits_file(const std::filesystem::path& path, const nlohmann::json& shape) {
-  Logits logits(shape[0].get<size_t>(), std::vector<float>(shape[1].get<size_t>()));
-  std::ifstream file(path, std::ios::binary);
-  for (auto& row : logits) {
-    file.read(reinterpret_cast<char*>(row.data()),
-              static_cast<std::streamsize>(row.size() * sizeof(float)));
+  const auto rows = shape[0].get<size_t>(), cols = shape[1].get<size_t>();
+  const std::vector<float> values = read_fixture_floats(path, rows * cols);
+  Logits logits;
+  for (auto row = values.begin(); row != values.end(); row += static_cast<int64_t>(cols)) {
+    logits.emplace_back(row, row + static_cast<int64_t>(cols));
   }
-  EXPECT_TRUE(file.good()) << path;
-  EXPECT_EQ(file.peek(), std::char_traits<char>::eof()) << path;
   return logits;
 }
 
@@ -112,7 +102,7 @@ class Fixture {
  public:
   Fixture(const std::string& name, const BackendUnderTest& backend)
       : folder(kFixtures / name),
-        expected(read_json(folder / "expected.json")),
+        expected(read_fixture_json(folder / "expected.json")),
         config(read_model_config(folder).value()),
         on(config, ModelWeights::from_folder(folder, config).value(), backend) {}
 
@@ -194,7 +184,7 @@ TEST_P(NetworkFixtures, GreedyContinuation) {
 class MaskedFixture {
  public:
   explicit MaskedFixture(const Fixture& model)
-      : all_(read_json(model.folder / "masked" / "masked.json")),
+      : all_(read_fixture_json(model.folder / "masked" / "masked.json")),
         folder_(model.folder / "masked"),
         mask_(all_["mask_token_id"]) {}
 

@@ -39,7 +39,7 @@ struct Trainable::Impl {
   std::unique_ptr<TrainedWeight> embedding;
   std::unique_ptr<TrainedWeight> own_head;  // nullptr: the embedding is the head
   std::vector<TrainedBlock> blocks;
-  std::vector<Plane> entrances;  // the residual stream before each block; the last one: behind all
+  std::vector<Plane> entrances;  // the residual stream before each block
   BlockWorkspace work;
   Plane x, d_x;
   Plane head_x, head_normed, d_head, logits;  // kHeadRows rows
@@ -144,13 +144,22 @@ struct Trainable::Impl {
       read_labels(rows, labels.subspan(begin, count), losses.subspan(begin, count), gradients);
     }
     if (gradients == Gradients::none) return;
+    run_backward(inputs, d_stream);
+    ops.embed(pass.tokens, d_stream, parameters.get(WeightRole::embedding).gradient);
+  }
+
+  // d_stream: from the gradient behind the last block to that before the first.
+  void run_backward(const TrainedBlockInputs& inputs, Matrix d_stream) {
+    const Matrix stream = x.first(d_stream.rows);
     for (size_t layer = blocks.size(); layer-- > 0;) {
-      const Matrix entrance = entrances[layer].first(rows);
-      forward().gather(entrance, all_rows(rows), x.first(rows));
-      blocks[layer].forward(inputs, work, x.first(rows));
+      const Matrix entrance = entrances[layer].first(d_stream.rows);
+      // `work` still holds the inside of the last block.
+      if (layer + 1 < blocks.size()) {
+        forward().gather(entrance, all_rows(d_stream.rows), stream);
+        blocks[layer].forward(inputs, work, stream);
+      }
       blocks[layer].backward(inputs, work, entrance, d_stream);
     }
-    ops.embed(pass.tokens, d_stream, parameters.get(WeightRole::embedding).gradient);
   }
 };
 
@@ -174,12 +183,20 @@ void Trainable::evaluate(const Pass& pass, std::span<const Label> labels,
 }
 
 std::vector<MemoryUse> Trainable::memory() const {
-  int64_t entrances = 0;
-  for (const Plane& plane : impl_->entrances) entrances += plane.bytes();
-  return {{"masters and gradients", impl_->parameters.bytes()},
-          {"entrances of layers", entrances},
-          {"one layer's activations", impl_->work.bytes()},
-          {"logits", impl_->logits.bytes()}};
+  const Impl& impl = *impl_;
+  int64_t weights = impl.embedding->bytes() + (impl.own_head ? impl.own_head->bytes() : 0);
+  for (const TrainedBlock& block : impl.blocks) weights += block.bytes();
+  int64_t entrances = impl.x.bytes() + impl.d_x.bytes();
+  for (const Plane& plane : impl.entrances) entrances += plane.bytes();
+  int64_t head = 0;
+  for (const Plane* plane : {&impl.head_x, &impl.head_normed, &impl.d_head, &impl.logits}) {
+    head += plane->bytes();
+  }
+  return {{"masters and gradients", impl.parameters.bytes()},
+          {"weights as products read them", weights},
+          {"residual stream before each layer", entrances},
+          {"inside of one layer", impl.work.bytes()},
+          {"logits", head}};
 }
 
 }  // namespace tidar

@@ -3,8 +3,9 @@
 // weight. The forward uses the verbs of serving; the backward halves stand in ops/backward.h.
 //
 // Only the residual stream at the entrance of each layer is kept from the forward; a layer's
-// inside is computed a second time when the backward comes to it. For L layers and R rows that is
-// L R D numbers instead of about L R (3 D + 2 (H + 2 G) E + 3 F), for a third more arithmetic.
+// inside, but for the last one's, is computed a second time when the backward comes to it. For L
+// layers and R rows that is L R D numbers instead of about L R (3 D + 2 (H + 2 G) E + 3 F), for up
+// to a third more arithmetic.
 
 #include <memory>
 #include <span>
@@ -46,6 +47,7 @@ class Trainable {
   /// The losses alone.
   void evaluate(const Pass& pass, std::span<const Label> labels, std::span<double> losses);
 
+  /// Bytes by purpose; all of it is allocated from the start.
   std::vector<MemoryUse> memory() const;
 
  private:

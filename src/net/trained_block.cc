@@ -86,6 +86,10 @@ void TrainedBlock::refresh() {
   }
 }
 
+int64_t TrainedBlock::bytes() const {
+  return qkv_->bytes() + attention_out_->bytes() + gate_up_->bytes() + down_->bytes();
+}
+
 void TrainedBlock::forward(const TrainedBlockInputs& inputs, BlockWorkspace& work, Matrix x) const {
   using enum WeightRole;
   Ops& ops = ops_.forward();

@@ -54,6 +54,9 @@ class TrainedBlock {
   /// Takes over the present values of the parameters.
   void refresh();
 
+  /// Of the weights as products read them.
+  int64_t bytes() const;
+
   /// x becomes the residual stream behind the block; everything that backward() needs is in
   /// `work` afterwards. x [R, D].
   void forward(const TrainedBlockInputs& inputs, BlockWorkspace& work, Matrix x) const;

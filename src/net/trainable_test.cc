@@ -1,0 +1,480 @@
+// Losses and gradients against other programs' numbers, against the serving network, and against
+// float64 differences.
+
+#include "net/trainable.h"
+
+#include <cmath>
+#include <filesystem>
+
+#include "net/fixture_files_testing.h"
+#include "net/trainable_suite.h"
+
+namespace tidar {
+namespace {
+
+class TrainableTest : public testing::TestWithParam<TrainingBackend> {};
+INSTANTIATE_TEST_SUITE_P(Backends, TrainableTest, testing::ValuesIn(all_training_backends()),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+double largest_gradient(const Parameter& parameter) {
+  double largest = 0;
+  for (int64_t i = 0; i < parameter.gradient.rows * parameter.gradient.cols; ++i) {
+    largest = std::max(largest, std::abs(gradient_at(parameter, i)));
+  }
+  return largest;
+}
+
+// ---- against autograd of another program ----
+
+struct TidarLoss {
+  Pass pass;
+  std::vector<Label> labels;  // those of the clean half, then those of the masks
+};
+
+// Half of the loss is the mean over the clean half, half that over the masks.
+TidarLoss fixture_loss(const nlohmann::json& masked) {
+  const auto& loss = masked["tidar_train_loss"];
+  Tokens text = loss["text"];
+  text.pop_back();
+  TidarLoss made;
+  made.pass.begin_sequence();
+  for (const auto& pass : masked["passes"]) {
+    if (pass["name"] != "tidar_train") continue;
+    add_tidar_training(made.pass, text, pass["K"].get<int>(), masked["mask_token_id"]);
+  }
+  int32_t row = 0;
+  for (const char* half : {"ar_labels", "diffusion_labels"}) {
+    for (const int32_t token : loss[half].get<Tokens>()) {
+      made.labels.push_back({row++, token, 0.5f / static_cast<float>(text.size())});
+    }
+  }
+  return made;
+}
+
+TEST_P(TrainableTest, FixturesLossesAndGradients) {
+  for (const std::string name : {"qwen2", "qwen3"}) {
+    SCOPED_TRACE(name);
+    const auto folder = std::filesystem::path(TIDAR_FIXTURES) / name;
+    const auto masked = read_fixture_json(folder / "masked" / "masked.json");
+    const auto& expected = masked["tidar_train_loss"];
+    const ModelConfig config = read_model_config(folder).value();
+    TrainableOnBackend on(config, ModelWeights::from_folder(folder, config).value(), GetParam());
+    const TidarLoss loss = fixture_loss(masked);
+    std::vector<double> losses(loss.labels.size());
+    on->add_gradients(loss.pass, loss.labels, losses);
+
+    const bool is_exact = GetParam().activation == DType::f64;
+    std::vector<double> rows = expected["ar_loss_rows"];
+    const std::vector<double> diffusion_rows = expected["diffusion_loss_rows"];
+    rows.insert(rows.end(), diffusion_rows.begin(), diffusion_rows.end());
+    double total = 0, worst_loss = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      total += double{loss.labels[i].weight} * losses[i];
+      worst_loss = std::max(worst_loss, std::abs(losses[i] - rows[i]));
+    }
+    EXPECT_LE(worst_loss, 1e-5);
+    EXPECT_NEAR(total, expected["total_loss"].get<double>(), 1e-5);
+
+    double worst = 0, squares = 0;
+    for (const Parameter& parameter : on->parameters().all()) {
+      SCOPED_TRACE(parameter.spec.name);
+      ASSERT_TRUE(expected["gradients"].contains(parameter.spec.name));
+      const auto& one = expected["gradients"][parameter.spec.name];
+      const int64_t count = parameter.gradient.rows * parameter.gradient.cols;
+      const std::vector<float> truth = read_fixture_floats(
+          folder / "masked" / one["file"].get<std::string>(), static_cast<size_t>(count));
+      const auto largest = one["max_abs"].get<double>();
+      for (int64_t i = 0; i < count; ++i) {
+        const double found = gradient_at(parameter, i);
+        const double error = std::abs(found - double{truth[static_cast<size_t>(i)]}) / largest;
+        worst = error <= worst ? worst : error;  // so that no number is the worst
+        squares += found * found;
+      }
+    }
+    EXPECT_EQ(on->parameters().all().size(), expected["gradients"].size());
+    // In float64 the rotary table and the fixture's files are what is left of float32.
+    EXPECT_LE(worst, is_exact ? 2e-6 : 1e-4);
+    EXPECT_NEAR(std::sqrt(squares) / expected["grad_global_l2"].get<double>(), 1, 1e-5);
+    std::printf("    %-6s worst loss %.1e, worst gradient %.1e of its tensor's largest\n",
+                name.c_str(), worst_loss, worst);
+  }
+}
+
+// ---- passes of every kind ----
+
+constexpr int32_t kMaskToken = 1;
+
+// A pass that some objective could ask for, and labels with random weights for some of its rows.
+struct RandomPass {
+  Pass pass;
+  std::vector<Label> labels;
+};
+
+// Layout 0: causal; 1: tidar; 2: block diffusion; 3: bidirectional; 4: documents, one of each.
+constexpr int kLayouts = 5;
+
+void add_layout(Pass& pass, Rng& rng, int layout, const Tokens& text) {
+  Tokens noised = text;
+  for (int32_t& token : noised) {
+    if (rng.below(2) == 0) token = kMaskToken;
+  }
+  const int block = 1 + rng.below(6), first = 1 + rng.below(block);
+  pass.begin_sequence();
+  switch (layout) {
+    case 0:
+      add_causal(pass, text, Keep::scratch);
+      break;
+    case 1:
+      add_tidar_training(pass, text, {block, first}, kMaskToken,
+                         rng.below(2) == 0 ? Tokens{} : noised);
+      break;
+    case 2:
+      add_block_diffusion_training(pass, text, noised, {block, first});
+      break;
+    default:
+      add_bidirectional(pass, noised);
+  }
+}
+
+RandomPass random_pass(Rng& rng, int layout, int vocabulary, int longest) {
+  RandomPass made;
+  for (int document = 0; document < (layout == 4 ? 4 : 1); ++document) {
+    const Tokens text = random_tokens(rng, 1 + rng.below(longest), vocabulary);
+    add_layout(made.pass, rng, layout == 4 ? document : layout, text);
+  }
+  for (int32_t row = 0; row < made.pass.rows(); ++row) {
+    if (rng.below(4) == 0) continue;
+    made.labels.push_back({row, rng.below(vocabulary), rng.uniform() / 4});
+  }
+  return made;
+}
+
+// Calls body(rng, config, pass) for a random model of each family and each kind of pass.
+template <class Body>
+void for_each_model_and_layout(uint64_t seed, int longest, Body&& body) {
+  for (int kind = 0; kind < kModelKinds; ++kind) {
+    for (int layout = 0; layout < kLayouts; ++layout) {
+      SCOPED_TRACE(testing::Message()
+                   << "seed " << seed << ", model " << kind << ", layout " << layout);
+      Rng rng(seed * 100 + static_cast<uint64_t>(kind * kLayouts + layout));
+      const ModelConfig config = random_model(rng, kind);
+      body(rng, config, random_pass(rng, layout, config.vocabulary, longest));
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+double log_sum_exp(const std::vector<float>& logits) {
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(double{logit} - largest);
+  return largest + std::log(sum);
+}
+
+// The serving network reads the same pass, through its own attention and keys in scratch slots.
+TEST_P(TrainableTest, LossesAreThoseOfTheServingNetwork) {
+  for_each_model_and_layout(21, 60, [](Rng& rng, const ModelConfig& config, RandomPass one) {
+    const ModelWeights weights = ModelWeights::random(config, DType::f32, rng.bits());
+    const BackendUnderTest exact = {"ref_f64", [](Threads&) { return make_ref_ops(DType::f64); },
+                                    DType::f32, DType::f32, false};
+    const Logits logits = NetworkOnBackend(config, weights, exact).logits(one.pass);
+    one.pass.asks.clear();
+    TrainableOnBackend on(config, weights, GetParam());
+    std::vector<double> losses(one.labels.size());
+    on->evaluate(one.pass, one.labels, losses);
+    // Logits come as float32, and lie below 16.
+    const double tolerance = GetParam().activation == DType::f64 ? 4 * 0x1p-20 : 2e-4;
+    for (size_t i = 0; i < losses.size(); ++i) {
+      const auto& row = logits[static_cast<size_t>(one.labels[i].row)];
+      const double expected =
+          log_sum_exp(row) - double{row[static_cast<size_t>(one.labels[i].token)]};
+      EXPECT_NEAR(losses[i], expected, tolerance) << "label " << i;
+    }
+  });
+}
+
+// Property 1 of training: what a clean row says does not depend on the masks.
+TEST_P(TrainableTest, TheCleanHalfIsACausalPass) {
+  for_each_model_and_layout(22, 60, [](Rng& rng, const ModelConfig& config, const RandomPass&) {
+    TrainableOnBackend on(config, ModelWeights::random(config, DType::f32, rng.bits()), GetParam());
+    const Tokens text = random_tokens(rng, 2 + rng.below(60), config.vocabulary);
+    std::vector<Label> labels;
+    for (int32_t row = 0; row + 1 < static_cast<int32_t>(text.size()); ++row) {
+      labels.push_back({row, text[static_cast<size_t>(row) + 1], 1});
+    }
+    std::vector<double> causal(labels.size()), clean(labels.size());
+    Pass pass;
+    pass.begin_sequence();
+    add_causal(pass, text, Keep::scratch);
+    on->evaluate(pass, labels, causal);
+    pass.clear();
+    pass.begin_sequence();
+    add_tidar_training(pass, text, 1 + rng.below(8), kMaskToken);
+    on->evaluate(pass, labels, clean);
+    EXPECT_EQ(causal, clean);
+  });
+}
+
+// ---- gradients ----
+
+double weighted_loss(Trainable& trainable, const RandomPass& one) {
+  std::vector<double> losses(one.labels.size());
+  trainable.evaluate(one.pass, one.labels, losses);
+  double loss = 0;
+  for (size_t i = 0; i < losses.size(); ++i) loss += double{one.labels[i].weight} * losses[i];
+  return loss;
+}
+
+void add_gradients(Trainable& trainable, const RandomPass& one) {
+  std::vector<double> losses(one.labels.size());
+  trainable.add_gradients(one.pass, one.labels, losses);
+}
+
+// Every vector kernel against the reference in float64, all families and layouts.
+TEST_P(TrainableTest, GradientsAreThoseOfTheFloat64Reference) {
+  if (GetParam().activation == DType::f64) return;
+  double worst = 0;
+  for_each_model_and_layout(
+      23, 80, [&](Rng& rng, const ModelConfig& config, const RandomPass& one) {
+        const ModelWeights weights = ModelWeights::random(config, DType::f32, rng.bits());
+        TrainableOnBackend on(config, weights, GetParam());
+        TrainableOnBackend truth(config, weights, {"ref_f64", DType::f64, std::nullopt});
+        add_gradients(*on, one);
+        add_gradients(*truth, one);
+        for (size_t p = 0; p < truth->parameters().all().size(); ++p) {
+          const Parameter& expected = truth->parameters().all()[p];
+          const Parameter& found = on->parameters().all()[p];
+          const double largest = largest_gradient(expected);
+          for (int64_t i = 0; i < expected.gradient.rows * expected.gradient.cols; ++i) {
+            const double error = std::abs(gradient_at(found, i) - gradient_at(expected, i));
+            ASSERT_LE(error, 1e-4 * largest + 1e-12) << expected.spec.name << "[" << i << "]";
+            if (largest > 1e-6) worst = std::max(worst, error / largest);
+          }
+        }
+      });
+  std::printf("    worst gradient %.1e of its tensor's largest\n", worst);
+}
+
+TEST_P(TrainableTest, GradientsAddUp) {
+  Rng rng(31);
+  const ModelConfig config = random_model(rng, 1);
+  TrainableOnBackend on(config, ModelWeights::random(config, DType::f32, 4), GetParam());
+  const RandomPass one = random_pass(rng, 1, config.vocabulary, 40);
+  const auto all_gradients = [&] {
+    std::vector<double> values;
+    for (const Parameter& parameter : on->parameters().all()) {
+      for (int64_t i = 0; i < parameter.gradient.rows * parameter.gradient.cols; ++i) {
+        values.push_back(gradient_at(parameter, i));
+      }
+    }
+    return values;
+  };
+  add_gradients(*on, one);
+  const std::vector<double> once = all_gradients();
+  RandomPass nothing = one;
+  for (Label& label : nothing.labels) label.weight = 0;
+  add_gradients(*on, nothing);
+  EXPECT_EQ(all_gradients(), once);
+  nothing.labels.clear();
+  add_gradients(*on, nothing);
+  EXPECT_EQ(all_gradients(), once);
+  on->parameters().zero_gradients();
+  add_gradients(*on, one);
+  EXPECT_EQ(all_gradients(), once) << "the same again, bit by bit";
+  add_gradients(*on, one);
+  const std::vector<double> twice = all_gradients();
+  const double largest = std::abs(*std::max_element(
+      once.begin(), once.end(), [](double a, double b) { return std::abs(a) < std::abs(b); }));
+  for (size_t i = 0; i < once.size(); ++i) {
+    ASSERT_NEAR(twice[i], 2 * once[i], 1e-5 * largest) << i;
+  }
+}
+
+// More labels than the head reads at a time, on any number of threads.
+TEST_P(TrainableTest, LongPassesAndThreads) {
+  Rng rng(32);
+  const ModelConfig config = random_model(rng, 0);
+  const ModelWeights weights = ModelWeights::random(config, DType::f32, 4);
+  RandomPass one;
+  const Tokens text = random_tokens(rng, 300, config.vocabulary);
+  one.pass.begin_sequence();
+  add_tidar_training(one.pass, text, 8, kMaskToken);
+  for (int32_t row = 0; row < one.pass.rows(); ++row) {
+    one.labels.push_back({row, rng.below(config.vocabulary), 1.0f / 600});
+  }
+  ASSERT_LE(one.pass.rows(), TrainableOnBackend::kRows);
+  TrainableOnBackend single(config, weights, GetParam(), DType::f32, 1);
+  TrainableOnBackend several(config, weights, GetParam(), DType::f32, 3);
+  add_gradients(*single, one);
+  add_gradients(*several, one);
+  RandomPass tail = one;
+  tail.labels.erase(tail.labels.begin(), tail.labels.begin() + 300);
+  std::vector<double> all(one.labels.size()), last(tail.labels.size());
+  single->evaluate(one.pass, one.labels, all);
+  single->evaluate(tail.pass, tail.labels, last);
+  EXPECT_EQ(last, std::vector<double>(all.begin() + 300, all.end()));
+  for (size_t p = 0; p < single->parameters().all().size(); ++p) {
+    const Parameter& a = single->parameters().all()[p];
+    const Parameter& b = several->parameters().all()[p];
+    for (int64_t i = 0; i < a.gradient.rows * a.gradient.cols; ++i) {
+      ASSERT_EQ(gradient_at(a, i), gradient_at(b, i)) << a.spec.name << "[" << i << "]";
+    }
+  }
+}
+
+// ---- finite differences ----
+
+// Weights on a grid of 2^-10: steps of 2^-10 and 2^-9 are exact in the float32 masters.
+constexpr float kStep = 0x1p-10f;
+
+void round_masters(Trainable& trainable) {
+  for (Parameter& parameter : trainable.parameters().all()) {
+    float* const values = parameter.value.row<float>(0);
+    for (int64_t i = 0; i < parameter.value.rows * parameter.value.cols; ++i) {
+      values[i] = std::round(values[i] / kStep) * kStep;
+    }
+  }
+  trainable.refresh();
+}
+
+// The loss when `parameter` is moved by `steps` along `direction`.
+double moved_loss(Trainable& trainable, const RandomPass& one, Parameter& parameter,
+                  const std::vector<float>& direction, float steps) {
+  float* const values = parameter.value.row<float>(0);
+  const std::vector<float> before(values, values + direction.size());
+  for (size_t i = 0; i < direction.size(); ++i) values[i] += steps * kStep * direction[i];
+  trainable.refresh();
+  const double loss = weighted_loss(trainable, one);
+  std::copy(before.begin(), before.end(), values);
+  return loss;
+}
+
+// Along the axis of one random entry, and along a random vector of signs in all entries: every
+// tensor's gradient, of every family and layout. Fourth-order differences of losses that are exact
+// to about 1e-14 err by 1e-14 / step = 1e-11, and by step^4 times a fifth derivative of the loss.
+TEST(TrainableDifferences, GradientsAreSlopesOfTheLoss) {
+  double worst = 0;
+  for_each_model_and_layout(24, 9, [&](Rng& rng, const ModelConfig& config, const RandomPass& one) {
+    TrainableOnBackend on(config, ModelWeights::random(config, DType::f32, rng.bits()),
+                          {"ref_f64", DType::f64, std::nullopt});
+    round_masters(*on);
+    add_gradients(*on, one);
+    for (Parameter& parameter : on->parameters().all()) {
+      const auto count = static_cast<size_t>(parameter.value.rows * parameter.value.cols);
+      std::vector<float> entry(count, 0.0f), signs(count);
+      entry[static_cast<size_t>(rng.below(static_cast<int>(count)))] = 1;
+      for (float& sign : signs) sign = rng.below(2) == 0 ? -1.0f : 1.0f;
+      for (const auto& direction : {entry, signs}) {
+        double slope = 0, length = 0;
+        for (size_t i = 0; i < count; ++i) {
+          slope += double{direction[i]} * gradient_at(parameter, static_cast<int64_t>(i));
+          length += double{direction[i] * direction[i]};
+        }
+        const auto loss = [&](float steps) {
+          return moved_loss(*on, one, parameter, direction, steps);
+        };
+        const double difference =
+            (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / (12 * double{kStep});
+        const double scale = largest_gradient(parameter) * std::sqrt(length);
+        ASSERT_NEAR(slope, difference, 2e-6 * scale + 1e-11) << parameter.spec.name;
+        if (scale > 1e-6) worst = std::max(worst, std::abs(slope - difference) / scale);
+      }
+    }
+    on->refresh();
+  });
+  std::printf("    worst difference %.1e of what the tensor's largest gradient would make\n",
+              worst);
+}
+
+// ---- types, masters, memory ----
+
+// Relative distance of all gradients together from those of the float64 reference.
+double relative_error(Trainable& found, Trainable& truth) {
+  double error = 0, squares = 0;
+  for (size_t p = 0; p < truth.parameters().all().size(); ++p) {
+    const Parameter& expected = truth.parameters().all()[p];
+    for (int64_t i = 0; i < expected.gradient.rows * expected.gradient.cols; ++i) {
+      const double difference =
+          gradient_at(found.parameters().all()[p], i) - gradient_at(expected, i);
+      error += difference * difference;
+      squares += gradient_at(expected, i) * gradient_at(expected, i);
+    }
+  }
+  return std::sqrt(error / squares);
+}
+
+// Weights that bf16 holds, operands rounded to it. A rounding errs by 2^-9 / sqrt(3) (rms), and a
+// gradient goes through about 2 * 10 of them in each of two layers, forward and back, which add up
+// like a random walk: 2^-9 / sqrt(3) * sqrt(40) = 0.7 %. Four times that is allowed.
+TEST_P(TrainableTest, Bf16ComputeCostsItsRoundings) {
+  double worst = 0;
+  for_each_model_and_layout(
+      25, 60, [&](Rng& rng, const ModelConfig& config, const RandomPass& one) {
+        const ModelWeights weights = ModelWeights::random(config, DType::bf16, rng.bits());
+        TrainableOnBackend on(config, weights, GetParam(), DType::bf16);
+        TrainableOnBackend truth(config, weights, {"ref_f64", DType::f64, std::nullopt});
+        add_gradients(*on, one);
+        add_gradients(*truth, one);
+        worst = std::max(worst, relative_error(*on, *truth));
+        rounds = on.ops().operand(DType::bf16) == DType::bf16;
+      });
+  EXPECT_LE(worst, rounds ? 0.03 : 1e-5);
+  std::printf("    worst relative error %.2e\n", worst);
+}
+
+// Rounding weights that bf16 holds changes nothing.
+TEST(TrainableTypes, Bf16WeightsOfABf16Checkpoint) {
+  Rng rng(33);
+  const ModelConfig config = random_model(rng, 1);
+  const ModelWeights weights = ModelWeights::random(config, DType::bf16, 4);
+  const TrainingBackend reference = {"ref_f32", DType::f32, std::nullopt};
+  TrainableOnBackend wide(config, weights, reference),
+      narrow(config, weights, reference, DType::bf16);
+  const RandomPass one = random_pass(rng, 1, config.vocabulary, 40);
+  EXPECT_EQ(weighted_loss(*wide, one), weighted_loss(*narrow, one));
+  const double before = weighted_loss(*narrow, one);
+  for (Parameter& parameter : narrow->parameters().all()) {
+    if (parameter.spec.role == WeightRole::down) parameter.value.row<float>(0)[0] *= 1 + 0x1p-12f;
+  }
+  narrow->refresh();
+  EXPECT_EQ(weighted_loss(*narrow, one), before) << "below the precision of bf16";
+  for (Parameter& parameter : narrow->parameters().all()) {
+    if (parameter.spec.role == WeightRole::down) parameter.value.row<float>(0)[0] *= 1.5f;
+  }
+  EXPECT_EQ(weighted_loss(*narrow, one), before) << "not refreshed";
+  narrow->refresh();
+  EXPECT_NE(weighted_loss(*narrow, one), before);
+}
+
+TEST_P(TrainableTest, RefreshTakesOverEveryMaster) {
+  Rng rng(34);
+  for (int kind = 0; kind < kModelKinds; ++kind) {
+    const ModelConfig config = random_model(rng, kind);
+    TrainableOnBackend on(config, ModelWeights::random(config, DType::f32, 4), GetParam());
+    TrainableOnBackend other(config, ModelWeights::random(config, DType::f32, 5), GetParam());
+    const RandomPass one = random_pass(rng, 1, config.vocabulary, 20);
+    for (size_t p = 0; p < on->parameters().all().size(); ++p) {
+      const Matrix to = on->parameters().all()[p].value;
+      const Matrix from = other->parameters().all()[p].value;
+      std::copy_n(from.row<float>(0), to.rows * to.cols, to.row<float>(0));
+    }
+    on->refresh();
+    EXPECT_EQ(weighted_loss(*on, one), weighted_loss(*other, one));
+  }
+}
+
+TEST_P(TrainableTest, MemoryIsTold) {
+  Rng rng(35);
+  const ModelConfig config = random_model(rng, 0);
+  TrainableOnBackend on(config, ModelWeights::random(config, DType::f32, 4), GetParam());
+  const auto uses = on->memory();
+  const int64_t gradient_bytes = GetParam().activation == DType::f64 ? 8 : 4;
+  EXPECT_EQ(uses[0].bytes, config.parameters() * (4 + gradient_bytes));
+  // Matrices at least once, in the type of activations or smaller.
+  EXPECT_GE(uses[1].bytes, config.parameters() * 4 * 9 / 10);
+  EXPECT_EQ(uses[2].bytes, int64_t{TrainableOnBackend::kRows} * config.hidden *
+                               (config.layers + 2) * gradient_bytes);
+}
+
+}  // namespace
+}  // namespace tidar
