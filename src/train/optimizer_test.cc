@@ -1,0 +1,268 @@
+#include "train/optimizer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "base/rng.h"
+#include "model/config.h"
+
+namespace tidar {
+namespace {
+
+// A model whose matrices are larger than a chunk and no multiple of one.
+Parameters some_parameters(DType gradients) {
+  ModelConfig config;
+  config.family = Family::qwen2;
+  config.architecture = "Qwen2ForCausalLM";
+  config.qkv_bias = QkvBias::present;
+  config.head = HeadWeight::tied;
+  config.layers = 1;
+  config.heads = config.kv_heads = 2;
+  config.head_size = 20;
+  config.hidden = 40;
+  config.ffn = 50;
+  config.vocabulary = 2501;
+  config.max_positions = 10;
+  return Parameters(config, ModelWeights::random(config, DType::f32, 1), gradients);
+}
+
+int64_t count_of(const Parameter& parameter) { return parameter.value.rows * parameter.value.cols; }
+
+// Calls f(element) for every gradient, as a reference to its own type.
+template <class F>
+void for_each_gradient(Parameters& parameters, F&& f) {
+  for (Parameter& parameter : parameters.all()) {
+    for (int64_t i = 0; i < count_of(parameter); ++i) {
+      if (parameter.gradient.dtype == DType::f64) {
+        f(parameter.gradient.row<double>(0)[i]);
+      } else {
+        f(parameter.gradient.row<float>(0)[i]);
+      }
+    }
+  }
+}
+
+// Gradients of very different sizes, some of them 0.
+void fill_gradients(Parameters& parameters, Rng& rng) {
+  for_each_gradient(parameters, [&](auto& gradient) {
+    const float size = std::pow(10.0f, -6.0f * rng.uniform());
+    gradient = rng.below(10) == 0 ? 0.0f : rng.normal() * size;
+  });
+}
+
+class OptimizerTest : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Types, OptimizerTest, testing::Values(DType::f32, DType::f64),
+                         [](const auto& type) { return std::string(name_of(type.param)); });
+
+// AdamW as its paper writes it, in float64.
+class PlainAdamW {
+ public:
+  explicit PlainAdamW(const Parameters& parameters) {
+    for (const Parameter& parameter : parameters.all()) {
+      const float* values = parameter.value.row<float>(0);
+      weights.emplace_back(values, values + count_of(parameter));
+      first_.emplace_back(weights.back().size(), 0.0);
+      second_.emplace_back(weights.back().size(), 0.0);
+    }
+  }
+
+  void update(const Parameters& parameters, const AdamWOptions& options, double rate,
+              double scale) {
+    ++updates_;
+    for (size_t p = 0; p < weights.size(); ++p) {
+      const Parameter& parameter = parameters.all()[p];
+      const double decay = parameter.spec.shape.size() == 2 ? options.weight_decay : 0;
+      for (size_t i = 0; i < weights[p].size(); ++i) {
+        const double g = scale * (parameter.gradient.dtype == DType::f64
+                                      ? parameter.gradient.row<double>(0)[i]
+                                      : double{parameter.gradient.row<float>(0)[i]});
+        double& m = first_[p][i] = options.beta1 * first_[p][i] + (1 - options.beta1) * g;
+        double& v = second_[p][i] = options.beta2 * second_[p][i] + (1 - options.beta2) * g * g;
+        const double corrected_m = m / (1 - std::pow(options.beta1, updates_));
+        const double corrected_v = v / (1 - std::pow(options.beta2, updates_));
+        double& w = weights[p][i];
+        w = w - rate * (corrected_m / (std::sqrt(corrected_v) + options.epsilon) + decay * w);
+      }
+    }
+  }
+
+  std::vector<std::vector<double>> weights;
+
+ private:
+  std::vector<std::vector<double>> first_, second_;
+  int updates_ = 0;
+};
+
+// A step is at most a few rates long; its float32 arithmetic errs by some 2^-24 of it each, and
+// writing the weight by 2^-24 of that.
+TEST_P(OptimizerTest, FollowsFloat64) {
+  Parameters parameters = some_parameters(GetParam());
+  Threads threads(2);
+  const AdamWOptions options = {.beta1 = 0.8, .beta2 = 0.97, .epsilon = 1e-5, .weight_decay = 0.3};
+  AdamW optimizer(parameters, options, threads);
+  PlainAdamW plain(parameters);
+  constexpr int kUpdates = 30;
+  constexpr double kRate = 1e-2;
+  Rng rng(1);
+  for (int update = 0; update < kUpdates; ++update) {
+    fill_gradients(parameters, rng);
+    const double rate = kRate * (1 + update % 3), scale = 1.0 / (1 + update % 4);
+    optimizer.update(parameters, rate, scale);
+    plain.update(parameters, options, rate, scale);
+  }
+  EXPECT_EQ(optimizer.updates(), kUpdates);
+  double moved = 0;
+  const Parameters before = some_parameters(GetParam());
+  for (size_t p = 0; p < plain.weights.size(); ++p) {
+    const Parameter& parameter = parameters.all()[p];
+    for (size_t i = 0; i < plain.weights[p].size(); ++i) {
+      const double found = parameter.value.row<float>(0)[i], expected = plain.weights[p][i];
+      const double tolerance = kUpdates * 0x1p-24 * (1 + std::abs(expected) + 10 * 3 * kRate);
+      ASSERT_NEAR(found, expected, tolerance) << parameter.spec.name << "[" << i << "]";
+      moved += std::abs(found - double{before.all()[p].value.row<float>(0)[i]});
+    }
+  }
+  EXPECT_GT(moved / static_cast<double>(parameters.count()), kRate);
+}
+
+// Closed form: without decay, the first update moves every weight by the rate, against its
+// gradient.
+TEST_P(OptimizerTest, FirstUpdateIsTheSign) {
+  Parameters parameters = some_parameters(GetParam());
+  const Parameters before = some_parameters(GetParam());
+  Threads threads(1);
+  AdamW optimizer(parameters, {.epsilon = 0, .weight_decay = 0}, threads);
+  Rng rng(2);
+  for_each_gradient(parameters, [&](auto& gradient) { gradient = rng.normal(); });
+  optimizer.update(parameters, 0.5);
+  for (size_t p = 0; p < parameters.all().size(); ++p) {
+    const Parameter& parameter = parameters.all()[p];
+    for (int64_t i = 0; i < count_of(parameter); ++i) {
+      const double g = parameter.gradient.dtype == DType::f64
+                           ? parameter.gradient.row<double>(0)[i]
+                           : double{parameter.gradient.row<float>(0)[i]};
+      const float* old = before.all()[p].value.row<float>(0);
+      ASSERT_NEAR(parameter.value.row<float>(0)[i], old[i] - std::copysign(0.5, g), 4e-6);
+    }
+  }
+}
+
+// Closed form: without gradients, matrices shrink by a factor and vectors stay.
+TEST_P(OptimizerTest, OnlyMatricesDecay) {
+  Parameters parameters = some_parameters(GetParam());
+  const Parameters before = some_parameters(GetParam());
+  Threads threads(2);
+  AdamW optimizer(parameters, {.weight_decay = 0.5}, threads);
+  for (int update = 0; update < 3; ++update) optimizer.update(parameters, 0.25);
+  for (size_t p = 0; p < parameters.all().size(); ++p) {
+    const Parameter& parameter = parameters.all()[p];
+    const bool is_matrix = parameter.spec.shape.size() == 2;
+    const double factor = is_matrix ? std::pow(1 - 0.125, 3) : 1;
+    const float* old = before.all()[p].value.row<float>(0);
+    for (int64_t i = 0; i < count_of(parameter); ++i) {
+      const double expected = factor * double{old[i]};
+      ASSERT_NEAR(parameter.value.row<float>(0)[i], expected,
+                  is_matrix ? 4 * 0x1p-24 * std::abs(double{old[i]}) : 0)
+          << parameter.spec.name;
+    }
+  }
+}
+
+TEST_P(OptimizerTest, ThreadsDoNotMatter) {
+  std::vector<std::vector<float>> results;
+  std::vector<double> norms;
+  for (const int count : {1, 2, 5}) {
+    Parameters parameters = some_parameters(GetParam());
+    Threads threads(count);
+    AdamW optimizer(parameters, {}, threads);
+    Rng rng(3);
+    for (int update = 0; update < 3; ++update) {
+      fill_gradients(parameters, rng);
+      norms.push_back(gradient_norm(parameters, threads));
+      optimizer.update(parameters, 1e-3, clip_scale(norms.back(), 1.0));
+    }
+    std::vector<float>& all = results.emplace_back();
+    for (const Parameter& parameter : parameters.all()) {
+      const float* values = parameter.value.row<float>(0);
+      all.insert(all.end(), values, values + count_of(parameter));
+    }
+    for (int update = 0; update < 3; ++update) {
+      EXPECT_EQ(norms[norms.size() - 3 + static_cast<size_t>(update)],
+                norms[static_cast<size_t>(update)]);
+    }
+  }
+  EXPECT_EQ(results[0], results[1]);
+  EXPECT_EQ(results[0], results[2]);
+}
+
+TEST_P(OptimizerTest, NormAndClipping) {
+  Parameters parameters = some_parameters(GetParam());
+  Threads threads(2);
+  Rng rng(4);
+  fill_gradients(parameters, rng);
+  long double squares = 0;
+  for_each_gradient(parameters, [&](auto& gradient) {
+    squares += static_cast<long double>(gradient) * static_cast<long double>(gradient);
+  });
+  const double norm = gradient_norm(parameters, threads);
+  EXPECT_NEAR(norm / static_cast<double>(std::sqrt(squares)), 1, 1e-13);
+  EXPECT_EQ(clip_scale(norm, 2 * norm), 1);
+  EXPECT_EQ(clip_scale(norm, 0), 1);
+  EXPECT_DOUBLE_EQ(clip_scale(norm, norm / 4), 0.25);
+  EXPECT_EQ(clip_scale(0, 1), 1);
+
+  // One that is not a number, wherever it stands, is seen.
+  for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+    for (size_t p = 0; p < parameters.all().size(); ++p) {
+      parameters.zero_gradients();
+      const Parameter& parameter = parameters.all()[p];
+      const int64_t last = count_of(parameter) - 1;
+      if (GetParam() == DType::f64) {
+        parameter.gradient.row<double>(0)[last] = bad;
+      } else {
+        parameter.gradient.row<float>(0)[last] = static_cast<float>(bad);
+      }
+      EXPECT_FALSE(std::isfinite(gradient_norm(parameters, threads))) << parameter.spec.name;
+    }
+  }
+}
+
+// What a checkpoint holds is all there is: an optimizer with another's state goes on as that.
+TEST_P(OptimizerTest, StateIsWhole) {
+  Parameters parameters = some_parameters(GetParam());
+  Threads threads(2);
+  AdamW optimizer(parameters, {}, threads);
+  Rng rng(5);
+  for (int update = 0; update < 3; ++update) {
+    fill_gradients(parameters, rng);
+    optimizer.update(parameters, 1e-2);
+  }
+  Parameters copy = some_parameters(GetParam());
+  AdamW resumed(copy, {}, threads);
+  resumed.set_updates(optimizer.updates());
+  for (size_t p = 0; p < copy.all().size(); ++p) {
+    const auto transfer = [](const Matrix& from, const Matrix& to) {
+      std::copy_n(from.row<float>(0), from.rows * from.cols, to.row<float>(0));
+    };
+    transfer(parameters.all()[p].value, copy.all()[p].value);
+    transfer(optimizer.moments()[p].first, resumed.moments()[p].first);
+    transfer(optimizer.moments()[p].second, resumed.moments()[p].second);
+  }
+  Rng rng_copy = rng;
+  fill_gradients(parameters, rng);
+  fill_gradients(copy, rng_copy);
+  optimizer.update(parameters, 1e-2);
+  resumed.update(copy, 1e-2);
+  for (size_t p = 0; p < copy.all().size(); ++p) {
+    for (int64_t i = 0; i < count_of(copy.all()[p]); ++i) {
+      ASSERT_EQ(copy.all()[p].value.row<float>(0)[i], parameters.all()[p].value.row<float>(0)[i]);
+    }
+  }
+  EXPECT_EQ(optimizer.bytes(), parameters.count() * 8);
+}
+
+}  // namespace
+}  // namespace tidar
