@@ -408,6 +408,7 @@ double relative_error(Trainable& found, Trainable& truth) {
 // like a random walk: 2^-9 / sqrt(3) * sqrt(40) = 0.7 %. Four times that is allowed.
 TEST_P(TrainableTest, Bf16ComputeCostsItsRoundings) {
   double worst = 0;
+  bool rounds = false;
   for_each_model_and_layout(
       25, 60, [&](Rng& rng, const ModelConfig& config, const RandomPass& one) {
         const ModelWeights weights = ModelWeights::random(config, DType::bf16, rng.bits());
