@@ -61,9 +61,13 @@ class LinearBackward final : public BackwardCase {
       parts_.push_back(normal_grid(rng_, part, shape_.inputs, numbers_for(shape_.weight)));
       before_.push_back(normal_grid(rng_, part, shape_.inputs, Numbers::any_float));
     }
+    missing_ = static_cast<Missing>(rng_.below(4));
   }
 
-  std::string name() const override { return describe("linear", shape_); }
+  std::string name() const override {
+    constexpr const char* kMissing[] = {"", " without d_x", " without d_parts", " without d_bias"};
+    return describe("linear", shape_) + kMissing[static_cast<int>(missing_)];
+  }
 
   std::vector<Outcome> run(BackwardOps& ops) const override {
     const DType type = ops.forward().activation();
@@ -73,7 +77,11 @@ class LinearBackward final : public BackwardCase {
     std::vector<Placed> gradients;
     for (const Grid& before : before_) gradients.emplace_back(before, type);
     const std::vector<Matrix> d_parts(gradients.begin(), gradients.end());
-    ops.linear(x, *masters.weight, d_out, {d_x, d_parts, d_bias});
+    LinearGradients wanted;
+    if (missing_ != Missing::d_x) wanted.d_x = d_x;
+    if (missing_ != Missing::d_bias) wanted.d_bias = d_bias;
+    if (missing_ != Missing::d_parts) wanted.d_parts = d_parts;
+    ops.linear(x, *masters.weight, d_out, wanted);
     std::vector<Outcome> outcomes;
     outcomes.push_back(outcome("d_x", d_x));
     outcomes.push_back(outcome("d_bias", d_bias));
@@ -123,8 +131,12 @@ class LinearBackward final : public BackwardCase {
  private:
   ProductShape shape_;
   Rng rng_;
+  // What nobody asks for; it must stay as it was.
+  enum class Missing : uint8_t { nothing, d_x, d_parts, d_bias };
+
   Grid x_, d_out_, bias_before_;
   std::vector<Grid> parts_, before_;
+  Missing missing_ = Missing::nothing;
 };
 
 class GateUp final : public BackwardCase {

@@ -19,7 +19,8 @@ class RmsNormBackward final : public BackwardCase {
         d_out_(normal_grid(rng_, rows, int64_t{heads} * size, Numbers::any_float)),
         before_(normal_grid(rng_, rows, int64_t{heads} * size, Numbers::any_float)),
         weight_before_(normal_grid(rng_, 1, size, Numbers::any_float)),
-        weight_(normal_floats(rng_, size, 1, 0.3f)) {}
+        weight_(normal_floats(rng_, size, 1, 0.3f)),
+        wants_weight_(rng_.below(4) != 0) {}
 
   std::string name() const override {
     return fmt::format("rms_norm R {} heads {} of {}{}", x_->rows, heads_, size_,
@@ -32,7 +33,8 @@ class RmsNormBackward final : public BackwardCase {
         d_weight(weight_before_, type);
     // What is overwritten is the gradient itself.
     const Matrix d_x = into_ == Into::add ? sum : d_out;
-    ops.rms_norm({x, weight_, kEps, heads_}, d_out, into_, d_x, d_weight);
+    ops.rms_norm({x, weight_, kEps, heads_}, d_out, into_, d_x,
+                 wants_weight_ ? Matrix(d_weight) : Matrix());
     std::vector<Outcome> outcomes;
     outcomes.push_back(outcome("d_x", d_x));
     outcomes.push_back(outcome("d_weight", d_weight));
@@ -84,6 +86,7 @@ class RmsNormBackward final : public BackwardCase {
   Into into_;
   Grid x_, d_out_, before_, weight_before_;
   std::vector<float> weight_;
+  bool wants_weight_;  // else its gradient must stay as it was
 };
 
 class RopeBackward final : public BackwardCase {

@@ -43,26 +43,49 @@ KeyBlocks::KeyBlocks(std::span<const TileSight> sights) : first{0} {
 }
 
 struct AttendBackward::Sizes {
-  Sizes(const AttendRows& rows_, DType operand)
-      : rows(rows_.q.rows),
+  Sizes(const AttendRows& of, DType operand)
+      : rows(of.q.rows),
         padded_rows(round_up(rows, kAttendBlock)),
-        size(rows_.k.cols / rows_.kv_heads),
+        size(of.k.cols / of.kv_heads),
         padded_size(round_up(size, kTileDepth)),
-        kv_heads(rows_.kv_heads),
-        group(rows_.q.cols / rows_.k.cols),
+        kv_heads(of.kv_heads),
+        group(of.q.cols / of.k.cols),
         element(static_cast<int64_t>(size_of(operand))),
         // Not a multiple of 4096 bytes, at which rows would share the same lines of the cache.
-        columns_stride(padded_rows + kTileDepth),
         gradient_stride(padded_rows + kPanel) {}
 
   int64_t heads() const { return kv_heads * group; }
-  /// Bytes of one layout of all rows of a head.
+  /// Bytes of one layout of all rows of a head, and of a block of them.
   int64_t head_bytes() const { return padded_rows * padded_size * element; }
-  int64_t columns_bytes() const { return padded_size * columns_stride * element; }
+  int64_t block_bytes() const { return kAttendBlock * padded_size * element; }
   int64_t gradient_floats() const { return padded_size * gradient_stride; }
 
-  int64_t rows, padded_rows, size, padded_size, kv_heads, group, element;
-  int64_t columns_stride, gradient_stride;
+  int64_t rows, padded_rows, size, padded_size, kv_heads, group, element, gradient_stride;
+};
+
+/// What all items of work share. Of the matrices, the forward has the first two only.
+struct AttendBackward::Call {
+  const AttendRows& rows;
+  const Sizes& sizes;
+  const KeyBlocks& keys;
+  Matrix out, log_sums, d_out, d_q;
+};
+
+/// A thread's own memory for one block of rows.
+struct AttendBackward::Workspace {
+  Workspace(const Sizes& sizes, Scratch& scratch) {
+    const int64_t sums_bytes = kAttendBlock * sizes.padded_size * 4;
+    std::byte* next = scratch.at_least(4 * sizes.block_bytes() + sums_bytes + 2 * kAttendBlock * 4);
+    for (std::byte** layout : {&q_rows, &q_columns, &d_rows, &d_columns}) {
+      *layout = next;
+      next += sizes.block_bytes();
+    }
+    sums = reinterpret_cast<float*>(next);
+    log_sums = sums + kAttendBlock * sizes.padded_size;
+    means = log_sums + kAttendBlock;
+  }
+  std::byte *q_rows, *q_columns, *d_rows, *d_columns;
+  float *sums, *log_sums, *means;
 };
 
 AttendBackward::AttendBackward(Threads& threads, const BackwardKernels& kernels, DType operand)
@@ -71,185 +94,162 @@ AttendBackward::AttendBackward(Threads& threads, const BackwardKernels& kernels,
       operand_(operand),
       own_(static_cast<size_t>(threads.size())) {}
 
+// One item of work is a block of rows of one head, of keys or of values.
 void AttendBackward::lay_out_keys(const AttendRows& rows, const Sizes& sizes) {
   std::byte* const all = keys_.at_least(sizes.kv_heads * 4 * sizes.head_bytes());
-  const int64_t row_panels = sizes.padded_rows / kPanel, column_panels = sizes.padded_size / kPanel;
-  for (int64_t i = 0; i < 2; ++i) {
-    const Matrix matrix = i == 0 ? rows.k : rows.v;
-    std::byte* const layouts = all + i * 2 * sizes.head_bytes();
-    std::vector<const void*> every_row;
-    for (int64_t r = 0; r < sizes.rows; ++r) every_row.push_back(matrix.row<float>(r));
-    threads_.split(sizes.kv_heads * (row_panels + column_panels), 1, [&](Range range, int) {
-      for (int64_t item = range.begin; item < range.end; ++item) {
-        const int64_t head = item / (row_panels + column_panels);
-        const int64_t panel = item % (row_panels + column_panels);
-        std::byte* const by_rows = layouts + head * 4 * sizes.head_bytes();
-        if (panel < row_panels) {
-          const float* sixteen[kPanel];
-          for (int64_t c = 0; c < kPanel; ++c) {
-            const int64_t r = panel * kPanel + c;
-            sixteen[c] = r < sizes.rows ? matrix.row<float>(r) + head * sizes.size : nullptr;
-          }
-          kernels_.by_rows(sixteen, sizes.size, sizes.padded_size,
-                           by_rows + panel * kPanel * sizes.padded_size * sizes.element, operand_);
-          continue;
-        }
-        ColumnsCall call;
-        const int64_t element = (panel - row_panels) * kPanel;
-        call.rows = every_row.data();
-        call.count = sizes.rows;
-        call.first = head * sizes.size + element;
-        call.columns = std::clamp<int64_t>(sizes.size - element, 0, kPanel);
-        call.padded = sizes.padded_rows;
-        call.panel = by_rows + sizes.head_bytes() + element * sizes.padded_rows * sizes.element;
-        call.dtype = operand_;
+  const int64_t blocks = sizes.padded_rows / kAttendBlock;
+  threads_.split(2 * sizes.kv_heads * blocks, 1, [&](Range range, int) {
+    for (int64_t item = range.begin; item < range.end; ++item) {
+      const int64_t head = item / blocks / 2, first = item % blocks * kAttendBlock;
+      const bool is_value = item / blocks % 2 == 1;
+      const Matrix matrix = is_value ? rows.v : rows.k;
+      std::byte* const by_rows = all + (head * 4 + (is_value ? 2 : 0)) * sizes.head_bytes();
+      const float* pointers[kAttendBlock] = {};
+      const int64_t count = std::min<int64_t>(kAttendBlock, sizes.rows - first);
+      for (int64_t r = 0; r < count; ++r) {
+        pointers[r] = matrix.row<float>(first + r) + head * sizes.size;
+      }
+      for (int64_t r = 0; r < kAttendBlock; r += kPanel) {
+        kernels_.by_rows(pointers + r, sizes.size, sizes.padded_size,
+                         by_rows + (first + r) * sizes.padded_size * sizes.element, operand_);
+      }
+      ColumnsCall call;
+      const void* columns[kAttendBlock];
+      std::copy_n(pointers, kAttendBlock, columns);
+      call.rows = columns;
+      call.count = count;
+      call.padded = kAttendBlock;
+      call.dtype = operand_;
+      for (int64_t e = 0; e < sizes.padded_size; e += kPanel) {
+        call.first = e;
+        call.columns = std::clamp<int64_t>(sizes.size - e, 0, kPanel);
+        call.panel =
+            by_rows + sizes.head_bytes() + (e * sizes.padded_rows + first * kPanel) * sizes.element;
         kernels_.by_columns(call);
       }
-    });
-  }
+    }
+  });
 }
 
-AttendBlock AttendBackward::block_of(const AttendRows& rows, const Sizes& sizes,
-                                     const KeyBlocks& keys, int64_t head, int64_t row_block) const {
-  AttendBlock block;
+AttendBlock AttendBackward::begin_block(const Call& call, int64_t head, int64_t row_block,
+                                        const Workspace& work) const {
+  const Sizes& sizes = call.sizes;
   const int64_t first = row_block * kAttendBlock;
+  AttendBlock block;
   block.padded_rows = sizes.padded_rows;
   block.padded_size = sizes.padded_size;
-  block.columns_stride = sizes.columns_stride;
   block.gradient_stride = sizes.gradient_stride;
   block.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(sizes.size)));
   block.rows = static_cast<int>(std::min<int64_t>(kAttendBlock, sizes.rows - first));
   static_assert(sizeof(TileSight) == 4 * sizeof(int32_t));
-  block.sights = &rows.sights[static_cast<size_t>(first)].prefix_from;
-  block.key_blocks = keys.of(row_block).data();
-  block.key_block_count = static_cast<int>(keys.of(row_block).size());
+  block.sights = &call.rows.sights[static_cast<size_t>(first)].prefix_from;
+  block.key_blocks = call.keys.of(row_block).data();
+  block.key_block_count = static_cast<int>(call.keys.of(row_block).size());
   const std::byte* const layouts = keys_.data() + head / sizes.group * 4 * sizes.head_bytes();
   block.k_by_rows = layouts;
   block.k_by_columns = layouts + sizes.head_bytes();
   block.v_by_rows = layouts + 2 * sizes.head_bytes();
   block.v_by_columns = layouts + 3 * sizes.head_bytes();
+  block.q_rows = work.q_rows;
+  block.q_columns = work.q_columns;
+  block.d_rows = work.d_rows;
+  block.d_columns = work.d_columns;
+  block.log_sums = work.log_sums;
+  block.means = work.means;
+  block.sums = work.sums;
   return block;
 }
 
+// A block of rows of q or d_out; `as_columns` nullptr: not wanted.
+void AttendBackward::lay_out(Matrix matrix, const Sizes& sizes, int64_t head, int64_t first,
+                             std::byte* as_rows, std::byte* as_columns) const {
+  const int64_t row_bytes = sizes.padded_size * sizes.element;
+  const int64_t count = std::min<int64_t>(kAttendBlock, sizes.rows - first);
+  const float* rows[kAttendBlock];
+  for (int64_t r = 0; r < count; ++r) {
+    rows[r] = matrix.row<float>(first + r) + head * sizes.size;
+    kernels_.narrow(rows[r], sizes.size, sizes.padded_size, as_rows + r * row_bytes, operand_);
+  }
+  std::memset(as_rows + count * row_bytes, 0,
+              static_cast<size_t>((kAttendBlock - count) * row_bytes));
+  if (as_columns == nullptr) return;
+  TransposeCall call;
+  call.rows = rows;
+  call.count = count;
+  call.padded = kAttendBlock;
+  call.columns = sizes.size;
+  call.padded_columns = sizes.padded_size;
+  call.out = as_columns;
+  call.out_stride = kAttendBlock;
+  call.dtype = operand_;
+  kernels_.transpose(call);
+}
+
 void AttendBackward::forward(const AttendRows& rows, Matrix out, Matrix log_sums) {
+  if (rows.q.rows == 0) return;
   const Sizes sizes(rows, operand_);
-  if (sizes.rows == 0) return;
   const KeyBlocks keys(rows.sights);
   lay_out_keys(rows, sizes);
+  const Call call = {rows, sizes, keys, out, log_sums, {}, {}};
   take_items(threads_, sizes.heads() * keys.row_blocks(), [&](int64_t item, int thread) {
-    const int64_t head = item / keys.row_blocks(), row_block = item % keys.row_blocks();
-    forward_block(block_of(rows, sizes, keys, head, row_block), sizes, head, row_block, rows, out,
-                  log_sums, thread);
+    forward_block(call, item / keys.row_blocks(), item % keys.row_blocks(), thread);
   });
 }
 
-void AttendBackward::forward_block(AttendBlock block, const Sizes& sizes, int64_t head,
-                                   int64_t row_block, const AttendRows& rows, Matrix out,
-                                   Matrix log_sums, int thread) {
-  const int64_t floats = kAttendBlock * (sizes.padded_size + 1);
-  const int64_t q_bytes = kAttendBlock * sizes.padded_size * sizes.element;
-  std::byte* const own = own_[static_cast<size_t>(thread)].at_least(floats * 4 + q_bytes);
-  block.sums = reinterpret_cast<float*>(own);
-  block.log_sums = block.sums + kAttendBlock * sizes.padded_size;
-  std::byte* const q = own + floats * 4;
-  block.q_rows = q;
+void AttendBackward::forward_block(const Call& call, int64_t head, int64_t row_block, int thread) {
+  const Sizes& sizes = call.sizes;
   const int64_t first = row_block * kAttendBlock, column = head * sizes.size;
-  const int64_t row_bytes = sizes.padded_size * sizes.element;
-  for (int64_t r = 0; r < block.rows; ++r) {
-    kernels_.narrow(rows.q.row<float>(first + r) + column, sizes.size, sizes.padded_size,
-                    q + r * row_bytes, operand_);
-  }
-  std::memset(q + block.rows * row_bytes, 0,
-              static_cast<size_t>((kAttendBlock - block.rows) * row_bytes));
+  const Workspace work(sizes, own_[static_cast<size_t>(thread)]);
+  lay_out(call.rows.q, sizes, head, first, work.q_rows, nullptr);
+  const AttendBlock block = begin_block(call, head, row_block, work);
   (operand_ == DType::bf16 ? kernels_.attend_bf16 : kernels_.attend_f32)(block);
   for (int64_t r = 0; r < block.rows; ++r) {
-    kernels_.narrow(
-        block.sums + r * sizes.padded_size, sizes.size, sizes.size,
-        out.data + ((first + r) * out.stride + column) * static_cast<int64_t>(size_of(out.dtype)),
-        out.dtype);
-    log_sums.row<float>(first + r)[head] = block.log_sums[r];
+    const int64_t at = (first + r) * call.out.stride + column;
+    kernels_.narrow(work.sums + r * sizes.padded_size, sizes.size, sizes.size,
+                    call.out.data + at * static_cast<int64_t>(size_of(call.out.dtype)),
+                    call.out.dtype);
+    call.log_sums.row<float>(first + r)[head] = work.log_sums[r];
   }
 }
-
-struct AttendBackward::BackwardCall {
-  const AttendRows& rows;
-  Matrix out, log_sums, d_out, d_q;
-};
 
 void AttendBackward::backward(const AttendRows& rows, Matrix out, Matrix log_sums, Matrix d_out,
                               const AttendGradients& gradients) {
+  if (rows.q.rows == 0) return;
   const Sizes sizes(rows, operand_);
-  if (sizes.rows == 0) return;
   const KeyBlocks keys(rows.sights);
   lay_out_keys(rows, sizes);
   gradients_.at_least(sizes.heads() * 2 * sizes.gradient_floats() * 4);
-  const BackwardCall call = {rows, out, log_sums, d_out, gradients.d_q};
+  const Call call = {rows, sizes, keys, out, log_sums, d_out, gradients.d_q};
   take_items(threads_, sizes.heads(),
-             [&](int64_t head, int thread) { backward_head(call, sizes, keys, head, thread); });
+             [&](int64_t head, int thread) { backward_head(call, head, thread); });
   gather(sizes, gradients);
 }
 
-void AttendBackward::backward_head(const BackwardCall& call, const Sizes& sizes,
-                                   const KeyBlocks& keys, int64_t head, int thread) {
-  const int64_t column = head * sizes.size, row_bytes = sizes.padded_size * sizes.element;
-  // q and d_out as rows, then as columns; means and log sums; d_q of one block.
-  const int64_t floats = 2 * sizes.padded_rows + kAttendBlock * sizes.padded_size;
-  std::byte* const own = own_[static_cast<size_t>(thread)].at_least(
-      2 * (sizes.head_bytes() + sizes.columns_bytes()) + floats * 4);
-  std::byte* const as_rows[2] = {own, own + sizes.head_bytes()};
-  std::byte* const as_columns[2] = {own + 2 * sizes.head_bytes(),
-                                    own + 2 * sizes.head_bytes() + sizes.columns_bytes()};
-  auto* const means = reinterpret_cast<float*>(as_columns[1] + sizes.columns_bytes());
-  float* const log_sums = means + sizes.padded_rows;
-  float* const d_q = log_sums + sizes.padded_rows;
+void AttendBackward::backward_head(const Call& call, int64_t head, int thread) {
+  const Sizes& sizes = call.sizes;
+  const int64_t column = head * sizes.size;
   const auto out_element = static_cast<int64_t>(size_of(call.out.dtype));
-
-  for (int i = 0; i < 2; ++i) {
-    const Matrix matrix = i == 0 ? call.rows.q : call.d_out;
-    std::vector<const float*> pointers;
-    for (int64_t r = 0; r < sizes.rows; ++r) {
-      pointers.push_back(matrix.row<float>(r) + column);
-      kernels_.narrow(pointers.back(), sizes.size, sizes.padded_size, as_rows[i] + r * row_bytes,
-                      operand_);
-    }
-    std::memset(as_rows[i] + sizes.rows * row_bytes, 0,
-                static_cast<size_t>((sizes.padded_rows - sizes.rows) * row_bytes));
-    TransposeCall transpose;
-    transpose.rows = pointers.data();
-    transpose.count = sizes.rows;
-    transpose.padded = sizes.padded_rows;
-    transpose.columns = sizes.size;
-    transpose.padded_columns = sizes.padded_size;
-    transpose.out = as_columns[i];
-    transpose.out_stride = sizes.columns_stride;
-    transpose.dtype = operand_;
-    kernels_.transpose(transpose);
-  }
-  for (int64_t r = 0; r < sizes.rows; ++r) {
-    means[r] = kernels_.dot(call.d_out.row<float>(r) + column,
-                            call.out.data + (r * call.out.stride + column) * out_element,
-                            call.out.dtype, sizes.size);
-    log_sums[r] = call.log_sums.row<float>(r)[head];
-  }
-
-  float* const d_keys =
+  const Workspace work(sizes, own_[static_cast<size_t>(thread)]);
+  float* const d_k =
       reinterpret_cast<float*>(gradients_.data()) + head * 2 * sizes.gradient_floats();
-  std::memset(d_keys, 0, static_cast<size_t>(2 * sizes.gradient_floats()) * sizeof(float));
-  for (int64_t b = 0; b < keys.row_blocks(); ++b) {
-    AttendBlock block = block_of(call.rows, sizes, keys, head, b);
+  std::memset(d_k, 0, static_cast<size_t>(2 * sizes.gradient_floats()) * sizeof(float));
+  for (int64_t b = 0; b < call.keys.row_blocks(); ++b) {
     const int64_t first = b * kAttendBlock;
-    block.q_rows = as_rows[0] + first * row_bytes;
-    block.d_rows = as_rows[1] + first * row_bytes;
-    block.q_columns = as_columns[0] + first * sizes.element;
-    block.d_columns = as_columns[1] + first * sizes.element;
-    block.log_sums = log_sums + first;
-    block.means = means + first;
-    block.sums = d_q;
-    block.d_k = d_keys;
-    block.d_v = d_keys + sizes.gradient_floats();
+    lay_out(call.rows.q, sizes, head, first, work.q_rows, work.q_columns);
+    lay_out(call.d_out, sizes, head, first, work.d_rows, work.d_columns);
+    AttendBlock block = begin_block(call, head, b, work);
+    block.d_k = d_k;
+    block.d_v = d_k + sizes.gradient_floats();
+    for (int64_t r = 0; r < block.rows; ++r) {
+      const int64_t at = (first + r) * call.out.stride + column;
+      work.means[r] = kernels_.dot(call.d_out.row<float>(first + r) + column,
+                                   call.out.data + at * out_element, call.out.dtype, sizes.size);
+      work.log_sums[r] = call.log_sums.row<float>(first + r)[head];
+    }
     (operand_ == DType::bf16 ? kernels_.attend_backward_bf16 : kernels_.attend_backward_f32)(block);
     for (int64_t r = 0; r < block.rows; ++r) {
-      std::copy_n(d_q + r * sizes.padded_size, sizes.size, call.d_q.row<float>(first + r) + column);
+      std::copy_n(work.sums + r * sizes.padded_size, sizes.size,
+                  call.d_q.row<float>(first + r) + column);
     }
   }
 }

@@ -42,14 +42,15 @@ class AttendBackward {
 
  private:
   struct Sizes;
-  struct BackwardCall;
+  struct Call;
+  struct Workspace;
   void lay_out_keys(const AttendRows& rows, const Sizes& sizes);
-  AttendBlock block_of(const AttendRows& rows, const Sizes& sizes, const KeyBlocks& keys,
-                       int64_t head, int64_t row_block) const;
-  void forward_block(AttendBlock block, const Sizes& sizes, int64_t head, int64_t row_block,
-                     const AttendRows& rows, Matrix out, Matrix log_sums, int thread);
-  void backward_head(const BackwardCall& call, const Sizes& sizes, const KeyBlocks& keys,
-                     int64_t head, int thread);
+  AttendBlock begin_block(const Call& call, int64_t head, int64_t row_block,
+                          const Workspace& work) const;
+  void lay_out(Matrix matrix, const Sizes& sizes, int64_t head, int64_t first, std::byte* as_rows,
+               std::byte* as_columns) const;
+  void forward_block(const Call& call, int64_t head, int64_t row_block, int thread);
+  void backward_head(const Call& call, int64_t head, int thread);
   void gather(const Sizes& sizes, const AttendGradients& gradients);
 
   Threads& threads_;

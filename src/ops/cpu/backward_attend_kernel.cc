@@ -98,10 +98,10 @@ template <class Blocks>
 void weigh_rows(const AttendBlock& block, const void* columns, const typename Blocks::Type* weights,
                 int32_t key_block, float* gradient) {
   using T = typename Blocks::Type;
-  Blocks::template multiply<Sums::added>(
-      {static_cast<const T*>(columns), block.columns_stride, weights, kBlock * kPanel,
-       gradient + int64_t{key_block} * kBlock, block.gradient_stride, block.padded_size, kBlock,
-       kBlock});
+  Blocks::template multiply<Sums::added>({static_cast<const T*>(columns), kBlock, weights,
+                                          kBlock * kPanel, gradient + int64_t{key_block} * kBlock,
+                                          block.gradient_stride, block.padded_size, kBlock,
+                                          kBlock});
 }
 
 // Statistics of a row: the largest score so far, and the sum of exp(score - largest).

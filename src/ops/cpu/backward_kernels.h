@@ -21,7 +21,8 @@ namespace tidar::cpu {
 /// Rows of queries and of keys that attention takes at once.
 inline constexpr int kAttendBlock = 64;
 
-/// 16 columns of `count` rows, as a panel of `padded` inputs.
+/// 16 columns of `count` rows, as `padded` inputs of a panel. Panels that lie side by side in the
+/// rows are best filled some rows at a time, while these are in the cache.
 struct ColumnsCall {
   const void* const* rows = nullptr;  ///< f32 or bf16
   DType source = DType::f32;
@@ -59,7 +60,6 @@ struct RmsNormVector {
 /// pass, rounded up to kAttendBlock. E: head size, rounded up to 32. T: f32 or bf16.
 struct AttendBlock {
   int64_t padded_rows = 0, padded_size = 0;  ///< R, E
-  int64_t columns_stride = 0;                ///< of q_columns and d_columns
   float scale = 0;
   int rows = 0;                         ///< that exist
   const int32_t* sights = nullptr;      ///< [rows][4] prefix from, to, block from, to

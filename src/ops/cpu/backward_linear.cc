@@ -20,6 +20,33 @@ int64_t padded_inputs(DType dtype, int64_t count) {
 
 int64_t panels_for(int64_t columns) { return (columns + kPanel - 1) / kPanel; }
 
+// Rows whose columns are put into all panels before the next rows are read.
+constexpr int64_t kRowsAtOnce = 64;
+
+int64_t row_blocks(int64_t rows) { return (rows + kRowsAtOnce - 1) / kRowsAtOnce; }
+
+// A matrix by columns: panels of `call.count` inputs each, one behind the other from call.panel on.
+struct ByColumns {
+  ColumnsCall call;
+  int64_t columns;
+
+  // Rows of block `i` of all panels.
+  void fill(const BackwardKernels& kernels, int64_t i) const {
+    const int64_t padded = padded_inputs(call.dtype, call.count), first = i * kRowsAtOnce;
+    ColumnsCall part = call;
+    part.rows = call.rows + first;
+    part.count = std::min(kRowsAtOnce, call.count - first);
+    part.padded = std::min(kRowsAtOnce, padded - first);
+    for (int64_t p = 0; p < panels_for(columns); ++p) {
+      part.first = p * kPanel;
+      part.columns = std::min<int64_t>(kPanel, columns - p * kPanel);
+      part.panel = static_cast<std::byte*>(call.panel) +
+                   (p * padded + first) * kPanel * bytes_of(call.dtype);
+      kernels.by_columns(part);
+    }
+  }
+};
+
 }  // namespace
 
 TrainedPanels::TrainedPanels(PackOrder order, std::span<const Matrix> masters, DType dtype)
@@ -69,19 +96,17 @@ void TrainedPanels::refresh(Threads& threads, const BackwardKernels& kernels) {
                       forward_->data() + p * panel_bytes, dtype);
     }
   });
-  const int64_t panels = panels_for(inputs);
-  threads.split(slabs() * panels, 1, [&](Range range, int) {
+  const int64_t blocks = row_blocks(kSlabOutputs);
+  threads.split(row_blocks(forward_->outputs), 1, [&](Range range, int) {
     for (int64_t item = range.begin; item < range.end; ++item) {
-      const int64_t s = item / panels, p = item % panels;
-      ColumnsCall call;
-      call.rows = rows_.data() + slab(s).begin;
-      call.count = slab(s).size();
-      call.first = p * kPanel;
-      call.columns = std::min<int64_t>(kPanel, inputs - p * kPanel);
-      call.padded = padded_inputs(dtype, call.count);
-      call.panel = backward_.data() + slab_offset(s) + p * slab_panel_bytes(s);
-      call.dtype = dtype;
-      kernels.by_columns(call);
+      const int64_t s = item / blocks;
+      ByColumns matrix;
+      matrix.call.rows = rows_.data() + slab(s).begin;
+      matrix.call.count = slab(s).size();
+      matrix.call.panel = backward_.data() + slab_offset(s);
+      matrix.call.dtype = dtype;
+      matrix.columns = inputs;
+      matrix.fill(kernels, item % blocks);
     }
   });
 }
@@ -141,52 +166,49 @@ void LinearBackward::add_bias(Matrix d_out, Matrix d_bias) {
 
 // x [R, K] as a weight with K outputs and R inputs.
 void LinearBackward::pack_x(Matrix x) {
-  const int64_t panel_bytes = weight_panel_elements(x.dtype, x.rows) * bytes_of(x.dtype);
-  const int64_t panels = panels_for(x.cols);
-  std::byte* const out = x_panels_.at_least(panels * panel_bytes);
+  const int64_t bytes = weight_panel_elements(x.dtype, x.rows) * bytes_of(x.dtype);
   std::vector<const void*> rows;
   for (int64_t r = 0; r < x.rows; ++r) {
     rows.push_back(x.data + r * x.stride * bytes_of(x.dtype));
   }
-  threads_.split(panels, 1, [&](Range range, int) {
-    for (int64_t p = range.begin; p < range.end; ++p) {
-      ColumnsCall call;
-      call.rows = rows.data();
-      call.source = x.dtype;
-      call.count = x.rows;
-      call.first = p * kPanel;
-      call.columns = std::min<int64_t>(kPanel, x.cols - p * kPanel);
-      call.padded = padded_inputs(x.dtype, x.rows);
-      call.panel = out + p * panel_bytes;
-      call.dtype = x.dtype;
-      backward_.by_columns(call);
-    }
+  ByColumns matrix;
+  matrix.call.rows = rows.data();
+  matrix.call.source = x.dtype;
+  matrix.call.count = x.rows;
+  matrix.call.panel = x_panels_.at_least(panels_for(x.cols) * bytes);
+  matrix.call.dtype = x.dtype;
+  matrix.columns = x.cols;
+  threads_.split(row_blocks(x.rows), 1, [&](Range range, int) {
+    for (int64_t block = range.begin; block < range.end; ++block) matrix.fill(backward_, block);
   });
 }
 
+// A few rows at a time, so that they are read from memory once for both layouts.
 void LinearBackward::lay_out(const Slab& slab, Matrix d_out) {
   const int64_t element = bytes_of(slab.operand);
   std::byte* const as_rows = d_rows_.at_least(slab.rows * slab.rows_stride * element);
   std::byte* const as_columns = d_columns_.at_least(kSlabOutputs * slab.columns_stride * element);
-  std::vector<const float*> rows;
-  for (int64_t r = 0; r < slab.rows; ++r) rows.push_back(d_out.row<float>(r) + slab.outputs.begin);
   threads_.split(slab.padded_rows / kTileDepth, 1, [&](Range range, int) {
-    const int64_t first = range.begin * kTileDepth;
-    const int64_t end = std::min(range.end * kTileDepth, slab.rows);
-    for (int64_t r = first; r < end; ++r) {
-      backward_.narrow(rows[static_cast<size_t>(r)], slab.outputs.size(), slab.outputs.size(),
-                       as_rows + r * slab.rows_stride * element, slab.operand);
+    for (int64_t first = range.begin * kTileDepth; first < range.end * kTileDepth;
+         first += kTileDepth) {
+      const int64_t count = std::min<int64_t>(kTileDepth, slab.rows - first);
+      const float* rows[kTileDepth];
+      for (int64_t r = 0; r < count; ++r) {
+        rows[r] = d_out.row<float>(first + r) + slab.outputs.begin;
+        backward_.narrow(rows[r], slab.outputs.size(), slab.outputs.size(),
+                         as_rows + (first + r) * slab.rows_stride * element, slab.operand);
+      }
+      TransposeCall call;
+      call.rows = rows;
+      call.count = count;
+      call.padded = kTileDepth;
+      call.columns = slab.outputs.size();
+      call.padded_columns = round_up(call.columns, kPanel);
+      call.out = as_columns + first * element;
+      call.out_stride = slab.columns_stride;
+      call.dtype = slab.operand;
+      backward_.transpose(call);
     }
-    TransposeCall call;
-    call.rows = rows.data() + first;
-    call.count = end - first;
-    call.padded = range.size() * kTileDepth;
-    call.columns = slab.outputs.size();
-    call.padded_columns = round_up(call.columns, kPanel);
-    call.out = as_columns + first * element;
-    call.out_stride = slab.columns_stride;
-    call.dtype = slab.operand;
-    backward_.transpose(call);
   });
 }
 
