@@ -21,7 +21,7 @@ import time
 import unittest
 
 PROGRAM, FIXTURES, TOKENIZERS = "", pathlib.Path(), pathlib.Path()
-SUBCOMMANDS = ["generate", "logits", "tokenize", "detokenize", "inspect", "bench"]
+SUBCOMMANDS = ["generate", "logits", "gradients", "tokenize", "detokenize", "inspect", "bench"]
 TOLERANCE = 2e-4  # that of the fixtures' README for a float32 engine
 SANITIZED = False  # the address sanitizer's own memory would drown what is measured
 
@@ -196,6 +196,94 @@ class Logits(Case):
                   holds=["/no/such/folder/x", "No such file"])
         self.refuse(1, "logits", "--model", model, "--ids", "1,2", "--out", "/dev/full",
                   holds=["No space left"])
+
+
+class Gradients(Case):
+    """The TiDAR loss of a text against another program's autograd; others by their own labels."""
+
+    def gradients(self, model, ids, *args):
+        path = self.folder / "gradients.safetensors"
+        out, _ = self.succeed("gradients", "--model", FIXTURES / model, "--ids", comma(ids),
+                              "--out", path, "--json", *args)
+        return json.loads(out), self.read_tensors(path)
+
+    def read_tensors(self, path):
+        content = path.read_bytes()
+        size = struct.unpack("<Q", content[:8])[0]
+        header = json.loads(content[8:8 + size])
+        header.pop("__metadata__", None)
+        tensors = {}
+        for name, entry in header.items():
+            begin, end = entry["data_offsets"]
+            self.assertEqual(entry["dtype"], "F32")
+            values = array.array("f")
+            values.frombytes(content[8 + size + begin:8 + size + end])
+            tensors[name] = (entry["shape"], values)
+        return tensors
+
+    def test_tidar_equals_autograd(self):
+        for name in ["qwen2", "qwen3"]:
+            expected = load(FIXTURES / name / "masked/masked.json")
+            mask, expected = expected["mask_token_id"], expected["tidar_train_loss"]
+            for kernels in ["ref", "best"]:
+                with self.subTest(model=name, kernels=kernels):
+                    found, tensors = self.gradients(name, expected["text"], "--objective", "tidar:4",
+                                                    "--mask-token", mask, "--isa", kernels)
+                    self.assertAlmostEqual(found["loss"], expected["total_loss"], delta=1e-5)
+                    self.assertAlmostEqual(found["ar"], expected["ar_loss"], delta=1e-5)
+                    self.assertAlmostEqual(found["diffusion"], expected["diffusion_loss"], delta=1e-5)
+                    self.assertAlmostEqual(found["gradient_norm"], expected["grad_global_l2"],
+                                           delta=1e-4)
+                    self.assertEqual(tensors.keys(), expected["gradients"].keys())
+                    for tensor, entry in expected["gradients"].items():
+                        shape, values = tensors[tensor]
+                        truth = read_floats(FIXTURES / name / "masked" / entry["file"])
+                        self.assertEqual(shape, entry["shape"])
+                        self.assertEqual(len(values), len(truth))
+                        self.assertLessEqual(worst(values, truth), 1e-4 * entry["max_abs"], tensor)
+
+    def test_other_objectives_say_what_they_computed(self):
+        ids, mask = list(range(3, 33)), 511
+        for model in ["llama", "smollm2"]:
+            for objective in ["ar", "tidar:8", "block:8", "masked"]:
+                with self.subTest(model=model, objective=objective):
+                    found, tensors = self.gradients(model, ids, "--objective", objective,
+                                                    "--mask-token", mask, "--seed", 5)
+                    labels = found["labels"]
+                    weighted = sum(label["weight"] * label["loss"] for label in labels)
+                    self.assertAlmostEqual(found["loss"], weighted, delta=1e-5)
+                    for label in labels:
+                        read, position = (found[key][label["row"]] for key in ["tokens", "positions"])
+                        if read == mask:
+                            self.assertEqual(label["token"], ids[position])
+                        else:
+                            self.assertEqual(label["token"], ids[position + 1])
+                    self.assertEqual({label["token"] for label in labels} & {mask}, set())
+                    self.assertIn("model.norm.weight", tensors)
+                    again, _ = self.gradients(model, ids, "--objective", objective,
+                                              "--mask-token", mask, "--seed", 5)
+                    self.assertEqual(again, found)
+
+    def test_alpha_weighs_the_terms(self):
+        found, _ = self.gradients("llama", [5, 6, 7, 8, 9], "--objective", "tidar:2",
+                                  "--mask-token", 511, "--alpha", 3)
+        self.assertAlmostEqual(found["loss"], 0.75 * found["ar"] + 0.25 * found["diffusion"],
+                               delta=1e-6)
+
+    def test_wrong_input(self):
+        out = self.folder / "x"
+        gradients = ["gradients", "--model", FIXTURES / "llama", "--out", out, "--ids"]
+        self.refuse(2, *gradients, "1,2", "--objective", "tiadr", holds=["did you mean tidar?"])
+        self.refuse(2, *gradients, "1,2", "--objective", "tidar:0", holds=["'0'"])
+        self.refuse(1, *gradients, "1,2", "--objective", "tidar:1", holds=["--mask-token"])
+        self.refuse(1, *gradients, "1,2,3", "--objective", "tidar:3", "--mask-token", 511,
+                    holds=["block size 3", "2 tokens"])
+        self.refuse(1, *gradients, "1,2", "--objective", "masked", "--mask-token", 512,
+                    holds=["512", "0 to 511"])
+        self.refuse(1, *gradients, "1", "--objective", "ar", holds=["no loss"])
+        self.refuse(1, *gradients, "[]", "--objective", "ar")
+        self.refuse(1, *gradients, "1,600", "--objective", "ar", holds=["600"])
+        self.assertFalse(out.exists())
 
 
 class Generate(Case):

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/cpu/cpu_backward.h"
+#include "ops/ref/ref_backward.h"
 #include "ops/ref/ref_ops.h"
 
 namespace tidar {
@@ -27,7 +29,7 @@ std::vector<std::string> isa_choices() {
 Result<Backend> make_backend(const std::string& isa, Precision precision, Threads& threads) {
   const std::vector<Isa> usable = usable_isas();
   if (isa == "ref" || (isa == "best" && usable.empty())) {
-    return Backend{make_ref_ops(DType::f32), nullptr, std::nullopt};
+    return Backend{make_ref_ops(DType::f32), nullptr, std::nullopt, precision};
   }
   const Isa chosen = isa == "best" ? usable.back() : isa_named(isa).value();
   if (std::find(usable.begin(), usable.end(), chosen) == usable.end()) {
@@ -35,7 +37,13 @@ Result<Backend> make_backend(const std::string& isa, Precision precision, Thread
   }
   std::unique_ptr<CpuOps> ops = make_cpu_ops(threads, {.isa = chosen, .precision = precision});
   const CpuOps* cpu = ops.get();
-  return Backend{std::move(ops), cpu, chosen};
+  return Backend{std::move(ops), cpu, chosen, precision};
+}
+
+std::unique_ptr<BackwardOps> make_backward(const Backend& backend, Threads& threads) {
+  if (!backend.isa) return make_ref_backward(*backend.ops);
+  return make_cpu_backward(threads, {.isa = *backend.isa, .precision = backend.precision},
+                           *backend.ops);
 }
 
 }  // namespace tidar

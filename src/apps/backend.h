@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/threads.h"
+#include "ops/backward.h"
 #include "ops/cpu/cpu_ops.h"
 #include "ops/ops.h"
 
@@ -22,11 +23,15 @@ struct Backend {
   std::unique_ptr<Ops> ops;
   const CpuOps* cpu = nullptr;  ///< `ops`, if it is one
   std::optional<Isa> isa;       ///< of `cpu`
+  Precision precision = Precision::f32;
 
   int64_t scratch_bytes() const { return cpu == nullptr ? 0 : cpu->scratch_bytes(); }
 };
 
 /// An Error when this processor lacks the instruction set. `threads` must outlive the result.
 Result<Backend> make_backend(const std::string& isa, Precision precision, Threads& threads);
+
+/// The backward halves of a backend's verbs. Both arguments must outlive the result.
+std::unique_ptr<BackwardOps> make_backward(const Backend& backend, Threads& threads);
 
 }  // namespace tidar

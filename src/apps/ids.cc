@@ -48,6 +48,15 @@ Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string
   return {};
 }
 
+Result<int> mask_token_of(const ModelConfig& config, int flag, std::string_view needed_by) {
+  if (flag < 0 && config.tidar) return config.tidar->mask_token;
+  if (flag < 0) {
+    return error("{}: the checkpoint names no mask token; give --mask-token ID", needed_by);
+  }
+  TIDAR_TRY_VOID(check_ids({&flag, 1}, config.vocabulary, "--mask-token"));
+  return flag;
+}
+
 Result<std::string> read_text(const std::string& path) {
   const bool standard_input = path == "-";
   FILE* file = standard_input ? stdin : std::fopen(path.c_str(), "rb");

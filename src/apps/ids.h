@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/config.h"
 
 namespace tidar {
 
@@ -17,6 +18,10 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view w
 
 /// An Error that names the first id outside [0, vocabulary).
 Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string_view where);
+
+/// The mask token: `flag`, or the checkpoint's where that is negative. An Error when there is none,
+/// which says that `needed_by` needs one, or when it is outside the vocabulary.
+Result<int> mask_token_of(const ModelConfig& config, int flag, std::string_view needed_by);
 
 /// All of a file, or of stdin when `path` is "-".
 Result<std::string> read_text(const std::string& path);

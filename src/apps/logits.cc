@@ -174,12 +174,7 @@ Result<void> write_layout(Evaluator& evaluator, const LogitsFlags& flags,
 Result<int> mask_token(const LogitsFlags& flags, const ModelConfig& config) {
   const bool needed = flags.layout == Layout::tidar_train || flags.layout == Layout::tidar_step;
   if (!needed) return -1;
-  if (flags.mask_token < 0 && config.tidar) return config.tidar->mask_token;
-  if (flags.mask_token < 0) {
-    return error("--pass {}: the checkpoint names no mask token; give --mask-token ID", flags.pass);
-  }
-  TIDAR_TRY_VOID(check_ids({&flags.mask_token, 1}, config.vocabulary, "--mask-token"));
-  return flags.mask_token;
+  return mask_token_of(config, flags.mask_token, "--pass " + flags.pass);
 }
 
 Result<int> logits(LogitsFlags flags) {

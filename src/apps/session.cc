@@ -111,8 +111,16 @@ Result<void> Session::build_network(int rows, int keys) {
   return {};
 }
 
+void Session::build_trainable(int rows) {
+  TIDAR_CHECK(weights_.has_value());
+  backward_ = make_backward(backend_, *threads_);
+  const TrainableOptions options = {.max_rows = rows, .compute = weight_type_};
+  trainable_ = std::make_unique<Trainable>(config_, *weights_, *backward_, options);
+  weights_.reset();
+}
+
 std::vector<MemoryUse> Session::memory() const {
-  std::vector<MemoryUse> uses = network_->memory();
+  std::vector<MemoryUse> uses = network_ ? network_->memory() : trainable_->memory();
   if (backend_.cpu != nullptr) uses.push_back({"kernels' scratch", backend_.scratch_bytes()});
   return uses;
 }

@@ -15,6 +15,7 @@
 #include "model/config.h"
 #include "model/weights.h"
 #include "net/network.h"
+#include "net/trainable.h"
 #include "ops/ops.h"
 #include "ops/wrap/timed_ops.h"
 #include "text/tokenizer.h"
@@ -52,6 +53,10 @@ class Session {
   /// `keys` keys (--context overrides it). Lets go of the files. To be called once.
   Result<void> build_network(int rows, int keys);
 
+  /// Instead of a network that serves: one that learns, in the type of --weights. To be called
+  /// once.
+  void build_trainable(int rows);
+
   const ModelConfig& config() const { return config_; }
   const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
   Threads& threads() const { return *threads_; }
@@ -59,6 +64,7 @@ class Session {
   /// nullptr unless the flags asked for it.
   TimedOps* timed_ops() const { return timed_.get(); }
   Network& network() const { return *network_; }
+  Trainable& trainable() const { return *trainable_; }
   /// What the kernels are compiled for; none with the reference.
   std::optional<Isa> isa() const { return backend_.isa; }
   DType weight_type() const { return weight_type_; }
@@ -86,6 +92,8 @@ class Session {
   Backend backend_;
   std::unique_ptr<TimedOps> timed_;
   std::unique_ptr<Network> network_;
+  std::unique_ptr<BackwardOps> backward_;
+  std::unique_ptr<Trainable> trainable_;
 };
 
 }  // namespace tidar
