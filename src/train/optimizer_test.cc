@@ -12,7 +12,8 @@
 namespace tidar {
 namespace {
 
-// A model whose matrices are larger than a chunk and no multiple of one.
+// A model whose matrices are larger than a chunk and no multiple of one, nor of what registers
+// hold.
 Parameters some_parameters(DType gradients) {
   ModelConfig config;
   config.family = Family::qwen2;
@@ -21,9 +22,9 @@ Parameters some_parameters(DType gradients) {
   config.head = HeadWeight::tied;
   config.layers = 1;
   config.heads = config.kv_heads = 2;
-  config.head_size = 20;
-  config.hidden = 40;
-  config.ffn = 50;
+  config.head_size = 22;
+  config.hidden = 43;
+  config.ffn = 51;
   config.vocabulary = 2501;
   config.max_positions = 10;
   return Parameters(config, ModelWeights::random(config, DType::f32, 1), gradients);
