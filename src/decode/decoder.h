@@ -52,11 +52,20 @@ struct SequenceSpec {
 /// lacks, a prompt that is empty or leaves no position free.
 Result<void> check_spec(const SequenceSpec& spec, const EvaluatorLimits& limits);
 
+/// How the guesses at one place of a draft fared.
+struct DraftPlace {
+  int64_t drafted = 0;   ///< decoding passes that verified a guess at this place
+  int64_t accepted = 0;  ///< of these, those in which it and all guesses before it were right
+  friend bool operator==(const DraftPlace&, const DraftPlace&) = default;
+};
+
 /// What a decoder tells about its work.
 struct DecodeStats {
   int64_t passes = 0;     ///< decoding passes; those that read the prompt are not counted
   int64_t committed = 0;  ///< tokens that decoding passes committed: tokens per pass are its share
-  std::vector<int64_t> accepted;  ///< accepted[a]: decoding passes that committed a tokens
+  std::vector<int64_t> accepted;   ///< accepted[a]: decoding passes that committed a tokens
+  std::vector<DraftPlace> places;  ///< places[i]: the guess i + 1 places behind a certain token
+  int64_t drafter_passes = 0;      ///< passes of another model, the drafter
 };
 
 /// A token is *committed* as soon as it is certain: the pass that reads the end of the prompt

@@ -20,6 +20,8 @@ GroupPolicy only_groups(std::vector<int> kept) {
   return [kept = std::move(kept)](const StepOutlook&) { return kept; };
 }
 
+GroupPolicy no_groups() { return only_groups({}); }
+
 int fit_drafts(int wanted, const StepFrame& frame) {
   const int rows_each = frame.mixes ? 2 : 1;
   return std::min({wanted, frame.positions_left - 1, frame.row_budget / rows_each});

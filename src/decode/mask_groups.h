@@ -32,6 +32,11 @@ GroupPolicy all_groups();
 /// The groups of `kept`, in their order, in every step.
 GroupPolicy only_groups(std::vector<int> kept);
 
+/// No group: self-speculative decoding. A pass verifies a draft and does nothing else; the newest
+/// token then stands alone, and the pass after that reads it and drafts again with its group. A
+/// step is two passes, of K and of K + 1 rows, where TiDAR's is one of K (K + 1).
+GroupPolicy no_groups();
+
 /// The frame that a step must fit into.
 struct StepFrame {
   int draft_length = 0;    ///< K

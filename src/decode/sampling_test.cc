@@ -10,6 +10,9 @@
 #include <vector>
 
 #include "decode/drive.h"
+#include "decode/lookup.h"
+#include "decode/model_drafter.h"
+#include "decode/speculative.h"
 #include "decode/test_text.h"
 
 namespace tidar {
@@ -122,6 +125,40 @@ TEST_P(SamplingIsExact, Ar) {
 TEST_P(SamplingIsExact, Tidar) {
   EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {
               return make_tidar(spec, {.draft_length = 3}, SequenceCache(pool), kLimits).value();
+            }),
+            kFarOff);
+}
+
+TEST_P(SamplingIsExact, SelfSpeculative) {
+  EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {
+              return make_tidar(spec, {.draft_length = 3, .groups = no_groups()},
+                                SequenceCache(pool), kLimits)
+                  .value();
+            }),
+            kFarOff);
+}
+
+TEST_P(SamplingIsExact, Lookup) {
+  EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {
+              return make_speculative(spec, {.draft_length = 2},
+                                      make_lookup_drafter({.least_matched = 1}).value(),
+                                      SequenceCache(pool), kLimits)
+                  .value();
+            }),
+            kFarOff);
+}
+
+// With a drafter that is often right, and often wrong.
+TEST_P(SamplingIsExact, Speculative) {
+  MockModel small = model_;
+  small.agreement = 0.8;
+  MockEvaluator small_evaluator(small, kLimits);
+  PagePool small_pool(kLimits.pages);
+  const DrafterFactory drafters = model_drafters(small_evaluator, small_pool);
+  EXPECT_LT(score([&](const SequenceSpec& spec, PagePool& pool) {
+              return make_speculative(spec, {.draft_length = 2}, drafters(spec).value(),
+                                      SequenceCache(pool), kLimits)
+                  .value();
             }),
             kFarOff);
 }

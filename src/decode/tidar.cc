@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "decode/sequence.h"
+#include "decode/verification.h"
 
 namespace tidar {
 namespace {
@@ -35,7 +36,6 @@ class TidarDecoder final : public Decoder {
 
   void plan_step(Pass& pass, const StepFrame& frame);
   void ask_drafts(Pass& pass, int32_t first_row);
-  void verify(std::span<const Answer> answers);
   void ask_next_draft(int accepted);
   void take_next_draft(std::span<const Answer> answers);
 
@@ -50,7 +50,7 @@ class TidarDecoder final : public Decoder {
   int reading_ = 0;     // prompt rows before the drafts
   bool steps_ = false;  // whether drafts follow them
   std::vector<MaskGroup> groups_;
-  std::vector<LogitChange> own_changes_;  // of all asks, one after another
+  Verification verification_;
 };
 
 int TidarDecoder::plan(Pass& pass, int row_budget) {
@@ -90,24 +90,12 @@ void TidarDecoder::plan_step(Pass& pass, const StepFrame& frame) {
   ask_drafts(pass, add_tidar_step(pass, drafts_, sequence_.mask_token(), groups_));
 }
 
-// Asks each draft what follows it, given that the drafts before it are right.
 void TidarDecoder::ask_drafts(Pass& pass, int32_t first_row) {
-  const auto guesses = std::span<const int32_t>(drafts_).subspan(1);
-  own_changes_.clear();
-  std::vector<size_t> ends;
-  for (size_t i = 0; i < drafts_.size(); ++i) {
-    sequence_.history.changes_after(guesses.first(i), own_changes_);
-    ends.push_back(own_changes_.size());
-  }
-  const std::span<const LogitChange> all(own_changes_);
-  size_t begin = 0;
-  for (size_t i = 0; i < drafts_.size(); ++i) {
-    const auto place = static_cast<int32_t>(i);
-    Ask ask = sequence_.choose(first_row + place, sequence_.size() + place,
-                               all.subspan(begin, ends[i] - begin));
-    begin = ends[i];
+  int accepted = 0;
+  for (Ask& ask : verification_.asks(sequence_, drafts_, first_row)) {
+    ++accepted;
     if (mixes()) {
-      ask.other_row = group_row(groups_, place + 1);
+      ask.other_row = group_row(groups_, accepted);
       ask.trust = options_.trust;
     }
     pass.add_ask(ask);
@@ -118,23 +106,11 @@ void TidarDecoder::take(std::span<const Answer> answers) {
   if (!more_asks_.empty()) {
     take_next_draft(answers);
   } else if (steps_) {
-    verify(answers);
+    ask_next_draft(accept_drafts(sequence_, reading_, drafts_, answers));
   } else {
     TIDAR_CHECK(answers.empty());
     sequence_.cache.commit(reading_);
   }
-}
-
-void TidarDecoder::verify(std::span<const Answer> answers) {
-  TIDAR_CHECK_EQ(answers.size(), drafts_.size());
-  size_t accepted = 1;
-  while (accepted < drafts_.size() && answers[accepted - 1].token == drafts_[accepted]) ++accepted;
-
-  sequence_.cache.commit(reading_ + static_cast<int>(accepted));
-  const bool reads_prompt = sequence_.in_prompt();
-  for (const Answer& answer : answers.first(accepted)) sequence_.append(answer);
-  if (!reads_prompt) sequence_.count_pass();
-  ask_next_draft(static_cast<int>(accepted));
 }
 
 // The token chosen behind the accepted drafts overwrites what the masks had for its position.

@@ -86,7 +86,7 @@ TEST_P(Tidar, AtTrustOneEmitsTheTokensOfAr) {
   for (const int draft_length : kDraftLengths) {
     SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
     for (const GroupPolicy& groups :
-         {GroupPolicy(), only_groups({1}), random_groups(rng, draft_length)}) {
+         {GroupPolicy(), no_groups(), only_groups({1}), random_groups(rng, draft_length)}) {
       Bench bench(model);
       Driven tidar = bench.tidar(spec, {.draft_length = draft_length, .groups = groups}, wanted);
       drive(bench.evaluator, tidar);
@@ -379,6 +379,27 @@ TEST(TidarStats, WithoutAUsableGroupThePassAfterIsOneTokenAndItsGroup) {
   }
   EXPECT_EQ(first(rows, 5), (std::vector<int>{3 + 4, 4 + 4, 1 + 4, 4 + 4, 1 + 4}));
   EXPECT_EQ(tidar.decoder->stats().accepted, (std::vector<int64_t>{0, 10, 0, 0, 10}));
+}
+
+// Without groups a pass drafts, the next one verifies, and both count.
+TEST(TidarStats, SelfSpeculationTakesTwoPassesAStep) {
+  Bench bench({.seed = 3, .agreement = 1});
+  SequenceSpec spec;
+  spec.prompt = {1, 2, 3};
+  spec.mask_token = 10;
+  Driven tidar = bench.tidar(spec, {.draft_length = 4, .groups = no_groups()}, 1 + 5 * 10);
+  Driven* all[] = {&tidar};
+  Pass pass;
+  std::vector<int> rows;
+  while (!tidar.done()) {
+    drive_pass(bench.evaluator, pass, all);
+    rows.push_back(pass.rows());
+  }
+  EXPECT_EQ(first(rows, 5), (std::vector<int>{3 + 4, 4, 1 + 4, 4, 1 + 4}));
+  const DecodeStats& stats = tidar.decoder->stats();
+  EXPECT_EQ(stats.passes, 20);
+  EXPECT_EQ(stats.accepted, (std::vector<int64_t>{0, 10, 0, 0, 10}));
+  EXPECT_EQ(stats.places, std::vector<DraftPlace>(3, {.drafted = 10, .accepted = 10}));
 }
 
 TEST(TidarStats, StepsHoldTheRowsOfThePaper) {

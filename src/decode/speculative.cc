@@ -1,0 +1,106 @@
+#include "decode/speculative.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "decode/verification.h"
+#include "plan/layouts.h"
+
+namespace tidar {
+namespace {
+
+class SpeculativeDecoder final : public Decoder {
+ public:
+  SpeculativeDecoder(Sequence sequence, int draft_length, std::unique_ptr<Drafter> drafter,
+                     int vocabulary)
+      : sequence_(std::move(sequence)),
+        draft_length_(draft_length),
+        vocabulary_(vocabulary),
+        drafter_(std::move(drafter)) {}
+
+  bool full() const override { return sequence_.full(); }
+  int min_rows() const override { return 1; }
+  std::span<const TokenLogprob> committed() const override { return sequence_.committed(); }
+  std::span<const Ask> more_asks() const override { return {}; }
+  const DecodeStats& stats() const override { return sequence_.stats; }
+
+  int plan(Pass& pass, int row_budget) override;
+  void take(std::span<const Answer> answers) override;
+
+ private:
+  void draft(int rows_left);
+
+  Sequence sequence_;
+  int draft_length_;
+  int vocabulary_;
+  std::unique_ptr<Drafter> drafter_;
+
+  // The pass under way.
+  int reading_ = 0;              // rows before the drafts
+  std::vector<int32_t> drafts_;  // empty while more of the prompt must be read
+  Verification verification_;
+};
+
+int SpeculativeDecoder::plan(Pass& pass, int row_budget) {
+  TIDAR_CHECK(!full());
+  TIDAR_CHECK_GE(row_budget, min_rows());
+  sequence_.begin_pass();
+  const auto unread = sequence_.unread();
+  const int before_drafts = static_cast<int>(unread.size()) - 1;
+  reading_ = std::min(before_drafts, row_budget);
+  drafts_.clear();
+  if (reading_ == before_drafts && reading_ < row_budget) draft(row_budget - reading_);
+
+  SequenceCache& cache = sequence_.cache;
+  const int rows = reading_ + static_cast<int>(drafts_.size());
+  if (!cache.reserve(cache.length() + rows)) return 0;
+  pass.begin_sequence(cache);
+  add_causal(pass, unread.first(static_cast<size_t>(reading_)), Keep::page);
+  const int32_t first_row = add_causal(pass, drafts_, Keep::page);
+  if (!drafts_.empty())
+    for (const Ask& ask : verification_.asks(sequence_, drafts_, first_row)) pass.add_ask(ask);
+  return rows;
+}
+
+// The newest token and guesses behind it, each of which is of use only where a position follows
+// it. The pass that reads the end of the prompt has none: it commits one token, as it does for AR.
+void SpeculativeDecoder::draft(int rows_left) {
+  drafts_.assign(1, sequence_.tokens().back());
+  const int most = std::min({draft_length_, rows_left - 1, sequence_.positions_left() - 1});
+  if (sequence_.in_prompt() || most < 1) return;
+  const auto guesses = drafter_->draft(sequence_.tokens(), most);
+  TIDAR_CHECK_LE(guesses.size(), static_cast<size_t>(most));
+  // Another model may know tokens that this one lacks.
+  const auto known = std::find_if(guesses.begin(), guesses.end(),
+                                  [this](int32_t token) { return token >= vocabulary_; });
+  drafts_.insert(drafts_.end(), guesses.begin(), known);
+}
+
+void SpeculativeDecoder::take(std::span<const Answer> answers) {
+  if (drafts_.empty()) {
+    TIDAR_CHECK(answers.empty());
+    sequence_.cache.commit(reading_);
+    return;
+  }
+  accept_drafts(sequence_, reading_, drafts_, answers);
+  sequence_.stats.drafter_passes = drafter_->passes();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Decoder>> make_speculative(SequenceSpec spec,
+                                                  const SpeculativeOptions& options,
+                                                  std::unique_ptr<Drafter> drafter,
+                                                  SequenceCache cache,
+                                                  const EvaluatorLimits& limits) {
+  TIDAR_CHECK(drafter != nullptr);
+  TIDAR_TRY_VOID(check_spec(spec, limits));
+  if (options.draft_length < 1)
+    return error("draft length: expected at least 1, found {}", options.draft_length);
+  return std::unique_ptr<Decoder>(std::make_unique<SpeculativeDecoder>(
+      Sequence(std::move(spec), std::move(cache), limits), options.draft_length, std::move(drafter),
+      limits.vocabulary));
+}
+
+}  // namespace tidar
