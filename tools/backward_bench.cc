@@ -1,7 +1,8 @@
 // How fast the backward halves are: products beside oneDNN's, attention over the sights of TiDAR's
 // training, and what is done to every number once.
 //
-//   backward_bench [--rows 1024] [--isa NAME] [--threads N] [--precision bf16|f32] [--busy]
+//   backward_bench [--rows 1024] [--isa NAME] [--threads N] [--precision bf16|f32]
+//                  [--part products|attention|rows] [--busy]
 //
 // Each figure is the best of many calls: other programs can only lower it.
 
@@ -212,6 +213,9 @@ int main(int argc, char** argv) {
   app.add_option("--precision", precision, "Of weights and operands")
       ->check(CLI::IsMember({"bf16", "f32"}));
   app.add_option("--threads", thread_count, "Threads of our kernels; oneDNN's: OMP_NUM_THREADS");
+  std::string part = "all";
+  app.add_option("--part", part, "What to measure")
+      ->check(CLI::IsMember({"all", "products", "attention", "rows"}));
   bool busy = false;
   app.add_flag("--busy", busy, "Count processor time, for one thread on a busy machine");
   CLI11_PARSE(app, argc, argv);
@@ -238,13 +242,18 @@ int main(int argc, char** argv) {
                               rows,
                               narrow ? roofs.bf16_product_gflops : roofs.f32_gflops,
                               {busy ? tidar::processor_seconds : tidar::wall_seconds}};
-  bench.linear(512, 1536);
-  bench.linear(512, 512);
-  bench.linear(512, 2816);
-  bench.linear(1408, 512);
-  bench.linear(512, 16384);
-  bench.attention(8, 8, 64, 16);
-  bench.attention(8, 2, 64, 16);
-  bench.elementwise(512, 1408, 16384);
+  const auto wanted = [&](const char* name) { return part == "all" || part == name; };
+  if (wanted("products")) {
+    bench.linear(512, 1536);
+    bench.linear(512, 512);
+    bench.linear(512, 2816);
+    bench.linear(1408, 512);
+    bench.linear(512, 16384);
+  }
+  if (wanted("attention")) {
+    bench.attention(8, 8, 64, 16);
+    bench.attention(8, 2, 64, 16);
+  }
+  if (wanted("rows")) bench.elementwise(512, 1408, 16384);
   return 0;
 }

@@ -218,6 +218,9 @@ void add_attend_cases(BackwardCases& cases, int rows, uint64_t seed) {
       RowsShape{210, 1, 2, 32, Pattern::tidar, Numbers::fit_bf16}, next_seed(rng)));
   cases.push_back(std::make_unique<Attention>(
       RowsShape{150, 2, 1, 64, Pattern::random, Numbers::fit_bf16}, next_seed(rng)));
+  // More keys than softmaxes are taken over at once.
+  cases.push_back(std::make_unique<Attention>(
+      RowsShape{600, 1, 1, 16, Pattern::random, Numbers::fit_bf16}, next_seed(rng)));
 }
 
 }  // namespace tidar

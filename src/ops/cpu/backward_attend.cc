@@ -232,7 +232,7 @@ void AttendBackward::backward_head(const Call& call, int64_t head, int thread) {
   const Workspace work(sizes, own_[static_cast<size_t>(thread)]);
   float* const d_k =
       reinterpret_cast<float*>(gradients_.data()) + head * 2 * sizes.gradient_floats();
-  std::memset(d_k, 0, static_cast<size_t>(2 * sizes.gradient_floats()) * sizeof(float));
+  std::vector<uint8_t> touched(static_cast<size_t>(call.keys.row_blocks()));
   for (int64_t b = 0; b < call.keys.row_blocks(); ++b) {
     const int64_t first = b * kAttendBlock;
     lay_out(call.rows.q, sizes, head, first, work.q_rows, work.q_columns);
@@ -240,6 +240,7 @@ void AttendBackward::backward_head(const Call& call, int64_t head, int thread) {
     AttendBlock block = begin_block(call, head, b, work);
     block.d_k = d_k;
     block.d_v = d_k + sizes.gradient_floats();
+    block.touched = touched.data();
     for (int64_t r = 0; r < block.rows; ++r) {
       const int64_t at = (first + r) * call.out.stride + column;
       work.means[r] = kernels_.dot(call.d_out.row<float>(first + r) + column,
@@ -250,6 +251,13 @@ void AttendBackward::backward_head(const Call& call, int64_t head, int thread) {
     for (int64_t r = 0; r < block.rows; ++r) {
       std::copy_n(work.sums + r * sizes.padded_size, sizes.size,
                   call.d_q.row<float>(first + r) + column);
+    }
+  }
+  for (size_t b = 0; b < touched.size(); ++b) {
+    if (touched[b] != 0) continue;  // else nobody sees these keys
+    for (int64_t e = 0; e < 2 * sizes.padded_size; ++e) {
+      std::fill_n(d_k + e * sizes.gradient_stride + static_cast<int64_t>(b) * kAttendBlock,
+                  kAttendBlock, 0.0f);
     }
   }
 }

@@ -25,6 +25,7 @@ constexpr float kLowest = -1e30f;
 // What a row sees of a block of keys, relative to its first key.
 class Seen {
  public:
+  Seen() = default;
   Seen(const AttendBlock& block, int row, int32_t key_block) {
     if (row >= block.rows) return;
     const int32_t* const sight = block.sights + int64_t{row} * 4;
@@ -71,38 +72,49 @@ void put_rows(T* panels, int row, int key, Floats even, Floats odd) {
   }
 }
 
-// scores [64][64] = q k^T of a block of keys, or d_out v^T.
+// out [64][stride], 64 columns = q k^T of a block of keys, or d_out v^T.
 template <class Blocks>
 void against_keys(const AttendBlock& block, const void* rows, const void* panels, int32_t key_block,
-                  float* out) {
+                  float* out, int64_t stride) {
   using T = typename Blocks::Type;
   const int64_t size = block.padded_size;
   Blocks::template multiply<Sums::fresh>({static_cast<const T*>(rows), size,
                                           static_cast<const T*>(panels) + key_block * kBlock * size,
-                                          kPanel * size, out, kBlock, kBlock, size, kBlock});
+                                          kPanel * size, out, stride, kBlock, size, kBlock});
 }
 
-// sums [64][E] += weights [64][64] times elements of a block of keys.
+// sums [64][E] += weights [64][stride], 64 columns, times elements of a block of keys.
 template <class Blocks>
-void weigh_keys(const AttendBlock& block, const typename Blocks::Type* weights, const void* panels,
-                int32_t key_block) {
+void weigh_keys(const AttendBlock& block, const typename Blocks::Type* weights, int64_t stride,
+                const void* panels, int32_t key_block) {
   using T = typename Blocks::Type;
   const T* const elements = static_cast<const T*>(panels) + int64_t{key_block} * kBlock * kPanel;
-  Blocks::template multiply<Sums::added>({weights, kBlock, elements, kPanel * block.padded_rows,
+  Blocks::template multiply<Sums::added>({weights, stride, elements, kPanel * block.padded_rows,
                                           block.sums, block.padded_size, kBlock, kBlock,
                                           block.padded_size});
 }
 
-// gradient [E][64 keys] += columns [E][64 rows] times weights of these rows and keys.
-template <class Blocks>
+// gradient [E][64 keys] = or += columns [E][64 rows] times weights of these rows and keys.
+template <class Blocks, Sums kSums>
 void weigh_rows(const AttendBlock& block, const void* columns, const typename Blocks::Type* weights,
                 int32_t key_block, float* gradient) {
   using T = typename Blocks::Type;
-  Blocks::template multiply<Sums::added>({static_cast<const T*>(columns), kBlock, weights,
-                                          kBlock * kPanel, gradient + int64_t{key_block} * kBlock,
-                                          block.gradient_stride, block.padded_size, kBlock,
-                                          kBlock});
+  Blocks::template multiply<kSums>({static_cast<const T*>(columns), kBlock, weights,
+                                    kBlock * kPanel, gradient + int64_t{key_block} * kBlock,
+                                    block.gradient_stride, block.padded_size, kBlock, kBlock});
 }
+
+// Blocks of keys whose scores are held at once. Over one block, a row's largest score and sum cost
+// as much as its exponentials do; over eight, little.
+constexpr int kChunkBlocks = 8;
+// Floats from row to row of a chunk's scores: not a power of two, at which the rows of a tile would
+// share two sets of the cache.
+constexpr int64_t kChunkStride = kChunkBlocks * kBlock + 2 * kPanel;
+
+struct Chunk {
+  const int32_t* key_blocks;
+  int count;
+};
 
 // Statistics of a row: the largest score so far, and the sum of exp(score - largest).
 struct Softmax {
@@ -110,28 +122,43 @@ struct Softmax {
   float total = 0;
 };
 
-// Turns a row's scores of a block into weights; returns the factor that what was summed up before
+float largest_score(const Seen* seen, int count, const float* scores) {
+  Floats best = all(-INFINITY);
+  for (int b = 0; b < count; ++b) {
+    if (seen[b].none()) continue;
+    for (int k = 0; k < kBlock; k += kLanes) {
+      best = max(best, seen[b].of(load(scores + b * kBlock + k), k, all(-INFINITY)));
+    }
+  }
+  return largest(best);
+}
+
+// Turns a row's scores of a chunk into weights; returns the factor that what was summed up before
 // has to be multiplied with.
 template <class T>
-float soften(const AttendBlock& block, const Seen& seen, const float* scores, Softmax& softmax,
-             T* weights) {
-  const Floats scale = all(block.scale);
-  Floats best = all(kLowest);
-  for (int k = 0; k < kBlock; k += kLanes) {
-    best = max(best, seen.of(mul(load(scores + k), scale), k, all(kLowest)));
-  }
-  const float before = softmax.largest, block_largest = largest(best);
-  softmax.largest = block_largest > before ? block_largest : before;
-  const Floats shift = all(softmax.largest);
+float soften(const AttendBlock& block, int row, const Chunk& chunk, const float* scores,
+             Softmax& softmax, T* weights) {
+  Seen seen[kChunkBlocks];
+  for (int b = 0; b < chunk.count; ++b) seen[b] = Seen(block, row, chunk.key_blocks[b]);
+  const float now = largest_score(seen, chunk.count, scores) * block.scale;
+  const float before = softmax.largest;
+  softmax.largest = now > before ? now : before;
+  const Floats scale = all(block.scale), shift = all(-softmax.largest);
   Floats total = zero();
-  for (int k = 0; k < kBlock; k += 2 * kLanes) {
-    Floats halves[2];
-    for (int i = 0; i < 2; ++i) {
-      const int key = k + i * kLanes;
-      halves[i] = seen.of(exp(sub(mul(load(scores + key), scale), shift)), key, zero());
-      total = add(total, halves[i]);
+  for (int b = 0; b < chunk.count; ++b) {
+    for (int k = 0; k < kBlock; k += 2 * kLanes) {
+      Floats halves[2] = {zero(), zero()};
+      for (int i = 0; i < 2 && !seen[b].none(); ++i) {
+        const Floats score = load(scores + b * kBlock + k + i * kLanes);
+        halves[i] = seen[b].of(exp(fma(score, scale, shift)), k + i * kLanes, zero());
+        total = add(total, halves[i]);
+      }
+      put_run(weights + b * kBlock + k, halves[0], halves[1]);
     }
-    put_run(weights + k, halves[0], halves[1]);
+  }
+  if (softmax.largest == before) {
+    softmax.total += sum(total);
+    return 1;
   }
   float factors[kLanes];
   store(factors, exp(all(before - softmax.largest)));
@@ -146,26 +173,29 @@ void multiply_row(float* row, int64_t count, float factor) {
 template <class Blocks>
 void forward(const AttendBlock& block) {
   using T = typename Blocks::Type;
-  alignas(64) float scores[kSquare];
-  alignas(64) T weights[kSquare];
+  alignas(64) float scores[kBlock * kChunkStride];
+  alignas(64) T weights[kBlock * kChunkStride];
   Softmax softmax[kBlock];
   for (int64_t i = 0; i < kBlock * block.padded_size; i += kLanes) store(block.sums + i, zero());
   Blocks::begin();
-  for (int b = 0; b < block.key_block_count; ++b) {
-    const int32_t key_block = block.key_blocks[b];
-    against_keys<Blocks>(block, block.q_rows, block.k_by_rows, key_block, scores);
-    for (int row = 0; row < kBlock; ++row) {
-      const Seen seen(block, row, key_block);
-      T* const row_weights = weights + row * kBlock;
-      if (seen.none()) {
-        for (int k = 0; k < kBlock; k += 2 * kLanes) put_run(row_weights + k, zero(), zero());
-        continue;
-      }
-      const float factor = soften(block, seen, scores + row * kBlock, softmax[row], row_weights);
-      if (factor != 1)
-        multiply_row(block.sums + row * block.padded_size, block.padded_size, factor);
+  for (int first = 0; first < block.key_block_count; first += kChunkBlocks) {
+    const int left = block.key_block_count - first;
+    const Chunk chunk = {block.key_blocks + first, left < kChunkBlocks ? left : kChunkBlocks};
+    for (int b = 0; b < chunk.count; ++b) {
+      against_keys<Blocks>(block, block.q_rows, block.k_by_rows, chunk.key_blocks[b],
+                           scores + b * kBlock, kChunkStride);
     }
-    weigh_keys<Blocks>(block, weights, block.v_by_columns, key_block);
+    for (int row = 0; row < kBlock; ++row) {
+      const float factor = soften(block, row, chunk, scores + row * kChunkStride, softmax[row],
+                                  weights + row * kChunkStride);
+      if (first > 0 && factor != 1) {
+        multiply_row(block.sums + row * block.padded_size, block.padded_size, factor);
+      }
+    }
+    for (int b = 0; b < chunk.count; ++b) {
+      weigh_keys<Blocks>(block, weights + b * kBlock, kChunkStride, block.v_by_columns,
+                         chunk.key_blocks[b]);
+    }
   }
   Blocks::end();
   for (int row = 0; row < block.rows; ++row) {
@@ -193,15 +223,15 @@ void differentiate(const AttendBlock& block, int32_t key_block, const float* sco
     for (int k = 0; k < kBlock; k += 2 * kLanes) {
       Floats weights[2][2], d_scores[2][2];
       for (int r = 0; r < 2; ++r) {
-        const Floats log_sum = all(block.log_sums[row + r]), mean = all(block.means[row + r]);
+        const Floats log_sum = all(-block.log_sums[row + r]), mean = all(block.means[row + r]);
         for (int i = 0; i < 2; ++i) {
           const int key = k + i * kLanes, at = (row + r) * kBlock + key;
           if (seen[r].none()) {
             weights[r][i] = d_scores[r][i] = zero();
             continue;
           }
-          const Floats score = mul(load(scores + at), scale);
-          const Floats weight = seen[r].of(exp(sub(score, log_sum)), key, zero());
+          const Floats exponent = fma(load(scores + at), scale, log_sum);
+          const Floats weight = seen[r].of(exp(exponent), key, zero());
           weights[r][i] = weight;
           d_scores[r][i] = mul(mul(weight, sub(load(d_weights + at), mean)), scale);
         }
@@ -224,12 +254,22 @@ void backward(const AttendBlock& block) {
   Blocks::begin();
   for (int b = 0; b < block.key_block_count; ++b) {
     const int32_t key_block = block.key_blocks[b];
-    against_keys<Blocks>(block, block.q_rows, block.k_by_rows, key_block, scores);
-    against_keys<Blocks>(block, block.d_rows, block.v_by_rows, key_block, d_weights);
+    against_keys<Blocks>(block, block.q_rows, block.k_by_rows, key_block, scores, kBlock);
+    against_keys<Blocks>(block, block.d_rows, block.v_by_rows, key_block, d_weights, kBlock);
     differentiate(block, key_block, scores, d_weights, gradients);
-    weigh_rows<Blocks>(block, block.d_columns, gradients.weights, key_block, block.d_v);
-    weigh_rows<Blocks>(block, block.q_columns, gradients.d_score_panels, key_block, block.d_k);
-    weigh_keys<Blocks>(block, gradients.d_scores, block.k_by_columns, key_block);
+    if (block.touched[key_block] == 0) {
+      block.touched[key_block] = 1;
+      weigh_rows<Blocks, Sums::fresh>(block, block.d_columns, gradients.weights, key_block,
+                                      block.d_v);
+      weigh_rows<Blocks, Sums::fresh>(block, block.q_columns, gradients.d_score_panels, key_block,
+                                      block.d_k);
+    } else {
+      weigh_rows<Blocks, Sums::added>(block, block.d_columns, gradients.weights, key_block,
+                                      block.d_v);
+      weigh_rows<Blocks, Sums::added>(block, block.q_columns, gradients.d_score_panels, key_block,
+                                      block.d_k);
+    }
+    weigh_keys<Blocks>(block, gradients.d_scores, kBlock, block.k_by_columns, key_block);
   }
   Blocks::end();
 }

@@ -80,6 +80,8 @@ struct AttendBlock {
   float* sums = nullptr;         ///< [64][E]: out; backward: d_q
   float* d_k = nullptr;          ///< [E][gradient_stride], added to
   float* d_v = nullptr;
+  uint8_t* touched = nullptr;  ///< [R / 64] blocks of keys whose d_k and d_v hold something yet;
+                               ///< those of others are written, and marked
   int64_t gradient_stride = 0;
 };
 

@@ -119,9 +119,20 @@ inline Ints interleaved_pairs(Floats even, Floats odd) {
 template <class T>
 inline constexpr int kPerLane = sizeof(T) == 2 ? 2 : 1;
 
-/// The first `count` of kPerLane<T> * kLanes floats in a row, as T; the rest are 0.
+/// kPerLane<T> * kLanes floats in a row, as T.
+template <class T>
+Ints load_run(const float* p) {
+  if constexpr (sizeof(T) == 2) {
+    return adjacent_pairs(load(p), load(p + kLanes));
+  } else {
+    return as_ints(load(p));
+  }
+}
+
+/// The first `count` of them; the rest are 0.
 template <class T>
 Ints load_run(const float* p, int64_t count) {
+  if (count >= kPerLane<T> * kLanes) return load_run<T>(p);
   const auto part = [&](int64_t from) {
     const int64_t left = count - from;
     return load_first(p + from, left > kLanes ? kLanes : static_cast<int>(left));
