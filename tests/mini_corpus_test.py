@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The corpus of the bundled model: the same every time, test items apart from the training text,
-and every answer right.
+"""The corpus of the bundled model: the same every time, held-out items apart from the training
+text, and every answer right.
 
     python3 tests/mini_corpus_test.py
 """
@@ -20,8 +20,8 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from corpus import choices, functions, plain_text, word_problems  # noqa: E402
-from corpus.draw import Draw, is_test_item  # noqa: E402
+from corpus import choices, drills, functions, plain_text, word_problems  # noqa: E402
+from corpus.draw import HELD_OUT, Draw, side_of  # noqa: E402
 
 SEED = 20240229
 # What every child knows and no question says: parts of a week, an hour, a dollar, a percent; legs,
@@ -88,7 +88,37 @@ class WordProblems(unittest.TestCase):
         self.assertGreater(min(names.values()), 200)
         self.assertGreater(len({problem.key for problem in self.problems}), 15_000)
         shapes = {re.sub(r"\d+", "0", "\n".join(p.steps)) for p in self.problems}
-        self.assertGreater(len(shapes), 7_000)
+        self.assertGreater(len(shapes), 6_000)
+
+    def test_a_question_has_one_solution(self):
+        # And one key: else it could stand on both sides.
+        solutions = {}
+        for problem in self.problems:
+            found = problem.solution(), problem.key
+            self.assertEqual(found, solutions.setdefault(problem.question, found), problem.question)
+        self.assertLess(len(solutions), len(self.problems) - 100)  # some were met again
+        shape = lambda text: re.sub(r"\d+", "0", text)
+        worded = collections.defaultdict(set)
+        for problem in self.problems:
+            if problem.key[1] not in ("story", "passengers"):  # of several events
+                worded[shape(problem.question)].add(shape(problem.solution()))
+        self.assertEqual([q for q, ways in worded.items() if len(ways) > 1], [])
+
+    def test_numbers_are_small(self):
+        results = [int(n) for p in self.problems for n in re.findall(r"= (\d+)", "\n".join(p.steps))]
+        self.assertLess(sum(result >= 200 for result in results) / len(results), 0.1)
+        self.assertLess(max(results), 2000)
+
+
+class Drills(unittest.TestCase):
+    def test_equations_are_right(self):
+        draw = Draw(SEED)
+        for _ in range(2000):
+            text = drills.draw_drill(draw)
+            equations = re.findall(r"(\d+ [-+*/] \d+) = (\d+)", text)
+            self.assertEqual(len(equations), text.count("="), text)
+            for expression, result in equations:
+                self.assertEqual(value_of(expression), int(result), text)
 
 
 class Functions(unittest.TestCase):
@@ -134,6 +164,14 @@ class Functions(unittest.TestCase):
             exec(other.prompt + other.body, space)
             for arguments, result in function.cases:
                 self.assertEqual(space[other.name](*arguments), result, function.key)
+
+    def test_a_prompt_has_one_body(self):
+        # Of the examples in a docstring nothing in the body may depend.
+        bodies = {}
+        for function in self.functions:
+            head = function.prompt.split(">>>")[0]
+            found = function.body, function.key
+            self.assertEqual(found, bodies.setdefault(head, found), head)
 
     def test_there_is_variety(self):
         self.assertGreater(len({function.key for function in self.functions}), 1500)
@@ -205,7 +243,7 @@ class TheCorpus(unittest.TestCase):
     def test_the_same_seed_gives_the_same_bytes(self):
         first = {path.name: path.read_bytes() for path in (self.folder / "one").iterdir()}
         self.assertEqual(self.make("two"), first)
-        self.assertEqual(len(first), 6)
+        self.assertEqual(len(first), 11)
         other = self.make("other", "--seed", "2")
         self.assertNotEqual(other["train.jsonl"], first["train.jsonl"])
         self.assertNotEqual(other["test_math.jsonl"], first["test_math.jsonl"])
@@ -216,36 +254,48 @@ class TheCorpus(unittest.TestCase):
             self.assertEqual(list(item), ["kind", "prompt", "text"])
             self.assertTrue(item["text"])
             kinds[item["kind"]] += len((item["prompt"] + item["text"]).encode())
-        for kind, share in {"math": 0.45, "code": 0.20, "choice": 0.10}.items():
+        for kind, share in {"math": 0.50, "code": 0.19, "choice": 0.07}.items():
             self.assertAlmostEqual(kinds[kind] / 3e6, share, delta=0.01)
-        self.assertAlmostEqual((kinds["english"] + kinds["python"]) / 3e6, 0.25, delta=0.15)
-        for kind in ("math", "code", "choice"):
-            self.assertEqual(len(self.items(f"test_{kind}.jsonl")), 60)
-        self.assertGreater(len(self.items("test_plain.jsonl")), 20)
-        for item in self.items("test_choice.jsonl"):
-            self.assertIn(item["answer"], range(len(item["choices"])))
+        drills = sum(len(item["text"]) for item in self.items("drills.jsonl"))
+        self.assertAlmostEqual(drills / 3e6, 0.07, delta=0.01)
+        self.assertAlmostEqual((kinds["english"] + kinds["python"]) / 3e6, 0.17, delta=0.1)
+        for side in HELD_OUT:
+            for kind in ("math", "code", "choice"):
+                self.assertEqual(len(self.items(f"{side}_{kind}.jsonl")), 60)
+            self.assertGreater(len(self.items(f"{side}_plain.jsonl")), 20)
+            for item in self.items(f"{side}_choice.jsonl"):
+                self.assertIn(item["answer"], range(len(item["choices"])))
 
-    def test_no_test_item_is_in_the_training_text(self):
-        train = self.items("train.jsonl")
+    def check_apart(self, train, side):
+        """No item of the side is among the training items or the lines of another side."""
         texts = {item["text"] for item in train}
-        for item in self.items("test_math.jsonl") + self.items("test_plain.jsonl"):
+        for item in self.items(f"{side}_math.jsonl") + self.items(f"{side}_plain.jsonl"):
             self.assertNotIn(item["text"], texts)
         prompts = {item["prompt"] for item in train}
-        for item in self.items("test_math.jsonl") + self.items("test_code.jsonl"):
+        for item in self.items(f"{side}_math.jsonl") + self.items(f"{side}_code.jsonl"):
             self.assertNotIn(item["prompt"], prompts)
         questions = "\n".join(prompts)
-        for item in self.items("test_choice.jsonl"):
+        for item in self.items(f"{side}_choice.jsonl"):
             question = item["context"].split("Question: ")[1].split("\nAnswer:")[0]
             self.assertNotIn(question, questions)
+
+    def test_no_held_out_item_is_in_another_file(self):
+        train = self.items("train.jsonl")
+        self.check_apart(train, "test")
+        for kind in ("math", "code", "choice", "plain"):
+            train += self.items(f"test_{kind}.jsonl")
+        self.check_apart(train, "validation")
 
     def test_a_key_is_on_one_side(self):
         for kind, make in (("math", word_problems.draw_problem),
                            ("code", functions.draw_function), ("choice", choices.draw_question)):
             draw = Draw(kind)
             keys = {make(draw).key for _ in range(5000)}
-            held_out = sum(map(is_test_item, keys)) / len(keys)
-            self.assertTrue(0.02 < held_out < 0.09, (kind, held_out))
-        self.assertFalse(is_test_item(("code", "swap", None)))
+            sides = collections.Counter(map(side_of, keys))
+            for side, parts in HELD_OUT.items():
+                expected = len(keys) * parts / 256
+                self.assertLess(abs(sides[side] - expected), 5 * expected**0.5, (kind, side))
+        self.assertEqual(side_of(("code", "swap", None)), "train")
 
 
 if __name__ == "__main__":

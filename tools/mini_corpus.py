@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """Makes the corpus of the bundled model tidar-mini from a seed: word problems with worked steps,
-small Python functions, questions with choices, and plain text from Python's standard library.
+drills in arithmetic, small Python functions, questions with choices, and plain text from Python's
+standard library.
 
-    tools/mini_corpus.py OUT [--seed N] [--megabytes N] [--math W --code W --choice W --plain W]
+    tools/mini_corpus.py OUT [--seed N] [--megabytes N] [--math W --drill W --code W …]
 
 Writes into the folder OUT
     train.jsonl        {"kind", "prompt", "text"}: a document is the prompt and then the text
+    drills.jsonl       the same fields: nothing but sums, for the beginning of a training
     test_math.jsonl    {"question", "answer", …}, as GSM8K; the answer ends in "#### N"
     test_code.jsonl    {"task_id", "prompt", "canonical_solution", "test", "entry_point", …}, as
                        HumanEval
     test_choice.jsonl  {"context", "choices", "answer", …}; the answer is an index of choices
     test_plain.jsonl   {"text", …}: whole files and docstrings that were held out
+    validation_*.jsonl  the same four, of other held-out items: to watch a training by
     corpus.json        what was made, and the SHA-256 of each file
-All test items have the fields of train.jsonl, too. Which items are test items is a matter of their
-parameters alone (tools/corpus/draw.py), so none of them is in the training text, whatever the seed.
+All held-out items have the fields of train.jsonl, too. Which items are held out is a matter of
+their parameters alone (tools/corpus/draw.py), so none of them is in the training text, whatever the
+seed.
 The same seed and the same Python give the same bytes. Needs Python's standard library only.
 """
 
@@ -24,8 +28,8 @@ import os
 import pathlib
 import sys
 
-from corpus import choices, functions, plain_text, word_problems
-from corpus.draw import Draw, is_test_item
+from corpus import choices, drills, functions, plain_text, word_problems
+from corpus.draw import HELD_OUT, Draw, side_of
 
 MATH_PROMPT = "Question: {}\nAnswer:\n"
 
@@ -71,14 +75,14 @@ MAKERS = {"math": math_item, "code": code_item, "choice": choice_item}
 TRAIN_FIELDS = ("kind", "prompt", "text")
 
 
-def drawn_items(kind, seed, test):
-    """An endless stream of items of one side of the border, each text once while new ones come."""
-    draw = Draw(f"{seed}/{kind}/{'test' if test else 'train'}")
+def drawn_items(kind, seed, side):
+    """An endless stream of items of one side, each text once while new ones come."""
+    draw = Draw(f"{seed}/{kind}/{side}")
     seen = set()
     misses = 0
     while True:
         key, item = MAKERS[kind](draw)
-        if is_test_item(key) != test:
+        if side_of(key) != side:
             continue
         mark = (item["prompt"], item["text"])
         # A small space of items is used up at some time; from then on items come again.
@@ -90,10 +94,16 @@ def drawn_items(kind, seed, test):
         yield item
 
 
-def statements(seed, count):
+def drill_items(seed):
+    draw = Draw(f"{seed}/drills")
+    while True:
+        yield {"kind": "drill", "prompt": "", "text": drills.draw_drill(draw)}
+
+
+def statements(seed):
     """Paragraphs of facts in random order."""
     draw = Draw(f"{seed}/statements")
-    for _ in range(count):
+    while True:
         text = " ".join(choices.draw_statement(draw) for _ in range(draw.randint(3, 8)))
         yield {"kind": "choice", "prompt": "", "text": text}
 
@@ -137,47 +147,58 @@ class Writer:
         return {"items": self.items, "text_bytes": self.bytes, "sha256": self.digest.hexdigest()}
 
 
-def write_plain(train, test, budget, stdlib):
+def write_plain(writers, budget, stdlib):
     """As much plain text as there is room for, in the order of a hash, so that a smaller corpus is
     a fair part of a larger one. Held-out text is written whatever the budget."""
     documents = sorted(plain_text.documents(stdlib),
                        key=lambda d: hashlib.sha256(repr((d[0], d[2])).encode()).digest())
     for key, kind, text in documents:
         item = {"kind": kind, "prompt": "", "text": text}
-        if is_test_item(key):
-            test.write(item)
+        side = side_of(key)
+        if side != "train":
+            writers[side].write(item)
         elif budget > 0:
-            train.write(item)
+            writers[side].write(item)
             budget -= size(item)
 
 
+def write_held_out(writer, kind, seed, side, count):
+    items = drawn_items(kind, seed, side)
+    for number in range(count):
+        item = next(items)
+        if kind == "code":
+            item = {"task_id": f"mini/{number}", **item}
+        writer.write(item)
+
+
 def make_corpus(out, options):
-    weights = {kind: getattr(options, kind) for kind in (*MAKERS, "plain")}
+    weights = {kind: getattr(options, kind) for kind in (*MAKERS, "drill", "plain")}
     unit = options.megabytes * 1e6 / sum(weights.values())
     out.mkdir(parents=True, exist_ok=True)
     python = sys.version.split()[0]
     report = {"seed": options.seed, "weights": weights, "python": python, "files": {}}
     train = Writer(out / "train.jsonl")
+    drill = Writer(out / "drills.jsonl")
+    for item in upto(drill_items(options.seed), weights["drill"] * unit):
+        drill.write(item)
+    report["files"][drill.path.name] = drill.finish()
     for kind in MAKERS:
         budget = weights[kind] * unit
         if kind == "choice":  # a tenth of it as plain statements of the same facts
-            for item in upto(statements(options.seed, 10**9), budget * 0.1):
+            for item in upto(statements(options.seed), budget * 0.1):
                 train.write(item)
             budget *= 0.9
-        for item in upto(drawn_items(kind, options.seed, test=False), budget):
+        for item in upto(drawn_items(kind, options.seed, "train"), budget):
             train.write({field: item[field] for field in TRAIN_FIELDS})
-        test = Writer(out / f"test_{kind}.jsonl")
-        items = drawn_items(kind, options.seed, test=True)
-        for number in range(options.test_items):
-            item = next(items)
-            if kind == "code":
-                item = {"task_id": f"mini/{number}", **item}
-            test.write(item)
-        report["files"][test.path.name] = test.finish()
-    test = Writer(out / "test_plain.jsonl")
-    write_plain(train, test, weights["plain"] * unit, options.stdlib)
-    report["files"][test.path.name] = test.finish()
-    report["files"][train.path.name] = train.finish()
+        for side in HELD_OUT:
+            writer = Writer(out / f"{side}_{kind}.jsonl")
+            write_held_out(writer, kind, options.seed, side, options.test_items)
+            report["files"][writer.path.name] = writer.finish()
+    writers = {side: Writer(out / f"{side}_plain.jsonl") for side in HELD_OUT}
+    writers["train"] = train
+    write_plain(writers, weights["plain"] * unit, options.stdlib)
+    for writer in writers.values():
+        report["files"][writer.path.name] = writer.finish()
     (out / "corpus.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 
@@ -187,13 +208,14 @@ def parse(arguments):
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("out", type=pathlib.Path, help="folder to write into")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--megabytes", type=float, default=40,
-                        help="text in train.jsonl; less when the plain text is used up")
-    parser.add_argument("--math", type=float, default=45, help="weight of word problems")
-    parser.add_argument("--code", type=float, default=20, help="weight of functions")
-    parser.add_argument("--choice", type=float, default=10, help="weight of questions")
-    parser.add_argument("--plain", type=float, default=25, help="weight of plain text")
-    parser.add_argument("--test-items", type=int, default=500, help="items of each test set")
+    parser.add_argument("--megabytes", type=float, default=58,
+                        help="text for training; less when the plain text is used up")
+    parser.add_argument("--math", type=float, default=50, help="weight of word problems")
+    parser.add_argument("--drill", type=float, default=7, help="weight of drills in arithmetic")
+    parser.add_argument("--code", type=float, default=19, help="weight of functions")
+    parser.add_argument("--choice", type=float, default=7, help="weight of questions")
+    parser.add_argument("--plain", type=float, default=17, help="weight of plain text")
+    parser.add_argument("--test-items", type=int, default=1000, help="items of each held-out set")
     parser.add_argument("--stdlib", type=pathlib.Path,
                         help="folder of the standard library; None: that of this Python")
     return parser.parse_args(arguments)

@@ -1,9 +1,10 @@
-"""Random choices, and the rule that keeps test items out of the training text."""
+"""Random choices, and the rule that keeps held-out items out of the training text."""
 
 import hashlib
 import random
 
-TEST_SHARE = 13 / 256  # of all items that can be drawn
+# Of 256 parts of all items that can be drawn, so many are held out; the others are for training.
+HELD_OUT = {"test": 13, "validation": 7}
 
 PEOPLE = (
     "Ada Amir Anna Ben Bella Carl Chloe Clara Daniel Dina Elena Eli Emma Eric Fatima Felix Grace "
@@ -13,13 +14,17 @@ PEOPLE = (
 ).split()
 
 
-def is_test_item(key):
-    """Whether the item of this key belongs to the test sets; a matter of the key alone. A key that
-    ends in None has nothing like it, and belongs to the training text."""
+def side_of(key):
+    """"train", "test" or "validation": where the item of this key belongs; a matter of the key
+    alone. A key that ends in None has nothing like it, and belongs to the training text."""
     if key[-1] is None:
-        return False
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return digest[0] < TEST_SHARE * 256
+        return "train"
+    part = hashlib.sha256(repr(key).encode()).digest()[0]
+    for side, parts in HELD_OUT.items():
+        if part < parts:
+            return side
+        part -= parts
+    return "train"
 
 
 class Draw(random.Random):

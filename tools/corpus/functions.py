@@ -5,6 +5,10 @@ comprehension. Others come from families with parameters of their own. Expected 
 references that are written apart from the bodies; the generator's own test runs every body
 against them.
 
+Whoever calls a list `numbers` calls its entries `number` and writes loops; whoever calls it `xs`
+writes comprehensions. So a body is in the style of its signature, and nothing in it is left to
+chance.
+
 The key of a function is what it computes, without the names of its parameters. Its last part is
 None where nothing can be varied: such a function has no siblings from which it could be learnt.
 """
@@ -98,23 +102,23 @@ REDUCERS = (
 )
 
 
-def chain_body(draw, parameter, condition, value, reducer):
-    """A loop or an expression, whichever the reducer has."""
+# What a list is called: what its entries are called, and whether there are loops where they can be.
+STYLES = {"numbers": ("number", True), "values": ("value", True), "items": ("item", True),
+          "data": ("x", False), "xs": ("x", False)}
+
+
+def chain_body(parameter, condition, value, reducer):
+    """A loop or an expression, whichever the reducer has; of both, that of the style."""
     _, _, start, update, expression, _ = reducer
-    v = draw.choice(["x", "v", "n", "value", "item", "number"])
-    if v == parameter:
-        v = "x"
+    v, loops = STYLES[parameter]
     element = value.replace("{v}", v)
     test = condition.replace("{v}", v) if condition else ""
     plain = f"{element} for {v} in {parameter}" + (f" if {test}" if test else "")
-    if expression and (not update or draw.random() < 0.5):
+    if expression and not (update and loops):
         # sum() takes what comes one by one; the others get a list.
         items = plain if expression == "sum({items})" else f"[{plain}]"
         return "return " + expression.format(items=items, plain=plain)
-    names = ("result", "items", "found") if start == "[]" else ("result", "total", "answer")
-    r = draw.choice(names)
-    if r == parameter:
-        r = "result"
+    r = "result" if start == "[]" else "total"
     lines = [f"{r} = {start}", f"for {v} in {parameter}:"]
     step = update.format(r=r, x=element)
     lines += [f"    if {test}:", f"        {step}"] if test else [f"    {step}"]
@@ -126,14 +130,14 @@ def chain(draw):
     map_name, map_doc, value, change = draw.choice(MAPS)
     reducer = draw.choice(REDUCERS)
     k, m = draw.randint(2, 12), draw.randint(2, 9)
-    parameter = draw.choice(["numbers", "values", "items", "data", "xs"])
+    parameter = draw.choice(list(STYLES))
     plain = FILTER_DOCS.get(word, f"{word} numbers".strip()).format(k=k)
     what = map_doc.format(what=f"{plain} in {parameter}", m=m)
     name = "_".join(part for part in (
         reducer[0], FILTER_NAMES.get(word, word).format(k=k), map_name.format(m=m)) if part)
     if not word and not map_name:
         name += "_of_" + parameter
-    body = chain_body(draw, parameter, condition and condition.replace("{k}", str(k)),
+    body = chain_body(parameter, condition and condition.replace("{k}", str(k)),
                       value.replace("{m}", str(m)), reducer)
     doc = reducer[1].format(what=what).replace(",.", ".").replace(",,", ",")
     uses_k, uses_m = "{k}" in (condition or ""), "{m}" in value
@@ -168,14 +172,15 @@ def threshold(draw):
     x = draw.choice(["x", "score", "value", "level"])
     doc = (f"Return '{words[0]}' if {x} is below {low}, '{words[1]}' if it is below {high}, "
            f"and '{words[2]}' otherwise.")
+    name = f"classify_{x}"
     body = (f"if {x} < {low}:\n    return '{words[0]}'\nif {x} < {high}:\n    return '{words[1]}'\n"
             f"return '{words[2]}'")
     if draw.random() < 0.5:
+        name = f"{words[0]}_or_{words[2]}"
         body = (f"if {x} < {low}:\n    return '{words[0]}'\nelif {x} < {high}:\n    return "
                 f"'{words[1]}'\n"
                 f"else:\n    return '{words[2]}'")
     inputs = [(v,) for v in (low - 1, low, high - 1, high, high + 7)]
-    name = f"classify_{x}" if draw.random() < 0.5 else f"{words[0]}_or_{words[2]}"
     return build(draw, ("threshold", low, high, words), name, [x], doc, body,
                  lambda v: words[(v >= low) + (v >= high)], inputs)
 
@@ -184,13 +189,14 @@ def clamp(draw):
     low = draw.randint(-20, 20)
     high = low + draw.randint(5, 60)
     x = draw.choice(["x", "value", "n"])
-    body = draw.choice((
-        f"return max({low}, min({high}, {x}))",
-        f"if {x} < {low}:\n    return {low}\nif {x} > {high}:\n    return {high}\nreturn {x}",
+    verb, body = draw.choice((
+        ("clamp", f"return max({low}, min({high}, {x}))"),
+        ("limit", f"if {x} < {low}:\n    return {low}\nif {x} > {high}:\n    return {high}\n"
+                  f"return {x}"),
     ))
     inputs = [(v,) for v in (low - 5, low, (low + high) // 2, high, high + 9)]
-    return build(draw, ("clamp", low, high), draw.choice(["clamp", "limit"]) + f"_{x}", [x],
-                 f"Limit {x} to the range from {low} to {high}.".replace("  ", " "), body,
+    return build(draw, ("clamp", low, high), f"{verb}_{x}", [x],
+                 f"Limit {x} to the range from {low} to {high}.", body,
                  lambda v: sorted((low, v, high))[1], inputs)
 
 
@@ -260,23 +266,25 @@ def recursive(draw):
     kind = draw.choice(["factorial", "sum_to", "power", "fibonacci", "digits", "digit_sum",
                         "countdown", "remainder"])
     k = draw.randint(2, 9)
+    short = n == "n"  # who writes "number" writes loops
     if kind == "factorial":
         doc, name = f"Return the factorial of {n}.", "factorial"
-        body = draw.choice((f"if {n} <= 1:\n    return 1\nreturn {n} * factorial({n} - 1)",
-                            f"result = 1\nfor i in range(2, {n} + 1):\n    result *= i\nreturn "
-                            f"result"))
+        body = f"if {n} <= 1:\n    return 1\nreturn {n} * factorial({n} - 1)"
+        if not short:
+            body = f"result = 1\nfor i in range(2, {n} + 1):\n    result *= i\nreturn result"
         reference = lambda v: __import__("math").factorial(v)
     elif kind == "sum_to":
         doc = f"Return the sum of the multiples of {k} from {k} to {n}."
         name = f"sum_multiples_of_{k}_to"
-        body = draw.choice((f"return sum(range({k}, {n} + 1, {k}))",
-                            f"total = 0\nfor i in range({k}, {n} + 1, {k}):\n    total += "
-                            f"i\nreturn total"))
+        body = f"return sum(range({k}, {n} + 1, {k}))"
+        if not short:
+            body = f"total = 0\nfor i in range({k}, {n} + 1, {k}):\n    total += i\nreturn total"
         reference = lambda v: k * (v // k) * (v // k + 1) // 2
     elif kind == "power":
         doc, name = f"Return {k} to the power of {n}.", f"power_of_{k}"
-        body = draw.choice((f"return {k} ** {n}",
-                            f"result = 1\nfor _ in range({n}):\n    result *= {k}\nreturn result"))
+        body = f"return {k} ** {n}"
+        if not short:
+            body = f"result = 1\nfor _ in range({n}):\n    result *= {k}\nreturn result"
         reference = lambda v: pow(k, v)
     elif kind == "fibonacci":
         doc, name = f"Return the Fibonacci number {n}, beginning with 0 and {k}.", f"fibonacci_{k}"
@@ -289,9 +297,10 @@ def recursive(draw):
         reference = lambda v: sum(c == str(k) for c in str(v))
     elif kind == "digit_sum":
         doc, name = f"Return {k} times the sum of the digits of {n}.", f"digit_sum_times_{k}"
-        body = draw.choice((f"return {k} * sum(int(c) for c in str({n}))",
-                            f"total = 0\nwhile {n} > 0:\n    total += {n} % 10\n    {n} //= "
-                            f"10\nreturn {k} * total"))
+        body = f"return {k} * sum(int(c) for c in str({n}))"
+        if not short:
+            body = (f"total = 0\nwhile {n} > 0:\n    total += {n} % 10\n    {n} //= 10\n"
+                    f"return {k} * total")
         reference = lambda v: sum(k * int(c) for c in str(v))
     elif kind == "countdown":
         doc = f"Return the numbers from {n} down to 1 in steps of {k} as a list."

@@ -11,7 +11,7 @@ import sysconfig
 # Tests, tables of numbers, and what does not belong to the library proper.
 LEFT_OUT = {"test", "tests", "idle_test", "__pycache__", "site-packages", "dist-packages",
             "encodings",
-            "lib2to3", "idlelib", "turtledemo", "pydoc_data", "ensurepip", "distutils",
+            "lib2to3", "idlelib", "turtledemo", "pydoc_data", "ensurepip", "distutils", "tkinter",
             "__phello__"}
 LARGEST_FILE = 400_000
 SHORTEST_DOCSTRING = 200
