@@ -76,7 +76,6 @@ void Head::answer_chunk(Matrix x, std::span<const Ask> asks, std::span<Answer> a
     const Ask& ask = asks[i];
     answers[i] = {};
     if (ask.kind == AskKind::logits) {
-      TIDAR_CHECK(ask.other_row < 0);
       answers[i].logits = copy_row(logits, place(ask.row));
       continue;
     }
@@ -99,6 +98,7 @@ void Head::answer_chunk(Matrix x, std::span<const Ask> asks, std::span<Answer> a
     Answer& answer = answers[task_asks_[i]];
     answer.token = task_answers_[i].token;
     answer.logprob = task_answers_[i].logprob;
+    answer.entropy = task_answers_[i].entropy;
     answer.top = std::move(task_answers_[i].top);
   }
 }

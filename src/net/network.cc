@@ -21,7 +21,7 @@ struct Network::Impl {
   std::unique_ptr<Activations> activations;
   std::unique_ptr<Head> head;
   std::unique_ptr<AttentionPlanner> attention;
-  int64_t rows = 0;  // of the last pass
+  int32_t rows = 0;  // of the last pass
 
   Impl(const ModelConfig& config_, Ops& ops_) : config(config_), ops(ops_) {}
 
@@ -73,10 +73,7 @@ struct Network::Impl {
   }
 
   void answer(std::span<const Ask> asks, std::span<Answer> answers) {
-    for (const Ask& ask : asks) {
-      TIDAR_CHECK_LT(ask.row, rows);
-      TIDAR_CHECK_LT(ask.other_row, rows);
-    }
+    for (const Ask& ask : asks) ask.check(rows);
     head->answer(activations->x.row_range(0, rows), asks, answers);
   }
 };
@@ -84,26 +81,47 @@ struct Network::Impl {
 Network::Network(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Network::~Network() = default;
 
-Result<std::unique_ptr<Network>> Network::build(const ModelConfig& config,
-                                                const ModelWeights& weights, Ops& ops,
-                                                const NetworkOptions& options) {
-  if (!ops.supports_kv(options.kv)) {
-    return error("keys and values cannot be {} with the {} kernels; choose f32",
-                 name_of(options.kv), ops.name());
+namespace {
+
+Result<EvaluatorLimits> limits_of(const ModelConfig& config, const NetworkOptions& options) {
+  if (options.max_rows < 1) {
+    return error("a network for passes of at most {} rows was asked for; 1 is the least",
+                 options.max_rows);
   }
-  const int max_position = options.max_position > 0 ? options.max_position : config.max_positions;
+  if (options.pages < 0) {
+    return error("a network with {} pages for keys was asked for; 0 means enough for one sequence",
+                 options.pages);
+  }
+  if (options.max_position < 0 || options.max_position > config.max_positions) {
+    return error("a network for {} positions was asked for; this model has 1 to {} (0: all)",
+                 options.max_position, config.max_positions);
+  }
+  const int positions = options.max_position > 0 ? options.max_position : config.max_positions;
   const int64_t pages =
-      options.pages > 0 ? options.pages : (int64_t{max_position} + kPageSlots - 1) / kPageSlots;
+      options.pages > 0 ? options.pages : (int64_t{positions} + kPageSlots - 1) / kPageSlots;
   const int64_t slots = pages * kPageSlots + int64_t{options.max_rows} * kScratchSlotsPerRow;
   if (slots > std::numeric_limits<int32_t>::max()) {
     return error("room for {} keys was asked for; at most {} can be kept", slots,
                  std::numeric_limits<int32_t>::max());
   }
+  return EvaluatorLimits{.max_rows = options.max_rows,
+                         .pages = static_cast<int>(pages),
+                         .max_position = positions,
+                         .vocabulary = config.vocabulary};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Network>> Network::build(const ModelConfig& config,
+                                                const ModelWeights& weights, Ops& ops,
+                                                const NetworkOptions& options) {
+  TIDAR_TRY(const EvaluatorLimits limits, limits_of(config, options));
+  if (!ops.supports_kv(options.kv)) {
+    return error("keys and values cannot be {} with the {} kernels; choose f32",
+                 name_of(options.kv), ops.name());
+  }
   auto impl = std::make_unique<Impl>(config, ops);
-  impl->limits = {.max_rows = options.max_rows,
-                  .pages = static_cast<int>(pages),
-                  .max_position = max_position,
-                  .vocabulary = config.vocabulary};
+  impl->limits = limits;
   impl->pack(weights, options.weights);
   impl->allocate(options);
   return std::unique_ptr<Network>(new Network(std::move(impl)));

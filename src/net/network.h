@@ -15,9 +15,9 @@
 namespace tidar {
 
 struct NetworkOptions {
-  int max_rows = 512;    ///< rows of one pass
+  int max_rows = 512;    ///< rows of one pass, at least 1
   int pages = 0;         ///< pages of kPageSlots keys; 0: enough for one sequence of full length
-  int max_position = 0;  ///< 0: what the config allows
+  int max_position = 0;  ///< positions, at most the config's; 0: the config's
   DType weights = DType::f32;  ///< packed matrices: f32 or bf16
   DType kv = DType::f32;       ///< keys and values
 };
@@ -31,7 +31,8 @@ struct MemoryUse {
 class Network final : public Evaluator {
  public:
   /// Packs the weights for `ops` (releasing each tensor's file pages as it goes) and allocates
-  /// everything that passes will need. `ops` must outlive the network.
+  /// everything that passes will need. `ops` must outlive the network. An Error says which option
+  /// is out of its range or not supported by `ops`.
   static Result<std::unique_ptr<Network>> build(const ModelConfig& config,
                                                 const ModelWeights& weights, Ops& ops,
                                                 const NetworkOptions& options);

@@ -115,6 +115,25 @@ TEST_F(NetworkTest, MoreKeysThanCanBeNumberedAreAnError) {
   EXPECT_NE(network.error().message.find("room for"), std::string::npos);
 }
 
+TEST_F(NetworkTest, OptionsOutOfRangeAreErrors) {
+  const auto message = [&](const NetworkOptions& options) {
+    const auto network = build(options);
+    return network.ok() ? "" : network.error().message;
+  };
+  EXPECT_EQ(message({.max_rows = 0}),
+            "a network for passes of at most 0 rows was asked for; 1 is the least");
+  EXPECT_EQ(message({.max_rows = 8, .pages = -1}),
+            "a network with -1 pages for keys was asked for; 0 means enough for one sequence");
+  const int all = config_.max_positions;
+  EXPECT_EQ(message({.max_rows = 8, .max_position = all}), "");
+  for (const int positions : {-1, all + 1}) {
+    EXPECT_EQ(
+        message({.max_rows = 8, .max_position = positions}),
+        fmt::format("a network for {} positions was asked for; this model has 1 to {} (0: all)",
+                    positions, all));
+  }
+}
+
 TEST_F(NetworkTest, AccountsForItsMemory) {
   const auto network = build({.max_rows = 16, .pages = 2}).value();
   int64_t weights = 0, kv = 0;
@@ -145,6 +164,9 @@ TEST_F(NetworkTest, BrokenPassesStopTheProgram) {
   EXPECT_DEATH(run({1, 2, 3, 4, 5}, 0), "max_rows");
   EXPECT_DEATH(run({config_.vocabulary}, 0), "");
   EXPECT_DEATH(run({1}, 50), "");
+  const Ask outside = {.row = 4};
+  std::vector<Answer> answers(1);
+  EXPECT_DEATH(network->answer({&outside, 1}, answers), "row < rows");
 }
 
 // ---- every verb of a whole pass against float64 ----

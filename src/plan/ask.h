@@ -21,7 +21,8 @@ struct Ask {
   AskKind kind = AskKind::choose;
   int32_t row = 0;
 
-  /// If >= 0, the logits are `trust * logits[row] + (1 - trust) * logits[other_row]`.
+  /// choose, score: if >= 0, the logits are `trust * logits[row] + (1 - trust) *
+  /// logits[other_row]`. Kind `logits` does not mix: ask both rows.
   int32_t other_row = -1;
   float trust = 1;
 
@@ -42,6 +43,9 @@ struct Ask {
 
   /// choose, score: also list this many most probable tokens.
   int32_t top = 0;
+
+  /// Stops the program unless this can be asked of a pass of `rows` rows.
+  void check(int32_t rows) const;
 };
 
 /// The answer to one Ask. Log-probabilities are natural, of the (mixed) logits before any change,
@@ -49,6 +53,7 @@ struct Ask {
 struct Answer {
   int32_t token = -1;             ///< chosen, or the one that was scored
   float logprob = 0;              ///< of that token
+  float entropy = 0;              ///< of the distribution whose logarithms these are, in nats
   std::vector<TokenLogprob> top;  ///< most probable first
   std::vector<float> logits;      ///< kind `logits` only: [V]
 };

@@ -1,6 +1,5 @@
 #include "plan/pass.h"
 
-#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -99,16 +98,6 @@ void check_sequence(const Pass& pass, const PassSequence& sequence) {
   }
 }
 
-void check_ask(const Ask& ask, int32_t rows) {
-  TIDAR_CHECK_GE(ask.row, 0);
-  TIDAR_CHECK_LT(ask.row, rows);
-  TIDAR_CHECK_GE(ask.other_row, -1);
-  TIDAR_CHECK_LT(ask.other_row, rows);
-  TIDAR_CHECK(std::isfinite(ask.trust));
-  if (ask.kind == AskKind::score) TIDAR_CHECK_GE(ask.token, 0);
-  TIDAR_CHECK_GE(ask.top, 0);
-}
-
 }  // namespace
 
 void Pass::check() const {
@@ -123,7 +112,7 @@ void Pass::check() const {
     check_sequence(*this, sequence);
   }
   TIDAR_CHECK_EQ(next_row, rows());
-  for (const Ask& ask : asks) check_ask(ask, rows());
+  for (const Ask& ask : asks) ask.check(rows());
 }
 
 }  // namespace tidar

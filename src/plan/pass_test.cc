@@ -115,9 +115,11 @@ TEST(PassDeathTest, CheckFindsWhatIsBroken) {
   EXPECT_DEATH(broken(right, [](P p) { p.sequences[1].first_row = 3; }), "first_row");
   EXPECT_DEATH(broken(right, [](P p) { p.sequences[1].rows = 3; }), "next_row <= rows");
   EXPECT_DEATH(broken(right, [](P p) { p.sequences.pop_back(); }), "next_row == rows");
-  EXPECT_DEATH(broken(right, [](P p) { p.asks[0].row = 6; }), "ask.row");
-  EXPECT_DEATH(broken(right, [](P p) { p.asks[0].other_row = 6; }), "ask.other_row");
-  EXPECT_DEATH(broken(right, [](P p) { p.asks[0].kind = AskKind::score; }), "ask.token");
+  EXPECT_DEATH(broken(right, [](P p) { p.asks[0].row = 6; }), "row < rows");
+  EXPECT_DEATH(broken(right, [](P p) { p.asks[0].other_row = 6; }), "other_row < rows");
+  const Ask mixed = {.kind = AskKind::logits, .row = 1, .other_row = 2};
+  EXPECT_DEATH(broken(right, [&](P p) { p.asks[0] = mixed; }), "AskKind::logits");
+  EXPECT_DEATH(broken(right, [](P p) { p.asks[0].kind = AskKind::score; }), "token >= 0");
 }
 
 TEST(Picture, ShowsAStepOfTidar) {
