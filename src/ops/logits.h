@@ -41,6 +41,7 @@ struct LogitTask {
 struct LogitAnswer {
   int32_t token = -1;
   float logprob = 0;
+  float entropy = 0;              ///< of the distribution whose logarithms these are, in nats
   std::vector<TokenLogprob> top;  ///< most probable first, lower id first on ties
 };
 

@@ -58,7 +58,7 @@ class ReadLogits final : public PreparedCase {
   Rows results() const override {
     Rows rows;
     for (const LogitAnswer& answer : answers_) {
-      std::vector<double> row = {static_cast<double>(answer.token), answer.logprob};
+      std::vector<double> row = {static_cast<double>(answer.token), answer.logprob, answer.entropy};
       for (const TokenLogprob& entry : answer.top) {
         row.push_back(entry.token);
         row.push_back(entry.logprob);

@@ -117,6 +117,7 @@ struct LogitSummary {
   int32_t best = 0;  // largest logit, lowest id on ties
   float best_logit = 0;
   float log_sum = 0;  // log of the sum of exp(logit)
+  float entropy = 0;  // of softmax(logits), in nats
 };
 
 struct Kernels {

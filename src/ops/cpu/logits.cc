@@ -145,6 +145,7 @@ LogitAnswer read_task(const Kernels& kernels, Matrix logits, const LogitTask& ta
                      ? task.token
                      : choose(kernels, row, vocabulary, task, summary, scratch + vocabulary);
   answer.logprob = row[answer.token] - summary.log_sum;
+  answer.entropy = summary.entropy;
   if (task.top > 0) answer.top = most_probable(row, vocabulary, summary.log_sum, task.top);
   return answer;
 }

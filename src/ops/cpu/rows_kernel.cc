@@ -136,13 +136,19 @@ LogitSummary summarize(const float* logits, int64_t count) {
   summary.best = best.id();
   summary.best_logit = best.value();
   const Floats shift = all(summary.best_logit);
-  Floats total = zero();
+  // Further below exp() is 0, and 0 times -infinity would be no number.
+  const Floats bottom = all(-200.0f);
+  Floats total = zero(), moment = zero();
   for (int64_t i = 0; i < count; i += kLanes) {
     const int left = lanes_left(count, i);
-    const Floats terms = exp(sub(load_first(logits + i, left), shift));
-    total = add(total, select(first(left), terms, zero()));
+    const Floats shifted = sub(load_first(logits + i, left), shift);
+    const Floats terms = select(first(left), exp(shifted), zero());
+    total = add(total, terms);
+    moment = fma(terms, max(shifted, bottom), moment);
   }
-  summary.log_sum = summary.best_logit + std::log(sum(total));
+  const float log_total = std::log(sum(total));
+  summary.log_sum = summary.best_logit + log_total;
+  summary.entropy = log_total - sum(moment) / sum(total);
   return summary;
 }
 

@@ -30,6 +30,17 @@ double log_sum_exp(const std::vector<T>& logits) {
 }
 
 template <class T>
+double entropy_of(const std::vector<T>& logits, double log_sum) {
+  double entropy = 0;
+  for (const T logit : logits) {
+    const double logprob = static_cast<double>(logit) - log_sum;
+    const double probability = std::exp(logprob);
+    if (probability > 0) entropy -= probability * logprob;
+  }
+  return entropy;
+}
+
+template <class T>
 std::vector<Candidate> candidates_of(const std::vector<T>& logits, T temperature) {
   std::vector<Candidate> candidates;
   candidates.reserve(logits.size());
@@ -78,6 +89,7 @@ LogitAnswer read_logits(Matrix logits, const LogitTask& task) {
   LogitAnswer answer;
   answer.token = task.token >= 0 ? task.token : choose(mixed, task);
   answer.logprob = static_cast<float>(mixed[static_cast<size_t>(answer.token)] - log_sum);
+  answer.entropy = static_cast<float>(entropy_of(mixed, log_sum));
   answer.top = most_probable(mixed, log_sum, task.top);
   return answer;
 }

@@ -103,6 +103,9 @@ void CheckedOps::check_answer(Matrix truth_logits, const LogitTask& task, const 
   }
   differs(tested.logprob, true_logprob(tested.token), allowed, "logprob");
 
+  // Each logarithm is off by `allowed` at most, and each probability by that share of itself.
+  differs(tested.entropy, truth.entropy, allowed * (1 + truth.entropy), "entropy");
+
   differs(static_cast<double>(tested.top.size()), static_cast<double>(truth.top.size()), 0,
           "length of top");
   for (size_t i = 0; i < std::min(tested.top.size(), truth.top.size()); ++i) {
