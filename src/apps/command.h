@@ -30,5 +30,6 @@ void add_gradients(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
+void add_train(CLI::App& program, Action& action);
 
 }  // namespace tidar

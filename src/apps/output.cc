@@ -37,8 +37,11 @@ Result<void> flush_output() {
 
 Progress::Progress() : terminal_(isatty(STDERR_FILENO) != 0) {}
 
-Progress::~Progress() {
+Progress::~Progress() { clear(); }
+
+void Progress::clear() {
   if (shown_) write_stderr("\r\x1b[K");
+  shown_ = false;
 }
 
 void Progress::show(std::string_view line) {

@@ -35,6 +35,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   void show(std::string_view line);
+  /// Wipes the line, so that something else can be printed; show() brings it back.
+  void clear();
 
  private:
   bool terminal_;

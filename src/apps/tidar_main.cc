@@ -78,6 +78,7 @@ int run_program(int argc, char** argv) {
   add_gradients(program, action);
   add_inspect(program, action);
   add_bench(program, action);
+  add_train(program, action);
   add_data(program, action);
   try {
     program.parse(argc, argv);

@@ -166,11 +166,47 @@ Result<void> FileWriter::commit() {
   return {};
 }
 
+Result<FolderWriter> FolderWriter::create(const std::filesystem::path& path) {
+  FolderWriter writer(path);
+  std::error_code failure;
+  std::filesystem::remove_all(writer.folder(), failure);
+  if (!failure) std::filesystem::create_directories(writer.folder(), failure);
+  if (failure) {
+    return error("{}: cannot be created: {}", writer.folder().string(), failure.message());
+  }
+  return writer;
+}
+
+FolderWriter::~FolderWriter() {
+  std::error_code ignored;
+  if (!path_.empty()) std::filesystem::remove_all(folder(), ignored);
+}
+
+std::filesystem::path FolderWriter::folder() const { return partial_of(path_); }
+
+Result<void> FolderWriter::commit() {
+  TIDAR_CHECK(!path_.empty());
+  if (!flush_folder(folder()) || ::rename(folder().c_str(), path_.c_str()) != 0) {
+    return error("{}: could not be put in its place: {}", path_.string(), strerror(errno));
+  }
+  const std::filesystem::path path = std::exchange(path_, {});
+  if (!flush_folder(path.parent_path())) {
+    return error("{}: was written, but its folder could not be flushed to disk: {}", path.string(),
+                 strerror(errno));
+  }
+  return {};
+}
+
 Result<void> write_file(const std::filesystem::path& path,
                         std::span<const std::span<const std::byte>> parts) {
   TIDAR_TRY(FileWriter file, FileWriter::create(path));
   for (const auto part : parts) TIDAR_TRY_VOID(file.append(part));
   return file.commit();
+}
+
+Result<void> write_text_file(const std::filesystem::path& path, std::string_view text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return write_file(path, {&bytes, 1});
 }
 
 }  // namespace tidar

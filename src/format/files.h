@@ -75,10 +75,33 @@ class FileWriter {
   size_t written_ = 0;
 };
 
+/// A folder that is filled file by file and appears whole or not at all: the files go into
+/// "<path>.partial", which commit() renames. Without commit() it is removed with all that is in it.
+class FolderWriter {
+ public:
+  /// Removes what an earlier writer that was killed has left.
+  static Result<FolderWriter> create(const std::filesystem::path& path);
+
+  FolderWriter(FolderWriter&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  FolderWriter& operator=(FolderWriter&&) = delete;
+  ~FolderWriter();
+
+  /// Where to write the files, each flushed to disk by itself (FileWriter, write_file).
+  std::filesystem::path folder() const;
+  /// `path` must not exist, or be an empty folder.
+  Result<void> commit();
+
+ private:
+  explicit FolderWriter(std::filesystem::path path) : path_(std::move(path)) {}
+
+  std::filesystem::path path_;  ///< empty: committed
+};
+
 /// Writes the parts, one after the other, to "<path>.partial", flushes that to disk and renames it:
 /// `path` is always the old file or the whole new one, also after a power cut. On failure the
 /// partial file is removed, and the Error says how much was written and why no more.
 Result<void> write_file(const std::filesystem::path& path,
                         std::span<const std::span<const std::byte>> parts);
+Result<void> write_text_file(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace tidar

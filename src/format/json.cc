@@ -1,11 +1,14 @@
 #include "format/json.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <functional>
 #include <set>
 #include <span>
 #include <utility>
 
+#include "base/nearest.h"
 #include "format/files.h"
 
 namespace tidar {
@@ -115,6 +118,24 @@ bool JsonFields::is_null(std::string_view key) const {
   return found != object_->end() && found->is_null();
 }
 
+std::vector<std::string> JsonFields::keys() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : object_->items()) keys.push_back(key);
+  return keys;
+}
+
+Result<void> JsonFields::refuse_others(std::span<const std::string_view> known) const {
+  for (const std::string& key : keys()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    const std::vector<std::string> candidates(known.begin(), known.end());
+    const std::string meant = nearest(key, candidates);
+    return error("{}: unknown field {}; {}", where_, in_quotes(key),
+                 meant.empty() ? fmt::format("known are {}", fmt::join(known, ", "))
+                               : fmt::format("did you mean '{}'?", meant));
+  }
+  return {};
+}
+
 Error JsonFields::wrong(std::string_view key, std::string_view expected) const {
   const Json* value = find(key);
   return error("{}: field '{}' is {}; expected {}", where_, key,
@@ -128,6 +149,19 @@ Result<int> JsonFields::integer(std::string_view key, IntegerRange range,
   const auto number = value == nullptr ? std::nullopt : integer_in(*value, range);
   if (!number) return wrong(key, describe(range));
   return *number;
+}
+
+Result<int64_t> JsonFields::count(std::string_view key, int64_t from,
+                                  std::optional<int64_t> absent) const {
+  constexpr auto kMost = int64_t{1} << 53;
+  const Json* value = find(key);
+  if (value == nullptr && absent) return *absent;
+  // What is kept as unsigned and does not fit turns negative, and so is refused.
+  if (value != nullptr && value->is_number_integer()) {
+    const auto number = value->get<int64_t>();
+    if (number >= from && number <= kMost) return number;
+  }
+  return wrong(key, fmt::format("an integer from {} to {}", from, kMost));
 }
 
 Result<double> JsonFields::number(std::string_view key, NumberRange range,

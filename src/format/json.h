@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,9 @@ class JsonFields {
 
   Result<int> integer(std::string_view key, IntegerRange range,
                       std::optional<int> absent = {}) const;
+  /// As far as doubles count exactly: 2^53.
+  Result<int64_t> count(std::string_view key, int64_t from,
+                        std::optional<int64_t> absent = {}) const;
   /// An integer or a fraction.
   Result<double> number(std::string_view key, NumberRange range,
                         std::optional<double> absent = {}) const;
@@ -58,6 +62,12 @@ class JsonFields {
   Result<std::vector<std::string>> texts(std::string_view key) const;
   /// An object within this one; nothing when absent.
   Result<std::optional<JsonFields>> object(std::string_view key) const;
+
+  /// All keys, in the order of the file's JSON library: sorted.
+  std::vector<std::string> keys() const;
+  /// An Error that names the first field that is not one of `known`, and the nearest that is: for
+  /// files that people write by hand.
+  Result<void> refuse_others(std::span<const std::string_view> known) const;
 
   /// "<where>: field '<key>' is <found>; expected <expected>".
   Error wrong(std::string_view key, std::string_view expected) const;

@@ -137,7 +137,8 @@ int64_t ModelConfig::parameters() const {
   return total;
 }
 
-// Either `folder` or `random` is there. `memory` holds the random tensors that are in use.
+// `folder` or `random` is there, or neither: then the tensors are somebody else's memory. `memory`
+// holds the random tensors that are in use.
 struct ModelWeights::Impl {
   explicit Impl(const ModelConfig& config) : table(weight_table(config)), tensors(table.size()) {
     for (size_t row = 0; row < table.size(); ++row) {
@@ -214,12 +215,22 @@ ModelWeights ModelWeights::random(const ModelConfig& config, DType dtype, uint64
   return ModelWeights(std::move(impl));
 }
 
+ModelWeights ModelWeights::of_memory(const ModelConfig& config, std::vector<StoredTensor> tensors) {
+  auto impl = std::make_unique<Impl>(config);
+  TIDAR_CHECK_EQ(tensors.size(), impl->table.size());
+  for (size_t row = 0; row < tensors.size(); ++row) {
+    TIDAR_CHECK(tensors[row].shape == impl->table[row].shape);
+  }
+  impl->tensors = std::move(tensors);
+  return ModelWeights(std::move(impl));
+}
+
 const StoredTensor& ModelWeights::get(WeightRole role, int layer) const {
   const auto found = impl_->row_of.find({role, layer});
   TIDAR_CHECK(found != impl_->row_of.end());
   const size_t row = found->second;
   StoredTensor& tensor = impl_->tensors[row];
-  if (impl_->folder) return tensor;
+  if (!impl_->random) return tensor;
   const std::lock_guard lock(impl_->mutex);
   if (tensor.data.empty()) {
     size_t bytes = tidar::size_of(tensor.dtype);
@@ -243,6 +254,7 @@ void ModelWeights::release(const StoredTensor& tensor) const {
   const auto row = static_cast<size_t>(&tensor - impl_->tensors.data());
   TIDAR_CHECK_LT(row, impl_->tensors.size());
   if (impl_->folder) return impl_->folder->release(tensor);
+  if (!impl_->random) return;
   const std::lock_guard lock(impl_->mutex);
   impl_->memory[row] = Buffer();
   impl_->tensors[row].data = {};

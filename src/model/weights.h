@@ -68,6 +68,10 @@ class ModelWeights {
   /// dtype f32 or bf16, of all tensors.
   static ModelWeights random(const ModelConfig& config, DType dtype, uint64_t seed);
 
+  /// Weights that stand in memory already, one for each row of weight_table(config), in its order
+  /// and of its shapes. What they view must outlive the result.
+  static ModelWeights of_memory(const ModelConfig& config, std::vector<StoredTensor> tensors);
+
   ModelWeights(ModelWeights&&) noexcept;
   ModelWeights& operator=(ModelWeights&&) noexcept;
   ~ModelWeights();

@@ -1,0 +1,135 @@
+#include "apps/decoding_check.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "cache/pages.h"
+#include "engine/engine.h"
+#include "format/corpus.h"
+#include "net/network.h"
+
+namespace tidar {
+
+namespace {
+
+/// Prompts that are continued side by side: passes then have enough rows for the products to run at
+/// full speed.
+constexpr int kTogether = 4;
+
+ModelWeights masters_of(Trainable& model) {
+  std::vector<StoredTensor> tensors;
+  for (const Parameter& parameter : model.parameters().all()) {
+    const Matrix& value = parameter.value;
+    tensors.push_back({parameter.spec.name,
+                       DType::f32,
+                       parameter.spec.shape,
+                       {value.data, static_cast<size_t>(value.bytes())},
+                       "memory"});
+  }
+  return ModelWeights::of_memory(model.config(), std::move(tensors));
+}
+
+/// What became of all prompts by one method.
+struct Continued {
+  std::vector<std::vector<int32_t>> texts;
+  int64_t decoded = 0;
+  int64_t passes = 0;
+};
+
+Result<Continued> continue_all(Network& network, std::span<const std::vector<int32_t>> prompts,
+                               Request request) {
+  Engine engine(network);
+  std::map<RequestId, size_t> place;
+  Continued result;
+  result.texts.resize(prompts.size());
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    request.sequence.prompt = prompts[i];
+    TIDAR_TRY(const RequestId id, engine.submit(request));
+    place.emplace(id, i);
+  }
+  while (!engine.idle()) {
+    for (const Update& update : engine.step()) {
+      auto& text = result.texts[place.at(update.id)];
+      for (const TokenLogprob& token : update.tokens) text.push_back(token.token);
+      if (update.finish == FinishReason::none) continue;
+      result.decoded += update.stats.decoded;
+      result.passes += update.stats.passes;
+    }
+  }
+  return result;
+}
+
+/// Room for kTogether of the longest sequences, and rows for all of them.
+NetworkOptions network_options(const ModelConfig& config, const Backend& backend,
+                               std::span<const std::vector<int32_t>> prompts,
+                               const DecodingCheckOptions& options) {
+  size_t longest = 0;
+  for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
+  int rows = 1, draft = 1;
+  for (const int length : options.draft_lengths) {
+    draft = std::max(draft, length);
+    rows = std::max(rows, useful_rows(TidarOptions{.draft_length = length}));
+  }
+  const int keys =
+      std::min(config.max_positions, static_cast<int>(longest) + options.max_new + 2 * draft);
+  const DType operand = backend.ops->operand(options.weights);
+  return {.max_rows = kTogether * rows,
+          .pages = kTogether * ((keys + kPageSlots - 1) / kPageSlots),
+          .max_position = config.max_positions,
+          .weights = options.weights,
+          .kv = backend.ops->supports_kv(operand) ? operand : DType::f32};
+}
+
+}  // namespace
+
+Result<std::vector<std::vector<int32_t>>> read_prompts(const std::string& path, int count,
+                                                       const Tokenizer& tokenizer,
+                                                       const ModelConfig& config) {
+  std::vector<std::vector<int32_t>> prompts;
+  TIDAR_TRY(CorpusReader reader, CorpusReader::open(path, {DocumentTemplate::field("prompt"), {}}));
+  CorpusDocument document;
+  while (static_cast<int>(prompts.size()) < count) {
+    TIDAR_TRY(const bool more, reader.next(document));
+    if (!more) break;
+    if (!document.problem.empty()) continue;
+    auto ids = tokenizer.encode(document.text);
+    if (!ids.empty() && static_cast<int>(ids.size()) < config.max_positions) {
+      prompts.push_back(std::move(ids));
+    }
+  }
+  if (prompts.empty()) {
+    return error("{}: no line has a field \"prompt\" that fits the model's {} positions", path,
+                 config.max_positions);
+  }
+  return prompts;
+}
+
+Result<std::vector<DecodedAt>> check_decoding(Trainable& model, const Backend& backend,
+                                              std::span<const std::vector<int32_t>> prompts,
+                                              const DecodingCheckOptions& options) {
+  const ModelConfig& config = model.config();
+  TIDAR_TRY(const std::unique_ptr<Network> network,
+            Network::build(config, masters_of(model), *backend.ops,
+                           network_options(config, backend, prompts, options)));
+  Request request;
+  request.sequence.mask_token = options.mask_token;
+  request.max_new = options.max_new;
+  request.eos.assign(config.eos_tokens.begin(), config.eos_tokens.end());
+  TIDAR_TRY(const Continued ar, continue_all(*network, prompts, request));
+  std::vector<DecodedAt> results;
+  for (const int length : options.draft_lengths) {
+    request.method = TidarOptions{.draft_length = length};
+    TIDAR_TRY(const Continued tidar, continue_all(*network, prompts, request));
+    DecodedAt at = {.draft_length = length,
+                    .tokens = tidar.decoded,
+                    .passes = tidar.passes,
+                    .prompts = static_cast<int>(prompts.size())};
+    for (size_t i = 0; i < prompts.size(); ++i) at.same_as_ar += tidar.texts[i] == ar.texts[i];
+    results.push_back(at);
+  }
+  return results;
+}
+
+}  // namespace tidar

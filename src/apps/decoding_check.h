@@ -1,0 +1,48 @@
+#pragma once
+// How well a model under training drafts: the same prompts continued by AR and by TiDAR.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "apps/backend.h"
+#include "base/result.h"
+#include "net/trainable.h"
+#include "text/tokenizer.h"
+
+namespace tidar {
+
+struct DecodingCheckOptions {
+  std::vector<int> draft_lengths;
+  int mask_token = -1;
+  int max_new = 256;           ///< tokens of a continuation at most; it ends at an EOS before
+  DType weights = DType::f32;  ///< in products
+};
+
+/// What TiDAR at trust 1 did with the prompts at one draft length.
+struct DecodedAt {
+  int draft_length = 0;
+  int64_t tokens = 0;  ///< that decoding passes brought
+  int64_t passes = 0;  ///< decoding passes
+  int same_as_ar = 0;  ///< prompts with the very tokens of AR
+  int prompts = 0;
+
+  double tokens_per_pass() const {
+    return passes == 0 ? 0 : static_cast<double>(tokens) / static_cast<double>(passes);
+  }
+};
+
+/// The field "prompt" of the first `count` lines of a JSONL file, as token ids that leave room for
+/// an answer of at least one token.
+Result<std::vector<std::vector<int32_t>>> read_prompts(const std::string& path, int count,
+                                                       const Tokenizer& tokenizer,
+                                                       const ModelConfig& config);
+
+/// Decodes greedily with the masters of `model` as they are now, by AR and at each draft length,
+/// through a serving network that is built for it and thrown away. The config names the EOS.
+Result<std::vector<DecodedAt>> check_decoding(Trainable& model, const Backend& backend,
+                                              std::span<const std::vector<int32_t>> prompts,
+                                              const DecodingCheckOptions& options);
+
+}  // namespace tidar

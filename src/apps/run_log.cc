@@ -1,0 +1,66 @@
+#include "apps/run_log.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <vector>
+
+#include "format/files.h"
+
+namespace tidar {
+
+namespace {
+
+/// Logs of long runs are larger than configs.
+constexpr size_t kLogLimit = size_t{4} << 30;
+
+/// The lines of `text` up to `step`.
+std::string lines_until(const std::string& text, int64_t step) {
+  std::string kept;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find('\n', begin);
+    if (end == text.npos) break;
+    const std::string line = text.substr(begin, end + 1 - begin);
+    const Json json = Json::parse(line, nullptr, false);
+    if (json.is_object() && json.value("step", int64_t{0}) <= step) kept += line;
+    begin = end + 1;
+  }
+  return kept;
+}
+
+void add_curves(const std::string& path, const Json& value, std::map<std::string, double>& curves) {
+  if (value.is_object()) {
+    for (const auto& [key, inner] : value.items()) add_curves(path + "/" + key, inner, curves);
+  } else if (value.is_number()) {
+    curves[path] = value.get<double>();
+  }
+}
+
+}  // namespace
+
+Result<RunLog> RunLog::open(const std::filesystem::path& out, int64_t step) {
+  const auto path = out / "log.jsonl";
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) {
+    TIDAR_TRY(const std::string text, read_text_file(path, kLogLimit));
+    const std::string kept = lines_until(text, step);
+    if (kept.size() != text.size()) TIDAR_TRY_VOID(write_text_file(path, kept));
+  }
+  TIDAR_TRY(EventFile events, EventFile::create(out));
+  return RunLog(path, std::move(events));
+}
+
+Result<void> RunLog::add(const std::string& group, const Json& line) {
+  // Opened for each line: nothing is lost when the program is killed.
+  std::ofstream file(path_, std::ios::app);
+  file << line.dump() << '\n' << std::flush;
+  if (!file) return error("{}: cannot be written: {}", path_.string(), std::strerror(errno));
+  std::map<std::string, double> curves;
+  add_curves(group, line, curves);
+  curves.erase(group + "/step");
+  std::vector<Scalar> scalars;
+  for (const auto& [tag, value] : curves) scalars.push_back({tag, value});
+  return events_.add(line["step"].get<int64_t>(), scalars);
+}
+
+}  // namespace tidar

@@ -1,0 +1,45 @@
+// tidar train: a run of training, from its config file to checkpoints and curves.
+
+#include <memory>
+#include <string>
+
+#include "apps/command.h"
+#include "apps/output.h"
+#include "apps/training_run.h"
+
+namespace tidar {
+namespace {
+
+Result<int> train(const TrainFlags& flags) {
+  TIDAR_TRY(TrainingRun run, TrainingRun::open(flags));
+  return run.go();
+}
+
+}  // namespace
+
+void add_train(CLI::App& program, Action& action) {
+  CLI::App& command = *program.add_subcommand(
+      "train", "Trains a model: AR, TiDAR, block or masked diffusion; from a checkpoint or new");
+  const auto flags = std::make_shared<TrainFlags>();  // shared by the parser and the action
+  command.option_defaults()->group("Run");
+  command.add_option("--config", flags->config, "JSON file that describes the run")
+      ->required()
+      ->type_name("FILE");
+  command.add_flag("--resume", flags->resume,
+                   "Go on from the newest checkpoint of the run, or begin when there is none");
+  command.option_defaults()->group("Computing");
+  command.add_option("--isa", flags->isa, "Instruction set")
+      ->check(CLI::IsMember(isa_choices()))
+      ->type_name("")
+      ->capture_default_str();
+  command.add_option("--threads", flags->threads, "Threads (0: all that this process may use)")
+      ->check(CLI::Range(0, 1024))
+      ->type_name("N")
+      ->capture_default_str();
+  command.footer(
+      "Fields of the config: docs/training.md. Paths in it are relative to the folder in which\n"
+      "the program runs. Ctrl-C saves a checkpoint and stops; --resume goes on, bit for bit.");
+  command.callback([flags, &action] { action = [flags] { return train(*flags); }; });
+}
+
+}  // namespace tidar

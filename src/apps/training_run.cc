@@ -1,0 +1,357 @@
+#include "apps/training_run.h"
+
+#include <algorithm>
+#include <charconv>
+#include <system_error>
+
+#include "format/files.h"
+#include "ops/cpu/roofs.h"
+#include "train/checkpoint.h"
+#include "train/initial_weights.h"
+
+namespace tidar {
+
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// "1:02:03", "2:03"
+std::string clock_text(double seconds) {
+  const auto whole = static_cast<int64_t>(seconds);
+  const int64_t hours = whole / 3600, minutes = whole / 60 % 60;
+  return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60)
+                   : fmt::format("{}:{:02}", minutes, whole % 60);
+}
+
+/// "####......" for 4 of 10.
+std::string bar(int64_t done, int64_t all) {
+  constexpr int64_t kWidth = 10;
+  const auto full = static_cast<size_t>(kWidth * done / all);
+  return std::string(full, '#') + std::string(kWidth - full, '.');
+}
+
+/// The id that the config's "mask_token" means: a number, or the text of a token.
+Result<int> mask_token_named(const RunConfig& run, const ModelConfig& model,
+                             const Tokenizer* tokenizer) {
+  const std::string& text = run.mask_token;
+  if (text.empty()) {
+    if (model.tidar) return model.tidar->mask_token;
+    return error(
+        "objective {}: the model names no mask token; give \"mask_token\", an id or the text of a "
+        "token that exists and never stands in a text",
+        run.objective_text);
+  }
+  int id = -1;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (code != std::errc{} || end != text.data() + text.size()) {
+    id = tokenizer == nullptr ? -1 : tokenizer->id_of(text);
+    if (id < 0) return error("mask_token: the tokenizer has no token {}", in_quotes(text));
+  }
+  return id;
+}
+
+/// The model file of which `run` speaks.
+Result<ModelConfig> read_config(const RunConfig& run) {
+  if (!run.init.empty()) {
+    if (!std::filesystem::is_directory(run.init)) {
+      return error("{}: no such folder; 'init' names the Hugging Face folder to go on from",
+                   run.init.string());
+    }
+    return read_model_config(run.init);
+  }
+  TIDAR_TRY(const std::string text, read_text_file(run.model_config));
+  return parse_model_config(text, run.model_config.string());
+}
+
+/// Numbers by name, of terms.
+Json terms_json(const Objective& objective, const std::vector<double>& means) {
+  Json json = Json::object();
+  for (size_t i = 0; i < means.size(); ++i) {
+    json[std::string(objective.terms()[i].name)] = means[i];
+  }
+  return json;
+}
+
+}  // namespace
+
+struct TrainingRun::Pace {
+  Clock::time_point start = Clock::now();
+  int64_t tokens = 0;
+  double flops = 0;
+
+  double tokens_per_s() const { return static_cast<double>(tokens) / seconds_since(start); }
+  double gflops() const { return flops / seconds_since(start) / 1e9; }
+};
+
+Result<TrainingRun> TrainingRun::open(const TrainFlags& flags) {
+  TrainingRun run;
+  TIDAR_TRY(run.config_text_, read_text_file(flags.config));
+  TIDAR_TRY(run.config_, parse_run_config(run.config_text_, flags.config));
+  const auto& out = run.config_.out;
+  if (!flags.resume && !checkpoints_of(out).empty()) {
+    return error(
+        "{}: holds checkpoints of an earlier run; go on with --resume, or name another "
+        "folder in \"out\"",
+        out.string());
+  }
+  TIDAR_TRY_VOID(run.open_model(flags));
+  TIDAR_TRY_VOID(run.open_texts());
+  std::error_code failure;
+  std::filesystem::create_directories(out, failure);
+  if (failure) return error("{}: cannot be created: {}", out.string(), failure.message());
+  if (flags.resume) TIDAR_TRY_VOID(run.resume());
+  TIDAR_TRY(RunLog log, RunLog::open(out, run.trainer_->state().step));
+  run.log_.emplace(std::move(log));
+  return run;
+}
+
+Result<void> TrainingRun::open_model(const TrainFlags& flags) {
+  TIDAR_TRY(model_config_, read_config(config_));
+  if (!config_.tokenizer.empty() && std::filesystem::exists(config_.tokenizer / "tokenizer.json")) {
+    TIDAR_TRY(tokenizer_, Tokenizer::open(config_.tokenizer));
+    if (tokenizer_->size() > model_config_.vocabulary) {
+      return error("{}: the tokenizer has {} tokens, but the model only {}; it does not fit",
+                   config_.tokenizer.string(), tokenizer_->size(), model_config_.vocabulary);
+    }
+  }
+  ObjectiveOptions& objective = config_.objective;
+  const ObjectiveLimits limits = {config_.sequence, model_config_.vocabulary};
+  if (objective.kind != ObjectiveKind::ar) {
+    TIDAR_TRY(objective.mask_token,
+              mask_token_named(config_, model_config_, tokenizer_ ? &*tokenizer_ : nullptr));
+  }
+  TIDAR_TRY(objective_, make_objective(objective, limits));
+  TIDAR_TRY(ar_, make_objective(ObjectiveOptions{.prompts = objective.prompts}, limits));
+  if (objective.kind == ObjectiveKind::tidar) {
+    model_config_.tidar = TidarConfig{objective.mask_token, objective.block_size, "tidar"};
+  }
+  if (config_.sequence > model_config_.max_positions) {
+    return error("sequence: {} tokens are more than the model's {} positions", config_.sequence,
+                 model_config_.max_positions);
+  }
+
+  threads_ = std::make_unique<Threads>(flags.threads);
+  const bool narrow = config_.compute == DType::bf16;
+  TIDAR_TRY(backend_,
+            make_backend(flags.isa, narrow ? Precision::bf16 : Precision::f32, *threads_));
+  backward_ = make_backward(backend_, *threads_);
+  const bool fresh = config_.init.empty();
+  TIDAR_TRY(const ModelWeights weights,
+            fresh ? ModelWeights::random(model_config_, DType::f32, config_.seed)
+                  : ModelWeights::from_folder(config_.init, model_config_));
+  model_ = std::make_unique<Trainable>(
+      model_config_, weights, *backward_,
+      TrainableOptions{.max_rows = config_.sequence * objective_->rows_per_token(),
+                       .max_position = config_.sequence,
+                       .compute = config_.compute});
+  if (fresh) {
+    initialise(model_config_, config_.seed, model_->parameters());
+    model_->refresh();
+  }
+  return {};
+}
+
+Result<void> TrainingRun::open_texts() {
+  const StreamOptions options = {config_.sequence, model_config_.vocabulary, config_.seed};
+  TIDAR_TRY(TokenStream stream, TokenStream::open(config_.train, options));
+  print_note(
+      fmt::format("text: {} tokens in {} documents, {} of one token left out; a step reads "
+                  "{} packs of up to {}",
+                  format_count(stream.tokens()), format_count(stream.documents()),
+                  format_count(stream.skipped()), config_.packs, config_.sequence));
+  for (const auto& [name, shards] : config_.validation) {
+    TIDAR_TRY_VOID(TokenStream::open(shards, options));  // now, and not after the first 500 steps
+    validation_.emplace(name, shards);
+  }
+  if (!config_.prompts.empty()) {
+    if (!tokenizer_)
+      return error("prompts_file: needs a tokenizer; name its folder in \"tokenizer\"");
+    TIDAR_TRY(prompts_, read_prompts(config_.prompts.string(), config_.prompt_count, *tokenizer_,
+                                     model_config_));
+  }
+  trainer_ = std::make_unique<Trainer>(*model_, *objective_, std::move(stream),
+                                       TrainerOptions{.packs = config_.packs,
+                                                      .seed = config_.seed,
+                                                      .schedule = config_.schedule,
+                                                      .adamw = config_.adamw,
+                                                      .clip = config_.clip,
+                                                      .spike_factor = config_.spike_factor},
+                                       *threads_);
+  return {};
+}
+
+Result<void> TrainingRun::resume() {
+  const std::vector<Checkpoint> saved = checkpoints_of(config_.out);
+  if (saved.empty()) {
+    print_note(fmt::format("{}: no checkpoint yet; the run begins", config_.out.string()));
+    return {};
+  }
+  TIDAR_TRY(const RestoredRun restored,
+            restore_checkpoint(saved.back(), model_->parameters(), trainer_->optimizer()));
+  TIDAR_TRY_VOID(trainer_->restore(restored.state));
+  print_note(
+      fmt::format("{}: going on at step {}", saved.back().folder.string(), restored.state.step));
+  if (restored.run != config_text_) {
+    print_note("the config is not the one that the checkpoint was made with; the new one counts");
+  }
+  return {};
+}
+
+void TrainingRun::describe() const {
+  print_note(fmt::format("model: {} parameters, {}, {} layers, hidden {}, vocabulary {}",
+                         format_count(model_config_.parameters()), model_config_.architecture,
+                         model_config_.layers, model_config_.hidden, model_config_.vocabulary));
+  print_note(fmt::format("objective: {}; {} steps of about {} tokens; products in {} on {}",
+                         config_.objective_text, format_count(config_.schedule.steps),
+                         format_count(int64_t{config_.packs} * config_.sequence),
+                         name_of(config_.compute), backend_.ops->name()));
+  Table table({"memory", ""});
+  int64_t total = 0;
+  const auto add = [&](const std::string& purpose, int64_t bytes) {
+    table.add({purpose, format_bytes(bytes)});
+    total += bytes;
+  };
+  for (const MemoryUse& use : model_->memory()) add(use.purpose, use.bytes);
+  add("optimizer's moments", trainer_->optimizer().bytes());
+  if (backend_.cpu != nullptr) add("kernels' scratch", backend_.scratch_bytes());
+  add("total", total);
+  std::string text = table.text();
+  if (text.ends_with('\n')) text.pop_back();
+  print_note(text);
+}
+
+void TrainingRun::measure_roof() {
+  if (!backend_.isa) return;
+  const CpuRoofs roofs = measure_roofs(*threads_, *backend_.isa);
+  const bool narrow = backend_.ops->operand(config_.compute) == DType::bf16;
+  product_gflops_ = narrow ? roofs.bf16_product_gflops : roofs.f32_gflops;
+  print_note(fmt::format("roof: {} products at {:.0f} GFLOP/s on {} threads",
+                         narrow ? "bf16" : "f32", product_gflops_, threads_->size()));
+}
+
+void TrainingRun::show(const StepReport& report, const Pace& pace, Progress& progress) const {
+  const int64_t left = config_.schedule.steps - report.step;
+  const double speed = pace.tokens_per_s();
+  const double step_tokens = static_cast<double>(int64_t{config_.packs} * config_.sequence);
+  std::string line =
+      fmt::format("[{}] step {}/{}  loss {:.4f}", bar(report.step, config_.schedule.steps),
+                  report.step, config_.schedule.steps, report.loss);
+  line += fmt::format("  {:.0f} tokens/s", speed);
+  if (product_gflops_ > 0) {
+    line += fmt::format("  {:.0f} % of roof", 100 * pace.gflops() / product_gflops_);
+  }
+  if (speed > 0) {
+    line += fmt::format("  {} left", clock_text(static_cast<double>(left) * step_tokens / speed));
+  }
+  progress.show(line);
+}
+
+Result<void> TrainingRun::log_step(const StepReport& report, const Pace& pace) {
+  Json line = {{"step", report.step}, {"loss", report.loss}};
+  line.update(terms_json(*objective_, report.terms));
+  line["gradient_norm"] = report.gradient_norm;
+  line["learning_rate"] = report.rate;
+  line["tokens"] = trainer_->state().tokens;
+  line["epoch"] = report.epoch;
+  line["tokens_per_s"] = pace.tokens_per_s();
+  line["gflop_per_s"] = pace.gflops();
+  if (product_gflops_ > 0) line["share_of_roof"] = pace.gflops() / product_gflops_;
+  if (report.left_out) line["left_out"] = true;
+  return log_->add("train", line);
+}
+
+Result<void> TrainingRun::validate() {
+  const int64_t step = trainer_->state().step;
+  Json line = {{"step", step}};
+  std::string text = fmt::format("step {}:", step);
+  const bool has_ar = objective_->terms().front().name == "ar";
+  for (const auto& [name, shards] : validation_) {
+    // Each time the same text: the stream is opened anew, with a seed of its own.
+    const StreamOptions options = {config_.sequence, model_config_.vocabulary, 0};
+    const auto loss_of = [&](const Objective& objective) -> Result<TextLoss> {
+      TIDAR_TRY(TokenStream stream, TokenStream::open(shards, options));
+      return text_loss(*model_, objective, stream, config_.validation_packs);
+    };
+    TIDAR_TRY(const TextLoss loss, loss_of(*objective_));
+    Json terms = terms_json(*objective_, loss.terms);
+    if (!has_ar) {
+      TIDAR_TRY(const TextLoss ar, loss_of(*ar_));
+      terms["ar"] = ar.loss;
+    }
+    text += " " + name;
+    for (const auto& [term, value] : terms.items()) {
+      text += fmt::format(" {} {:.4f}", term, value.get<double>());
+    }
+    text += ";";
+    line[name] = terms;
+  }
+  if (!prompts_.empty() && !config_.draft_lengths.empty()) {
+    DecodingCheckOptions options = {config_.draft_lengths, mask_token(), config_.max_new,
+                                    config_.compute};
+    TIDAR_TRY(const auto results, check_decoding(*model_, backend_, prompts_, options));
+    for (const DecodedAt& at : results) {
+      text += fmt::format(
+          " K={} {:.2f} tokens per pass{};", at.draft_length, at.tokens_per_pass(),
+          at.same_as_ar == at.prompts
+              ? ", as AR"
+              : fmt::format(", {} of {} texts NOT as AR", at.prompts - at.same_as_ar, at.prompts));
+      line["draft_" + std::to_string(at.draft_length)] = {{"tokens_per_pass", at.tokens_per_pass()},
+                                                          {"same_as_ar", at.same_as_ar},
+                                                          {"prompts", at.prompts}};
+    }
+  }
+  text.pop_back();
+  print_note(text);
+  return log_->add("validation", line);
+}
+
+Result<void> TrainingRun::save() {
+  const TrainingState state = trainer_->state();
+  TIDAR_TRY_VOID(save_checkpoint(config_.out,
+                                 {.config = model_config_,
+                                  .parameters = model_->parameters(),
+                                  .optimizer = trainer_->optimizer(),
+                                  .state = state,
+                                  .weights = config_.saved_weights,
+                                  .tokenizer = tokenizer_ ? config_.tokenizer : "",
+                                  .run = config_text_},
+                                 config_.keep));
+  return {};
+}
+
+Result<int> TrainingRun::go() {
+  describe();
+  measure_roof();
+  const Interrupt interrupt;
+  const auto due = [](int64_t every, int64_t step) { return every > 0 && step % every == 0; };
+  const bool watched = !validation_.empty() || !prompts_.empty();
+  Pace pace;
+  Progress progress;
+  while (!trainer_->done() && !interrupt.requested()) {
+    TIDAR_TRY(const StepReport report, trainer_->step());
+    pace.tokens += report.tokens;
+    pace.flops += report.flops;
+    show(report, pace, progress);
+    if (report.left_out || due(config_.log_every, report.step) || trainer_->done()) {
+      TIDAR_TRY_VOID(log_step(report, pace));
+      pace = Pace();
+    }
+    if (watched && (due(config_.validate_every, report.step) ||
+                    (trainer_->done() && config_.validate_every > 0))) {
+      progress.clear();
+      TIDAR_TRY_VOID(validate());
+      pace = Pace();
+    }
+    if (due(config_.checkpoint_every, report.step)) TIDAR_TRY_VOID(save());
+  }
+  progress.clear();
+  TIDAR_TRY_VOID(save());
+  const int64_t step = trainer_->state().step;
+  print_note(fmt::format("{}: step {} of {} saved{}", (config_.out / "latest").string(), step,
+                         config_.schedule.steps, trainer_->done() ? "" : "; go on with --resume"));
+  return trainer_->done() ? kDone : kInterrupted;
+}
+
+}  // namespace tidar

@@ -1,0 +1,83 @@
+#pragma once
+// A run of training, put together from its config, and what a user sees of it.
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/backend.h"
+#include "apps/command.h"
+#include "apps/decoding_check.h"
+#include "apps/interrupt.h"
+#include "apps/output.h"
+#include "apps/run_log.h"
+#include "base/result.h"
+#include "base/threads.h"
+#include "model/config.h"
+#include "net/trainable.h"
+#include "ops/backward.h"
+#include "text/tokenizer.h"
+#include "train/run_config.h"
+#include "train/trainer.h"
+
+namespace tidar {
+
+struct TrainFlags {
+  std::string config;
+  bool resume = false;
+  std::string isa = "best";
+  int threads = 0;
+};
+
+/// Move-only.
+class TrainingRun {
+ public:
+  /// Reads the config and everything that it names, and puts the run where it is to begin: at step
+  /// 0, or with --resume at its newest checkpoint. An Error when the folder `out` holds checkpoints
+  /// and the run is not to be resumed.
+  static Result<TrainingRun> open(const TrainFlags& flags);
+
+  /// Trains to the end, or until Ctrl-C. The value is the program's exit code.
+  Result<int> go();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Pace;  // what was done since the last line of the log
+
+  TrainingRun() = default;
+  Result<void> open_model(const TrainFlags& flags);
+  Result<void> open_texts();
+  Result<void> resume();
+  int mask_token() const { return config_.objective.mask_token; }
+
+  void describe() const;
+  void measure_roof();
+  Result<void> log_step(const StepReport& report, const Pace& pace);
+  void show(const StepReport& report, const Pace& pace, Progress& progress) const;
+  Result<void> validate();
+  Result<void> save();
+
+  RunConfig config_;
+  std::string config_text_;
+  ModelConfig model_config_;
+  std::optional<Tokenizer> tokenizer_;
+  std::map<std::string, std::vector<std::filesystem::path>> validation_;
+  std::vector<std::vector<int32_t>> prompts_;
+  double product_gflops_ = 0;  ///< 0: not measured
+
+  // Each after those that it uses, so that it ends before them.
+  std::unique_ptr<Threads> threads_;
+  Backend backend_;
+  std::unique_ptr<BackwardOps> backward_;
+  std::unique_ptr<Trainable> model_;
+  std::unique_ptr<Objective> objective_;
+  std::unique_ptr<Objective> ar_;  ///< for validation, where the objective has no AR term
+  std::unique_ptr<Trainer> trainer_;
+  std::optional<RunLog> log_;
+};
+
+}  // namespace tidar

@@ -1,0 +1,138 @@
+#include "format/event_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+namespace tidar {
+
+namespace {
+
+// Field numbers of TensorFlow's event.proto and summary.proto.
+constexpr uint32_t kWallTime = 1, kStep = 2, kFileVersion = 3, kSummary = 5;  // Event
+constexpr uint32_t kValue = 1;                                                // Summary
+constexpr uint32_t kTag = 1, kSimpleValue = 2;                                // Summary.Value
+
+// How a field is stored.
+enum class Wire : uint8_t { varint = 0, fixed64 = 1, bytes = 2, fixed32 = 5 };
+
+void put_varint(std::string& out, uint64_t value) {
+  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
+  out.push_back(static_cast<char>(value));
+}
+
+void put_key(std::string& out, uint32_t field, Wire wire) {
+  put_varint(out, field << 3 | static_cast<uint32_t>(wire));
+}
+
+template <class T>
+void put_raw(std::string& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+void put_bytes(std::string& out, uint32_t field, std::string_view bytes) {
+  put_key(out, field, Wire::bytes);
+  put_varint(out, bytes.size());
+  out.append(bytes);
+}
+
+std::string event_now() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  std::string event;
+  put_key(event, kWallTime, Wire::fixed64);
+  put_raw(event, std::chrono::duration<double>(now).count());
+  return event;
+}
+
+constexpr std::array<uint32_t, 256> make_crc_table() {
+  std::array<uint32_t, 256> table{};
+  for (uint32_t i = 0; i < 256; ++i) {
+    uint32_t crc = i;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82F63B78u : 0u);
+    table[i] = crc;
+  }
+  return table;
+}
+constexpr std::array<uint32_t, 256> kCrcTable = make_crc_table();
+
+// Masked, so that the check of data that holds checks is not special.
+uint32_t masked_crc(std::string_view bytes) {
+  const uint32_t crc = crc32c(std::as_bytes(std::span(bytes)));
+  return (crc >> 15 | crc << 17) + 0xa282ead8u;
+}
+
+Error failed(const std::filesystem::path& path, std::string_view what) {
+  return error("{}: cannot be {}: {}", path.string(), what, std::strerror(errno));
+}
+
+}  // namespace
+
+uint32_t crc32c(std::span<const std::byte> bytes) {
+  uint32_t crc = ~0u;
+  for (const std::byte byte : bytes) {
+    crc = crc >> 8 ^ kCrcTable[(crc ^ static_cast<uint32_t>(byte)) & 0xff];
+  }
+  return ~crc;
+}
+
+Result<EventFile> EventFile::create(const std::filesystem::path& folder) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count();
+  // TensorBoard reads files in the order of their names.
+  for (int again = 0;; ++again) {
+    auto path = folder / fmt::format("events.out.tfevents.{:010}.tidar.{:03}", seconds, again);
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0 && errno == EEXIST) continue;
+    if (fd < 0) return failed(path, "created");
+    EventFile file(std::move(path), fd);
+    std::string event = event_now();
+    put_bytes(event, kFileVersion, "brain.Event:2");
+    TIDAR_TRY_VOID(file.write(event));
+    return file;
+  }
+}
+
+EventFile::EventFile(EventFile&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+
+EventFile::~EventFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<void> EventFile::add(int64_t step, std::span<const Scalar> scalars) {
+  std::string summary;
+  for (const Scalar& scalar : scalars) {
+    std::string value;
+    put_bytes(value, kTag, scalar.tag);
+    put_key(value, kSimpleValue, Wire::fixed32);
+    put_raw(value, static_cast<float>(scalar.value));
+    put_bytes(summary, kValue, value);
+  }
+  std::string event = event_now();
+  put_key(event, kStep, Wire::varint);
+  put_varint(event, static_cast<uint64_t>(step));
+  put_bytes(event, kSummary, summary);
+  return write(event);
+}
+
+Result<void> EventFile::write(const std::string& event) {
+  std::string length, record;
+  put_raw(length, static_cast<uint64_t>(event.size()));
+  record = length;
+  put_raw(record, masked_crc(length));
+  record += event;
+  put_raw(record, masked_crc(event));
+  const auto written = ::write(fd_, record.data(), record.size());
+  if (written != static_cast<ssize_t>(record.size())) {
+    if (written >= 0) errno = ENOSPC;
+    return failed(path_, "written");
+  }
+  return {};
+}
+
+}  // namespace tidar

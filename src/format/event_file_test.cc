@@ -1,0 +1,112 @@
+#include "format/event_file.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "format/files.h"
+#include "format/files_testing.h"
+
+namespace tidar {
+namespace {
+
+TEST(Crc32c, HasThePublishedValues) {
+  // RFC 3720, appendix B.4, and the usual check value.
+  const std::array<std::byte, 32> zeros{};
+  EXPECT_EQ(crc32c(zeros), 0x8A9136AAu);
+  EXPECT_EQ(crc32c(std::as_bytes(std::span(std::string_view("123456789")))), 0xE3069283u);
+}
+
+// A plain reader of the format's description.
+struct Reader {
+  std::string_view bytes;
+
+  template <class T>
+  T raw() {
+    T value;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    bytes.remove_prefix(sizeof value);
+    return value;
+  }
+  std::string_view take(size_t count) {
+    const auto taken = bytes.substr(0, count);
+    bytes.remove_prefix(count);
+    return taken;
+  }
+  uint64_t varint() {
+    uint64_t value = 0;
+    for (int shift = 0;; shift += 7) {
+      const auto byte = raw<uint8_t>();
+      value |= uint64_t{byte & 0x7fu} << shift;
+      if (byte < 0x80) return value;
+    }
+  }
+  std::string_view text() { return take(varint()); }
+};
+
+uint32_t unmasked(uint32_t masked) {
+  const uint32_t rotated = masked - 0xa282ead8u;
+  return rotated >> 17 | rotated << 15;
+}
+
+std::string_view next_event(Reader& file) {
+  const std::string_view length_bytes = file.bytes.substr(0, 8);
+  const auto length = file.raw<uint64_t>();
+  EXPECT_EQ(unmasked(file.raw<uint32_t>()), crc32c(std::as_bytes(std::span(length_bytes))));
+  const std::string_view event = file.take(length);
+  EXPECT_EQ(unmasked(file.raw<uint32_t>()), crc32c(std::as_bytes(std::span(event))));
+  return event;
+}
+
+TEST(EventFile, HoldsStepsTagsAndValues) {
+  const ScratchFolder folder;
+  std::string path;
+  {
+    auto file = EventFile::create(folder.path());
+    ASSERT_TRUE(file.ok()) << file.error().message;
+    path = file->path().string();
+    const std::array scalars = {Scalar{"train/loss", 2.5}, Scalar{"train/norm", 0.125}};
+    ASSERT_TRUE(file->add(300, scalars).ok());
+    auto second = EventFile::create(folder.path());  // in the same second
+    ASSERT_TRUE(second.ok());
+    EXPECT_NE(second->path(), file->path());
+  }
+  const std::string bytes = read_text_file(path).value();
+  Reader file{bytes};
+  Reader head{next_event(file)};
+  EXPECT_EQ(head.varint(), 1 << 3 | 1);
+  EXPECT_GT(head.raw<double>(), 1.7e9);
+  EXPECT_EQ(head.varint(), 3 << 3 | 2);
+  EXPECT_EQ(head.text(), "brain.Event:2");
+
+  Reader event{next_event(file)};
+  EXPECT_TRUE(file.bytes.empty());
+  EXPECT_EQ(event.varint(), 1 << 3 | 1);
+  event.raw<double>();
+  EXPECT_EQ(event.varint(), 2 << 3 | 0);
+  EXPECT_EQ(event.varint(), 300u);
+  EXPECT_EQ(event.varint(), 5 << 3 | 2);
+  Reader summary{event.text()};
+  EXPECT_TRUE(event.bytes.empty());
+  for (const auto& [tag, number] :
+       {std::pair("train/loss", 2.5f), std::pair("train/norm", 0.125f)}) {
+    EXPECT_EQ(summary.varint(), 1 << 3 | 2);
+    Reader value{summary.text()};
+    EXPECT_EQ(value.varint(), 1 << 3 | 2);
+    EXPECT_EQ(value.text(), tag);
+    EXPECT_EQ(value.varint(), 2 << 3 | 5);
+    EXPECT_EQ(value.raw<float>(), number);
+  }
+  EXPECT_TRUE(summary.bytes.empty());
+}
+
+TEST(EventFile, SaysWhereItCannotBe) {
+  const auto file = EventFile::create("/nonexistent/folder");
+  ASSERT_FALSE(file.ok());
+  EXPECT_NE(file.error().message.find("/nonexistent/folder"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tidar

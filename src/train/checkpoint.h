@@ -1,0 +1,61 @@
+#pragma once
+// Checkpoints of a run: Hugging Face folders, with what is needed to go on.
+//
+//   OUT/step-00001500/
+//     config.json, tokenizer.json, …   so that any tool which knows the family can read it
+//     model.safetensors                the weights, F32 or BF16
+//     optimizer.safetensors            master.NAME, first.NAME, second.NAME of every weight, F32
+//     training.json                    where the run stands
+//   OUT/latest -> step-00001500
+//
+// A folder appears whole or not at all, and older ones are removed only afterwards: whenever the
+// program is killed, the newest folder is good.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/config.h"
+#include "net/parameters.h"
+#include "train/optimizer.h"
+#include "train/trainer.h"
+
+namespace tidar {
+
+struct Checkpoint {
+  int64_t step = 0;
+  std::filesystem::path folder;
+};
+
+/// The checkpoints of a run, oldest first; none when there is no such folder.
+std::vector<Checkpoint> checkpoints_of(const std::filesystem::path& out);
+
+/// Views of what goes into a checkpoint.
+struct CheckpointContents {
+  const ModelConfig& config;
+  const Parameters& parameters;
+  const AdamW& optimizer;
+  TrainingState state;
+  DType weights = DType::f32;         ///< of model.safetensors: f32 or bf16
+  std::filesystem::path tokenizer{};  ///< folder from which the tokenizer's files are copied; or ""
+  std::string run{};                  ///< the text of the run's config, kept for who comes later
+};
+
+/// Writes a checkpoint, lets `latest` point to it, and removes all but the `keep` newest. When the
+/// disk is full the Error says so, and nothing that was there is lost.
+Result<Checkpoint> save_checkpoint(const std::filesystem::path& out,
+                                   const CheckpointContents& contents, int keep);
+
+/// What restore_checkpoint() brings besides weights and moments.
+struct RestoredRun {
+  TrainingState state;
+  std::string run;  ///< the text of the config that wrote it
+};
+
+/// Reads masters and moments back. An Error when the folder holds another model's.
+Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, Parameters& parameters,
+                                       const AdamW& optimizer);
+
+}  // namespace tidar

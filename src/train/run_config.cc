@@ -1,0 +1,224 @@
+#include "train/run_config.h"
+
+#include <array>
+#include <optional>
+#include <span>
+
+#include "base/nearest.h"
+#include "format/files.h"
+#include "format/json.h"
+
+namespace tidar {
+
+namespace {
+
+constexpr int kMostTokens = 1 << 20;  // of a pack
+constexpr int kMostPacks = 1 << 16;
+constexpr NumberRange kPositive = {0, 1e30};
+constexpr NumberRange kBeta = {0, 0.999999};
+
+constexpr std::array<std::string_view, 38> kFields = {"out",
+                                                      "init",
+                                                      "model_config",
+                                                      "tokenizer",
+                                                      "objective",
+                                                      "alpha",
+                                                      "masking",
+                                                      "block_start",
+                                                      "prompts",
+                                                      "mask_token",
+                                                      "train",
+                                                      "validation",
+                                                      "sequence",
+                                                      "packs",
+                                                      "seed",
+                                                      "steps",
+                                                      "schedule",
+                                                      "learning_rate",
+                                                      "final_learning_rate",
+                                                      "warmup_steps",
+                                                      "decay_steps",
+                                                      "beta1",
+                                                      "beta2",
+                                                      "epsilon",
+                                                      "weight_decay",
+                                                      "clip",
+                                                      "spike_factor",
+                                                      "precision",
+                                                      "validate_every",
+                                                      "validation_packs",
+                                                      "prompts_file",
+                                                      "prompt_count",
+                                                      "max_new",
+                                                      "draft_lengths",
+                                                      "checkpoint_every",
+                                                      "keep",
+                                                      "weights",
+                                                      "log_every"};
+
+/// A word and what it stands for.
+template <class T>
+struct Choice {
+  std::string_view word;
+  T value;
+};
+
+template <class T, size_t N>
+Result<T> choose(const JsonFields& fields, std::string_view key,
+                 const std::array<Choice<T>, N>& choices, T absent) {
+  if (!fields.has(key)) return absent;
+  const auto word = fields.text(key);
+  std::string list;
+  for (const Choice<T>& choice : choices) {
+    if (word.ok() && *word == choice.word) return choice.value;
+    list += fmt::format("{}'{}'", list.empty() ? "" : " or ", choice.word);
+  }
+  return fields.wrong(key, list);
+}
+
+constexpr std::array kTypes = {Choice<DType>{"f32", DType::f32},
+                               Choice<DType>{"bf16", DType::bf16}};
+constexpr std::array kMaskings = {Choice<Masking>{"full", Masking::full},
+                                  Choice<Masking>{"random", Masking::random}};
+constexpr std::array kStarts = {Choice<BlockStart>{"aligned", BlockStart::aligned},
+                                Choice<BlockStart>{"random", BlockStart::random}};
+constexpr std::array kPrompts = {Choice<Prompts>{"learnt", Prompts::learnt},
+                                 Choice<Prompts>{"given", Prompts::given}};
+
+Result<std::filesystem::path> path_of(const JsonFields& fields, std::string_view key) {
+  TIDAR_TRY(const std::string text, fields.text(key, ""));
+  return std::filesystem::path(text);
+}
+
+Result<std::vector<std::filesystem::path>> paths_of(const JsonFields& fields,
+                                                    std::string_view key) {
+  TIDAR_TRY(const std::vector<std::string> texts, fields.texts(key));
+  return std::vector<std::filesystem::path>(texts.begin(), texts.end());
+}
+
+Result<void> parse_model(const JsonFields& fields, RunConfig& run) {
+  TIDAR_TRY(run.init, path_of(fields, "init"));
+  TIDAR_TRY(run.model_config, path_of(fields, "model_config"));
+  TIDAR_TRY(run.tokenizer, path_of(fields, "tokenizer"));
+  if (run.init.empty() == run.model_config.empty()) {
+    return error(
+        "{}: expected either 'init', the folder of a model to go on from, or 'model_config', a "
+        "config.json for random weights; found {}",
+        fields.where(), run.init.empty() ? "neither" : "both");
+  }
+  if (run.tokenizer.empty()) run.tokenizer = run.init;
+  return {};
+}
+
+Result<void> parse_loss(const JsonFields& fields, RunConfig& run) {
+  TIDAR_TRY(run.objective_text, fields.text("objective", run.objective_text));
+  auto parsed = parse_objective(run.objective_text);
+  if (!parsed.ok()) return error("{}: {}", fields.where(), parsed.error().message);
+  ObjectiveOptions& options = run.objective = *parsed;
+  TIDAR_TRY(options.alpha, fields.number("alpha", kPositive, options.alpha));
+  TIDAR_TRY(options.masking, choose(fields, "masking", kMaskings, options.masking));
+  TIDAR_TRY(options.block_start, choose(fields, "block_start", kStarts, options.block_start));
+  TIDAR_TRY(options.prompts, choose(fields, "prompts", kPrompts, options.prompts));
+  // An id, or the text of a token.
+  const auto text = fields.text("mask_token", "");
+  if (text.ok()) {
+    run.mask_token = *text;
+    return {};
+  }
+  const auto id = fields.integer("mask_token", {0, INT32_MAX});
+  if (!id.ok()) return fields.wrong("mask_token", "the id or the text of a token");
+  run.mask_token = std::to_string(*id);
+  return {};
+}
+
+Result<void> parse_data(const JsonFields& fields, RunConfig& run) {
+  TIDAR_TRY(run.train, paths_of(fields, "train"));
+  if (run.train.empty()) {
+    return error("{}: field 'train' names no token shards; tidar data tokens makes them",
+                 fields.where());
+  }
+  TIDAR_TRY(const auto sets, fields.object("validation"));
+  if (sets) {
+    for (const std::string& name : sets->keys()) {
+      TIDAR_TRY(run.validation[name], paths_of(*sets, name));
+      if (run.validation[name].empty()) {
+        return error("{}: set '{}' names no token shards", sets->where(), name);
+      }
+    }
+  }
+  TIDAR_TRY(run.sequence, fields.integer("sequence", {2, kMostTokens}, run.sequence));
+  TIDAR_TRY(run.packs, fields.integer("packs", {1, kMostPacks}, run.packs));
+  TIDAR_TRY(const int64_t seed, fields.count("seed", 0, 0));
+  run.seed = static_cast<uint64_t>(seed);
+  return {};
+}
+
+Result<void> parse_optimizer(const JsonFields& fields, RunConfig& run) {
+  Schedule& schedule = run.schedule;
+  TIDAR_TRY(schedule.steps, fields.count("steps", 1));
+  TIDAR_TRY(const std::string decay, fields.text("schedule", "cosine"));
+  auto named = decay_named(decay);
+  if (!named.ok()) return error("{}: {}", fields.where(), named.error().message);
+  schedule.decay = *named;
+  TIDAR_TRY(schedule.peak, fields.number("learning_rate", kPositive, schedule.peak));
+  TIDAR_TRY(schedule.floor, fields.number("final_learning_rate", kPositive, schedule.peak / 10));
+  TIDAR_TRY(schedule.warmup_steps, fields.count("warmup_steps", 0, schedule.steps / 100));
+  TIDAR_TRY(schedule.decay_steps, fields.count("decay_steps", 0, 0));
+  const auto sound = schedule.check();
+  if (!sound.ok()) return error("{}: {}", fields.where(), sound.error().message);
+
+  AdamWOptions& adamw = run.adamw;
+  TIDAR_TRY(adamw.beta1, fields.number("beta1", kBeta, adamw.beta1));
+  TIDAR_TRY(adamw.beta2, fields.number("beta2", kBeta, adamw.beta2));
+  TIDAR_TRY(adamw.epsilon, fields.number("epsilon", {1e-30, 1}, adamw.epsilon));
+  TIDAR_TRY(adamw.weight_decay, fields.number("weight_decay", {0, 1e3}, adamw.weight_decay));
+  TIDAR_TRY(run.clip, fields.number("clip", kPositive, run.clip));
+  TIDAR_TRY(run.spike_factor, fields.number("spike_factor", kPositive, run.spike_factor));
+  TIDAR_TRY(run.compute, choose(fields, "precision", kTypes, run.compute));
+  return {};
+}
+
+Result<void> parse_watch(const JsonFields& fields, RunConfig& run) {
+  TIDAR_TRY(run.validate_every, fields.count("validate_every", 0, run.validate_every));
+  TIDAR_TRY(run.validation_packs,
+            fields.integer("validation_packs", {1, 1 << 20}, run.validation_packs));
+  TIDAR_TRY(run.prompts, path_of(fields, "prompts_file"));
+  TIDAR_TRY(run.prompt_count, fields.integer("prompt_count", {1, 1 << 20}, run.prompt_count));
+  TIDAR_TRY(run.max_new, fields.integer("max_new", {1, 1 << 20}, run.max_new));
+  TIDAR_TRY(run.draft_lengths, fields.integers("draft_lengths", {1, 1024}));
+  if (run.draft_lengths.empty() && run.objective.kind == ObjectiveKind::tidar) {
+    run.draft_lengths = {run.objective.block_size};
+  }
+  TIDAR_TRY(run.checkpoint_every, fields.count("checkpoint_every", 0, run.checkpoint_every));
+  TIDAR_TRY(run.keep, fields.integer("keep", {1, 1 << 20}, run.keep));
+  TIDAR_TRY(run.saved_weights, choose(fields, "weights", kTypes, run.saved_weights));
+  TIDAR_TRY(run.log_every, fields.count("log_every", 1, run.log_every));
+  return {};
+}
+
+}  // namespace
+
+Result<RunConfig> parse_run_config(std::string_view json, const std::string& where) {
+  TIDAR_TRY(const Json document, parse_json_object(json, where));
+  const JsonFields fields(document, where);
+  // First of all: a misspelt field is often the reason why another one is missing.
+  TIDAR_TRY_VOID(fields.refuse_others(kFields));
+  RunConfig run;
+  TIDAR_TRY(run.out, path_of(fields, "out"));
+  TIDAR_TRY_VOID(parse_model(fields, run));
+  TIDAR_TRY_VOID(parse_loss(fields, run));
+  TIDAR_TRY_VOID(parse_data(fields, run));
+  TIDAR_TRY_VOID(parse_optimizer(fields, run));
+  TIDAR_TRY_VOID(parse_watch(fields, run));
+  if (run.out.empty()) {
+    return error("{}: field 'out' is missing; expected the folder of checkpoints and logs", where);
+  }
+  return run;
+}
+
+Result<RunConfig> read_run_config(const std::filesystem::path& path) {
+  TIDAR_TRY(const std::string text, read_text_file(path));
+  return parse_run_config(text, path.string());
+}
+
+}  // namespace tidar

@@ -1,0 +1,69 @@
+#pragma once
+// What a training run is: the file that `tidar train --config` reads, one flat JSON object. Fields
+// that are left out have the defaults below; a field that is not known is an Error.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/result.h"
+#include "train/objective.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+namespace tidar {
+
+/// Paths are relative to the folder in which the program runs.
+struct RunConfig {
+  std::filesystem::path out;  ///< "out": folder of checkpoints and logs
+
+  // The model: either weights to go on from, or a config.json for random ones.
+  std::filesystem::path init;          ///< "init": Hugging Face folder
+  std::filesystem::path model_config;  ///< "model_config": a config.json
+  std::filesystem::path tokenizer;     ///< "tokenizer": folder; default: init
+
+  // The loss.
+  std::string objective_text = "ar";  ///< "objective": ar, tidar:K, block:K, masked
+  ObjectiveOptions
+      objective;           ///< that, with "alpha", "masking" ("full", "random"),
+                           ///< "block_start" ("aligned", "random"), "prompts" ("learnt", "given")
+  std::string mask_token;  ///< "mask_token": an id, or the text of a token; "": the checkpoint's
+
+  // The data.
+  std::vector<std::filesystem::path> train;                              ///< "train": token shards
+  std::map<std::string, std::vector<std::filesystem::path>> validation;  ///< "validation": by name
+  int sequence = 512;  ///< "sequence": tokens of a pack
+  int packs = 8;       ///< "packs": of a step, each a pass; their gradients are summed up
+  uint64_t seed = 0;   ///< "seed": of random weights, shuffle and noise
+
+  // The optimizer.
+  Schedule schedule;           ///< "steps", "schedule" (cosine, linear, wsd), "learning_rate",
+                               ///< "final_learning_rate", "warmup_steps", "decay_steps"
+  AdamWOptions adamw;          ///< "beta1", "beta2", "epsilon", "weight_decay"
+  double clip = 1;             ///< "clip": largest norm of gradients; 0: any
+  double spike_factor = 10;    ///< "spike_factor", see spike_guard.h; 0: no guard
+  DType compute = DType::f32;  ///< "precision": of products; "f32" or "bf16"; masters are f32
+
+  // What is measured and kept meanwhile. 0: never, but for checkpoints, of which the last is kept.
+  int64_t validate_every = 500;      ///< "validate_every": steps
+  int validation_packs = 32;         ///< "validation_packs": of each set, at most
+  std::filesystem::path prompts;     ///< "prompts_file": JSONL, {"prompt": text}, to be continued
+  int prompt_count = 32;             ///< "prompt_count": of these, at most
+  int max_new = 256;                 ///< "max_new": tokens of a continuation, at most
+  std::vector<int> draft_lengths;    ///< "draft_lengths": default: the block size
+  int64_t checkpoint_every = 500;    ///< "checkpoint_every": steps
+  int keep = 2;                      ///< "keep": this many newest checkpoints
+  DType saved_weights = DType::f32;  ///< "weights": type of model.safetensors; "f32" or "bf16"
+  int64_t log_every = 10;            ///< "log_every": steps
+};
+
+/// Parses the text of such a file. `where` names it in errors.
+Result<RunConfig> parse_run_config(std::string_view json, const std::string& where);
+
+Result<RunConfig> read_run_config(const std::filesystem::path& path);
+
+}  // namespace tidar

@@ -1,0 +1,154 @@
+#include "train/run_config.h"
+
+#include <gtest/gtest.h>
+
+#include "format/files_testing.h"
+#include "format/json.h"
+
+namespace tidar {
+namespace {
+
+/// The least that a run needs, with some fields changed.
+Json with(const Json& changes) {
+  Json run = {{"out", "runs/a"}, {"init", "model"}, {"train", {"a.shard"}}, {"steps", 100}};
+  run.update(changes);
+  return run;
+}
+
+Result<RunConfig> parse(const Json& run) { return parse_run_config(run.dump(), "run.json"); }
+
+TEST(RunConfig, WhatIsLeftOutHasItsDefault) {
+  const RunConfig run = parse(with(Json::object())).value();
+  EXPECT_EQ(run.tokenizer, "model");
+  EXPECT_EQ(run.objective.kind, ObjectiveKind::ar);
+  EXPECT_EQ(run.sequence, 512);
+  EXPECT_EQ(run.clip, 1);
+  EXPECT_EQ(run.schedule.decay, Decay::cosine);
+  EXPECT_EQ(run.schedule.warmup_steps, 1);
+  EXPECT_EQ(run.compute, DType::f32);
+  EXPECT_TRUE(run.draft_lengths.empty());
+}
+
+TEST(RunConfig, ReadsEveryField) {
+  const RunConfig run = parse(with({{"objective", "tidar:8"},
+                                    {"alpha", 0.5},
+                                    {"masking", "random"},
+                                    {"block_start", "random"},
+                                    {"prompts", "given"},
+                                    {"mask_token", "<|mask|>"},
+                                    {"tokenizer", "words"},
+                                    {"validation", {{"text", {"b.shard", "c.shard"}}}},
+                                    {"sequence", 64},
+                                    {"packs", 3},
+                                    {"seed", 9},
+                                    {"schedule", "wsd"},
+                                    {"learning_rate", 0.01},
+                                    {"final_learning_rate", 0.002},
+                                    {"warmup_steps", 7},
+                                    {"decay_steps", 20},
+                                    {"beta1", 0.8},
+                                    {"beta2", 0.9},
+                                    {"epsilon", 1e-6},
+                                    {"weight_decay", 0.2},
+                                    {"clip", 0},
+                                    {"spike_factor", 5},
+                                    {"precision", "bf16"},
+                                    {"validate_every", 11},
+                                    {"validation_packs", 12},
+                                    {"prompts_file", "p.jsonl"},
+                                    {"prompt_count", 13},
+                                    {"max_new", 14},
+                                    {"checkpoint_every", 15},
+                                    {"keep", 16},
+                                    {"weights", "bf16"},
+                                    {"log_every", 17}}))
+                            .value();
+  EXPECT_EQ(run.objective.kind, ObjectiveKind::tidar);
+  EXPECT_EQ(run.objective.block_size, 8);
+  EXPECT_EQ(run.objective.alpha, 0.5);
+  EXPECT_EQ(run.objective.masking, Masking::random);
+  EXPECT_EQ(run.objective.block_start, BlockStart::random);
+  EXPECT_EQ(run.objective.prompts, Prompts::given);
+  EXPECT_EQ(run.mask_token, "<|mask|>");
+  EXPECT_EQ(run.tokenizer, "words");
+  EXPECT_EQ(run.validation.at("text").size(), 2u);
+  EXPECT_EQ(run.sequence, 64);
+  EXPECT_EQ(run.packs, 3);
+  EXPECT_EQ(run.seed, 9u);
+  EXPECT_EQ(run.schedule.decay, Decay::wsd);
+  EXPECT_EQ(run.schedule.peak, 0.01);
+  EXPECT_EQ(run.schedule.floor, 0.002);
+  EXPECT_EQ(run.schedule.warmup_steps, 7);
+  EXPECT_EQ(run.schedule.decay_steps, 20);
+  EXPECT_EQ(run.adamw.beta1, 0.8);
+  EXPECT_EQ(run.adamw.beta2, 0.9);
+  EXPECT_EQ(run.adamw.epsilon, 1e-6);
+  EXPECT_EQ(run.adamw.weight_decay, 0.2);
+  EXPECT_EQ(run.clip, 0);
+  EXPECT_EQ(run.spike_factor, 5);
+  EXPECT_EQ(run.compute, DType::bf16);
+  EXPECT_EQ(run.validate_every, 11);
+  EXPECT_EQ(run.validation_packs, 12);
+  EXPECT_EQ(run.prompts, "p.jsonl");
+  EXPECT_EQ(run.prompt_count, 13);
+  EXPECT_EQ(run.max_new, 14);
+  EXPECT_EQ(run.draft_lengths, std::vector<int>{8});
+  EXPECT_EQ(run.checkpoint_every, 15);
+  EXPECT_EQ(run.keep, 16);
+  EXPECT_EQ(run.saved_weights, DType::bf16);
+  EXPECT_EQ(run.log_every, 17);
+}
+
+TEST(RunConfig, AMaskTokenMayBeAnId) {
+  EXPECT_EQ(parse(with({{"mask_token", 7}})).value().mask_token, "7");
+}
+
+struct BadRun {
+  const char* name;
+  Json changes;
+  const char* says;
+};
+class BadRunConfig : public ::testing::TestWithParam<BadRun> {};
+
+TEST_P(BadRunConfig, IsOneSentence) {
+  const auto run = parse(with(GetParam().changes));
+  ASSERT_FALSE(run.ok());
+  EXPECT_TRUE(says(run.error().message, GetParam().says));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadRunConfig,
+    ::testing::Values(
+        BadRun{"misspelt",
+               {{"lerning_rate", 1}},
+               "run.json: unknown field 'lerning_rate'|"
+               "did you mean 'learning_rate'?"},
+        BadRun{"unknown", {{"xyzzy", 1}}, "unknown field 'xyzzy'|known are out, init"},
+        BadRun{"misspelt_instead", {{"steps", nullptr}, {"stpes", 5}}, "did you mean 'steps'?"},
+        BadRun{"no_steps", {{"steps", nullptr}}, "'steps' is missing"},
+        BadRun{"no_steps_at_all", {{"steps", 0}}, "'steps' is 0; expected an integer from 1"},
+        BadRun{"no_out", {{"out", nullptr}}, "'out' is missing|folder"},
+        BadRun{"no_model", {{"init", nullptr}}, "'init'|'model_config'|neither"},
+        BadRun{"two_models", {{"model_config", "x"}}, "found both"},
+        BadRun{"no_text", {{"train", Json::array()}}, "'train' names no token shards|tidar data"},
+        BadRun{"text_is_no_list", {{"train", "a.shard"}}, "'train'|a list of texts"},
+        BadRun{"empty_set", {{"validation", {{"v", Json::array()}}}}, "set 'v' names no"},
+        BadRun{"objective", {{"objective", "tidr:4"}}, "did you mean tidar?"},
+        BadRun{"block", {{"objective", "tidar:0"}}, "block size"},
+        BadRun{"masking", {{"masking", "half"}}, "'masking'|'full' or 'random'"},
+        BadRun{"mask_token", {{"mask_token", 1.5}}, "'mask_token'|id or the text"},
+        BadRun{"precision", {{"precision", "fp8"}}, "'precision'|'f32' or 'bf16'"},
+        BadRun{"schedule", {{"schedule", "cosin"}}, "did you mean cosine?"},
+        BadRun{"warmup", {{"warmup_steps", 101}}, "warm"},
+        BadRun{"beta", {{"beta1", 1}}, "'beta1'"},
+        BadRun{"sequence", {{"sequence", 1}}, "'sequence' is 1; expected an integer from 2"}),
+    CaseName());
+
+TEST(RunConfig, SaysWhichFileCannotBeRead) {
+  const auto run = read_run_config("/nonexistent/run.json");
+  ASSERT_FALSE(run.ok());
+  EXPECT_TRUE(says(run.error().message, "/nonexistent/run.json"));
+}
+
+}  // namespace
+}  // namespace tidar

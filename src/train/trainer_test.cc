@@ -1,0 +1,257 @@
+#include "train/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <memory>
+
+#include "format/files.h"
+#include "format/files_testing.h"
+#include "format/tensors.h"
+#include "net/trainable_suite.h"
+#include "train/checkpoint.h"
+#include "train/initial_weights.h"
+
+namespace tidar {
+namespace {
+
+constexpr int kSequence = 48;
+
+/// A text in which much can be learnt: arithmetic progressions.
+std::filesystem::path write_text(const ScratchFolder& folder, int vocabulary, int documents = 300) {
+  const auto path = folder.path() / "text.shard";
+  auto writer = TokenShardWriter::create(path, vocabulary);
+  Rng rng(3);
+  for (int d = 0; d < documents; ++d) {
+    std::vector<int32_t> ids;
+    const int step = 1 + rng.below(3);
+    int id = rng.below(vocabulary - 1);
+    const int size = 2 + rng.below(60);
+    for (int i = 0; i < size; ++i, id = (id + step) % (vocabulary - 1)) ids.push_back(id);
+    EXPECT_TRUE(writer->add(ids).ok());
+  }
+  EXPECT_TRUE(writer->finish().ok());
+  return path;
+}
+
+ModelConfig small_model() {
+  Rng rng(6);
+  return random_model(rng, 1);
+}
+
+/// A run with all that it stands on.
+struct TrialRun {
+  ModelConfig config = small_model();
+  Threads threads{2};
+  TrainableOnBackend model;
+  std::unique_ptr<Objective> objective;
+  std::unique_ptr<Trainer> trainer;
+
+  TrialRun(const std::filesystem::path& text, const TrainerOptions& options,
+           const TrainingBackend& backend = all_training_backends().back())
+      : model(config, ModelWeights::random(config, DType::f32, 2), backend) {
+    initialise(config, 5, model->parameters());
+    model->refresh();
+    ObjectiveOptions kind = parse_objective("tidar:4").value();
+    kind.mask_token = config.vocabulary - 1;
+    objective = std::move(make_objective(kind, {kSequence, config.vocabulary}).value());
+    auto stream = TokenStream::open({text}, {kSequence, config.vocabulary, 7});
+    EXPECT_TRUE(stream.ok()) << stream.error().message;
+    trainer = std::make_unique<Trainer>(*model, *objective, std::move(*stream), options, threads);
+  }
+
+  /// The losses of steps up to `last`.
+  std::vector<double> go(int64_t last) {
+    std::vector<double> losses;
+    while (trainer->state().step < last) losses.push_back(trainer->step().value().loss);
+    return losses;
+  }
+
+  std::string weights() {
+    std::string bytes;
+    for (const Parameter& parameter : model->parameters().all()) {
+      bytes.append(reinterpret_cast<const char*>(parameter.value.data),
+                   static_cast<size_t>(parameter.value.bytes()));
+    }
+    return bytes;
+  }
+
+  CheckpointContents contents(const TrainingState& state) {
+    return {.config = config,
+            .parameters = model->parameters(),
+            .optimizer = trainer->optimizer(),
+            .state = state,
+            .run = "{\"steps\": 40}"};
+  }
+};
+
+TrainerOptions options(int64_t steps) {
+  TrainerOptions options;
+  options.packs = 2;
+  options.schedule = {Decay::cosine, 3e-3, 3e-4, steps, 4, 0};
+  return options;
+}
+
+class TrainerTest : public ::testing::Test {
+ protected:
+  ScratchFolder folder_;
+  std::filesystem::path text_ = write_text(folder_, small_model().vocabulary);
+};
+
+TEST_F(TrainerTest, LossFallsFromThatOfAUniformGuess) {
+  TrainerOptions fast = options(150);
+  fast.schedule.peak = 2e-2;
+  TrialRun run(text_, fast);
+  const std::vector<double> losses = run.go(150);
+  EXPECT_TRUE(run.trainer->done());
+  EXPECT_NEAR(losses.front(), std::log(run.config.vocabulary), 0.2);
+  EXPECT_LT(losses.back(), 0.8 * losses.front());
+}
+
+TEST_F(TrainerTest, ResumesToTheBit) {
+  for (const TrainingBackend& backend : all_training_backends()) {
+    SCOPED_TRACE(backend.name);
+    if (backend.activation != DType::f32) continue;
+    const auto out = folder_.path() / backend.name;
+    TrialRun whole(text_, options(24), backend);
+    const std::vector<double> losses = whole.go(24);
+
+    TrialRun first(text_, options(24), backend);
+    first.go(11);
+    ASSERT_TRUE(save_checkpoint(out, first.contents(first.trainer->state()), 2).ok());
+    first.go(15);  // what a killed run did after its checkpoint is lost
+
+    TrialRun second(text_, options(24), backend);
+    second.go(3);  // anything
+    const auto restored = restore_checkpoint(checkpoints_of(out).back(), second.model->parameters(),
+                                             second.trainer->optimizer());
+    ASSERT_TRUE(restored.ok()) << restored.error().message;
+    EXPECT_EQ(restored->run, "{\"steps\": 40}");
+    ASSERT_TRUE(second.trainer->restore(restored->state).ok());
+    EXPECT_EQ(second.trainer->state().step, 11);
+    const std::vector<double> rest = second.go(24);
+    EXPECT_EQ(rest, std::vector<double>(losses.begin() + 11, losses.end()));
+    EXPECT_EQ(second.weights(), whole.weights());
+    EXPECT_EQ(second.trainer->state().tokens, whole.trainer->state().tokens);
+  }
+}
+
+TEST_F(TrainerTest, ACheckpointIsAModelFolder) {
+  TrialRun run(text_, options(4));
+  run.go(2);
+  const auto saved =
+      save_checkpoint(folder_.path() / "out", run.contents(run.trainer->state()), 1).value();
+  const auto latest = folder_.path() / "out" / "latest";
+  EXPECT_EQ(std::filesystem::canonical(latest), std::filesystem::canonical(saved.folder));
+  const ModelConfig config = read_model_config(latest).value();
+  EXPECT_EQ(config, run.config);
+  const ModelWeights weights = std::move(ModelWeights::from_folder(latest, config).value());
+  for (const Parameter& parameter : run.model->parameters().all()) {
+    const StoredTensor& stored = weights.get(parameter.spec.role, parameter.spec.layer);
+    ASSERT_EQ(stored.data.size(), static_cast<size_t>(parameter.value.bytes()));
+    EXPECT_EQ(std::memcmp(stored.data.data(), parameter.value.data, stored.data.size()), 0);
+  }
+}
+
+TEST_F(TrainerTest, KeepsTheNewestAndNothingHalfDone) {
+  const auto out = folder_.path() / "out";
+  TrialRun run(text_, options(10));
+  std::filesystem::create_directories(out / "step-00000003.partial");  // of a killed program
+  for (int64_t step : {1, 2, 3, 4}) {
+    run.go(step);
+    ASSERT_TRUE(save_checkpoint(out, run.contents(run.trainer->state()), 2).ok());
+  }
+  const std::vector<Checkpoint> kept = checkpoints_of(out);
+  ASSERT_EQ(kept.size(), 2u);
+  EXPECT_EQ(kept[0].step, 3);
+  EXPECT_EQ(kept[1].step, 4);
+  EXPECT_FALSE(std::filesystem::exists(out / "step-00000003.partial"));
+}
+
+TEST_F(TrainerTest, AFailedSaveLosesNothing) {
+  const auto out = folder_.path() / "out";
+  TrialRun run(text_, options(10));
+  run.go(1);
+  ASSERT_TRUE(save_checkpoint(out, run.contents(run.trainer->state()), 2).ok());
+  run.go(2);
+  CheckpointContents contents = run.contents(run.trainer->state());
+  contents.tokenizer = folder_.path();
+  std::filesystem::create_directory(folder_.path() / "tokenizer.json");  // no file: unreadable
+  const auto saved = save_checkpoint(out, contents, 1);
+  ASSERT_FALSE(saved.ok());
+  EXPECT_TRUE(says(saved.error().message, "tokenizer.json"));
+  ASSERT_EQ(checkpoints_of(out).size(), 1u);
+  EXPECT_EQ(std::filesystem::read_symlink(out / "latest"), "step-00000001");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(out), {}), 2) << "nothing is left";
+}
+
+TEST_F(TrainerTest, AnotherModelsCheckpointIsRefused) {
+  const auto out = folder_.path() / "out";
+  TrialRun run(text_, options(10));
+  run.go(1);
+  const auto saved = save_checkpoint(out, run.contents(run.trainer->state()), 2).value();
+  Rng rng(8);
+  const ModelConfig other = random_model(rng, 2);
+  TrainableOnBackend model(other, ModelWeights::random(other, DType::f32, 2),
+                           all_training_backends().front());
+  Threads threads(1);
+  const AdamW optimizer(model->parameters(), {}, threads);
+  const auto restored = restore_checkpoint(saved, model->parameters(), optimizer);
+  ASSERT_FALSE(restored.ok());
+  EXPECT_TRUE(says(restored.error().message, "optimizer.safetensors|belongs to another model"));
+}
+
+TEST_F(TrainerTest, AnotherTextIsRefused) {
+  TrialRun run(text_, options(10));
+  run.go(2);
+  const TrainingState state = run.trainer->state();
+  write_text(folder_, small_model().vocabulary, 299);
+  TrialRun other(text_, options(10));
+  const auto restored = other.trainer->restore(state);
+  ASSERT_FALSE(restored.ok());
+  EXPECT_TRUE(says(restored.error().message, "other token shards"));
+}
+
+TEST_F(TrainerTest, WhatIsNotFiniteStopsWithTheLastGoodWeights) {
+  TrialRun run(text_, options(10));
+  run.go(2);
+  run.model->parameters().get(WeightRole::final_norm).value.row<float>(0)[0] = NAN;
+  run.model->refresh();
+  const std::string before = run.weights();
+  const auto report = run.trainer->step();
+  ASSERT_FALSE(report.ok());
+  EXPECT_TRUE(says(report.error().message, "step 3|nan|step 2|shard:document"));
+  EXPECT_EQ(run.weights(), before);
+}
+
+TEST_F(TrainerTest, ASpikeChangesNothing) {
+  TrainerOptions guarded = options(80);
+  guarded.spike_factor = 1e-6;  // everything that is not better than the median
+  TrialRun run(text_, guarded);
+  run.go(32);
+  int left_out = 0;
+  for (int i = 0; i < 8; ++i) {
+    const std::string before = run.weights();
+    const StepReport report = run.trainer->step().value();
+    left_out += report.left_out;
+    EXPECT_EQ(run.weights() == before, report.left_out);
+  }
+  EXPECT_GT(left_out, 0);
+}
+
+TEST_F(TrainerTest, TextLossIsThatOfAStepWithoutChangingAnything) {
+  TrialRun run(text_, options(10));
+  auto stream = TokenStream::open({text_}, {kSequence, run.config.vocabulary, 7});
+  const std::string before = run.weights();
+  const TextLoss loss = text_loss(*run.model, *run.objective, *stream, 2).value();
+  EXPECT_EQ(run.weights(), before);
+  EXPECT_NEAR(loss.loss, run.trainer->step().value().loss, 1e-5);
+  // More packs than there are: one epoch.
+  auto again = TokenStream::open({text_}, {kSequence, run.config.vocabulary, 7});
+  EXPECT_EQ(text_loss(*run.model, *run.objective, *again, 1 << 20).value().tokens, again->tokens());
+}
+
+}  // namespace
+}  // namespace tidar
