@@ -43,7 +43,7 @@ class ArDecoder final : public Decoder {
     if (sequence_.unread().empty()) {
       TIDAR_CHECK_EQ(answers.size(), 1u);
       const bool reads_prompt = sequence_.in_prompt();
-      sequence_.append(answers[0]);
+      sequence_.append({answers[0].token, answers[0].logprob});
       if (!reads_prompt) sequence_.count_pass();
     } else {
       TIDAR_CHECK(answers.empty());

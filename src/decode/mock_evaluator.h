@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -158,7 +159,18 @@ inline Answer mock_answer(const Ask& ask, const std::vector<float>& row,
                      : mock_draw(mock_distribution(logits, ask), ask.sampling.seed, ask.draw);
   double sum = 0;
   for (const double logit : logits) sum += std::exp(logit);
-  answer.logprob = static_cast<float>(logits[static_cast<size_t>(answer.token)] - std::log(sum));
+  const double log_sum = std::log(sum);
+  answer.logprob = static_cast<float>(logits[static_cast<size_t>(answer.token)] - log_sum);
+  double entropy = 0;
+  for (const double logit : logits) entropy -= std::exp(logit - log_sum) * (logit - log_sum);
+  answer.entropy = static_cast<float>(entropy);
+  std::vector<size_t> order(logits.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return logits[a] > logits[b]; });
+  for (size_t i = 0; i < std::min(order.size(), static_cast<size_t>(ask.top)); ++i)
+    answer.top.push_back(
+        {static_cast<int32_t>(order[i]), static_cast<float>(logits[order[i]] - log_sum)});
   return answer;
 }
 

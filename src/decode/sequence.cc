@@ -28,11 +28,11 @@ Ask Sequence::choose(int32_t row, int32_t position, std::span<const LogitChange>
   return ask;
 }
 
-void Sequence::append(const Answer& answer) {
+void Sequence::append(const TokenLogprob& token) {
   TIDAR_CHECK(!full());
-  tokens_.push_back(answer.token);
-  history.append(answer.token);
-  committed_.push_back({answer.token, answer.logprob});
+  tokens_.push_back(token.token);
+  history.append(token.token);
+  committed_.push_back(token);
 }
 
 void Sequence::count_pass() {

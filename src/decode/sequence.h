@@ -30,13 +30,14 @@ class Sequence {
   bool full() const { return positions_left() == 0; }
 
   int32_t mask_token() const { return mask_token_; }
+  const Sampling& sampling() const { return sampling_; }
 
   /// Asks `row` for the token at `position`, after the changes of the text so far and `own`, which
   /// must stay valid like the spans of every Ask.
   Ask choose(int32_t row, int32_t position, std::span<const LogitChange> own = {}) const;
 
   /// Adds a chosen token to the text and to committed().
-  void append(const Answer& answer);
+  void append(const TokenLogprob& token);
 
   /// To be called when a pass is planned: nothing is committed by it yet.
   void begin_pass() { committed_.clear(); }

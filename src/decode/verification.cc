@@ -46,7 +46,8 @@ int accept_drafts(Sequence& sequence, int reading, std::span<const int32_t> draf
 
   sequence.cache.commit(reading + static_cast<int>(accepted));
   const bool reads_prompt = sequence.in_prompt();
-  for (const Answer& answer : answers.first(accepted)) sequence.append(answer);
+  for (const Answer& answer : answers.first(accepted))
+    sequence.append({answer.token, answer.logprob});
   if (!reads_prompt) {
     sequence.count_pass();
     count_places(sequence.stats, drafts.size() - 1, accepted - 1);

@@ -1,0 +1,149 @@
+#include "decode/block_diffusion.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "decode/canvas.h"
+#include "plan/layouts.h"
+
+namespace tidar {
+namespace {
+
+class BlockDiffusionDecoder final : public Decoder {
+ public:
+  BlockDiffusionDecoder(Sequence sequence, const BlockDiffusionOptions& options)
+      : sequence_(std::move(sequence)),
+        options_(options),
+        blocks_(blocks_of(sequence_.size(), options)),
+        prompt_blocks_(blocks_.around(sequence_.size(), sequence_.size() + 1).from),
+        canvas_(options.reveal) {
+    drop_unusable_keys();
+    open_block(prompt_blocks_);
+  }
+
+  bool full() const override { return sequence_.full(); }
+  int min_rows() const override { return options_.block_size; }
+  std::span<const TokenLogprob> committed() const override { return sequence_.committed(); }
+  std::span<const Ask> more_asks() const override { return {}; }
+  const DecodeStats& stats() const override { return sequence_.stats; }
+
+  int plan(Pass& pass, int row_budget) override;
+  void take(std::span<const Answer> answers) override;
+
+ private:
+  static Blocks blocks_of(int32_t prompt_size, const BlockDiffusionOptions& options) {
+    const int size = options.block_size;
+    if (options.borders == BlockBorders::multiples) return Blocks(size);
+    return Blocks(size, (prompt_size - 1) % size + 1);
+  }
+
+  void drop_unusable_keys();
+  void open_block(int32_t begin);
+  int readable(int row_budget) const;
+  void read(Pass& pass) const;
+
+  Sequence sequence_;
+  BlockDiffusionOptions options_;
+  Blocks blocks_;
+  int32_t prompt_blocks_;  // end of the blocks that are prompt alone
+  Canvas canvas_;          // the block that is being denoised
+
+  // The pass under way.
+  int reading_ = 0;  // rows of text before the block
+  bool denoises_ = false;
+};
+
+void BlockDiffusionDecoder::drop_unusable_keys() {
+  int32_t usable = std::min(sequence_.cache.length(), prompt_blocks_);
+  if (options_.keys == BlockKeys::block) usable = blocks_.around(usable, sequence_.size()).from;
+  sequence_.cache.truncate(usable);
+}
+
+void BlockDiffusionDecoder::open_block(int32_t begin) {
+  const int32_t limit = sequence_.size() + sequence_.positions_left();
+  canvas_.open(sequence_, begin, blocks_.around(begin, limit).to);
+}
+
+// Rows of finished text that a pass can read: all, or whole blocks where keys are a block's.
+int BlockDiffusionDecoder::readable(int row_budget) const {
+  const int32_t length = sequence_.cache.length();
+  const int32_t fits = std::min(canvas_.begin(), length + row_budget);
+  if (options_.keys == BlockKeys::causal || fits == canvas_.begin()) return fits - length;
+  return blocks_.around(fits, canvas_.begin()).from - length;
+}
+
+int BlockDiffusionDecoder::plan(Pass& pass, int row_budget) {
+  TIDAR_CHECK(!full());
+  TIDAR_CHECK_GE(row_budget, min_rows());
+  sequence_.begin_pass();
+  reading_ = readable(row_budget);
+  SequenceCache& cache = sequence_.cache;
+  if (!cache.reserve(cache.length() + reading_)) return 0;
+
+  const int before_pass = pass.rows();
+  pass.begin_sequence(cache);
+  read(pass);
+  // The prompt is read by passes of its own: those that denoise are what the method costs.
+  const bool reads_prompt = reading_ > 0 && canvas_.begin() == prompt_blocks_;
+  const auto block = static_cast<int>(canvas_.tokens().size());
+  denoises_ = !reads_prompt && pass.next_key() == canvas_.begin() && reading_ + block <= row_budget;
+  if (denoises_) {
+    const int32_t first_row = add_block(pass, canvas_.tokens(), Keep::scratch);
+    canvas_.ask(sequence_, pass, first_row, canvas_.end(), LogitShift::none);
+  }
+  return pass.rows() - before_pass;
+}
+
+void BlockDiffusionDecoder::read(Pass& pass) const {
+  const auto text = sequence_.unread().first(static_cast<size_t>(reading_));
+  if (options_.keys == BlockKeys::causal) {
+    add_causal(pass, text, Keep::page);
+    return;
+  }
+  const int32_t begin = sequence_.cache.length(), end = begin + reading_;
+  for (int32_t at = begin; at < end;) {
+    const KeyRange block = blocks_.around(at, end);
+    add_block(pass,
+              text.subspan(static_cast<size_t>(at - begin), static_cast<size_t>(block.size())),
+              Keep::page);
+    at = block.to;
+  }
+}
+
+void BlockDiffusionDecoder::take(std::span<const Answer> answers) {
+  const bool reads_prompt = reading_ > 0 && canvas_.begin() == prompt_blocks_;
+  sequence_.cache.commit(reading_);
+  if (denoises_) {
+    canvas_.reveal(sequence_, answers, options_.reveal.count);
+    canvas_.commit_known(sequence_);
+    if (sequence_.size() == canvas_.end() && !full()) open_block(canvas_.end());
+  } else {
+    TIDAR_CHECK(answers.empty());
+  }
+  if (!reads_prompt) sequence_.count_pass();
+}
+
+Result<void> check_options(const BlockDiffusionOptions& options, const SequenceSpec& spec,
+                           const EvaluatorLimits& limits) {
+  TIDAR_TRY_VOID(check_canvas_spec(spec, "block diffusion"));
+  TIDAR_TRY_VOID(check_rule(options.reveal));
+  if (options.block_size < 1 || options.block_size > limits.max_rows)
+    return error("block size: expected 1 to {} (rows of a pass), found {}", limits.max_rows,
+                 options.block_size);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Decoder>> make_block_diffusion(SequenceSpec spec,
+                                                      const BlockDiffusionOptions& options,
+                                                      SequenceCache cache,
+                                                      const EvaluatorLimits& limits) {
+  TIDAR_TRY_VOID(check_spec(spec, limits));
+  TIDAR_TRY_VOID(check_options(options, spec, limits));
+  return std::unique_ptr<Decoder>(std::make_unique<BlockDiffusionDecoder>(
+      Sequence(std::move(spec), std::move(cache), limits), options));
+}
+
+}  // namespace tidar
