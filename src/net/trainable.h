@@ -2,10 +2,11 @@
 // A network whose weights can change: the loss of a pass, and its gradient with respect to every
 // weight. The forward uses the verbs of serving; the backward halves stand in ops/backward.h.
 //
-// Only the residual stream at the entrance of each layer is kept from the forward; a layer's
-// inside, but for the last one's, is computed a second time when the backward comes to it. For L
-// layers and R rows that is L R D numbers instead of about L R (3 D + 2 (H + 2 G) E + 3 F), for up
-// to a third more arithmetic.
+// The residual stream at the entrance of each layer is kept from the forward, and the inside of as
+// many layers as TrainableOptions::activation_bytes has room for, from the last one back. What is
+// inside the others, about 8 D + 10 H E + 12 G E + 10 F bytes a row, is computed a second time when
+// the backward comes to them: about a quarter more arithmetic if that is all of them. Results are
+// the same, to the bit.
 
 #include <memory>
 #include <span>
@@ -23,6 +24,8 @@ struct TrainableOptions {
   int max_rows = 1024;         ///< rows of one pass
   int max_position = 0;        ///< 0: what the config allows
   DType compute = DType::f32;  ///< weights in products: f32 or bf16; masters are f32
+  int64_t activation_bytes = int64_t{1} << 30;  ///< for the inside of layers; one has room anyway
+  int64_t logit_bytes = int64_t{256} << 20;     ///< for logits, that many rows at a time
 };
 
 /// Not thread-safe.
@@ -46,6 +49,9 @@ class Trainable {
 
   /// The losses alone.
   void evaluate(const Pass& pass, std::span<const Label> labels, std::span<double> losses);
+
+  /// Layers whose inside the backward computes a second time.
+  int recomputed_layers() const;
 
   /// Bytes by purpose; all of it is allocated from the start.
   std::vector<MemoryUse> memory() const;

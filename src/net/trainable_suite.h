@@ -41,19 +41,21 @@ inline std::vector<TrainingBackend> all_training_backends() {
 class TrainableOnBackend {
  public:
   static constexpr int kRows = 700;
+  static constexpr TrainableOptions kOptions = {.max_rows = kRows, .max_position = 400};
   TrainableOnBackend(const ModelConfig& config, const ModelWeights& weights,
-                     const TrainingBackend& backend, DType compute = DType::f32, int threads = 2)
+                     const TrainingBackend& backend, DType compute = DType::f32, int threads = 2,
+                     TrainableOptions options = kOptions)
       : threads_(threads) {
     if (backend.isa) {
       const Precision precision = compute == DType::bf16 ? Precision::bf16 : Precision::f32;
-      const CpuOptions options = {.isa = *backend.isa, .precision = precision};
-      ops_ = make_cpu_ops(threads_, options);
-      backward_ = make_cpu_backward(threads_, options, *ops_);
+      const CpuOptions cpu = {.isa = *backend.isa, .precision = precision};
+      ops_ = make_cpu_ops(threads_, cpu);
+      backward_ = make_cpu_backward(threads_, cpu, *ops_);
     } else {
       ops_ = make_ref_ops(backend.activation);
       backward_ = make_ref_backward(*ops_);
     }
-    const TrainableOptions options = {.max_rows = kRows, .max_position = 400, .compute = compute};
+    options.compute = compute;
     trainable_ = std::make_unique<Trainable>(config, weights, *backward_, options);
   }
 

@@ -290,6 +290,16 @@ TEST_P(TrainableTest, GradientsAddUp) {
   }
 }
 
+void expect_same_gradients(Trainable& one, Trainable& other) {
+  for (size_t p = 0; p < one.parameters().all().size(); ++p) {
+    const Parameter& a = one.parameters().all()[p];
+    const Parameter& b = other.parameters().all()[p];
+    for (int64_t i = 0; i < a.gradient.rows * a.gradient.cols; ++i) {
+      ASSERT_EQ(gradient_at(a, i), gradient_at(b, i)) << a.spec.name << "[" << i << "]";
+    }
+  }
+}
+
 // More labels than the head reads at a time, on any number of threads.
 TEST_P(TrainableTest, LongPassesAndThreads) {
   Rng rng(32);
@@ -303,8 +313,10 @@ TEST_P(TrainableTest, LongPassesAndThreads) {
     one.labels.push_back({row, rng.below(config.vocabulary), 1.0f / 600});
   }
   ASSERT_LE(one.pass.rows(), TrainableOnBackend::kRows);
-  TrainableOnBackend single(config, weights, GetParam(), DType::f32, 1);
-  TrainableOnBackend several(config, weights, GetParam(), DType::f32, 3);
+  TrainableOptions options = TrainableOnBackend::kOptions;
+  options.logit_bytes = int64_t{250} * config.vocabulary * 4;
+  TrainableOnBackend single(config, weights, GetParam(), DType::f32, 1, options);
+  TrainableOnBackend several(config, weights, GetParam(), DType::f32, 3, options);
   add_gradients(*single, one);
   add_gradients(*several, one);
   RandomPass tail = one;
@@ -313,11 +325,30 @@ TEST_P(TrainableTest, LongPassesAndThreads) {
   single->evaluate(one.pass, one.labels, all);
   single->evaluate(tail.pass, tail.labels, last);
   EXPECT_EQ(last, std::vector<double>(all.begin() + 300, all.end()));
-  for (size_t p = 0; p < single->parameters().all().size(); ++p) {
-    const Parameter& a = single->parameters().all()[p];
-    const Parameter& b = several->parameters().all()[p];
-    for (int64_t i = 0; i < a.gradient.rows * a.gradient.cols; ++i) {
-      ASSERT_EQ(gradient_at(a, i), gradient_at(b, i)) << a.spec.name << "[" << i << "]";
+  expect_same_gradients(*single, *several);
+}
+
+// Whatever part of the layers there is room for.
+TEST_P(TrainableTest, ComputingLayersASecondTimeChangesNothing) {
+  for (int kind = 0; kind < kModelKinds; ++kind) {
+    Rng rng(36);
+    ModelConfig config = random_model(rng, kind);
+    config.layers = 4;
+    const ModelWeights weights = ModelWeights::random(config, DType::f32, 4);
+    const RandomPass one = random_pass(rng, 1, config.vocabulary, 60);
+    TrainableOptions options = TrainableOnBackend::kOptions;
+    TrainableOnBackend all(config, weights, GetParam(), DType::bf16, 2, options);
+    EXPECT_EQ(all->recomputed_layers(), 0);
+    add_gradients(*all, one);
+    options.activation_bytes = 0;
+    const auto inside_bytes = [](Trainable& model) { return model.memory()[3].bytes; };
+    for (const int kept : {1, 3}) {
+      TrainableOnBackend some(config, weights, GetParam(), DType::bf16, 2, options);
+      EXPECT_EQ(some->recomputed_layers(), config.layers - kept);
+      add_gradients(*some, one);
+      expect_same_gradients(*all, *some);
+      const int64_t missing = inside_bytes(*all) - inside_bytes(*some);
+      options.activation_bytes = 4 * missing / (config.layers - kept) - 1;
     }
   }
 }

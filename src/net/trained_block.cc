@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <numeric>
+#include <initializer_list>
 #include <vector>
 
 namespace tidar {
@@ -22,40 +22,53 @@ struct QkvParts {
         v(qkv.col_range(query_size(config) + kv_size(config), qkv.cols)) {}
 };
 
-std::span<const int32_t> all_rows(const BlockWorkspace& work, int64_t rows) {
-  return std::span(work.every_row).first(static_cast<size_t>(rows));
+bool has_head_norms(const ModelConfig& config) { return config.qk_norm == QkNorm::per_head; }
+
+// Queries, keys and values as attention sees them.
+QkvParts attention_inputs(const ModelConfig& config, const BlockInside& inside, int64_t rows) {
+  QkvParts parts(config, inside.qkv.first(rows));
+  if (has_head_norms(config)) {
+    const Matrix qk = inside.qk.first(rows);
+    parts.q = qk.col_range(0, query_size(config));
+    parts.k = qk.col_range(query_size(config), qk.cols);
+  }
+  return parts;
+}
+
+int64_t total_bytes(std::initializer_list<const Plane*> planes) {
+  int64_t total = 0;
+  for (const Plane* plane : planes) total += plane->bytes();
+  return total;
 }
 
 }  // namespace
 
-BlockWorkspace::BlockWorkspace(const ModelConfig& config, const Ops& ops, DType weights,
-                               int max_rows)
+BlockInside::BlockInside(const ModelConfig& config, const Ops& ops, DType weights, int max_rows)
     : normed(ops.operand(weights), max_rows, config.hidden),
       attended(ops.operand(weights), max_rows, query_size(config)),
       ffn_normed(ops.operand(weights), max_rows, config.hidden),
       gated(ops.operand(weights), max_rows, config.ffn),
-      raw_qkv(ops.activation(), max_rows, query_size(config) + 2 * kv_size(config)),
       qkv(ops.activation(), max_rows, query_size(config) + 2 * kv_size(config)),
+      qk(ops.activation(), max_rows,
+         has_head_norms(config) ? query_size(config) + kv_size(config) : 0),
       middle(ops.activation(), max_rows, config.hidden),
       gate_up(ops.activation(), max_rows, 2 * int64_t{config.ffn}),
-      log_sums(ops.activation(), max_rows, config.heads),
-      d_qkv(ops.activation(), max_rows, query_size(config) + 2 * kv_size(config)),
-      d_attention(ops.activation(), max_rows, query_size(config)),
-      d_normed(ops.activation(), max_rows, config.hidden),
-      d_gated(ops.activation(), max_rows, config.ffn),
-      d_qkv_bias(ops.activation(), 1, query_size(config) + 2 * kv_size(config)),
-      every_row(static_cast<size_t>(max_rows)) {
-  std::iota(every_row.begin(), every_row.end(), 0);
+      log_sums(ops.activation(), max_rows, config.heads) {}
+
+int64_t BlockInside::bytes() const {
+  return total_bytes(
+      {&normed, &attended, &ffn_normed, &gated, &qkv, &qk, &middle, &gate_up, &log_sums});
 }
 
-int64_t BlockWorkspace::bytes() const {
-  int64_t total = 0;
-  for (const Plane* plane :
-       {&normed, &attended, &ffn_normed, &gated, &raw_qkv, &qkv, &middle, &gate_up, &d_qkv,
-        &d_attention, &d_normed, &d_gated, &log_sums, &d_qkv_bias}) {
-    total += plane->bytes();
-  }
-  return total;
+BlockGradients::BlockGradients(const ModelConfig& config, const Ops& ops, int max_rows)
+    : qkv(ops.activation(), max_rows, query_size(config) + 2 * kv_size(config)),
+      attention(ops.activation(), max_rows, query_size(config)),
+      normed(ops.activation(), max_rows, config.hidden),
+      gated(ops.activation(), max_rows, config.ffn),
+      qkv_bias(ops.activation(), 1, query_size(config) + 2 * kv_size(config)) {}
+
+int64_t BlockGradients::bytes() const {
+  return total_bytes({&qkv, &attention, &normed, &gated, &qkv_bias});
 }
 
 TrainedBlock::TrainedBlock(const ModelConfig& config, Parameters& parameters, int layer,
@@ -90,91 +103,96 @@ int64_t TrainedBlock::bytes() const {
   return qkv_->bytes() + attention_out_->bytes() + gate_up_->bytes() + down_->bytes();
 }
 
-void TrainedBlock::forward(const TrainedBlockInputs& inputs, BlockWorkspace& work, Matrix x) const {
+void TrainedBlock::forward(const TrainedBlockInputs& inputs, Matrix entrance, BlockInside& inside,
+                           Matrix out) const {
   using enum WeightRole;
   Ops& ops = ops_.forward();
-  const int64_t rows = x.rows;
+  const int64_t rows = entrance.rows;
   const double eps = config_.norm_eps;
-  const Matrix normed = work.normed.first(rows), qkv = work.qkv.first(rows);
-  const Matrix attended = work.attended.first(rows), middle = work.middle.first(rows);
-  ops.rms_norm(x, parameter(input_norm).vector(), eps, 1, normed);
+  const Matrix normed = inside.normed.first(rows), qkv = inside.qkv.first(rows);
+  const Matrix attended = inside.attended.first(rows), middle = inside.middle.first(rows);
+  ops.rms_norm(entrance, parameter(input_norm).vector(), eps, 1, normed);
   ops.linear(normed, qkv_->forward(), qkv_bias_, qkv);
-  const QkvParts parts(config_, qkv);
-  if (config_.qk_norm == QkNorm::per_head) {
-    ops.gather(qkv, all_rows(work, rows), work.raw_qkv.first(rows));
-    ops.rms_norm(parts.q, parameter(query_norm).vector(), eps, config_.heads, parts.q);
-    ops.rms_norm(parts.k, parameter(key_norm).vector(), eps, config_.kv_heads, parts.k);
+  const QkvParts parts = attention_inputs(config_, inside, rows);
+  if (has_head_norms(config_)) {
+    const QkvParts raw(config_, qkv);
+    ops.rms_norm(raw.q, parameter(query_norm).vector(), eps, config_.heads, parts.q);
+    ops.rms_norm(raw.k, parameter(key_norm).vector(), eps, config_.kv_heads, parts.k);
   }
   ops.rope(parts.q, config_.heads, inputs.positions, *inputs.rope);
   ops.rope(parts.k, config_.kv_heads, inputs.positions, *inputs.rope);
   ops_.attend({parts.q, parts.k, parts.v, inputs.sights, config_.kv_heads}, attended,
-              work.log_sums.first(rows));
-  ops.linear_add(attended, attention_out_->forward(), x);
-  ops.gather(x, all_rows(work, rows), middle);
+              inside.log_sums.first(rows));
+  ops.gather(entrance, inputs.every_row, middle);
+  ops.linear_add(attended, attention_out_->forward(), middle);
 
-  ops.rms_norm(x, parameter(ffn_norm).vector(), eps, 1, work.ffn_normed.first(rows));
-  ops_.gate_up(work.ffn_normed.first(rows), *gate_up_, work.gate_up.first(rows));
-  ops_.swiglu(work.gate_up.first(rows), work.gated.first(rows));
-  ops.linear_add(work.gated.first(rows), down_->forward(), x);
+  ops.rms_norm(middle, parameter(ffn_norm).vector(), eps, 1, inside.ffn_normed.first(rows));
+  ops_.gate_up(inside.ffn_normed.first(rows), *gate_up_, inside.gate_up.first(rows));
+  ops_.swiglu(inside.gate_up.first(rows), inside.gated.first(rows));
+  if (out.data == nullptr) return;
+  ops.gather(middle, inputs.every_row, out);
+  ops.linear_add(inside.gated.first(rows), down_->forward(), out);
 }
 
-void TrainedBlock::backward(const TrainedBlockInputs& inputs, BlockWorkspace& work, Matrix entrance,
-                            Matrix d_x) const {
-  ffn_backward(work, d_x);
-  attention_backward(inputs, work, entrance, d_x);
+void TrainedBlock::backward(const TrainedBlockInputs& inputs, Matrix entrance, BlockInside& inside,
+                            BlockGradients& gradients, Matrix d_x) const {
+  ffn_backward(inside, gradients, d_x);
+  attention_backward(inputs, entrance, inside, gradients, d_x);
 }
 
 // d_x is the gradient of both the sum behind the ffn and, through the residual, of `middle`.
-void TrainedBlock::ffn_backward(BlockWorkspace& work, Matrix d_x) const {
+void TrainedBlock::ffn_backward(BlockInside& inside, BlockGradients& gradients, Matrix d_x) const {
   using enum WeightRole;
   const int64_t rows = d_x.rows;
-  const Matrix d_gated = work.d_gated.first(rows), gate_up_sums = work.gate_up.first(rows);
-  const Matrix d_normed = work.d_normed.first(rows);
+  const Matrix d_gated = gradients.gated.first(rows), gate_up_sums = inside.gate_up.first(rows);
+  const Matrix d_normed = gradients.normed.first(rows);
   const std::array d_down = {parameter(down).gradient};
-  ops_.linear(work.gated.first(rows), *down_, d_x, {.d_x = d_gated, .d_parts = d_down});
+  ops_.linear(inside.gated.first(rows), *down_, d_x, {.d_x = d_gated, .d_parts = d_down});
   ops_.swiglu_backward(gate_up_sums, d_gated, gate_up_sums);
   const std::array d_gate_up = {parameter(gate).gradient, parameter(up).gradient};
-  ops_.linear(work.ffn_normed.first(rows), *gate_up_, gate_up_sums,
+  ops_.linear(inside.ffn_normed.first(rows), *gate_up_, gate_up_sums,
               {.d_x = d_normed, .d_parts = d_gate_up});
   Parameter& norm = parameter(ffn_norm);
-  ops_.rms_norm({work.middle.first(rows), norm.vector(), config_.norm_eps}, d_normed, Into::add,
+  ops_.rms_norm({inside.middle.first(rows), norm.vector(), config_.norm_eps}, d_normed, Into::add,
                 d_x, norm.gradient);
 }
 
-void TrainedBlock::attention_backward(const TrainedBlockInputs& inputs, BlockWorkspace& work,
-                                      Matrix entrance, Matrix d_x) const {
+void TrainedBlock::attention_backward(const TrainedBlockInputs& inputs, Matrix entrance,
+                                      BlockInside& inside, BlockGradients& gradients,
+                                      Matrix d_x) const {
   using enum WeightRole;
   const int64_t rows = d_x.rows;
-  const Matrix attended = work.attended.first(rows), d_attention = work.d_attention.first(rows);
+  const Matrix attended = inside.attended.first(rows),
+               d_attention = gradients.attention.first(rows);
   const std::array d_out = {parameter(attention_out).gradient};
   ops_.linear(attended, *attention_out_, d_x, {.d_x = d_attention, .d_parts = d_out});
 
-  const QkvParts parts(config_, work.qkv.first(rows));
-  const Matrix d_qkv = work.d_qkv.first(rows);
+  const QkvParts parts = attention_inputs(config_, inside, rows);
+  const Matrix d_qkv = gradients.qkv.first(rows);
   const QkvParts d_parts(config_, d_qkv);
   ops_.attend_backward({parts.q, parts.k, parts.v, inputs.sights, config_.kv_heads}, attended,
-                       work.log_sums.first(rows), d_attention, {d_parts.q, d_parts.k, d_parts.v});
+                       inside.log_sums.first(rows), d_attention, {d_parts.q, d_parts.k, d_parts.v});
   ops_.rope(d_parts.q, config_.heads, inputs.positions, *inputs.rope);
   ops_.rope(d_parts.k, config_.kv_heads, inputs.positions, *inputs.rope);
-  if (config_.qk_norm == QkNorm::per_head) head_norms_backward(work, d_qkv);
+  if (has_head_norms(config_)) head_norms_backward(inside, d_qkv);
 
   const std::array d_weights = {parameter(query).gradient, parameter(key).gradient,
                                 parameter(value).gradient};
-  const Matrix d_normed = work.d_normed.first(rows);
-  LinearGradients gradients = {.d_x = d_normed, .d_parts = d_weights};
+  const Matrix d_normed = gradients.normed.first(rows);
+  LinearGradients wanted = {.d_x = d_normed, .d_parts = d_weights};
   if (!qkv_bias_.empty()) {
-    gradients.d_bias = work.d_qkv_bias.first(1);
-    std::memset(gradients.d_bias.data, 0, static_cast<size_t>(gradients.d_bias.bytes()));
+    wanted.d_bias = gradients.qkv_bias.first(1);
+    std::memset(wanted.d_bias.data, 0, static_cast<size_t>(wanted.d_bias.bytes()));
   }
-  ops_.linear(work.normed.first(rows), *qkv_, d_qkv, gradients);
-  if (!qkv_bias_.empty()) add_bias_gradients(gradients.d_bias);
+  ops_.linear(inside.normed.first(rows), *qkv_, d_qkv, wanted);
+  if (!qkv_bias_.empty()) add_bias_gradients(wanted.d_bias);
   Parameter& norm = parameter(input_norm);
   ops_.rms_norm({entrance, norm.vector(), config_.norm_eps}, d_normed, Into::add, d_x,
                 norm.gradient);
 }
 
-void TrainedBlock::head_norms_backward(BlockWorkspace& work, Matrix d_qkv) const {
-  const QkvParts raw(config_, work.raw_qkv.first(d_qkv.rows));
+void TrainedBlock::head_norms_backward(BlockInside& inside, Matrix d_qkv) const {
+  const QkvParts raw(config_, inside.qkv.first(d_qkv.rows));
   const QkvParts d_parts(config_, d_qkv);
   Parameter& query = parameter(WeightRole::query_norm);
   Parameter& key = parameter(WeightRole::key_norm);

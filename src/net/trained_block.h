@@ -12,17 +12,18 @@
 
 namespace tidar {
 
-/// What the blocks of a pass share, and the intermediate results of the block in hand.
+/// What the blocks of a pass share.
 struct TrainedBlockInputs {
   std::span<const int32_t> positions;
-  std::span<const TileSight> sights;  ///< in rows of the pass
+  std::span<const TileSight> sights;   ///< in rows of the pass
+  std::span<const int32_t> every_row;  ///< 0, 1, 2 …, one a row: to copy rows with Ops::gather
   const RopeTable* rope = nullptr;
 };
 
-/// Intermediate results of one block, overwritten by the next; gradients beside them.
-class BlockWorkspace {
+/// What the backward of a block needs of its forward.
+class BlockInside {
  public:
-  BlockWorkspace(const ModelConfig& config, const Ops& ops, DType weights, int max_rows);
+  BlockInside(const ModelConfig& config, const Ops& ops, DType weights, int max_rows);
 
   // Operand type.
   Plane normed;      // [D] input of q, k, v
@@ -30,17 +31,26 @@ class BlockWorkspace {
   Plane ffn_normed;  // [D] input of gate and up
   Plane gated;       // [F] input of down
   // Activation type.
-  Plane raw_qkv;                   // [(H + 2 G) E] before norms of heads and rotation
-  Plane qkv;                       // [(H + 2 G) E] as attention sees it
-  Plane middle;                    // [D] residual stream between attention and ffn
-  Plane gate_up;                   // [2 F]; becomes its gradient
-  Plane log_sums;                  // [H] of attention
-  Plane d_qkv;                     // [(H + 2 G) E]
-  Plane d_attention;               // [H E]
-  Plane d_normed;                  // [D]
-  Plane d_gated;                   // [F]
-  Plane d_qkv_bias;                // one row of [(H + 2 G) E]
-  std::vector<int32_t> every_row;  // 0, 1, 2 …: to copy rows with Ops::gather
+  Plane qkv;       // [(H + 2 G) E] their product; without norms of heads, rotated
+  Plane qk;        // [(H + G) E] behind norms of heads and rotation; empty without such norms
+  Plane middle;    // [D] residual stream between attention and ffn
+  Plane gate_up;   // [2 F]; becomes its gradient
+  Plane log_sums;  // [H] of attention
+
+  int64_t bytes() const;
+};
+
+/// Gradients inside one block, overwritten by the next.
+class BlockGradients {
+ public:
+  BlockGradients(const ModelConfig& config, const Ops& ops, int max_rows);
+
+  // Activation type.
+  Plane qkv;        // [(H + 2 G) E]
+  Plane attention;  // [H E]
+  Plane normed;     // [D]
+  Plane gated;      // [F]
+  Plane qkv_bias;   // one row of [(H + 2 G) E]
 
   int64_t bytes() const;
 };
@@ -57,22 +67,23 @@ class TrainedBlock {
   /// Of the weights as products read them.
   int64_t bytes() const;
 
-  /// x becomes the residual stream behind the block; everything that backward() needs is in
-  /// `work` afterwards. x [R, D].
-  void forward(const TrainedBlockInputs& inputs, BlockWorkspace& work, Matrix x) const;
+  /// Computes everything that backward() needs into `inside`, and the residual stream behind the
+  /// block into `out` [R, D], unless that is without data. entrance [R, D]: the stream before it.
+  void forward(const TrainedBlockInputs& inputs, Matrix entrance, BlockInside& inside,
+               Matrix out) const;
 
-  /// d_x: the gradient of what forward() made; becomes that of `entrance`, which is the x that
-  /// forward() was given, and `work` as forward() left it. Adds to the parameters' gradients.
-  void backward(const TrainedBlockInputs& inputs, BlockWorkspace& work, Matrix entrance,
-                Matrix d_x) const;
+  /// d_x: the gradient of the stream behind the block; becomes that of `entrance`. `entrance` and
+  /// `inside` are those of forward(), and `inside` is used up. Adds to the parameters' gradients.
+  void backward(const TrainedBlockInputs& inputs, Matrix entrance, BlockInside& inside,
+                BlockGradients& gradients, Matrix d_x) const;
 
  private:
   Parameter& parameter(WeightRole role) const { return parameters_.get(role, layer_); }
-  void ffn_backward(BlockWorkspace& work, Matrix d_x) const;
-  void attention_backward(const TrainedBlockInputs& inputs, BlockWorkspace& work, Matrix entrance,
-                          Matrix d_x) const;
+  void ffn_backward(BlockInside& inside, BlockGradients& gradients, Matrix d_x) const;
+  void attention_backward(const TrainedBlockInputs& inputs, Matrix entrance, BlockInside& inside,
+                          BlockGradients& gradients, Matrix d_x) const;
   // Of the norms of query and key heads: d_qkv becomes the gradient before them.
-  void head_norms_backward(BlockWorkspace& work, Matrix d_qkv) const;
+  void head_norms_backward(BlockInside& inside, Matrix d_qkv) const;
   // Adds d_bias [1, (H + 2 G) E] to the gradients of the three biases.
   void add_bias_gradients(Matrix d_bias) const;
 

@@ -75,10 +75,12 @@ class VectorOps final : public CpuOps {
 
   void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override {
     check_gather(*this, x, rows, out);
-    for (int64_t r = 0; r < out.rows; ++r) {
-      const float* from = x.row<float>(rows[static_cast<size_t>(r)]);
-      std::copy(from, from + x.cols, out.row<float>(r));
-    }
+    threads_.split(out.rows, row_grain(out.cols), [&](Range range, int) {
+      for (int64_t r = range.begin; r < range.end; ++r) {
+        const float* from = x.row<float>(rows[static_cast<size_t>(r)]);
+        std::copy(from, from + x.cols, out.row<float>(r));
+      }
+    });
   }
 
   void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
