@@ -7,12 +7,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <optional>
 #include <string>
 
 #include "decode/drive.h"
-#include "decode/test_text.h"
+#include "decode/test_canvas.h"
 
 namespace tidar {
 namespace {
@@ -24,21 +23,6 @@ const EvaluatorLimits kLimits{.max_rows = 256, .pages = 16, .max_position = 300,
 MockModel random_model(Rng& rng) {
   return {.seed = rng.bits(),
           .agreement = std::array{0.0, 0.5, 0.95}[static_cast<size_t>(rng.below(3))]};
-}
-
-// Penalties that count what was said are refused.
-SequenceSpec random_canvas_spec(Rng& rng) {
-  SequenceSpec spec = random_spec(rng);
-  spec.penalties.repetition = 1;
-  spec.penalties.presence = spec.penalties.frequency = 0;
-  return spec;
-}
-
-RevealRule random_rule(Rng& rng) {
-  RevealRule rule{.order = static_cast<RevealOrder>(rng.below(5)), .count = 1 + rng.below(3)};
-  if (rng.below(3) == 0) rule.threshold = 0.3f * rng.uniform();
-  if (rng.below(3) == 0) rule.entropy_bound = 5 * rng.uniform();
-  return rule;
 }
 
 BlockDiffusionOptions random_options(Rng& rng) {
@@ -118,28 +102,13 @@ class Simulation {
                     .changes = changes,
                     .draw = static_cast<uint64_t>(outcome_.passes) << 32 | position};
       const Answer answer = mock_answer(ask, logits[position], nullptr);
-      guesses.push_back(guess(static_cast<int>(position), answer, logits[position]));
+      guesses.push_back(
+          plain_guess(static_cast<int>(position), answer, logits[position], spec_.mask_token));
       choices.push_back(answer.token);
     }
     for (const size_t index : revealed(guesses, options_.reveal, spec_.sampling.seed))
       found[static_cast<size_t>(guesses[index].position - begin)] = choices[index];
     ++outcome_.passes;
-  }
-
-  MaskGuess guess(int position, const Answer& answer, const std::vector<float>& logits) const {
-    double sum = 0, entropy = 0, first = 0, second = 0;
-    for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
-    for (int32_t v = 0; v < model_.vocabulary; ++v) {
-      const double p = std::exp(static_cast<double>(logits[static_cast<size_t>(v)])) / sum;
-      entropy -= p * std::log(p);
-      if (v == spec_.mask_token) continue;
-      second = std::max(second, std::min(first, p));
-      first = std::max(first, p);
-    }
-    return {.position = position,
-            .logprob = answer.logprob,
-            .margin = static_cast<float>(first - second),
-            .entropy = static_cast<float>(entropy)};
   }
 
   MockModel model_;

@@ -80,7 +80,8 @@ class Decoder {
  public:
   virtual ~Decoder() = default;
 
-  /// True when the context limit is reached; plan() must not be called any more.
+  /// True when the context limit is reached, or the output of a method that fixes its length is
+  /// complete; plan() must not be called any more.
   virtual bool full() const = 0;
 
   /// Rows that a pass must at least grant.

@@ -37,6 +37,8 @@ TEST(Reveal, TakesTheFirstOfTheOrder) {
   EXPECT_EQ(first(RevealOrder::entropy, 3), (Indices{1, 2, 3}));
   EXPECT_EQ(first(RevealOrder::left_to_right, 2), (Indices{0, 1}));
   EXPECT_EQ(revealed({}, {}, 0), Indices{});
+  const std::vector<MaskGuess> equal(100, four()[0]);
+  EXPECT_EQ(revealed(equal, {.count = 3}, 0), (Indices{0, 1, 2}));
 }
 
 TEST(Reveal, AThresholdLetsMoreThrough) {

@@ -3,12 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <limits>
 #include <ostream>
 #include <string>
 #include <vector>
 
+#include "decode/chi_square.h"
 #include "decode/drive.h"
 #include "decode/lookup.h"
 #include "decode/model_drafter.h"
@@ -45,32 +44,6 @@ std::vector<double> enumerate(const MockModel& model, const SequenceSpec& spec) 
     joint = longer;
   }
   return joint;
-}
-
-// How many standard deviations χ² lies above what chance gives (Wilson and Hilferty, 1931). Cells
-// expected fewer than 5 times are pooled; one
-// that cannot happen and did is infinitely far off.
-double chi_square_score(const std::vector<int>& counts, const std::vector<double>& p) {
-  double chi = 0, rare_expected = 0;
-  int cells = 0, rare_count = 0;
-  const auto add = [&](double count, double expected) {
-    chi += (count - expected) * (count - expected) / expected;
-    ++cells;
-  };
-  for (size_t i = 0; i < counts.size(); ++i) {
-    const double expected = p[i] * kRuns;
-    if (p[i] == 0 && counts[i] > 0) return std::numeric_limits<double>::infinity();
-    if (expected >= 5) {
-      add(counts[i], expected);
-    } else {
-      rare_expected += expected;
-      rare_count += counts[i];
-    }
-  }
-  if (rare_expected >= 5) add(rare_count, rare_expected);
-  EXPECT_GT(cells, 3);
-  const double df = cells - 1, spread = 2 / (9 * df);
-  return (std::cbrt(chi / df) - (1 - spread)) / std::sqrt(spread);
 }
 
 struct Cut {
@@ -111,9 +84,6 @@ class SamplingIsExact : public testing::TestWithParam<Cut> {
 
   MockModel model_{.seed = 7, .agreement = 0.5};
 };
-
-// Beyond four standard deviations by chance: 3 in 100 000.
-constexpr double kFarOff = 4;
 
 TEST_P(SamplingIsExact, Ar) {
   EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {

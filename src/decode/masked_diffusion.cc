@@ -1,0 +1,118 @@
+#include "decode/masked_diffusion.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "base/check.h"
+#include "plan/layouts.h"
+
+namespace tidar {
+namespace {
+
+constexpr std::string_view kMethod = "masked diffusion";
+
+// The part of `whole` that is due to part `index` of `parts`: as even as can be, larger ones first.
+int share(int whole, int parts, int index) {
+  return whole / parts + (index < whole % parts ? 1 : 0);
+}
+
+class MaskedDiffusionDecoder final : public Decoder {
+ public:
+  // Options without zeros that stand for something else.
+  MaskedDiffusionDecoder(Sequence sequence, const MaskedDiffusionOptions& options)
+      : sequence_(std::move(sequence)),
+        options_(options),
+        prompt_(sequence_.tokens().begin(), sequence_.tokens().end()),
+        canvas_(options.reveal) {
+    canvas_.open(sequence_, sequence_.size(), sequence_.size() + options_.length);
+    open_block();
+  }
+
+  bool full() const override { return sequence_.size() == canvas_.end(); }
+  int min_rows() const override { return canvas_.end(); }
+  std::span<const TokenLogprob> committed() const override { return sequence_.committed(); }
+  std::span<const Ask> more_asks() const override { return {}; }
+  const DecodeStats& stats() const override { return sequence_.stats; }
+
+  int plan(Pass& pass, int row_budget) override {
+    TIDAR_CHECK(!full());
+    TIDAR_CHECK_GE(row_budget, min_rows());
+    sequence_.begin_pass();
+    std::vector<int32_t> text = prompt_;
+    text.insert(text.end(), canvas_.tokens().begin(), canvas_.tokens().end());
+    pass.begin_sequence();
+    const int32_t first_row = add_bidirectional(pass, text);
+    canvas_.ask(sequence_, pass, first_row + canvas_.begin(), block_end_, options_.shift);
+    return static_cast<int>(text.size());
+  }
+
+  void take(std::span<const Answer> answers) override {
+    const int masks = canvas_.masks_before(block_end_);
+    TIDAR_CHECK_EQ(static_cast<int>(answers.size()), masks);
+    canvas_.reveal(sequence_, answers, share(masks, steps_left_, 0));
+    --steps_left_;
+    canvas_.commit_known(sequence_);
+    sequence_.count_pass();
+    if (canvas_.masks_before(block_end_) == 0 && !full()) open_block();
+  }
+
+ private:
+  int blocks() const { return (options_.length + options_.block_size - 1) / options_.block_size; }
+
+  void open_block() {
+    block_end_ = std::min(canvas_.begin() + (block_ + 1) * options_.block_size, canvas_.end());
+    steps_left_ = share(options_.steps, blocks(), block_);
+    ++block_;
+  }
+
+  Sequence sequence_;
+  MaskedDiffusionOptions options_;
+  std::vector<int32_t> prompt_;
+  Canvas canvas_;  // the whole output
+
+  // The block whose masks are being revealed.
+  int block_ = 0;          // blocks that were opened
+  int32_t block_end_ = 0;  // all masks before it are of this block
+  int steps_left_ = 0;
+};
+
+Result<void> check_options(const MaskedDiffusionOptions& options, const SequenceSpec& spec,
+                           const EvaluatorLimits& limits) {
+  TIDAR_TRY_VOID(check_canvas_spec(spec, kMethod));
+  TIDAR_TRY_VOID(check_rule(options.reveal));
+  if (options.length < 1)
+    return error("output length: expected at least 1, found {}", options.length);
+  if (options.block_size < 0)
+    return error("block size: expected at least 1, or 0 for one block, found {}",
+                 options.block_size);
+  const auto text = static_cast<int64_t>(spec.prompt.size()) + options.length;
+  if (text > std::min(limits.max_position, limits.max_rows))
+    return error(
+        "output length: {} reads the whole text in each pass, and {} tokens of prompt and {} of "
+        "output are more than a pass of {} rows and a context of {} tokens hold",
+        kMethod, spec.prompt.size(), options.length, limits.max_rows, limits.max_position);
+  const int size = options.block_size == 0 ? options.length : options.block_size;
+  const int blocks = (options.length - 1) / size + 1;
+  if (options.steps != 0 && options.steps < blocks)
+    return error("steps: expected at least one for each of {} blocks, found {}", blocks,
+                 options.steps);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Decoder>> make_masked_diffusion(SequenceSpec spec,
+                                                       const MaskedDiffusionOptions& options,
+                                                       SequenceCache cache,
+                                                       const EvaluatorLimits& limits) {
+  TIDAR_TRY_VOID(check_spec(spec, limits));
+  TIDAR_TRY_VOID(check_options(options, spec, limits));
+  MaskedDiffusionOptions whole = options;
+  if (whole.steps == 0) whole.steps = whole.length;
+  if (whole.block_size == 0) whole.block_size = whole.length;
+  return std::unique_ptr<Decoder>(std::make_unique<MaskedDiffusionDecoder>(
+      Sequence(std::move(spec), std::move(cache), limits), whole));
+}
+
+}  // namespace tidar
