@@ -379,6 +379,39 @@ class Generate(Case):
         streamed, _ = self.succeed("generate", "--model", model, "-p", prompt, "-n", 40)
         self.assertEqual(streamed.decode(), base["text"] + "\n")
 
+    def test_many_prompts(self):
+        model = self.lettered_model()
+        texts = ["hello", "a" * 60, "?", "two\nlines\n", "x" * 600, "once upon a time"]
+        lines = [json.dumps({"prompt": text, "other": 1}) for text in texts]
+        lines[3:3] = ["not JSON", ""]
+        file = self.folder / "prompts.jsonl"
+        file.write_text("\n".join(lines))
+        ask = ["--mask-token", 511, "--max-new", 30, "--draft-length", 4]
+        out, err = self.succeed("generate", "--model", model, "--prompts", file, *ask)
+        found = {item["line"]: item for item in map(json.loads, out.splitlines())}
+        self.assertEqual(sorted(found), [1, 2, 3, 6, 8])  # 600 letters have no room
+        self.assertIn("prompts.jsonl:4: is not valid", err)
+        self.assertIn("prompts.jsonl:7: ", err)
+        for line, item in found.items():
+            alone, _ = self.generate(model, *ask, "--prompt", json.loads(lines[line - 1])["prompt"])
+            for key in ("tokens", "text", "prompt_tokens", "n", "finish_reason", "passes",
+                        "tokens_per_pass"):
+                self.assertEqual(item[key], alone[key], (line, key))
+        decoded = sum(item["decoded"] for item in found.values())
+        passes = sum(item["passes"] for item in found.values())
+        self.assertRegex(err, rf"5 prompts: \d+ tokens in .* {decoded / passes:.2f} tokens per pass")
+
+    def test_many_prompts_of_which_none_is_good(self):
+        file = self.folder / "prompts.jsonl"
+        file.write_text("{}\n")
+        code, out, err = tidar("generate", "--model", self.lettered_model(), "--prompts", file)
+        self.assertEqual((code, out), (1, b""))
+        self.assertIn("no line has a prompt to continue", err)
+        self.refuse(1, "generate", "--model", FIXTURES / "qwen2", "--prompts", file,
+                    holds=["tokenizer.json"])
+        self.refuse(2, "generate", "--model", FIXTURES / "qwen2", "--prompts", file, "-p", "x",
+                    holds=["--prompt"])
+
     def test_stop(self):
         model = self.lettered_model()
         ask = ["-p", "hello", "-n", 60, "--mask-token", 511]

@@ -5,6 +5,7 @@
 
 #include "apps/command.h"
 #include "apps/generate_flags.h"
+#include "apps/generate_many.h"
 #include "apps/interrupt.h"
 #include "apps/meter.h"
 #include "apps/output.h"
@@ -218,7 +219,9 @@ void add_generate(CLI::App& program, Action& action) {
   CLI::App& command = *program.add_subcommand("generate", "Text that goes on from a prompt");
   const auto flags = std::make_shared<GenerateFlags>();  // shared by the parser and the action
   add_generate_flags(command, *flags);
-  command.callback([flags, &action] { action = [flags] { return generate(*flags); }; });
+  command.callback([flags, &action] {
+    action = [flags] { return flags->prompts.empty() ? generate(*flags) : generate_many(*flags); };
+  });
 }
 
 }  // namespace tidar

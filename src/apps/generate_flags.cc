@@ -29,6 +29,14 @@ void add_prompt_flags(CLI::App& command, GenerateFlags& flags) {
       ->type_name("IDS")
       ->excludes(text)
       ->excludes(file);
+  command
+      .add_option("--prompts", flags.prompts,
+                  "JSONL file whose fields \"prompt\" are continued, some at a time; writes a JSON "
+                  "object a line")
+      ->type_name("FILE")
+      ->excludes(text)
+      ->excludes(file)
+      ->excludes("--prompt-ids");
   command.add_flag("--no-special", flags.no_special,
                    "Leave out what the tokenizer puts around every text");
 }
@@ -204,17 +212,22 @@ void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
   add_model_flags(command, flags.model);
   add_context_flag(command, flags.model);
   command.option_defaults()->group("Report");
-  command.add_flag("--compare", flags.compare,
-                   "Also decode with ar, and say whether the tokens agree");
-  command.add_flag("--print-pass", flags.print_pass,
-                   "Draw the first decoding pass on stderr: who sees whom");
+  command
+      .add_flag("--compare", flags.compare, "Also decode with ar, and say whether the tokens agree")
+      ->excludes("--prompts");
+  command
+      .add_flag("--print-pass", flags.print_pass,
+                "Draw the first decoding pass on stderr: who sees whom")
+      ->excludes("--prompts");
   command.add_flag("--json", flags.json, "One JSON object on stdout instead of text");
 }
 
 Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& config,
                              const Tokenizer* tokenizer) {
   Request request;
-  TIDAR_TRY(request.sequence.prompt, read_prompt(flags, tokenizer));
+  if (flags.prompts.empty()) {
+    TIDAR_TRY(request.sequence.prompt, read_prompt(flags, tokenizer));
+  }
   request.sequence.sampling = flags.sampling;
   request.sequence.penalties = flags.penalties;
   for (const std::string& text : flags.logit_bias) {

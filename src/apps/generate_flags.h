@@ -13,7 +13,8 @@ namespace tidar {
 struct GenerateFlags {
   ModelFlags model;
 
-  // The prompt: the first that was given, else stdin.
+  std::string prompts;  ///< JSONL file of many; or one prompt:
+  // The first of these that was given, else stdin.
   std::optional<std::string> prompt;
   std::string prompt_file;
   std::string prompt_ids;
@@ -41,7 +42,8 @@ struct GenerateFlags {
 /// Adds all flags to the subcommand. `flags` must outlive the parsing.
 void add_generate_flags(CLI::App& command, GenerateFlags& flags);
 
-/// What was asked for, in the terms of the model. Reads the prompt, from stdin if need be.
+/// What was asked for, in the terms of the model. Reads the prompt, from stdin if need be; with
+/// --prompts the prompt is left empty.
 Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& config,
                              const Tokenizer* tokenizer);
 

@@ -1,0 +1,156 @@
+#include "apps/generate_many.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "apps/command.h"
+#include "apps/interrupt.h"
+#include "apps/output.h"
+#include "engine/engine.h"
+#include "format/corpus.h"
+
+namespace tidar {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Prompts that share passes: so many that the products run at their speed, and so few that a pass
+/// of TiDAR is not too long.
+constexpr int kTogether = 4;
+
+struct NumberedPrompt {
+  int64_t line = 0;
+  std::vector<int32_t> ids;
+};
+
+void skip(const std::string& path, int64_t line, std::string_view problem) {
+  print_note(fmt::format("{}:{}: {}", path, line, problem));
+}
+
+Result<std::vector<NumberedPrompt>> read_prompts(const GenerateFlags& flags,
+                                                 const Tokenizer& tokenizer) {
+  const AddSpecial special = flags.no_special ? AddSpecial::no : AddSpecial::yes;
+  std::vector<NumberedPrompt> prompts;
+  TIDAR_TRY(CorpusReader reader,
+            CorpusReader::open(flags.prompts, {DocumentTemplate::field("prompt"), {}}));
+  CorpusDocument document;
+  for (;;) {
+    TIDAR_TRY(const bool more, reader.next(document));
+    if (!more) return prompts;
+    if (document.problem.empty()) {
+      prompts.push_back({document.line, tokenizer.encode(document.text, special)});
+    } else {
+      skip(flags.prompts, document.line, document.problem);
+    }
+  }
+}
+
+/// What has come of a request so far.
+struct Continuation {
+  int64_t line = 0;
+  std::string text{};
+  std::vector<int32_t> tokens{};
+
+  void take(const Update& update) {
+    text += update.text;
+    for (const TokenLogprob& token : update.tokens) tokens.push_back(token.token);
+  }
+
+  Json json(const Update& last) const {
+    return {{"line", line},
+            {"text", text},
+            {"tokens", tokens},
+            {"prompt_tokens", last.stats.prompt_tokens},
+            {"n", last.stats.new_tokens},
+            {"finish_reason", name_of(last.finish)},
+            {"passes", last.stats.passes},
+            {"decoded", last.stats.decoded},
+            {"tokens_per_pass", last.stats.tokens_per_pass()}};
+  }
+};
+
+/// Sums over all prompts.
+struct Account {
+  int64_t prompts = 0, tokens = 0, passes = 0, decoded = 0;
+  Clock::time_point start = Clock::now();
+
+  void add(const RequestStats& stats) {
+    ++prompts;
+    tokens += stats.new_tokens;
+    passes += stats.passes;
+    decoded += stats.decoded;
+  }
+
+  std::string text() const {
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double per_pass =
+        passes == 0 ? 0 : static_cast<double>(decoded) / static_cast<double>(passes);
+    return fmt::format("{} prompts: {} tokens in {:.1f} s, {:.2f} tokens per pass", prompts, tokens,
+                       seconds, per_pass);
+  }
+};
+
+/// Submits all prompts; the engine lets in as many at a time as its pages hold.
+Result<std::map<RequestId, Continuation>> submit_all(Engine& engine, const GenerateFlags& flags,
+                                                     Request request,
+                                                     std::vector<NumberedPrompt> prompts) {
+  std::map<RequestId, Continuation> running;
+  for (NumberedPrompt& prompt : prompts) {
+    request.sequence.prompt = std::move(prompt.ids);
+    const auto id = engine.submit(request);
+    if (id.ok()) {
+      running.emplace(*id, Continuation{prompt.line});
+    } else {
+      skip(flags.prompts, prompt.line, id.error().message);
+    }
+  }
+  if (running.empty()) return error("{}: no line has a prompt to continue", flags.prompts);
+  return running;
+}
+
+/// Rows and keys of the network: for kTogether of the longest.
+Result<void> build_network(Session& session, Request request,
+                           const std::vector<NumberedPrompt>& prompts) {
+  for (const NumberedPrompt& prompt : prompts) {
+    if (prompt.ids.size() > request.sequence.prompt.size()) request.sequence.prompt = prompt.ids;
+  }
+  const EvaluatorLimits limits{.max_position = session.config().max_positions};
+  return session.build_network(kTogether * std::max(16, useful_rows(request.method)),
+                               kTogether * most_keys(request, limits));
+}
+
+}  // namespace
+
+Result<int> generate_many(const GenerateFlags& flags) {
+  TIDAR_TRY(Session session, Session::open(flags.model));
+  const Tokenizer* const tokenizer = session.tokenizer();
+  if (tokenizer == nullptr) {
+    return error("{}: has no tokenizer.json, which --prompts needs", flags.model.model);
+  }
+  TIDAR_TRY(Request request, make_request(flags, session.config(), tokenizer));
+  TIDAR_TRY(std::vector<NumberedPrompt> prompts, read_prompts(flags, *tokenizer));
+  TIDAR_TRY_VOID(build_network(session, request, prompts));
+
+  Engine engine(session.network(), tokenizer);
+  TIDAR_TRY(auto running, submit_all(engine, flags, std::move(request), std::move(prompts)));
+  Account account;
+  const Interrupt interrupt;
+  while (!engine.idle() && !interrupt.requested()) {
+    for (const Update& update : engine.step()) {
+      Continuation& continuation = running.at(update.id);
+      continuation.take(update);
+      if (update.finish == FinishReason::none) continue;
+      print_json(continuation.json(update));
+      account.add(update.stats);
+      running.erase(update.id);
+    }
+    TIDAR_TRY_VOID(flush_output());
+  }
+  print_note(account.text());
+  return interrupt.requested() ? kInterrupted : kDone;
+}
+
+}  // namespace tidar
