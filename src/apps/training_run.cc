@@ -224,11 +224,10 @@ void TrainingRun::describe() const {
 
 void TrainingRun::measure_roof() {
   if (!backend_.isa) return;
-  const CpuRoofs roofs = measure_roofs(*threads_, *backend_.isa);
-  const bool narrow = backend_.ops->operand(config_.compute) == DType::bf16;
-  product_gflops_ = narrow ? roofs.bf16_product_gflops : roofs.f32_gflops;
-  print_note(fmt::format("roof: {} products at {:.0f} GFLOP/s on {} threads",
-                         narrow ? "bf16" : "f32", product_gflops_, threads_->size()));
+  const DType operand = backend_.ops->operand(config_.compute);
+  product_gflops_ = measure_product_gflops(*threads_, operand);
+  print_note(fmt::format("roof: {} products at {:.0f} GFLOP/s on {} threads", name_of(operand),
+                         product_gflops_, threads_->size()));
 }
 
 void TrainingRun::show(const StepReport& report, const Pace& pace, Progress& progress) const {

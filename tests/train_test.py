@@ -1,0 +1,344 @@
+#!/usr/bin/env python3
+"""Training from outside: `tidar train` as its users run, stop, kill and misuse it.
+
+    python3 tests/train_test.py build/release/tidar
+
+Needs Python's standard library only.
+"""
+
+import json
+import os
+import pathlib
+import pty
+import random
+import re
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM = ""
+STEPS = 60
+
+MODEL = {
+    "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 320,
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+    "head_dim": 16, "intermediate_size": 64, "max_position_embeddings": 256,
+    "tie_word_embeddings": True, "eos_token_id": 318}
+
+
+def run(*args, **options):
+    """Returns (exit code, stdout, stderr)."""
+    done = subprocess.run([PROGRAM, *map(str, args)], capture_output=True, timeout=300, **options)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def corpus():
+    rng = random.Random(1)
+    for _ in range(400):
+        a, b = rng.randrange(20), rng.randrange(20)
+        yield {"prompt": f"{a} + {b} = ", "text": f"{a + b}, and {b} + {a} is the same."}
+
+
+def setUpModule():
+    """A tokenizer, shards and a model's config, for all tests."""
+    global FOLDER, HOLDER
+    HOLDER = tempfile.TemporaryDirectory()
+    FOLDER = pathlib.Path(HOLDER.name)
+    (FOLDER / "corpus.jsonl").write_text("".join(json.dumps(d) + "\n" for d in corpus()))
+    (FOLDER / "config.json").write_text(json.dumps(MODEL))
+    for args in (
+            ["tokenizer", FOLDER / "corpus.jsonl", "--prompt", "{prompt}", "--out",
+             FOLDER / "words", "--vocabulary", 320],
+            ["tokens", FOLDER / "corpus.jsonl", "--prompt", "{prompt}", "--tokenizer",
+             FOLDER / "words", "--out", FOLDER / "text.tokens"]):
+        code, _, err = run("data", *args)
+        assert code == 0, err
+
+
+def tearDownModule():
+    HOLDER.cleanup()
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(dir=FOLDER)
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.out = self.folder / "run"
+
+    def config(self, **changes):
+        fields = {
+            "out": str(self.out), "model_config": str(FOLDER / "config.json"),
+            "tokenizer": str(FOLDER / "words"), "objective": "tidar:4", "mask_token": "<|mask|>",
+            "train": [str(FOLDER / "text.tokens")], "sequence": 64, "packs": 2, "seed": 3,
+            "steps": STEPS, "learning_rate": 1e-3, "checkpoint_every": 5, "log_every": 1,
+            "validate_every": 0, **changes}
+        path = self.folder / "run.json"
+        path.write_text(json.dumps({k: v for k, v in fields.items() if v is not None}))
+        return path
+
+    def train(self, *args, **changes):
+        code, out, err = run("train", "--config", self.config(**changes), *args)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(out, "")
+        return err
+
+    def refuse(self, *parts, args=(), **changes):
+        code, out, err = run("train", "--config", self.config(**changes), *args)
+        self.assertEqual(code, 1, err)
+        self.assertEqual(out, "")
+        last = err.strip().split("\n")[-1]
+        self.assertRegex(last, r"^tidar: ")
+        for part in parts:
+            self.assertIn(part, last)
+        return last
+
+    def log(self, out=None):
+        text = ((out or self.out) / "log.jsonl").read_text()
+        return [json.loads(line) for line in text.split("\n")[:-1]]
+
+    def losses(self, out=None):
+        return {line["step"]: line["loss"] for line in self.log(out) if "loss" in line}
+
+    def saved(self, out=None):
+        """The newest weights and the state of the optimizer, byte by byte."""
+        latest = (out or self.out) / "latest"
+        return [(latest / name).read_bytes()
+                for name in ("model.safetensors", "optimizer.safetensors", "training.json")]
+
+    def unbroken(self):
+        """The same run, elsewhere, without a break."""
+        kept, self.out = self.out, self.folder / "unbroken"
+        self.train()
+        self.out, unbroken = kept, self.out
+        return unbroken
+
+    def assertSameAs(self, unbroken):
+        self.assertEqual(self.losses(), self.losses(unbroken))
+        mine, other = self.saved(), self.saved(unbroken)
+        self.assertEqual(mine[:2], other[:2])
+        mine, other = json.loads(mine[2]), json.loads(other[2])
+        mine.pop("run"), other.pop("run")  # the texts name different folders
+        self.assertEqual(mine, other)
+
+
+class Run(Case):
+    def test_from_nothing_to_a_model_that_decodes(self):
+        prompts = self.folder / "prompts.jsonl"
+        prompts.write_text("".join(f'{{"prompt": "{i} + 3 = "}}\n' for i in range(5)))
+        err = self.train(
+            objective="tidar:4", validate_every=30, validation={"held": [str(FOLDER / "text.tokens")]},
+            validation_packs=4, prompts_file=str(prompts), draft_lengths=[2, 4], max_new=20)
+        for part in ("parameters", "memory", "optimizer's moments", "total", "tokens per pass, as AR"):
+            self.assertIn(part, err)
+        lines = self.log()
+        steps = [line for line in lines if "loss" in line]
+        self.assertEqual([line["step"] for line in steps], list(range(1, STEPS + 1)))
+        for line in steps:
+            self.assertAlmostEqual(line["loss"], (line["ar"] + line["diffusion"]) / 2, places=5)
+        held = [line for line in lines if "held" in line]
+        self.assertEqual([line["step"] for line in held], [30, 60])
+        self.assertLess(held[1]["held"]["ar"], held[0]["held"]["ar"])
+        for draft in ("draft_2", "draft_4"):
+            self.assertEqual(held[1][draft]["same_as_ar"], 5)
+            self.assertGreaterEqual(held[1][draft]["tokens_per_pass"], 1)
+        self.assertEqual(len(list(self.out.glob("events.out.tfevents.*"))), 1)
+        self.assertEqual(len(list(self.out.glob("step-*"))), 2)
+
+        code, text, err = run("generate", "--model", self.out / "latest", "--prompt", "1 + 2 = ",
+                              "--method", "tidar", "--max-new", 12, "--compare", "--json")
+        self.assertEqual(code, 0, err)
+        self.assertTrue(json.loads(text)["compare"]["tokens_agree"])
+
+    def test_goes_on_from_another_runs_checkpoint(self):
+        self.train(objective="ar", mask_token=None)
+        start, first = self.out / "latest", self.losses()
+        self.out = self.folder / "second"
+        self.train(model_config=None, tokenizer=None, init=str(start))
+        second = self.log()
+        self.assertLess(second[0]["ar"], first[1] - 0.2, "what was learnt is still there")
+
+    def test_weights_in_bf16_are_half_the_bytes(self):
+        self.train(steps=1)
+        wide = (self.out / "latest/model.safetensors").stat().st_size
+        self.out = self.folder / "narrow"
+        self.train(steps=1, weights="bf16")
+        narrow = (self.out / "latest/model.safetensors").stat().st_size
+        self.assertLess(narrow, 0.6 * wide)
+
+    def test_another_seed_is_another_run(self):
+        self.train(steps=2)
+        first = self.losses()
+        self.out = self.folder / "other"
+        self.train(steps=2, seed=4)
+        self.assertNotEqual(self.losses(), first)
+
+    def test_progress_is_for_terminals_and_fits_them(self):
+        self.assertNotIn("\r", self.train(steps=3))
+        self.out = self.folder / "terminal"
+        config = self.config(steps=6)
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(PROGRAM, [PROGRAM, "train", "--config", str(config)])
+        shown = b""
+        while select.select([terminal], [], [], 60)[0]:
+            try:
+                shown += os.read(terminal, 4096)
+            except OSError:
+                break
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        bars = [bar.split("\r")[0] for bar in shown.decode().split("\r\x1b[K") if "tokens/s" in bar]
+        self.assertGreaterEqual(len(bars), 6)
+        for bar in bars:
+            self.assertRegex(bar, r"^\[[#.]+\] step \d/6  loss [\d.]+  \d+ tokens/s")
+            self.assertLessEqual(len(bar), 80)
+
+
+class Broken(Case):
+    """However a run ends, going on gives what an unbroken run gives, to the bit."""
+
+    def start(self):
+        return subprocess.Popen([PROGRAM, "train", "--config", str(self.config()), "--resume"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def interrupt(self):
+        """Begins, and stops by Ctrl-C after some steps."""
+        process = self.start()
+        while not (self.out / "log.jsonl").exists() or len(self.losses()) < 5:
+            self.assertIsNone(process.poll(), "it ended before it could be interrupted")
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, err)
+        return err.decode()
+
+    def test_killed_at_random_moments(self):
+        unbroken = self.unbroken()
+        rng = random.Random(time.time())
+        started = time.monotonic()
+        self.train(steps=1)
+        one = time.monotonic() - started  # mostly what starting takes
+        for path in self.out.iterdir():
+            if path.name.startswith("step-"):
+                for file in path.iterdir():
+                    file.unlink()
+                path.rmdir()
+        for _ in range(8):
+            process = self.start()
+            time.sleep(rng.uniform(0.5 * one, 1.6 * one))
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            for saved in self.out.glob("step-*"):
+                if not saved.name.endswith(".partial"):
+                    self.assertTrue((saved / "training.json").exists(), "a half checkpoint")
+        self.train("--resume")
+        self.assertSameAs(unbroken)
+
+    def test_interrupted(self):
+        unbroken = self.unbroken()
+        self.assertIn("--resume", self.interrupt())
+        self.train("--resume")
+        self.assertSameAs(unbroken)
+
+    def test_without_room_on_the_disk(self):
+        unbroken = self.unbroken()
+        self.interrupt()
+
+        def no_large_files():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+        config = self.config()
+        before = self.saved()
+        code, _, err = run("train", "--config", config, "--resume", preexec_fn=no_large_files)
+        self.assertEqual(code, 1)
+        self.assertIn("could not be written", err)
+        self.assertEqual(self.saved(), before)
+        self.assertEqual(list(self.out.glob("*.partial")), [])
+        self.train("--resume")
+        self.assertSameAs(unbroken)
+
+    def test_a_second_run_does_not_write_over_the_first(self):
+        self.train(steps=1)
+        self.refuse("holds checkpoints", "--resume")
+
+    def test_resume_says_when_the_config_has_changed(self):
+        self.train(steps=2)
+        self.assertIn("is not the one", self.train("--resume", steps=3))
+        self.assertEqual(max(self.losses()), 3)
+
+    def test_resume_refuses_another_text(self):
+        self.train(steps=2)
+        self.refuse("other token shards", args=["--resume"], seed=9)
+
+
+class Refusals(Case):
+    def shard(self, documents, name="bad.tokens"):
+        path = self.folder / "bad.jsonl"
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
+        args = ["data", "tokens", path, "--tokenizer", FOLDER / "words", "--out",
+                self.folder / name, "--no-end"]
+        code, _, err = run(*args)
+        self.assertEqual(code, 0, err)
+        return [str(self.folder / name)]
+
+    def test_numbers_that_are_not(self):
+        message = self.refuse("step ", "learning rate", "shard:document", learning_rate=1e30,
+                              clip=0, warmup_steps=0, spike_factor=0)
+        self.assertRegex(message, r"(nan|inf)")
+
+    def test_texts(self):
+        self.refuse("no document of at least two tokens", train=self.shard(["a", "b"]))
+        self.refuse("nowhere.tokens", train=["nowhere.tokens"])
+        empty = self.folder / "empty.tokens"
+        empty.write_bytes(b"")
+        self.refuse("empty.tokens", train=[str(empty)])
+        self.train(steps=2, train=self.shard(["3 + 4 is 7, " * 200]))  # longer than the sequence
+
+    def test_ids_outside_the_vocabulary(self):
+        path = pathlib.Path(self.shard(["3 + 4 is 7"])[0])
+        data = bytearray(path.read_bytes())
+        data[40:42] = (319 + 300).to_bytes(2, "little")
+        path.write_bytes(data)
+        self.refuse("bad.tokens", "619", train=[str(path)])
+
+    def test_a_tokenizer_that_does_not_fit(self):
+        small = self.folder / "small.json"
+        small.write_text(json.dumps({**MODEL, "vocab_size": 260, "eos_token_id": 0}))
+        self.refuse("260", "fit", model_config=str(small))
+        self.refuse("260", "fit", model_config=str(small), tokenizer=None, mask_token=7)
+
+    def test_objectives(self):
+        self.refuse("block size 65", "64", objective="tidar:65")
+        self.refuse("mask token", mask_token=None)
+        self.refuse("<|nothing|>", mask_token="<|nothing|>")
+        self.refuse("outside the vocabulary", mask_token=320)
+        self.refuse("positions", sequence=257)
+
+    def test_fields(self):
+        self.refuse("did you mean 'learning_rate'?", lerning_rate=1)
+        self.refuse("'steps' is missing", steps=None)
+        self.refuse("no such folder", model_config=None, init="nowhere")
+        config = self.config()
+        config.write_text("{\"out\": ")
+        code, _, err = run("train", "--config", config)
+        self.assertEqual(code, 1)
+        self.assertIn("JSON", err)
+        self.assertEqual(run("train")[0], 2)
+        self.assertEqual(run("train", "--config", "nowhere.json")[0], 1)
+
+    def test_prompts(self):
+        prompts = self.folder / "prompts.jsonl"
+        prompts.write_text('{"question": 1}\n')
+        self.refuse("prompts.jsonl", "\"prompt\"", prompts_file=str(prompts))
+        self.refuse("tokenizer", prompts_file=str(prompts), tokenizer=None, mask_token=319)
+
+
+if __name__ == "__main__":
+    PROGRAM = os.path.abspath(sys.argv[1])
+    unittest.main(argv=sys.argv[:1] + sys.argv[2:])
