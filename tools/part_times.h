@@ -1,0 +1,180 @@
+#pragma once
+// Where a step of training spends its time: both halves of the verbs, with an account that is kept
+// by verb and, for products, shape.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ops/backward.h"
+#include "ops/wrap/forward_ops.h"
+
+namespace tidar {
+
+class PartTimes {
+ public:
+  /// `seconds`: the clock.
+  explicit PartTimes(double (*seconds)()) : seconds_(seconds) {}
+
+  template <class Call>
+  void time(const std::string& name, double flops, Call&& call) {
+    const double start = seconds_();
+    call();
+    Part& part = parts_[name];
+    part.seconds += seconds_() - start;
+    part.flops += flops;
+    ++part.calls;
+  }
+  void clear() { parts_.clear(); }
+
+  /// A line a part, the slowest first: calls and milliseconds of one of `steps` steps, share of
+  /// their `total_seconds`, and the rate of products.
+  std::string table(int steps, double total_seconds) const {
+    std::vector<std::pair<std::string, Part>> sorted(parts_.begin(), parts_.end());
+    std::sort(sorted.begin(), sorted.end(),
+              [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+    std::string text;
+    double told = 0;
+    for (const auto& [name, part] : sorted) {
+      text += line(name, part, steps, total_seconds);
+      told += part.seconds;
+    }
+    return text + line("between them", {.seconds = total_seconds - told}, steps, total_seconds);
+  }
+
+ private:
+  struct Part {
+    double seconds = 0, flops = 0;
+    int calls = 0;
+  };
+  static std::string line(const std::string& name, const Part& part, int steps, double total) {
+    std::string text = fmt::format("{:32} {:4} {:9.2f} ms {:5.1f} %", name, part.calls / steps,
+                                   1e3 * part.seconds / steps, 100 * part.seconds / total);
+    if (part.flops > 0) text += fmt::format(" {:7.0f} GFLOP/s", part.flops / part.seconds / 1e9);
+    return text + "\n";
+  }
+
+  double (*seconds_)();
+  std::map<std::string, Part> parts_;
+};
+
+inline double product_flops(int64_t rows, const PackedWeight& weight) {
+  return 2.0 * static_cast<double>(rows) * static_cast<double>(weight.inputs * weight.outputs);
+}
+
+inline std::string product_name(const char* verb, const PackedWeight& weight) {
+  return fmt::format("{} {} -> {}", verb, weight.inputs, weight.outputs);
+}
+
+/// Pairs of a row and a row that it sees.
+inline double pairs_seen(std::span<const TileSight> sights) {
+  double pairs = 0;
+  for (const TileSight& sight : sights) {
+    pairs += sight.prefix_to - sight.prefix_from + sight.block_to - sight.block_from;
+  }
+  return pairs;
+}
+
+/// The verbs that training calls. `inner` and `parts` must outlive it.
+class TimedForward final : public ForwardOps {
+ public:
+  TimedForward(Ops& inner, PartTimes& parts) : ForwardOps(inner), parts_(parts) {}
+
+  void embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) override {
+    parts_.time("embed", 0, [&] { ForwardOps::embed(tokens, table, out); });
+  }
+  void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override {
+    parts_.time("gather", 0, [&] { ForwardOps::gather(x, rows, out); });
+  }
+  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
+                Matrix out) override {
+    parts_.time(heads == 1 ? "rms_norm" : "rms_norm of heads", 0,
+                [&] { ForwardOps::rms_norm(x, weight, eps, heads, out); });
+  }
+  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
+              Matrix out) override {
+    parts_.time(product_name("linear", weight), product_flops(x.rows, weight),
+                [&] { ForwardOps::linear(x, weight, bias, out); });
+  }
+  void linear_add(Matrix x, const PackedWeight& weight, Matrix out) override {
+    parts_.time(product_name("linear_add", weight), product_flops(x.rows, weight),
+                [&] { ForwardOps::linear_add(x, weight, out); });
+  }
+  void rope(Matrix x, int heads, std::span<const int32_t> positions,
+            const RopeTable& table) override {
+    parts_.time("rope", 0, [&] { ForwardOps::rope(x, heads, positions, table); });
+  }
+
+ private:
+  PartTimes& parts_;
+};
+
+/// `inner` and `parts` must outlive it.
+class TimedBackward final : public BackwardOps {
+ public:
+  TimedBackward(BackwardOps& inner, PartTimes& parts)
+      : inner_(inner), parts_(parts), forward_(inner.forward(), parts) {}
+
+  Ops& forward() override { return forward_; }
+  std::unique_ptr<TrainedWeight> make_weight(PackOrder order, std::span<const Matrix> masters,
+                                             DType dtype) override {
+    return inner_.make_weight(order, masters, dtype);
+  }
+  void refresh(TrainedWeight& weight) override {
+    parts_.time("refresh", 0, [&] { inner_.refresh(weight); });
+  }
+  void linear(Matrix x, const TrainedWeight& weight, Matrix d_out,
+              const LinearGradients& gradients) override {
+    parts_.time(product_name("linear backward", weight.forward()),
+                2 * product_flops(x.rows, weight.forward()),
+                [&] { inner_.linear(x, weight, d_out, gradients); });
+  }
+  void gate_up(Matrix x, const TrainedWeight& weight, Matrix gate_up) override {
+    parts_.time(product_name("gate_up", weight.forward()), product_flops(x.rows, weight.forward()),
+                [&] { inner_.gate_up(x, weight, gate_up); });
+  }
+  void swiglu(Matrix gate_up, Matrix out) override {
+    parts_.time("swiglu", 0, [&] { inner_.swiglu(gate_up, out); });
+  }
+  void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) override {
+    parts_.time("swiglu backward", 0, [&] { inner_.swiglu_backward(gate_up, d_out, d_gate_up); });
+  }
+  void rms_norm(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
+                Matrix d_weight) override {
+    parts_.time(call.heads == 1 ? "rms_norm backward" : "rms_norm of heads backward", 0,
+                [&] { inner_.rms_norm(call, d_out, into, d_x, d_weight); });
+  }
+  void rope(Matrix d_x, int heads, std::span<const int32_t> positions,
+            const RopeTable& table) override {
+    parts_.time("rope backward", 0, [&] { inner_.rope(d_x, heads, positions, table); });
+  }
+  void attend(const AttendRows& rows, Matrix out, Matrix log_sums) override {
+    parts_.time("attend", 4 * pairs_seen(rows.sights) * static_cast<double>(rows.q.cols),
+                [&] { inner_.attend(rows, out, log_sums); });
+  }
+  void attend_backward(const AttendRows& rows, Matrix out, Matrix log_sums, Matrix d_out,
+                       const AttendGradients& gradients) override {
+    parts_.time("attend backward", 8 * pairs_seen(rows.sights) * static_cast<double>(rows.q.cols),
+                [&] { inner_.attend_backward(rows, out, log_sums, d_out, gradients); });
+  }
+  void embed(std::span<const int32_t> tokens, Matrix d_out, Matrix d_table) override {
+    parts_.time("embed backward", 0, [&] { inner_.embed(tokens, d_out, d_table); });
+  }
+  void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) override {
+    parts_.time("gather backward", 0, [&] { inner_.gather(d_out, rows, d_x); });
+  }
+  void cross_entropy(Matrix logits, std::span<const Label> labels,
+                     std::span<double> losses) override {
+    parts_.time("cross_entropy", 0, [&] { inner_.cross_entropy(logits, labels, losses); });
+  }
+
+ private:
+  BackwardOps& inner_;
+  PartTimes& parts_;
+  TimedForward forward_;
+};
+
+}  // namespace tidar
