@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""`tidar data` from outside: tokenizers that other programs load, and token shards.
+
+    python3 tests/data_test.py build/release/tidar [build/node]
+
+Needs Python's standard library only; the comparison with other tokenizers also needs node and what
+scripts/fetch-node-tokenizers puts into build/node.
+"""
+
+import json
+import os
+import pathlib
+import pty
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM, NODE = "", pathlib.Path("none")
+HERE = pathlib.Path(__file__).resolve().parent
+
+WORDS = ("the quick brown fox jumps over a lazy dog while naïve coders don't sleep until 2024, "
+         "because they'll have written café, Straße, 日本語 and Ελλάδα; total = sum(x * 3 for x in "
+         "items)  # why?").split()
+
+
+def tidar(*args, text=b"", **options):
+    done = subprocess.run([PROGRAM, *map(str, args)], input=text, capture_output=True, timeout=300,
+                          **options)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def read_shard(path):
+    """(vocabulary, documents, prompts) by the grammar of src/format/token_shards.h."""
+    data = pathlib.Path(path).read_bytes()
+    magic, version, width, vocabulary, tokens, count = struct.unpack_from("<8sIIQQQ", data)
+    assert (magic, version) == (b"tidartok", 1)
+    ids = struct.unpack_from(f"<{tokens}{'H' if width == 2 else 'I'}", data, 40)
+    at = 40 + tokens * width
+    at += -at % 8
+    ends = struct.unpack_from(f"<{count}Q", data, at)
+    prompts = struct.unpack_from(f"<{count}I", data, at + 8 * count)
+    assert at + 12 * count == len(data)
+    return vocabulary, [list(ids[b:e]) for b, e in zip((0, *ends), ends)], list(prompts)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def put(self, name, text):
+        (self.folder / name).write_text(text, encoding="utf-8")
+        return self.folder / name
+
+    def succeed(self, *args, **options):
+        code, out, err = tidar(*args, **options)
+        self.assertEqual(code, 0, err)
+        return out, err
+
+    def refuse(self, *args, holds=(), code=1):
+        found, out, err = tidar(*args)
+        self.assertEqual((found, out), (code, ""), err)
+        for part in holds:
+            self.assertIn(part, err)
+
+    def make_tokenizer(self, *flags, vocabulary=500):
+        rng = random.Random(1)
+        made = ["".join(rng.choices("abcdeéß日", k=rng.randint(2, 6))) for _ in range(200)]
+        text = " ".join(rng.choices(WORDS + made, k=3000))
+        out, _ = self.succeed("data", "tokenizer", self.put("corpus.txt", text), "--out",
+                              self.folder / "tokenizer", "--vocabulary", vocabulary, "--json",
+                              *flags)
+        return self.folder / "tokenizer", json.loads(out)
+
+    def encode(self, tokenizer, text):
+        out, _ = self.succeed("tokenize", "--model", tokenizer, text=text.encode())
+        return json.loads(out)
+
+
+class Tokenizers(Case):
+    def test_report(self):
+        _, report = self.make_tokenizer()
+        self.assertEqual(report["vocabulary"], 500)
+        self.assertEqual(report["merges"], 500 - 256 - 2)
+        self.assertEqual((report["documents"], report["bad_lines"]), (1, 0))
+
+    def test_a_text_with_too_few_pairs(self):
+        out, err = self.succeed("data", "tokenizer", self.put("c.txt", "ab ab"), "--out",
+                                self.folder / "t")
+        self.assertIn("too few pairs", err)
+        self.assertIn("259 tokens (1 merge) from 1 document, 5 B of text", out)
+
+    def test_special_tokens_have_the_last_ids(self):
+        tokenizer, _ = self.make_tokenizer("--end", "<eos>", "--mask", "<mask>", "--special",
+                                           "<user>", "--special", "<bot>")
+        self.assertEqual(self.encode(tokenizer, "<eos><mask><user><bot>"), [496, 497, 498, 499])
+        config = json.loads((tokenizer / "tokenizer_config.json").read_text())
+        self.assertEqual((config["eos_token"], config["mask_token"]), ("<eos>", "<mask>"))
+
+    def test_wrong_use(self):
+        text = self.put("c.txt", "text")
+        self.refuse("data", "tokenizer", text, "--out", self.folder / "t", "--vocabulary", 200,
+                    holds=["a vocabulary of 200 tokens", "258"])
+        self.refuse("data", "tokenizer", self.folder / "none.txt", "--out", self.folder / "t",
+                    holds=["none.txt: cannot be opened"])
+        self.refuse("data", "tokenizer", self.put("empty.txt", ""), "--out", self.folder / "t",
+                    holds=["no document was found"])
+        self.refuse("data", "tokenizer", text, "--out", text, holds=["cannot be created"])
+        self.refuse("data", "tokenizers", code=2, holds=["did you mean tokenizer?"])
+        self.assertFalse((self.folder / "t").exists())
+
+    def random_texts(self, rng, count):
+        pieces = [*WORDS, " ", "  ", "\n", "\r\n", "\t", "1234567", "<|mask|>", "<|endoftext|>",
+                  "'s", "'LL", "e\u0301", "\u00a0", "😀", "🇫🇷", "\u200d", "\x00", "__init__", "...",
+                  "\u3000", "ﬁ", "½", "x" * 300, "    return", "==", "\u0e01\u0e33"]
+        for _ in range(count):
+            parts = rng.choices(pieces, k=rng.randint(0, 12))
+            parts += [chr(rng.choice([rng.randrange(0x20, 0x250), rng.randrange(0x370, 0xD800)]))]
+            rng.shuffle(parts)
+            yield rng.choice(["", " "]).join(parts)
+
+    @unittest.skipUnless(shutil.which("node"), "node is not installed")
+    def test_other_programs_encode_alike(self):
+        if not (NODE / "node_modules").is_dir():
+            self.skipTest(f"{NODE} is not there; scripts/fetch-node-tokenizers makes it")
+        tokenizer, _ = self.make_tokenizer(vocabulary=700)
+        seed = random.randrange(1 << 32)
+        texts = list(self.random_texts(random.Random(seed), 300))
+        done = subprocess.run(["node", HERE / "other_tokenizers/encode.mjs", NODE],
+                              input=json.dumps({"folder": str(tokenizer), "texts": texts}).encode(),
+                              capture_output=True, timeout=300, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        libraries = json.loads(done.stdout)
+        self.assertEqual(len(libraries), 2)
+        for number, text in enumerate(texts):
+            ours = self.encode(tokenizer, text)
+            decoded, _ = self.succeed("detokenize", "--model", tokenizer,
+                                      text=json.dumps(ours).encode())
+            for library, answers in libraries.items():
+                where = f"{library}, seed {seed}, text {text!r}"
+                self.assertEqual(answers[number]["ids"], ours, where)
+                self.assertEqual(answers[number]["decoded"], decoded, where)
+
+
+class Shards(Case):
+    def test_documents_prompts_and_bad_lines(self):
+        tokenizer, _ = self.make_tokenizer()
+        lines = self.put("c.jsonl", '{"q": "the fox?", "a": "a dog"}\nnonsense\n'
+                         '{"q": "no answer"}\n\n{"q": "total", "a": 3}\n')
+        shard = self.folder / "c.tokens"
+        out, err = self.succeed("data", "tokens", lines, "--tokenizer", tokenizer, "--out", shard,
+                                "--prompt", "Q: {q}\\nA:", "--template", " {a}", "--json")
+        report = json.loads(out)
+        self.assertEqual([(b["line"], b["problem"][:12]) for b in report["first_bad_lines"]],
+                         [(2, "is not valid"), (3, "has no field")])
+        self.assertIn("c.jsonl:3: has no field 'a'", err)
+        vocabulary, documents, prompts = read_shard(shard)
+        end = self.encode(tokenizer, "<|endoftext|>")
+        wanted = [(self.encode(tokenizer, "Q: the fox?\nA:"), self.encode(tokenizer, " a dog")),
+                  (self.encode(tokenizer, "Q: total\nA:"), self.encode(tokenizer, " 3"))]
+        self.assertEqual(vocabulary, 500)
+        self.assertEqual(documents, [p + t + end for p, t in wanted])
+        self.assertEqual(prompts, [len(p) for p, _ in wanted])
+        self.assertEqual(report["documents"], 2)
+        self.assertEqual(report["tokens"], sum(map(len, documents)))
+        self.assertEqual(report["prompt_tokens"], sum(prompts))
+        self.assertEqual(report["bytes"], shard.stat().st_size)
+
+    def test_documents_of_one_token_and_long_ones(self):
+        tokenizer, _ = self.make_tokenizer()
+        long = "the quick fox " * 5000
+        lines = self.put("c.jsonl", "".join(json.dumps({"text": text}) + "\n"
+                                            for text in ("a", long, "b", "a dog")))
+        shard = self.folder / "s"
+        base = ["data", "tokens", lines, "--tokenizer", tokenizer, "--out", shard]
+        out, _ = self.succeed(*base, "--no-end", "--json")
+        report = json.loads(out)
+        self.assertEqual(report["one_token_documents"], 2)
+        _, documents, _ = read_shard(shard)
+        self.assertEqual(documents[1], self.encode(tokenizer, long))
+        self.assertEqual(report["longest_document"], len(documents[1]))
+        out, _ = self.succeed(*base, "--no-end")
+        self.assertIn("2 documents of one token, from which nothing can be learnt", out)
+        out, _ = self.succeed(*base, "--json")  # with the end behind them, there are two tokens
+        self.assertEqual(json.loads(out)["one_token_documents"], 0)
+
+    def test_an_empty_corpus(self):
+        tokenizer, _ = self.make_tokenizer()
+        for name, text in (("e.txt", ""), ("e.jsonl", ""), ("blank.jsonl", "\n\n")):
+            self.refuse("data", "tokens", self.put(name, text), "--tokenizer", tokenizer, "--out",
+                        self.folder / "s", holds=[name, "no document was found"])
+            self.assertFalse((self.folder / "s").exists())
+
+    def test_text_files_and_zstd(self):
+        tokenizer, _ = self.make_tokenizer()
+        text = self.put("a.txt", "the quick fox\n")
+        shard = self.folder / "s"
+        self.succeed("data", "tokens", text, text, "--tokenizer", tokenizer, "--out", shard,
+                     "--no-end")
+        ids = self.encode(tokenizer, "the quick fox\n")
+        self.assertEqual(read_shard(shard)[1], [ids, ids])
+        if shutil.which("zstd"):
+            subprocess.run(["zstd", "-q", text], check=True)
+            self.succeed("data", "tokens", f"{text}.zst", "--tokenizer", tokenizer, "--out", shard,
+                         "--no-end")
+            self.assertEqual(read_shard(shard)[1], [ids])
+
+    def test_special_tokens_in_the_text_are_reported(self):
+        tokenizer, _ = self.make_tokenizer()
+        out, _ = self.succeed("data", "tokens", self.put("a.txt", "a <|mask|> b <|mask|>"),
+                              "--tokenizer", tokenizer, "--out", self.folder / "s", "--json")
+        self.assertEqual(json.loads(out)["special_tokens_in_text"], {"<|mask|>": 2})
+
+    def test_errors_leave_the_old_shard(self):
+        tokenizer, _ = self.make_tokenizer()
+        shard = self.put("s", "old")
+        base = ["data", "tokens", "--tokenizer", tokenizer, "--out", shard]
+        self.refuse(*base, self.put("bad.jsonl", "{}\n[]\n"), holds=["2 bad lines", "no document"])
+        self.refuse(*base, self.put("a.jsonl", '{"text": "x"}'), self.folder / "none",
+                    holds=["none: cannot be opened"])
+        self.refuse(*base, self.put("a.txt", "x"), "--end", "<nowhere>",
+                    holds=["has no token '<nowhere>'"])
+        self.refuse(*base, self.put("b.txt", "x"), "--template", "{a", holds=["template '{a'"])
+        self.assertEqual(shard.read_text(), "old")
+        self.assertFalse((self.folder / "s.partial").exists())
+        (tokenizer / "tokenizer_config.json").unlink()
+        self.refuse(*base, self.put("a.txt", "x"), holds=["eos_token", "--no-end"])
+
+    def test_an_interrupted_run_leaves_nothing(self):
+        tokenizer, _ = self.make_tokenizer()
+        pipe = self.folder / "endless.jsonl"
+        os.mkfifo(pipe)
+        run = subprocess.Popen([PROGRAM, "data", "tokens", pipe, "--tokenizer", tokenizer, "--out",
+                                self.folder / "s"], stderr=subprocess.DEVNULL)
+        with open(pipe, "wb", buffering=0) as writer:
+            writer.write(b'{"text": "one"}\n' * 100)
+            time.sleep(0.3)
+            run.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+            writer.write(b'{"text": "two"}\n' * 100)
+        self.assertEqual(run.wait(timeout=60), 130)
+        self.assertFalse((self.folder / "s").exists() or (self.folder / "s.partial").exists())
+
+    def test_progress_on_a_terminal_only(self):
+        tokenizer, _ = self.make_tokenizer()
+        text = self.put("big.jsonl", '{"text": "' + "the quick fox " * 200 + '"}\n')
+        text.write_text(text.read_text() * 8000)
+        flags = [PROGRAM, "data", "tokens", text, "--tokenizer", tokenizer, "--out",
+                 self.folder / "s"]
+        done = subprocess.run(flags, capture_output=True, timeout=300, check=True)
+        self.assertEqual(done.stderr, b"")
+        ours, theirs = pty.openpty()
+        subprocess.run(flags, stdout=subprocess.DEVNULL, stderr=theirs, timeout=300, check=True)
+        os.close(theirs)
+        shown = os.read(ours, 10_000).decode()
+        os.close(ours)
+        self.assertIn("%", shown)
+        self.assertIn("documents", shown)
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv[1]
+    if len(sys.argv) > 2:
+        NODE = pathlib.Path(sys.argv[2]).resolve()
+    unittest.main(argv=sys.argv[:1])
