@@ -105,7 +105,8 @@ class WordProblems(unittest.TestCase):
         self.assertEqual([q for q, ways in worded.items() if len(ways) > 1], [])
 
     def test_numbers_are_small(self):
-        results = [int(n) for p in self.problems for n in re.findall(r"= (\d+)", "\n".join(p.steps))]
+        results = [int(result) for problem in self.problems
+                   for result in re.findall(r"= (\d+)", "\n".join(problem.steps))]
         self.assertLess(sum(result >= 200 for result in results) / len(results), 0.1)
         self.assertLess(max(results), 2000)
 

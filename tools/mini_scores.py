@@ -43,8 +43,8 @@ def limit_resources():
 
 @functools.cache  # most answers of one method are those of another
 def passes_tests(program):
-    """Whether a program of a model ends well. It runs with little time, little memory, and no file
-    that it could write."""
+    """Whether a program of a model ends well. It runs with little time and memory, and can write
+    nothing into files."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run([sys.executable, "-I", "-S", "-c", program], cwd=folder, env={},
@@ -60,7 +60,8 @@ def is_right(kind, item, text):
     if kind == "math":
         return text.rstrip("\n").split("\n")[-1] == item["answer"].split("\n")[-1]
     if kind == "code":
-        return passes_tests(f"{item['prompt']}{text}\n{item['test']}\ncheck({item['entry_point']})\n")
+        check = f"check({item['entry_point']})"
+        return passes_tests(f"{item['prompt']}{text}\n{item['test']}\n{check}\n")
     return text == item["text"]
 
 
