@@ -5,8 +5,8 @@ namespace tidar {
 
 namespace {
 
-// None, one, odd, and both sides of the borders of tiles of 16 and 32 rows.
-constexpr int kRowCounts[] = {0, 1, 2, 5, 16, 17, 33, 64};
+// None, one, odd, and both sides of the borders of tiles of 8, 12, 16 and 32 rows.
+constexpr int kRowCounts[] = {0, 1, 2, 5, 11, 16, 17, 33, 64};
 constexpr int kLengths[] = {1, 7, 31, 32, 33, 64, 100, 131, 257, 640};
 constexpr int kOutputs[] = {1, 2, 15, 16, 17, 32, 48, 65, 100};
 constexpr int kHeadSizes[] = {16, 32, 48, 64, 80, 96, 128};

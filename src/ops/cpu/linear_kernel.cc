@@ -1,7 +1,7 @@
 // Products with packed weights on vector registers: every instruction set, every number of rows.
 //
-// One row reads each weight once, at the speed of memory. With more rows than a register tile
-// holds, the weights of its panels come from the cache for the others, and arithmetic is the limit.
+// The rows of one register tile read each weight once, at the speed of memory. With more rows than
+// that, the weights of its panels come from the cache for the others, and arithmetic is the limit.
 
 #include "ops/cpu/epilogue.h"
 #include "ops/cpu/multiply.h"
@@ -26,58 +26,80 @@ void finish(const LinearCall& call, int64_t row, int64_t panel, const Tile<R, P>
   }
 }
 
-enum class Position : uint8_t { inner, last };  // of a tile among those of its panels
+// Processors with BF16 multiply-adds but no AMX (Zen 4, Zen 5) do a tile of several rows no faster
+// than memory delivers its weights, and their prefetchers do not run far enough ahead of it.
+#if defined(__AVX512BF16__) && !defined(__AMX_BF16__)
+constexpr bool kBf16Vectors = true;
+#else
+constexpr bool kBf16Vectors = false;
+#endif
+
+// One tile among those that share P panels.
+struct Place {
+  int64_t row;
+  int64_t panel;
+  int64_t tiles;        // that share the panels
+  int64_t tiles_after;  // of these, how many come later
+};
+
+// While rows are multiplied, the next panels travel from memory to the cache: the last tiles of P
+// panels fetch an equal share of the next P each. One row reads them at the speed of memory anyway,
+// and twice as fast without being told to.
+template <int R, int P, class Weight>
+void fetch_ahead(const LinearCall& call, const Place& place, int64_t stride,
+                 Columns<Weight, P>& columns) {
+  if (place.tiles == 1 && (R == 1 || !kBf16Vectors)) return;
+  const int64_t share = (P + place.tiles - 1) / place.tiles;
+  const int64_t first = place.tiles_after * share;
+  if (first >= P || place.panel + 2 * P > call.panel_end) return;
+  columns.ahead = columns.groups[0] + (P + first) * stride;
+  columns.ahead_stride = stride;
+  columns.ahead_groups = share < P - first ? share : P - first;
+}
 
 template <class Policy, int R, int P>
-void one_tile(const LinearCall& call, int64_t row, int64_t panel, Position position) {
+void one_tile(const LinearCall& call, const Place& place) {
   using Weight = typename Policy::Weight;
   using Operand = typename Policy::Operand;
   const int64_t stride = weight_panel_elements(DTypeOf<Weight>::value, call.inputs);
-  const auto* first_panel = static_cast<const Weight*>(call.panels) + panel * stride;
   Columns<Weight, P> columns;
   columns.step = Policy::kStep;
-  for (int p = 0; p < P; ++p) columns.groups[p] = first_panel + p * stride;
-  // While the last rows are multiplied, the next panels travel from memory to the cache. A single
-  // tile reads them at the speed of memory anyway, and twice as fast without being told to.
-  if (position == Position::last && row > 0 && panel + 2 * P <= call.panel_end) {
-    columns.ahead = first_panel + P * stride;
-    columns.ahead_stride = stride;
+  for (int p = 0; p < P; ++p) {
+    columns.groups[p] = static_cast<const Weight*>(call.panels) + (place.panel + p) * stride;
   }
+  fetch_ahead<R>(call, place, stride, columns);
   const Operand* x[R];
   for (int r = 0; r < R; ++r) {
-    x[r] = static_cast<const Operand*>(call.x) + (row + r) * call.x_stride;
+    x[r] = static_cast<const Operand*>(call.x) + (place.row + r) * call.x_stride;
   }
   Tile<R, P> tile;
   for (auto& row_sums : tile.sums) {
     for (auto& sums : row_sums) sums = zero();
   }
   Policy::multiply(tile, x, columns, call.inputs);
-  finish(call, row, panel, tile);
+  finish(call, place.row, place.panel, tile);
 }
 
-// The last rows of a column of tiles: at most R.
+// A tile of `rows` rows, at most R.
 template <class Policy, int R, int P>
-void last_tile(const LinearCall& call, int64_t row, int64_t panel) {
+void tile_of(const LinearCall& call, int64_t rows, const Place& place) {
   if constexpr (R > 1) {
-    if (call.rows - row < R) return last_tile<Policy, R - 1, P>(call, row, panel);
+    if (rows < R) return tile_of<Policy, R - 1, P>(call, rows, place);
   }
-  one_tile<Policy, R, P>(call, row, panel, Position::last);
+  one_tile<Policy, R, P>(call, place);
 }
 
-// All rows against P panels.
-template <class Policy, int P>
-void column_of_tiles(const LinearCall& call, int64_t panel) {
-  constexpr int kRows = kTileRowsWith<P>;
-  int64_t row = 0;
-  for (; row + kRows < call.rows; row += kRows) {
-    one_tile<Policy, kRows, P>(call, row, panel, Position::inner);
+// All rows against P panels at a time, in tiles of nearly equal size, at most `most` rows and at
+// most R; returns the panel behind the last.
+template <class Policy, int R, int P>
+int64_t columns_of_tiles(const LinearCall& call, int64_t panel, int64_t most = R) {
+  const int64_t tiles = (call.rows + most - 1) / most;
+  for (; panel + P <= call.panel_end; panel += P) {
+    for (int64_t i = 0; i < tiles; ++i) {
+      const int64_t row = call.rows * i / tiles, end = call.rows * (i + 1) / tiles;
+      tile_of<Policy, R, P>(call, end - row, {row, panel, tiles, tiles - 1 - i});
+    }
   }
-  last_tile<Policy, kRows, P>(call, row, panel);
-}
-
-template <class Policy, int P>
-int64_t columns_of_tiles(const LinearCall& call, int64_t panel) {
-  for (; panel + P <= call.panel_end; panel += P) column_of_tiles<Policy, P>(call, panel);
   return panel;
 }
 
@@ -85,9 +107,18 @@ template <class Policy>
 void linear(const LinearCall& call) {
   if (call.rows == 0) return;
   int64_t panel = call.panel_begin;
-  if constexpr (kLanes == 16) panel = columns_of_tiles<Policy, 4>(call, panel);
-  panel = columns_of_tiles<Policy, 2>(call, panel);
-  columns_of_tiles<Policy, 1>(call, panel);
+  if constexpr (kLanes == 16) {
+    if (!kBf16Vectors || call.rows <= kTileRowsWith<4>) {
+      panel = columns_of_tiles<Policy, kTileRowsWith<4>, 4>(call, panel);
+    }
+  }
+  if constexpr (kBf16Vectors) {
+    // Where one tile of 12 rows is not enough, tiles of 8 have the cheaper loop.
+    constexpr int kMost = 12;
+    panel = columns_of_tiles<Policy, kMost, 2>(call, panel, call.rows <= kMost ? kMost : 8);
+  }
+  panel = columns_of_tiles<Policy, kTileRowsWith<2>, 2>(call, panel);
+  columns_of_tiles<Policy, kTileRowsWith<1>, 1>(call, panel);
 }
 
 }  // namespace

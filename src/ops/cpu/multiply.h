@@ -25,12 +25,13 @@ template <class Weight, int P>
 struct Columns {
   const Weight* groups[P];
   int64_t step;
-  const Weight* ahead = nullptr;  ///< if set: group 0 of the panels to fetch meanwhile
-  int64_t ahead_stride = 0;       ///< from one of those panels to the next
+  const Weight* ahead = nullptr;  ///< the first of the groups to fetch meanwhile
+  int64_t ahead_stride = 0;       ///< from one of those groups to the next
+  int64_t ahead_groups = 0;       ///< at most P
 
   void fetch(int64_t at) const {
-    if (ahead == nullptr) return;
     for (int p = 0; p < P; ++p) {
+      if (p >= ahead_groups) continue;
       _mm_prefetch(reinterpret_cast<const char*>(ahead + p * ahead_stride + at), _MM_HINT_T1);
     }
   }
