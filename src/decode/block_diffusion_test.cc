@@ -245,7 +245,8 @@ TEST_P(BlockDiffusion, StopsAtTheLastPosition) {
   EXPECT_EQ(driven.output.size() + spec.prompt.size(), static_cast<size_t>(limits.max_position));
 }
 
-// A cache that holds the beginning of the prompt already.
+// A cache that holds the beginning of the prompt already, perhaps up to the middle of a block,
+// which then saw only a part of itself.
 TEST_P(BlockDiffusion, GoesOnFromASharedBeginning) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_canvas_spec(rng);
@@ -253,17 +254,19 @@ TEST_P(BlockDiffusion, GoesOnFromASharedBeginning) {
   options.borders = BlockBorders::multiples;
   Bench bench(model);
   SequenceCache cache(bench.pool);
-  const auto prompt = static_cast<int>(spec.prompt.size());
-  const int step = options.keys == BlockKeys::causal ? 1 : options.block_size;
-  const int known = rng.below(prompt) / step * step;
-  ASSERT_TRUE(cache.reserve(prompt));
+  const int known = rng.below(static_cast<int>(spec.prompt.size()));
+  ASSERT_TRUE(cache.reserve(known + 1));
   if (known > 0) {
     Pass pass;
     pass.begin_sequence(cache);
-    for (int at = 0; at < known; at += step)
+    const Blocks blocks = options.keys == BlockKeys::causal ? 1 : options.block_size;
+    for (KeyRange block; block.to < known;) {
+      block = blocks.around(block.to, known);
       add_block(pass,
-                std::span(spec.prompt).subspan(static_cast<size_t>(at), static_cast<size_t>(step)),
+                std::span(spec.prompt)
+                    .subspan(static_cast<size_t>(block.from), static_cast<size_t>(block.size())),
                 Keep::page);
+    }
     bench.evaluator.evaluate(pass, {});
     cache.commit(known);
   }

@@ -1,6 +1,8 @@
 #include "decode/lookup.h"
 
 #include <algorithm>
+#include <memory>
+#include <vector>
 
 namespace tidar {
 namespace {
@@ -13,8 +15,7 @@ class LookupDrafter final : public Drafter {
     draft_.clear();
     const size_t from = continuation(text);
     if (from == 0) return {};
-    const auto wanted = static_cast<size_t>(std::min(most, options_.draft_length));
-    for (size_t at = from; draft_.size() < wanted; ++at)
+    for (size_t at = from; draft_.size() < static_cast<size_t>(most); ++at)
       draft_.push_back(at < text.size() ? text[at] : draft_[at - text.size()]);
     return draft_;
   }
@@ -47,14 +48,14 @@ class LookupDrafter final : public Drafter {
 
 }  // namespace
 
-Result<std::unique_ptr<Drafter>> make_lookup_drafter(const LookupOptions& options) {
-  if (options.draft_length < 1)
-    return error("draft length: expected at least 1, found {}", options.draft_length);
-  if (options.least_matched < 1 || options.least_matched > options.most_matched)
-    return error(
-        "lookup: expected 1 <= least matched <= most matched tokens, found least {} and most {}",
-        options.least_matched, options.most_matched);
-  return std::unique_ptr<Drafter>(std::make_unique<LookupDrafter>(options));
+DrafterFactory lookup_drafters(const LookupOptions& options) {
+  return [options](const SequenceSpec&) -> Result<std::unique_ptr<Drafter>> {
+    if (options.least_matched < 1 || options.least_matched > options.most_matched)
+      return error(
+          "lookup: expected 1 <= least matched <= most matched tokens, found least {} and most {}",
+          options.least_matched, options.most_matched);
+    return std::unique_ptr<Drafter>(std::make_unique<LookupDrafter>(options));
+  };
 }
 
 }  // namespace tidar

@@ -3,25 +3,21 @@
 // tokens have occurred before, what followed them there is the guess. It costs no pass and no
 // second model, and pays where texts repeat themselves: summaries, edits, code, loops.
 
-#include <memory>
-
-#include "base/result.h"
 #include "decode/drafter.h"
 
 namespace tidar {
 
 struct LookupOptions {
-  int draft_length = 8;  ///< guesses of a pass at most, at least 1
   /// How many last tokens must have occurred before: the longest occurrence counts, up to
   /// `most_matched`, the newest of equally long ones, and none shorter than `least_matched` >= 1.
   int most_matched = 4;
   int least_matched = 2;
 };
 
-/// An Error when an option is out of range. Where the text ends before a draft does, the draft goes
-/// on from its own beginning, as the loop that it found would.
+/// The factory fails when an option is out of range. Where the text ends before a draft does, the
+/// draft goes on from its own beginning, as the loop that it found would.
 ///
 /// One draft reads the text once: 60 µs for 32,768 tokens.
-Result<std::unique_ptr<Drafter>> make_lookup_drafter(const LookupOptions& options);
+DrafterFactory lookup_drafters(const LookupOptions& options);
 
 }  // namespace tidar

@@ -13,13 +13,13 @@ namespace {
 using Tokens = std::vector<int32_t>;
 
 Tokens drafted(const Tokens& text, int most, const LookupOptions& options) {
-  const auto drafter = make_lookup_drafter(options).value();
+  const auto drafter = lookup_drafters(options)({}).value();
   const auto draft = drafter->draft(text, most);
   return {draft.begin(), draft.end()};
 }
 
 TEST(LookupDrafter, ContinuesTheNewestOfTheLongestOccurrences) {
-  const LookupOptions options{.draft_length = 3, .most_matched = 3, .least_matched = 1};
+  const LookupOptions options{.most_matched = 3, .least_matched = 1};
   // "2 3" has been continued by 4 and then by 5; "1 2 3" by 4 alone.
   EXPECT_EQ(drafted({1, 2, 3, 4, 0, 2, 3, 5, 0, 2, 3}, 3, options), (Tokens{5, 0, 2}));
   EXPECT_EQ(drafted({1, 2, 3, 4, 0, 2, 3, 5, 1, 2, 3}, 3, options), (Tokens{4, 0, 2}));
@@ -42,9 +42,9 @@ TEST(LookupDrafter, IsSilentBelowTheLeastMatch) {
 }
 
 TEST(LookupDrafter, GoesOnWithALoop) {
-  const LookupOptions options{.draft_length = 7, .most_matched = 4, .least_matched = 1};
-  EXPECT_EQ(drafted({5, 5}, 9, options), Tokens(7, 5));
-  EXPECT_EQ(drafted({0, 1, 2, 3, 1, 2, 3}, 9, options), (Tokens{1, 2, 3, 1, 2, 3, 1}));
+  const LookupOptions options{.most_matched = 4, .least_matched = 1};
+  EXPECT_EQ(drafted({5, 5}, 7, options), Tokens(7, 5));
+  EXPECT_EQ(drafted({0, 1, 2, 3, 1, 2, 3}, 7, options), (Tokens{1, 2, 3, 1, 2, 3, 1}));
 }
 
 // The definition, word for word: of all earlier ends, the one with the longest common suffix, of
@@ -69,11 +69,10 @@ TEST(LookupDrafter, FindsWhatTheDefinitionSays) {
 
 TEST(LookupDrafter, RefusesOptionsOutOfRange) {
   const auto complaint = [](const LookupOptions& options) {
-    const auto made = make_lookup_drafter(options);
+    const auto made = lookup_drafters(options)({});
     return made.ok() ? "" : made.error().message;
   };
   EXPECT_EQ(complaint({}), "");
-  EXPECT_NE(complaint({.draft_length = 0}).find("draft length"), std::string::npos);
   EXPECT_NE(complaint({.most_matched = 1, .least_matched = 2}).find("least 2"), std::string::npos);
   EXPECT_NE(complaint({.least_matched = 0}).find("least 0"), std::string::npos);
 }

@@ -109,9 +109,9 @@ TEST_P(SamplingIsExact, SelfSpeculative) {
 }
 
 TEST_P(SamplingIsExact, Lookup) {
-  EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {
-              return make_speculative(spec, {.draft_length = 2},
-                                      make_lookup_drafter({.least_matched = 1}).value(),
+  const DrafterFactory drafters = lookup_drafters({.least_matched = 1});
+  EXPECT_LT(score([&](const SequenceSpec& spec, PagePool& pool) {
+              return make_speculative(spec, {.draft_length = 2, .drafters = drafters},
                                       SequenceCache(pool), kLimits)
                   .value();
             }),
@@ -126,7 +126,7 @@ TEST_P(SamplingIsExact, Speculative) {
   PagePool small_pool(kLimits.pages);
   const DrafterFactory drafters = model_drafters(small_evaluator, small_pool);
   EXPECT_LT(score([&](const SequenceSpec& spec, PagePool& pool) {
-              return make_speculative(spec, {.draft_length = 2}, drafters(spec).value(),
+              return make_speculative(spec, {.draft_length = 2, .drafters = drafters},
                                       SequenceCache(pool), kLimits)
                   .value();
             }),

@@ -91,13 +91,13 @@ void SpeculativeDecoder::take(std::span<const Answer> answers) {
 
 Result<std::unique_ptr<Decoder>> make_speculative(SequenceSpec spec,
                                                   const SpeculativeOptions& options,
-                                                  std::unique_ptr<Drafter> drafter,
                                                   SequenceCache cache,
                                                   const EvaluatorLimits& limits) {
-  TIDAR_CHECK(drafter != nullptr);
   TIDAR_TRY_VOID(check_spec(spec, limits));
   if (options.draft_length < 1)
     return error("draft length: expected at least 1, found {}", options.draft_length);
+  if (!options.drafters) return error("speculative decoding needs a drafter; none was given");
+  TIDAR_TRY(auto drafter, options.drafters(spec));
   return std::unique_ptr<Decoder>(std::make_unique<SpeculativeDecoder>(
       Sequence(std::move(spec), std::move(cache), limits), options.draft_length, std::move(drafter),
       limits.vocabulary));

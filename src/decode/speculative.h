@@ -21,15 +21,15 @@
 namespace tidar {
 
 struct SpeculativeOptions {
-  int draft_length = 8;  ///< guesses of a pass at most, at least 1; a pass has one row more
+  int draft_length = 8;       ///< guesses of a pass at most, at least 1; a pass has one row more
+  DrafterFactory drafters{};  ///< who guesses; needed
 };
 
 /// `cache` may hold the keys of the first tokens of the prompt, not of all; further pages are taken
 /// from its pool as the text grows, for up to `draft_length` keys beyond it. Fails as check_spec()
-/// does, and when an option is out of range.
+/// and the drafters do, and when an option is out of range.
 Result<std::unique_ptr<Decoder>> make_speculative(SequenceSpec spec,
                                                   const SpeculativeOptions& options,
-                                                  std::unique_ptr<Drafter> drafter,
                                                   SequenceCache cache,
                                                   const EvaluatorLimits& limits);
 

@@ -37,6 +37,14 @@ class RandomDrafter final : public Drafter {
   Tokens draft_;
 };
 
+DrafterFactory by_chance(uint64_t seed) {
+  return [seed](const SequenceSpec&) -> Result<std::unique_ptr<Drafter>> {
+    return std::unique_ptr<Drafter>(std::make_unique<RandomDrafter>(seed));
+  };
+}
+
+DrafterFactory by_lookup() { return lookup_drafters({.least_matched = 1}); }
+
 // A model, and another one that drafts for it.
 struct Bench {
   explicit Bench(const MockModel& model, const MockModel& small = {},
@@ -51,19 +59,14 @@ struct Bench {
     return {.decoder = make_ar(spec, SequenceCache(pool), evaluator.limits()).value(),
             .wanted = wanted};
   }
-  Driven speculative(const SequenceSpec& spec, int draft_length, std::unique_ptr<Drafter> drafter,
+  Driven speculative(const SequenceSpec& spec, int draft_length, const DrafterFactory& drafters,
                      int wanted) {
-    return {.decoder = make_speculative(spec, {.draft_length = draft_length}, std::move(drafter),
+    return {.decoder = make_speculative(spec, {.draft_length = draft_length, .drafters = drafters},
                                         SequenceCache(pool), evaluator.limits())
                            .value(),
             .wanted = wanted};
   }
-  std::unique_ptr<Drafter> model_drafter(const SequenceSpec& spec) {
-    return model_drafters(small_evaluator, small_pool)(spec).value();
-  }
-  std::unique_ptr<Drafter> lookup_drafter() {
-    return make_lookup_drafter({.least_matched = 1}).value();
-  }
+  DrafterFactory by_model() { return model_drafters(small_evaluator, small_pool); }
 
   MockEvaluator evaluator;
   PagePool pool;
@@ -97,16 +100,16 @@ TEST_P(Speculative, EmitsTheTokensOfAr) {
   for (const int draft_length : {1, 2, 5, 16}) {
     SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
     Bench bench(model, small_model_of(model));
-    const auto decodes = [&](std::unique_ptr<Drafter> drafter, const RowBudget& budget) {
-      Driven driven = bench.speculative(spec, draft_length, std::move(drafter), wanted);
+    const auto decodes = [&](const DrafterFactory& drafters, const RowBudget& budget) {
+      Driven driven = bench.speculative(spec, draft_length, drafters, wanted);
       drive(bench.evaluator, driven, budget);
       return first(driven.tokens(), wanted);
     };
     const RowBudget few = [&](int) { return 1 + rng.below(2 + draft_length); };
     for (const RowBudget& budget : {RowBudget(every_row), few}) {
-      EXPECT_EQ(decodes(bench.lookup_drafter(), budget), truth);
-      EXPECT_EQ(decodes(bench.model_drafter(spec), budget), truth);
-      EXPECT_EQ(decodes(std::make_unique<RandomDrafter>(rng.bits()), budget), truth);
+      EXPECT_EQ(decodes(by_lookup(), budget), truth);
+      EXPECT_EQ(decodes(bench.by_model(), budget), truth);
+      EXPECT_EQ(decodes(by_chance(rng.bits()), budget), truth);
     }
   }
 }
@@ -115,8 +118,7 @@ TEST_P(Speculative, LogprobsAreThoseOfAr) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_spec(rng);
   Bench bench(model);
-  Driven ar = bench.ar(spec, 20),
-         looked_up = bench.speculative(spec, 4, bench.lookup_drafter(), 20);
+  Driven ar = bench.ar(spec, 20), looked_up = bench.speculative(spec, 4, by_lookup(), 20);
   drive(bench.evaluator, ar);
   drive(bench.evaluator, looked_up);
   for (size_t i = 0; i < 20; ++i) EXPECT_EQ(looked_up.output[i].logprob, ar.output[i].logprob);
@@ -127,7 +129,7 @@ TEST_P(Speculative, KeysAreThoseOfOnePrefill) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_spec(rng);
   Bench bench(model), fresh(model);
-  Driven driven = bench.speculative(spec, 5, std::make_unique<RandomDrafter>(rng.bits()), 70);
+  Driven driven = bench.speculative(spec, 5, by_chance(rng.bits()), 70);
   drive(bench.evaluator, driven);
   Tokens text = spec.prompt;
   const Tokens output = driven.tokens();
@@ -151,7 +153,7 @@ TEST_P(Speculative, ModelDrafterGuessesWhatItsModelSays) {
   EvaluatorLimits narrow = kLimits;
   narrow.max_rows = 1 + rng.below(20);
   Bench bench(small, small, kLimits, narrow);
-  const auto drafter = bench.model_drafter(spec);
+  const auto drafter = bench.by_model()(spec).value();
   Tokens text = spec.prompt, output;
   for (int round = 0; round < 12; ++round) {
     const int most = 1 + rng.below(6);
@@ -183,9 +185,8 @@ TEST_P(Speculative, StopsAtTheLastPosition) {
   spec.prompt = random_text(rng, 1 + rng.below(limits.max_position - 1));
   const int room = limits.max_position - static_cast<int>(spec.prompt.size());
   Bench bench(model, model, limits, limits);
-  for (const bool by_model : {true, false}) {
-    Driven driven = bench.speculative(
-        spec, 6, by_model ? bench.model_drafter(spec) : bench.lookup_drafter(), 1000);
+  for (const DrafterFactory& drafters : {bench.by_model(), by_lookup()}) {
+    Driven driven = bench.speculative(spec, 6, drafters, 1000);
     drive(bench.evaluator, driven);
     EXPECT_TRUE(driven.decoder->full());
     EXPECT_EQ(driven.tokens(), plain_ar(model, spec, room));
@@ -209,7 +210,7 @@ TEST(SpeculativeStats, APerfectDrafterIsAlwaysRight) {
     Bench bench(model, model);
     SequenceSpec spec = short_spec();
     spec.sampling.temperature = temperature;
-    Driven driven = bench.speculative(spec, 4, bench.model_drafter(spec), 1 + 10 * 5);
+    Driven driven = bench.speculative(spec, 4, bench.by_model(), 1 + 10 * 5);
     drive(bench.evaluator, driven);
     const DecodeStats& stats = driven.decoder->stats();
     EXPECT_EQ(stats.passes, 10);
@@ -224,7 +225,7 @@ TEST(SpeculativeStats, PlacesTellWhichGuessesWereRight) {
   const MockModel model{.seed = 5, .agreement = 0.6};
   Bench bench(model, small_model_of(model));
   const SequenceSpec spec = short_spec();
-  Driven driven = bench.speculative(spec, 3, bench.model_drafter(spec), 200);
+  Driven driven = bench.speculative(spec, 3, bench.by_model(), 200);
   drive(bench.evaluator, driven);
   const DecodeStats& stats = driven.decoder->stats();
   ASSERT_EQ(stats.places.size(), 3u);
@@ -245,7 +246,7 @@ TEST(SpeculativeStats, LookupPaysInLoops) {
   SequenceSpec spec = short_spec();
   spec.penalties.bias = {{.token = 4, .add = 100}};
   Bench bench(MockModel{.seed = 3});
-  Driven driven = bench.speculative(spec, 4, bench.lookup_drafter(), 41);
+  Driven driven = bench.speculative(spec, 4, by_lookup(), 41);
   drive(bench.evaluator, driven);
   EXPECT_EQ(driven.tokens(), Tokens(driven.output.size(), 4));
   // One token from the prompt, one from a pass that finds nothing, then five a pass.
@@ -264,7 +265,7 @@ TEST(ModelDrafter, IsSilentWhereItCannotFollow) {
     Bench bench(
         model, small, kLimits,
         {.max_rows = 4, .pages = pages, .max_position = max_position, .vocabulary = vocabulary});
-    Driven driven = bench.speculative(spec, 4, bench.model_drafter(spec), 150);
+    Driven driven = bench.speculative(spec, 4, bench.by_model(), 150);
     drive(bench.evaluator, driven);
     EXPECT_EQ(first(driven.tokens(), 150), truth);
     return driven.decoder->stats().passes;
@@ -277,16 +278,20 @@ TEST(ModelDrafter, IsSilentWhereItCannotFollow) {
   EXPECT_LT(passes_with(12, 64, 300), 149) << "it knows a token that the model lacks";
 }
 
-TEST(MakeSpeculative, RefusesOptionsOutOfRange) {
+TEST(MakeSpeculative, RefusesWhatItCannotDo) {
   PagePool pool(1);
-  const auto made =
-      make_speculative(short_spec(), {.draft_length = 0}, std::make_unique<RandomDrafter>(1),
-                       SequenceCache(pool), kLimits);
-  ASSERT_FALSE(made.ok());
-  EXPECT_NE(made.error().message.find("draft length"), std::string::npos);
-  EXPECT_FALSE(
-      make_speculative({}, {}, std::make_unique<RandomDrafter>(1), SequenceCache(pool), kLimits)
-          .ok());
+  const auto complaint = [&](const SpeculativeOptions& options, const SequenceSpec& spec) {
+    const auto made = make_speculative(spec, options, SequenceCache(pool), kLimits);
+    return made.ok() ? "" : made.error().message;
+  };
+  const auto has = [](const std::string& text, const char* part) {
+    EXPECT_NE(text.find(part), std::string::npos) << "'" << text << "' lacks '" << part << "'";
+  };
+  EXPECT_EQ(complaint({.drafters = by_chance(1)}, short_spec()), "");
+  has(complaint({.draft_length = 0, .drafters = by_chance(1)}, short_spec()), "draft length");
+  has(complaint({}, short_spec()), "needs a drafter");
+  has(complaint({.drafters = lookup_drafters({.least_matched = 0})}, short_spec()), "least 0");
+  has(complaint({.drafters = by_chance(1)}, {}), "prompt");
 }
 
 }  // namespace

@@ -113,9 +113,7 @@ std::vector<Update> Engine::step() {
   std::vector<Update> updates;
   const double seconds = seconds_since(start);
   for (const auto& running : active_) {
-    Update update = running->end_step(seconds);
-    const bool news = !update.tokens.empty() || update.finish != FinishReason::none;
-    if (news) updates.push_back(std::move(update));
+    if (auto update = running->end_step(seconds)) updates.push_back(std::move(*update));
   }
   std::erase_if(active_, [this](const std::unique_ptr<Running>& running) {
     if (running->finished()) promised_pages_ -= running->pages();

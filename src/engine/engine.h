@@ -50,8 +50,8 @@ class Engine {
   /// request any more.
   std::optional<Update> cancel(RequestId id);
 
-  /// One pass for everything that is active. One update for each request that has something new; a
-  /// request that finishes is forgotten.
+  /// One pass for everything that is active. One update for each request that has something new,
+  /// be it only a decoding pass that brought no token; a request that finishes is forgotten.
   std::vector<Update> step();
 
   /// Whether there is nothing to do.

@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "decode/drive.h"
 #include "decode/mock_evaluator.h"
+#include "decode/model_drafter.h"
 #include "text/small_tokenizer.h"
 
 namespace tidar {
@@ -121,18 +122,39 @@ Output expected_of(const MockModel& model, const EvaluatorLimits& frame, const T
   return output;
 }
 
-Request random_request(Rng& rng, bool may_mix) {
+/// Which methods a random request may have.
+enum class Methods : uint8_t { that_equal_ar, all };
+
+Method random_method(Rng& rng, Methods methods) {
+  const int length = 1 + rng.below(5);
+  switch (rng.below(methods == Methods::all ? 7 : 5)) {
+    case 0:
+      return ArOptions{};
+    case 1:
+      return LookupMethodOptions{.draft_length = length, .lookup = {.least_matched = 1}};
+    case 2:
+      return SelfSpeculativeOptions{.draft_length = length};
+    case 3:
+    case 4: {
+      TidarOptions tidar = tidar_of(length);
+      if (methods == Methods::all && rng.below(2) == 0) tidar.trust = rng.uniform();
+      if (rng.below(3) == 0) tidar.groups = only_groups({1, 3});
+      return tidar;
+    }
+    default:
+      return BlockDiffusionOptions{.block_size = length,
+                                   .reveal = {.threshold = 0.4f},
+                                   .keys = static_cast<BlockKeys>(rng.below(2)),
+                                   .borders = static_cast<BlockBorders>(rng.below(2))};
+  }
+}
+
+Request random_request(Rng& rng, Methods methods) {
   std::vector<int32_t> prompt;
   for (int n = 1 + rng.below(rng.below(3) == 0 ? 150 : 12); n > 0; --n) {
     prompt.push_back(rng.below(9));
   }
-  Request request = request_of(std::move(prompt), 1 + rng.below(50));
-  if (rng.below(3) > 0) {
-    TidarOptions tidar = tidar_of(1 + rng.below(5));
-    if (may_mix && rng.below(2) == 0) tidar.trust = rng.uniform();
-    if (rng.below(3) == 0) tidar.groups = only_groups({1, 3});
-    request.method = tidar;
-  }
+  Request request = request_of(std::move(prompt), 1 + rng.below(50), random_method(rng, methods));
   Sampling& sampling = request.sequence.sampling;
   if (rng.below(2) == 0) {
     sampling.temperature = 0.3f + rng.uniform();
@@ -140,8 +162,10 @@ Request random_request(Rng& rng, bool may_mix) {
     sampling.top_k = rng.below(2) * 6;
     sampling.top_p = rng.below(2) == 0 ? 1.0f : 0.9f;
   }
-  if (rng.below(3) == 0) request.sequence.penalties.repetition = 1.2f;
-  if (rng.below(3) == 0) request.sequence.penalties.frequency = 0.3f;
+  if (!std::holds_alternative<BlockDiffusionOptions>(request.method)) {
+    if (rng.below(3) == 0) request.sequence.penalties.repetition = 1.2f;
+    if (rng.below(3) == 0) request.sequence.penalties.frequency = 0.3f;
+  }
   if (rng.below(3) == 0) request.sequence.penalties.bias = {{.token = 2, .add = 1.5f}};
   if (rng.below(3) > 0) request.eos = {kEos};
   // Of the same length, so that the first to be complete is also the first to begin.
@@ -158,9 +182,12 @@ void expect_same(const Output& a, const Output& b) {
   EXPECT_EQ(name_of(a.finish), name_of(b.finish));
 }
 
-void expect_consistent(const RequestStats& stats, const Output& output) {
+void expect_consistent(const Output& output, const Method& method) {
+  const RequestStats& stats = output.stats;
   EXPECT_EQ(stats.new_tokens, static_cast<int64_t>(output.tokens.size()));
-  EXPECT_EQ(stats.decoded, stats.new_tokens - 1) << "the first token comes from the prompt's pass";
+  const bool denoises = std::holds_alternative<BlockDiffusionOptions>(method);
+  EXPECT_EQ(stats.decoded, stats.new_tokens - (denoises ? 0 : 1))
+      << "the first token comes from the prompt's pass unless it is denoised";
   int64_t passes = 0, tokens = 0;
   for (size_t a = 0; a < stats.accepted.size(); ++a) {
     passes += stats.accepted[a];
@@ -177,12 +204,12 @@ TEST(Engine, GivesWhatPlainDecodingGivesCutByDefinition) {
     SCOPED_TRACE(seed);
     Rng rng(seed);
     const MockModel model{.seed = seed, .agreement = rng.uniform()};
-    const Request request = random_request(rng, /*may_mix=*/false);
+    const Request request = random_request(rng, Methods::that_equal_ar);
     const int prompt = static_cast<int>(request.sequence.prompt.size());
     const EvaluatorLimits frame = limits(5 + rng.below(60), 4, prompt + 1 + rng.below(100));
     const Output output = run_alone(model, frame, tokenizer, request);
     expect_same(output, expected_of(model, frame, tokenizer, request));
-    expect_consistent(output.stats, output);
+    expect_consistent(output, request.method);
     finishes[output.finish] += 1;
     if (HasFailure()) return;
   }
@@ -204,7 +231,7 @@ TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {
     std::map<RequestId, Request> requests;
     Outputs outputs;
     for (int n = 2 + rng.below(6); n > 0; --n) {
-      const Request request = random_request(rng, /*may_mix=*/true);
+      const Request request = random_request(rng, Methods::all);
       requests.emplace(engine.submit(request).value(), request);
       for (int steps = rng.below(5); steps > 0; --steps) {
         for (const Update& update : engine.step()) outputs[update.id].add(update);
@@ -214,7 +241,7 @@ TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {
     run_until_idle(engine, outputs);
     for (const auto& [id, request] : requests) {
       expect_same(outputs[id], run_alone(model, frame, tokenizer, request));
-      expect_consistent(outputs[id].stats, outputs[id]);
+      expect_consistent(outputs[id], request.method);
     }
     if (HasFailure()) return;
   }
@@ -232,6 +259,47 @@ TEST(Engine, WhatOvershootsIsCutFromTheStatisticsToo) {
   EXPECT_EQ(output.stats.decoded, 11);
   EXPECT_EQ(output.stats.accepted, (std::vector<int64_t>{0, 0, 0, 1, 0, 0, 0, 0, 1}));
   EXPECT_DOUBLE_EQ(output.stats.tokens_per_pass(), 5.5);
+}
+
+TEST(Engine, TellsOfPassesThatBringNoToken) {
+  const MockModel model{.seed = 3};
+  MockEvaluator evaluator(model, limits(100, 4));
+  Engine engine(evaluator);
+  // Random order: whatever comes first is hardly ever the first token.
+  const MaskedDiffusionOptions masked{.length = 12, .reveal = {.order = RevealOrder::random}};
+  const RequestId id = engine.submit(request_of({1, 2, 3}, 12, masked)).value();
+  const RequestId other = engine.submit(request_of({1, 2, 3}, 12)).value();
+  std::map<RequestId, std::vector<int64_t>> passes;
+  Outputs outputs;
+  while (!engine.idle()) {
+    for (const Update& update : engine.step()) {
+      passes[update.id].push_back(update.stats.passes);
+      outputs[update.id].add(update);
+    }
+  }
+  EXPECT_EQ(passes[id], (std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
+  EXPECT_EQ(passes[other], (std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
+  EXPECT_EQ(outputs[id].finish, FinishReason::length);
+  EXPECT_GT(outputs[id].stats.accepted[0], 0);
+  EXPECT_EQ(outputs[id].stats.decoded, 12);
+  EXPECT_EQ(outputs[id].stats.prefill_s, 0);
+  EXPECT_GT(outputs[other].stats.prefill_s, 0);
+}
+
+TEST(Engine, TellsHowGuessesFared) {
+  const MockModel model{.seed = 3, .agreement = 1};
+  MockEvaluator evaluator(model, limits(100, 4)), small_evaluator(model, limits(100, 4));
+  PagePool small_pool(4);
+  Engine engine(evaluator);
+  const SpeculativeOptions speculative{.draft_length = 3,
+                                       .drafters = model_drafters(small_evaluator, small_pool)};
+  ASSERT_TRUE(engine.submit(request_of({1, 2, 3}, 13, speculative)).ok());
+  Outputs outputs;
+  run_until_idle(engine, outputs);
+  const RequestStats& stats = outputs.begin()->second.stats;
+  EXPECT_EQ(stats.passes, 3);
+  EXPECT_EQ(stats.places, std::vector<DraftPlace>(3, {.drafted = 3, .accepted = 3}));
+  EXPECT_EQ(stats.drafter_passes, 9);
 }
 
 TEST(Engine, EveryRequestGetsItsOwnNextDraft) {
@@ -263,7 +331,7 @@ TEST(Engine, AnEndOfTextTokenInTheMiddleOfAStepEndsTheOutput) {
   EXPECT_EQ(cut.finish, FinishReason::stop);
   EXPECT_EQ(cut.text,
             tokenizer.decode(std::vector<int32_t>(whole.tokens.begin(), first), SkipSpecial::yes));
-  expect_consistent(cut.stats, cut);
+  expect_consistent(cut, request.method);
 }
 
 TEST(Engine, RowsAreSharedSoThatNobodyStarves) {
@@ -372,6 +440,12 @@ TEST(Engine, SaysWhatIsWrongWithARequest) {
   EXPECT_PRED2(holds, message(request), "mask token");
   request = request_of({1}, 5, tidar_of(0));
   EXPECT_PRED2(holds, message(request), "draft length");
+  request = request_of({1}, 5, BlockDiffusionOptions{.block_size = 4});
+  EXPECT_EQ(message(request), "accepted");
+  request.sequence.penalties.presence = 1;
+  EXPECT_PRED2(holds, message(request), "penalties");
+  EXPECT_PRED2(holds, message(request_of({1}, 8, MaskedDiffusionOptions{.length = 8})), "8 rows");
+  EXPECT_PRED2(holds, message(request_of({1}, 5, SpeculativeOptions{})), "drafter");
   request = request_of({1}, 5);
   request.sequence.sampling.temperature = -1;
   EXPECT_PRED2(holds, message(request), "temperature");

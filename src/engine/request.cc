@@ -1,9 +1,6 @@
 #include "engine/request.h"
 
 #include <algorithm>
-#include <utility>
-
-#include "decode/ar.h"
 
 namespace tidar {
 
@@ -31,28 +28,16 @@ Result<std::unique_ptr<Decoder>> make_decoder(const Request& request, PagePool& 
   for (const std::string& stop : request.stop) {
     if (stop.empty()) return error("a stop string must not be empty");
   }
-  SequenceCache cache(pool);
-  if (const auto* tidar = std::get_if<TidarOptions>(&request.method)) {
-    return make_tidar(request.sequence, *tidar, std::move(cache), limits);
-  }
-  return make_ar(request.sequence, std::move(cache), limits);
+  return make_decoder(request.method, request.sequence, SequenceCache(pool), limits);
 }
 
-int useful_rows(const Method& method) {
-  const auto* tidar = std::get_if<TidarOptions>(&method);
-  return tidar == nullptr ? 1 : tidar->draft_length * (tidar->draft_length + 1);
-}
-
-bool depends_on_rows(const Method& method) {
-  const auto* tidar = std::get_if<TidarOptions>(&method);
-  return tidar != nullptr && tidar->trust != 1;
+int useful_rows(const Request& request) {
+  return useful_rows(request.method, static_cast<int>(request.sequence.prompt.size()));
 }
 
 int most_keys(const Request& request, const EvaluatorLimits& limits) {
-  const auto* tidar = std::get_if<TidarOptions>(&request.method);
-  const int64_t drafts = tidar == nullptr ? 0 : tidar->draft_length - 1;
-  const int64_t keys =
-      static_cast<int64_t>(request.sequence.prompt.size()) + request.max_new + drafts;
+  const int64_t keys = static_cast<int64_t>(request.sequence.prompt.size()) + request.max_new +
+                       draft_keys(request.method);
   return static_cast<int>(std::min<int64_t>(keys, limits.max_position));
 }
 

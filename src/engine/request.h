@@ -5,25 +5,17 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "base/result.h"
 #include "base/sampling.h"
 #include "cache/pages.h"
-#include "decode/decoder.h"
-#include "decode/tidar.h"
+#include "decode/methods.h"
 #include "plan/evaluator.h"
 
 namespace tidar {
 
 using RequestId = int64_t;
-
-/// Autoregressive decoding has nothing to choose.
-struct ArOptions {};
-
-/// How a text is continued.
-using Method = std::variant<ArOptions, TidarOptions>;
 
 /// One text to be continued.
 struct Request {
@@ -53,9 +45,12 @@ struct RequestStats {
   int64_t passes = 0;             ///< decoding passes; those that read the prompt are not counted
   int64_t decoded = 0;            ///< new tokens that decoding passes brought
   std::vector<int64_t> accepted;  ///< accepted[a]: decoding passes that brought a tokens
-  double waiting_s = 0;           ///< from submit() to the first step
-  double prefill_s = 0;           ///< the steps until the prompt had been read
-  double decode_s = 0;            ///< the steps after those
+  /// How guesses fared by their place in the draft, those behind the end of the output included.
+  std::vector<DraftPlace> places;
+  int64_t drafter_passes = 0;  ///< of a second model
+  double waiting_s = 0;        ///< from submit() to the first step
+  double prefill_s = 0;        ///< the steps until the prompt had been read
+  double decode_s = 0;         ///< the steps after those
 
   double tokens_per_pass() const {
     return passes == 0 ? 0 : static_cast<double>(decoded) / static_cast<double>(passes);
@@ -79,12 +74,8 @@ struct Update {
 Result<std::unique_ptr<Decoder>> make_decoder(const Request& request, PagePool& pool,
                                               const EvaluatorLimits& limits);
 
-/// Rows that a decoding pass of the method can use.
-int useful_rows(const Method& method);
-
-/// Whether the tokens depend on the rows that each pass grants. (Where the mask's reading is mixed
-/// in, it depends on how many masks stand beside it.)
-bool depends_on_rows(const Method& method);
+/// Rows that a decoding pass of the request can use.
+int useful_rows(const Request& request);
 
 /// Keys that the request can come to need at most.
 int most_keys(const Request& request, const EvaluatorLimits& limits);

@@ -21,14 +21,13 @@ Running::Running(RequestId id, Request request, std::unique_ptr<Decoder> decoder
 int Running::wanted_rows(int left, int sharers, int max_rows) const {
   // What depends on the rows it gets must get the same rows in company as alone.
   if (depends_on_rows(request_.method)) {
-    return reads_prompt() ? max_rows : std::min(max_rows, useful_rows(request_.method));
+    return reads_prompt() ? max_rows : std::min(max_rows, useful_rows(request_));
   }
   return std::max(decoder_->min_rows(), left / sharers);
 }
 
 void Running::plan(Pass& pass, int left, int sharers, int max_rows) {
   const int rows = wanted_rows(left, sharers, max_rows);
-  prefill_ = reads_prompt();
   planned_ = rows <= left;
   waited_ = planned_ ? 0 : waited_ + 1;
   if (!planned_) return;
@@ -48,12 +47,15 @@ void Running::take(std::span<const Answer> answers) {
     if (finished()) break;
   }
   const size_t kept = update_.tokens.size();
-  if (decoder_->stats().passes > passes_before) {
+  decoded_ = decoder_->stats().passes > passes_before;
+  if (decoded_) {
     stats_.passes += 1;
     stats_.decoded += static_cast<int64_t>(kept);
     stats_.accepted.resize(std::max(stats_.accepted.size(), kept + 1));
     stats_.accepted[kept] += 1;
   }
+  stats_.places = decoder_->stats().places;
+  stats_.drafter_passes = decoder_->stats().drafter_passes;
   if (!finished() && decoder_->full()) update_.finish = FinishReason::context;
   if (finished()) flush_text();
 }
@@ -63,8 +65,15 @@ std::span<const Ask> Running::more_asks() const {
   return planned_ && !finished() ? decoder_->more_asks() : std::span<const Ask>();
 }
 
-Update Running::end_step(double seconds) {
-  (prefill_ ? stats_.prefill_s : stats_.decode_s) += seconds;
+std::optional<Update> Running::end_step(double seconds) {
+  (stats_.passes == 0 ? stats_.prefill_s : stats_.decode_s) += seconds;
+  const bool news = decoded_ || !update_.tokens.empty() || finished();
+  decoded_ = false;
+  if (!news) return std::nullopt;
+  return finish_update();
+}
+
+Update Running::finish_update() {
   update_.id = id_;
   update_.stats = stats_;
   Update update;
@@ -76,7 +85,7 @@ Update Running::end_step(double seconds) {
 Update Running::cancel() {
   update_.finish = FinishReason::cancelled;
   flush_text();
-  return end_step(0);
+  return finish_update();
 }
 
 FinishReason Running::use(const TokenLogprob& token) {

@@ -26,8 +26,8 @@ class Running {
   RequestId id() const { return id_; }
   /// Pages that were promised to it.
   int pages() const { return pages_; }
-  /// Whether no token has come yet.
-  bool reads_prompt() const { return stats_.new_tokens == 0; }
+  /// Whether the prompt is being read.
+  bool reads_prompt() const { return stats_.new_tokens == 0 && stats_.passes == 0; }
   /// Steps in a row in which it found no room.
   int waited() const { return waited_; }
   bool finished() const { return update_.finish != FinishReason::none; }
@@ -45,8 +45,8 @@ class Running {
   /// What it still wants to know for the next pass.
   std::span<const Ask> more_asks() const;
   void take_more(std::span<const Answer> answers) { decoder_->take(answers); }
-  /// What the step, which took so long, brought.
-  Update end_step(double seconds);
+  /// What the step, which took so long, brought; nullopt if nothing.
+  std::optional<Update> end_step(double seconds);
 
   /// Ends it between steps: the update holds what was held back.
   Update cancel();
@@ -56,6 +56,8 @@ class Running {
   int wanted_rows(int left, int sharers, int max_rows) const;
   /// Uses one committed token; returns whether and why the output ends with it.
   FinishReason use(const TokenLogprob& token);
+  /// The update of the step, which then begins anew.
+  Update finish_update();
   /// Releases the text that was held back.
   void flush_text();
 
@@ -73,7 +75,7 @@ class Running {
   // Of the step under way.
   Update update_;
   bool planned_ = false;
-  bool prefill_ = true;   // it began the step without a token
+  bool decoded_ = false;  // made a decoding pass
   size_t first_ask_ = 0;  // its asks in the pass
   size_t asks_ = 0;
 };

@@ -1,0 +1,101 @@
+#include "decode/methods.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "decode/drive.h"
+#include "decode/model_drafter.h"
+#include "decode/test_text.h"
+
+namespace tidar {
+namespace {
+
+const EvaluatorLimits kLimits{.max_rows = 256, .pages = 16, .max_position = 300, .vocabulary = 11};
+
+Method named(std::string_view name) { return method_named(name).value(); }
+
+TEST(Methods, AreFoundByTheirNames) {
+  std::set<std::string_view> names;
+  for (const MethodInfo& info : all_methods()) {
+    EXPECT_TRUE(names.insert(info.name).second) << info.name;
+    EXPECT_EQ(name_of(named(info.name)), info.name);
+  }
+  EXPECT_EQ(names.size(), std::variant_size_v<Method>);
+  EXPECT_EQ(name_of(TidarOptions{}), "tidar");
+  EXPECT_EQ(name_of(SpeculativeOptions{}), "speculative");
+  EXPECT_EQ(name_of(MaskedDiffusionOptions{}), "masked-diffusion");
+}
+
+TEST(Methods, UnknownNamesGetAnAnswer) {
+  EXPECT_EQ(method_named("look-up").error().message,
+            "unknown method look-up; did you mean lookup?");
+  EXPECT_EQ(
+      method_named("magic").error().message,
+      "unknown method magic; expected one of ar, tidar, self-speculative, lookup, speculative, "
+      "block-diffusion, masked-diffusion");
+}
+
+class EveryMethod : public testing::TestWithParam<uint64_t> {};
+
+// What the registry says of a method is what its decoder does.
+TEST_P(EveryMethod, KeepsItsWord) {
+  Rng rng(GetParam());
+  const MockModel model{.seed = rng.bits(), .agreement = 0.7};
+  const MockModel small{.seed = model.seed, .agreement = 0.9};
+  SequenceSpec spec;
+  spec.prompt = random_text(rng, 60 + rng.below(10));
+  spec.mask_token = 10;
+  spec.sampling = random_sampling(rng);
+  const int wanted = 40;
+  const auto truth = plain_ar(model, spec, wanted);
+  MockEvaluator evaluator(model, kLimits), small_evaluator(small, kLimits);
+  PagePool pool(kLimits.pages), small_pool(kLimits.pages);
+  for (const MethodInfo& info : all_methods()) {
+    SCOPED_TRACE(info.name);
+    Method method = info.make();
+    if (auto* speculative = std::get_if<SpeculativeOptions>(&method))
+      speculative->drafters = model_drafters(small_evaluator, small_pool);
+    if (auto* masked = std::get_if<MaskedDiffusionOptions>(&method)) masked->length = wanted;
+
+    SequenceSpec without_mask = spec;
+    without_mask.mask_token = -1;
+    EXPECT_EQ(make_decoder(method, without_mask, SequenceCache(pool), kLimits).ok(),
+              !needs_mask_token(method));
+
+    Driven driven{.decoder = make_decoder(method, spec, SequenceCache(pool), kLimits).value(),
+                  .wanted = wanted};
+    Driven* all[] = {&driven};
+    Pass pass;
+    const auto prompt = static_cast<int>(spec.prompt.size());
+    int most_rows = 0;
+    while (!driven.done()) {
+      drive_pass(evaluator, pass, all);
+      if (driven.decoder->stats().passes > 0) most_rows = std::max(most_rows, pass.rows());
+      const auto text = prompt + static_cast<int>(driven.output.size());
+      const PassSequence& sequence = pass.sequences[0];
+      EXPECT_LE(sequence.cached + sequence.stored, text + draft_keys(method));
+    }
+    EXPECT_EQ(most_rows, useful_rows(method, prompt));
+    if (equals_ar(method)) {
+      auto tokens = driven.tokens();
+      tokens.resize(wanted);
+      EXPECT_EQ(tokens, truth);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, EveryMethod, testing::Range<uint64_t>(0, 10));
+
+TEST(EqualsAr, DependsOnTrust) {
+  EXPECT_TRUE(equals_ar(TidarOptions{.trust = 1}));
+  EXPECT_FALSE(equals_ar(TidarOptions{.trust = 0.5f}));
+  EXPECT_FALSE(equals_ar(BlockDiffusionOptions{}));
+  EXPECT_TRUE(depends_on_rows(TidarOptions{.trust = 0.5f}));
+  EXPECT_FALSE(depends_on_rows(TidarOptions{.trust = 1}));
+  EXPECT_FALSE(depends_on_rows(BlockDiffusionOptions{}));
+}
+
+}  // namespace
+}  // namespace tidar
