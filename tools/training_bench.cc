@@ -160,7 +160,7 @@ class Bench {
     times_ = {};
     parts_.clear();
     for (int i = 0; i < flags_.steps; ++i) {
-      step();
+      last_loss_ = step();
       // Other programs can only lower a roof: it is looked for again as the run goes on.
       if (i == flags_.steps / 2) roofs = better(roofs, measure_roofs(threads_, isa_));
     }
@@ -246,7 +246,7 @@ class Bench {
   std::unique_ptr<Objective> objective_;
   TrainingPass pass_;
   Times times_;
-  double first_loss_ = 0, peak_bytes_ = 0;
+  double first_loss_ = 0, last_loss_ = 0, peak_bytes_ = 0;
 };
 
 std::vector<MemoryUse> Bench::memory() const {
@@ -263,6 +263,7 @@ Json Bench::describe(const CpuRoofs& roofs) const {
           {"threads", threads_.size()},
           {"parameters", config_.parameters()},
           {"loss", first_loss_},
+          {"last_loss", last_loss_},
           {"ms", 1e3 * seconds},
           {"best_ms", 1e3 * quantile(times_.step, 0)},
           {"tokens_per_s", flags_.tokens / seconds},
