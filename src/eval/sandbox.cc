@@ -33,6 +33,8 @@ constexpr int kWatchMs = 20;
 /// Descriptors of this process stand above those of the command, so that none is written over
 /// while they are put in their places.
 constexpr int kLowestFd = 16;
+/// Seconds that an empty program may take before the sandbox counts as broken.
+constexpr double kPatience = 60;
 /// bwrap writes two short objects: {"child-pid": 42, …} and {"exit-code": 0}.
 constexpr size_t kStatusLimit = 4096;
 
@@ -266,13 +268,14 @@ Result<Sandbox> Sandbox::open(const SandboxLimits& limits, const std::string& bw
   if (access(bwrap.c_str(), X_OK) != 0) {
     return no_sandbox(fmt::format("{} is missing; install the package bubblewrap", bwrap));
   }
-  Sandbox sandbox(limits, bwrap);
-  TIDAR_TRY(const SandboxOutcome outcome, sandbox.run("print('here')"));
+  SandboxLimits patient = limits;
+  patient.wall_s = std::max(limits.wall_s, kPatience);
+  TIDAR_TRY(const SandboxOutcome outcome, Sandbox(patient, bwrap).run("print('here')"));
   if (outcome.output != "here\n") {
     return no_sandbox(fmt::format("Python ended with exit code {}: {}", outcome.exit_code,
                                   in_quotes(outcome.errors)));
   }
-  return sandbox;
+  return Sandbox(limits, bwrap);
 }
 
 Result<SandboxOutcome> Sandbox::run(std::string_view program) const {
