@@ -22,6 +22,18 @@ void narrow_row(const float* row, int64_t count, int64_t padded, T* out) {
   }
 }
 
+// kLanes columns of one row or, as bf16, of two rows, all of which exist.
+template <class T, class Source>
+Ints whole_lanes(const Source* row, const Source* next) {
+  if constexpr (sizeof(T) == 4) {
+    return as_ints(load(row));
+  } else if constexpr (sizeof(Source) == 2) {
+    return interleaved_pairs(row, next);
+  } else {
+    return interleaved_pairs(load(row), load(next));
+  }
+}
+
 // Lanes of a row from a column on (and, as bf16, of the row behind it); zeros where nothing is.
 template <class T>
 Ints lanes_of(const TransposeCall& call, int64_t row, int64_t column) {
@@ -45,8 +57,12 @@ void transpose_rows(const TransposeCall& call) {
   for (int64_t r = 0; r < call.padded; r += kRun) {
     for (int64_t c = 0; c < call.padded_columns; c += kLanes) {
       Ints square[kLanes];
+      const bool is_whole = r + kRun <= call.count && c + kLanes <= call.columns;
       for (int i = 0; i < kLanes; ++i) {
-        square[i] = lanes_of<T>(call, r + i * kPerLane<T>, c);
+        const int64_t row = r + i * kPerLane<T>, at = call.first + c;
+        square[i] = is_whole
+                        ? whole_lanes<T>(call.rows[row] + at, call.rows[row + kPerLane<T> - 1] + at)
+                        : lanes_of<T>(call, row, c);
       }
       transpose(square);
       for (int i = 0; i < kLanes; ++i) store_lanes(out + (c + i) * call.out_stride + r, square[i]);
@@ -92,9 +108,15 @@ void columns_as_panel(const ColumnsCall& call) {
                      static_cast<int>(left));
   };
   for (int64_t r = 0; r < call.padded; r += kPerLane<T>) {
+    const bool is_whole = r + kPerLane<T> <= call.count && call.columns == kPanel;
     for (int c = 0; c < kPanel; c += kLanes) {
       T* const to = panel + r * kPanel + c * kPerLane<T>;
-      if constexpr (sizeof(T) == 2) {
+      if (is_whole) {
+        const auto at = [&](int64_t row) {
+          return static_cast<const Source*>(call.rows[row]) + call.first + c;
+        };
+        store_lanes(to, whole_lanes<T>(at(r), at(r + kPerLane<T> - 1)));
+      } else if constexpr (sizeof(T) == 2) {
         store_lanes(to, interleaved_pairs(lanes(r, c), lanes(r + 1, c)));
       } else {
         store_lanes(to, as_ints(lanes(r, c)));

@@ -9,8 +9,18 @@ namespace tidar::cpu::TIDAR_ISA {
 
 namespace {
 
-int lanes_left(int64_t count, int64_t at) {
-  return static_cast<int>(count - at < kLanes ? count - at : kLanes);
+// All lanes of a vector, known when a body is compiled for it.
+struct WholeVector {
+  constexpr operator int() const { return kLanes; }
+};
+
+// Calls body(at, lanes) for all of `count` numbers, kLanes at a time and then the rest: its lanes
+// are a WholeVector, for which masks cost nothing, or an int.
+template <class Body>
+inline void for_lanes(int64_t count, Body&& body) {
+  int64_t at = 0;
+  for (; at + kLanes <= count; at += kLanes) body(at, WholeVector());
+  if (at < count) body(at, static_cast<int>(count - at));
 }
 
 Floats sigmoid(Floats x) { return div(all(1.0f), add(all(1.0f), exp(sub(zero(), x)))); }
@@ -30,40 +40,36 @@ void put(Floats value, int64_t at, int count, void* out, DType dtype) {
 }  // namespace
 
 void swiglu(const float* gate, const float* up, int64_t count, void* out, DType dtype) {
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const int left = lanes_left(count, i);
+  for_lanes(count, [&](int64_t i, auto left) {
     put(mul(silu(load_first(gate + i, left)), load_first(up + i, left)), i, left, out, dtype);
-  }
+  });
 }
 
 // silu' = s (1 + gate (1 - s)), s the sigmoid of gate.
 void swiglu_backward(const float* const (&gate_up)[2], const float* d_out, int64_t count,
                      float* const (&d_gate_up)[2]) {
   const Floats one = all(1.0f);
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const int left = lanes_left(count, i);
+  for_lanes(count, [&](int64_t i, auto left) {
     const Floats gate = load_first(gate_up[0] + i, left), up = load_first(gate_up[1] + i, left);
     const Floats s = sigmoid(gate);
     const Floats by_sigmoid = mul(load_first(d_out + i, left), s);
     const Floats slope = fma(gate, sub(one, s), one);
     store_first(d_gate_up[0] + i, mul(mul(by_sigmoid, up), slope), left);
     store_first(d_gate_up[1] + i, mul(by_sigmoid, gate), left);
-  }
+  });
 }
 
 void backward_rms_norm(const RmsNormVector& of) {
   Floats squares = zero(), along = zero();
-  for (int64_t i = 0; i < of.size; i += kLanes) {
-    const int left = lanes_left(of.size, i);
+  for_lanes(of.size, [&](int64_t i, auto left) {
     const Floats x = load_first(of.x + i, left);
     squares = fma(x, x, squares);
     along = fma(mul(load_first(of.d_out + i, left), load_first(of.weight + i, left)), x, along);
-  }
+  });
   const auto size = static_cast<float>(of.size);
   const float scale = 1 / std::sqrt(sum(squares) / size + static_cast<float>(of.eps));
   const Floats factor = all(scale), share = all(sum(along) * scale * scale / size);
-  for (int64_t i = 0; i < of.size; i += kLanes) {
-    const int left = lanes_left(of.size, i);
+  for_lanes(of.size, [&](int64_t i, auto left) {
     const Floats x = load_first(of.x + i, left), d = load_first(of.d_out + i, left);
     if (of.d_weight != nullptr) {
       const Floats before = load_first(of.d_weight + i, left);
@@ -72,30 +78,27 @@ void backward_rms_norm(const RmsNormVector& of) {
     Floats d_x = mul(factor, sub(mul(d, load_first(of.weight + i, left)), mul(x, share)));
     if (of.adds) d_x = add(d_x, load_first(of.d_x + i, left));
     store_first(of.d_x + i, d_x, left);
-  }
+  });
 }
 
 void backward_rope(float* head, const float* cosines, const float* sines, int64_t half) {
-  for (int64_t i = 0; i < half; i += kLanes) {
-    const int left = lanes_left(half, i);
+  for_lanes(half, [&](int64_t i, auto left) {
     const Floats a = load_first(head + i, left), b = load_first(head + half + i, left);
     const Floats cosine = load_first(cosines + i, left), sine = load_first(sines + i, left);
     store_first(head + i, add(mul(a, cosine), mul(b, sine)), left);
     store_first(head + half + i, sub(mul(b, cosine), mul(a, sine)), left);
-  }
+  });
 }
 
 void add_to(const float* from, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const int left = lanes_left(count, i);
+  for_lanes(count, [&](int64_t i, auto left) {
     store_first(to + i, add(load_first(to + i, left), load_first(from + i, left)), left);
-  }
+  });
 }
 
 float dot(const float* a, const void* b, DType dtype, int64_t count) {
   Floats total = zero();
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const int left = lanes_left(count, i);
+  for_lanes(count, [&](int64_t i, auto left) {
     Floats other = zero();
     if (dtype == DType::f32) {
       other = load_first(static_cast<const float*>(b) + i, left);
@@ -107,7 +110,7 @@ float dot(const float* a, const void* b, DType dtype, int64_t count) {
       other = load_bf16(whole);
     }
     total = fma(load_first(a + i, left), other, total);
-  }
+  });
   return sum(total);
 }
 
@@ -115,24 +118,21 @@ double cross_entropy(float* logits, int64_t count, int32_t token, float weight) 
   const float label = logits[token];
   const Floats nothing = all(-INFINITY);
   Floats best = nothing;
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const int left = lanes_left(count, i);
+  for_lanes(count, [&](int64_t i, auto left) {
     best = max(best, select(first(left), load_first(logits + i, left), nothing));
-  }
+  });
   const float most = largest(best);
   Floats total = zero();
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const int left = lanes_left(count, i);
+  for_lanes(count, [&](int64_t i, auto left) {
     const Floats term = exp(sub(load_first(logits + i, left), all(most)));
     total = add(total, select(first(left), term, zero()));
     store_first(logits + i, term, left);
-  }
+  });
   const float sum_of_all = sum(total);
   const Floats factor = all(weight / sum_of_all);
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const int left = lanes_left(count, i);
+  for_lanes(count, [&](int64_t i, auto left) {
     store_first(logits + i, mul(load_first(logits + i, left), factor), left);
-  }
+  });
   logits[token] -= weight;
   return static_cast<double>(most) - static_cast<double>(label) +
          std::log(static_cast<double>(sum_of_all));

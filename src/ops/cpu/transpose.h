@@ -115,6 +115,21 @@ inline Ints interleaved_pairs(Floats even, Floats odd) {
 
 #endif
 
+/// The same of kLanes numbers each that are bf16 already.
+inline Ints interleaved_pairs(const BFloat16* even, const BFloat16* odd) {
+#if defined(__AVX512F__)
+  const auto widened = [](const BFloat16* p) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  };
+  return _mm512_or_si512(widened(even), _mm512_slli_epi32(widened(odd), 16));
+#else
+  const auto widened = [](const BFloat16* p) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  };
+  return _mm256_or_si256(widened(even), _mm256_slli_epi32(widened(odd), 16));
+#endif
+}
+
 /// How numbers of type T lie in 32-bit lanes: one float, or two of bf16.
 template <class T>
 inline constexpr int kPerLane = sizeof(T) == 2 ? 2 : 1;
