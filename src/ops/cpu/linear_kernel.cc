@@ -34,6 +34,10 @@ constexpr bool kBf16Vectors = true;
 constexpr bool kBf16Vectors = false;
 #endif
 
+// Up to so many rows, these processors are faster with taller tiles of two panels than with tiles
+// of four. With more rows, four panels at a time halve how often the operands are read.
+constexpr int64_t kNarrowRows = 32;
+
 // One tile among those that share P panels.
 struct Place {
   int64_t row;
@@ -108,9 +112,8 @@ void linear(const LinearCall& call) {
   if (call.rows == 0) return;
   int64_t panel = call.panel_begin;
   if constexpr (kLanes == 16) {
-    if (!kBf16Vectors || call.rows <= kTileRowsWith<4>) {
-      panel = columns_of_tiles<Policy, kTileRowsWith<4>, 4>(call, panel);
-    }
+    const bool narrow = kBf16Vectors && kTileRowsWith<4> < call.rows && call.rows <= kNarrowRows;
+    if (!narrow) panel = columns_of_tiles<Policy, kTileRowsWith<4>, 4>(call, panel);
   }
   if constexpr (kBf16Vectors) {
     // Where one tile of 12 rows is not enough, tiles of 8 have the cheaper loop.
