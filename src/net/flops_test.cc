@@ -1,0 +1,32 @@
+#include "net/flops.h"
+
+#include <gtest/gtest.h>
+
+#include "net/network_suite.h"
+#include "plan/layouts.h"
+
+namespace tidar {
+namespace {
+
+TEST(Flops, AreThoseOfEveryMatrixAndEveryKeySeen) {
+  Rng rng(4);
+  for (const int kind : {0, 1, 2}) {
+    const ModelConfig c = random_model(rng, kind);
+    const Tokens first = random_tokens(rng, 5, c.vocabulary), second = random_tokens(rng, 4, 9);
+    const std::vector<std::span<const int32_t>> documents = {first, second};
+    Pass pass;
+    add_documents(pass, documents, [](Pass& to, std::span<const int32_t> tokens) {
+      add_causal(to, tokens, Keep::scratch);
+    });
+    const double heads = c.heads * c.head_size, kv_heads = c.kv_heads * c.head_size;
+    const double layer = 2.0 * c.hidden * (2 * heads + 2 * kv_heads + 3.0 * c.ffn);
+    // 1 + … + 5 and 1 + … + 4 keys; each has a product with a query and one with a weight.
+    const double attention = 25 * 4 * heads;
+    const double expected = c.layers * (9 * layer + attention) + 3 * 2.0 * c.vocabulary * c.hidden;
+    EXPECT_DOUBLE_EQ(forward_flops(c, pass, 3), expected);
+    EXPECT_DOUBLE_EQ(training_flops(c, pass, 3), 3 * expected);
+  }
+}
+
+}  // namespace
+}  // namespace tidar
