@@ -5,15 +5,8 @@
 //                  [--precision bf16|f32] [--activation-bytes N] [--isa NAME] [--threads N]
 //                  [--steps 15] [--parts] [--busy] [--json] [--export FOLDER]
 //
-// Useful operations of a step, with R rows, of which Y have labels, T pairs of a row and a row that
-// it sees, and W weights in the matrices of all layers:
-//
-//   6 R W + 6 Y V D + 12 T H E layers
-//
-// Forward, gradient of the input and gradient of the weight are 2 operations each per row and
-// weight; attention has 2 products forward and 4 backward. What is computed a second time (layers
-// whose inside was not kept, scores in the backward of attention) is not useful; "computed" counts
-// it, and still no pair that nobody sees.
+// Useful operations are those of net/flops.h. What layers whose inside was not kept compute a
+// second time is not useful, and told apart.
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -30,6 +23,7 @@
 #include "format/files.h"
 #include "format/json.h"
 #include "format/tensors.h"
+#include "net/flops.h"
 #include "net/trainable.h"
 #include "ops/cpu/cpu_backward.h"
 #include "ops/cpu/roofs.h"
@@ -78,44 +72,12 @@ double quantile(std::vector<double> values, double share) {
   return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
 }
 
-// The better of each rate of both.
-CpuRoofs better(const CpuRoofs& a, const CpuRoofs& b) {
-  return {.memory_gbps = std::max(a.memory_gbps, b.memory_gbps),
-          .f32_gflops = std::max(a.f32_gflops, b.f32_gflops),
-          .bf16_gflops = std::max(a.bf16_gflops, b.bf16_gflops),
-          .f32_product_gflops = std::max(a.f32_product_gflops, b.f32_product_gflops),
-          .bf16_product_gflops = std::max(a.bf16_product_gflops, b.bf16_product_gflops)};
-}
-
-double layer_weights(const ModelConfig& config) {
-  double weights = 0;
-  for (const WeightSpec& spec : weight_table(config)) {
-    if (spec.layer < 0 || spec.shape.size() != 2) continue;
-    weights += static_cast<double>(spec.shape[0] * spec.shape[1]);
-  }
-  return weights;
-}
-
-struct StepFlops {
-  double useful = 0, computed = 0;
-};
-
-StepFlops step_flops(const ModelConfig& config, const TrainingPass& step, int recomputed_layers) {
-  double pairs = 0;
-  for (const Sight& sight : step.pass.sights) {
-    pairs += sight.prefix.to - sight.prefix.from + sight.block.to - sight.block.from;
-  }
-  const double rows = step.pass.rows(), layers = config.layers;
-  const double weights = layer_weights(config) / layers;
-  const double down = static_cast<double>(config.ffn) * config.hidden;
-  const double attention = pairs * config.heads * config.head_size;
-  const double head = static_cast<double>(step.labels.size()) * config.vocabulary * config.hidden;
-  StepFlops flops;
-  flops.useful = layers * (6 * rows * weights + 12 * attention) + 6 * head;
-  // A layer's last product is not computed again: the stream behind it is there.
-  flops.computed = flops.useful + layers * 2 * attention +
-                   recomputed_layers * (2 * rows * (weights - down) + 4 * attention);
-  return flops;
+// What is computed a second time. A layer's last product is not: the stream behind it is there.
+double second_flops(const ModelConfig& config, const Pass& pass, int recomputed_layers) {
+  ModelConfig layer = config;
+  layer.layers = 1;
+  const double down = 2.0 * pass.rows() * config.ffn * config.hidden;
+  return recomputed_layers * (forward_flops(layer, pass, 0) - down);
 }
 
 DType compute_type(const Flags& flags) {
@@ -155,17 +117,16 @@ class Bench {
     if (!flags_.export_to.empty()) TIDAR_TRY_VOID(write_model());
     first_loss_ = step();
     step();
-    peak_bytes_ = peak_bytes();  // before the roofs take memory
-    CpuRoofs roofs = measure_roofs(threads_, isa_);
+    peak_bytes_ = peak_bytes();  // before oneDNN takes memory
+    look_for_roof();
     times_ = {};
     parts_.clear();
     for (int i = 0; i < flags_.steps; ++i) {
       last_loss_ = step();
-      // Other programs can only lower a roof: it is looked for again as the run goes on.
-      if (i == flags_.steps / 2) roofs = better(roofs, measure_roofs(threads_, isa_));
+      if (i % 4 == 3) look_for_roof();
     }
-    roofs = better(roofs, measure_roofs(threads_, isa_));
-    std::fputs((flags_.json ? describe(roofs).dump() + "\n" : report(roofs)).c_str(), stdout);
+    look_for_roof();
+    std::fputs((flags_.json ? describe().dump() + "\n" : report()).c_str(), stdout);
     return {};
   }
 
@@ -222,14 +183,17 @@ class Bench {
     return write_text_file(folder / "step.json", step.dump());
   }
 
-  /// The roof of products in this run's precision.
-  double roof_gflops(const CpuRoofs& roofs) const {
-    return is_narrow() ? roofs.bf16_product_gflops : roofs.f32_product_gflops;
+  // Other programs can only lower a roof, so it is looked for as the run goes on.
+  void look_for_roof() {
+    const DType operand = ops_->operand(compute_type(flags_));
+    roof_gflops_ = std::max(roof_gflops_, measure_product_gflops(threads_, operand));
   }
-  bool is_narrow() const { return ops_->operand(compute_type(flags_)) == DType::bf16; }
+  double useful_flops() const {
+    return training_flops(config_, pass_.pass, static_cast<int64_t>(pass_.labels.size()));
+  }
   std::vector<MemoryUse> memory() const;
-  Json describe(const CpuRoofs& roofs) const;
-  std::string report(const CpuRoofs& roofs) const;
+  Json describe() const;
+  std::string report() const;
 
   const Flags& flags_;
   Isa isa_;
@@ -247,6 +211,7 @@ class Bench {
   TrainingPass pass_;
   Times times_;
   double first_loss_ = 0, last_loss_ = 0, peak_bytes_ = 0;
+  double roof_gflops_ = 0;  // of oneDNN's product in this run's precision
 };
 
 std::vector<MemoryUse> Bench::memory() const {
@@ -256,9 +221,8 @@ std::vector<MemoryUse> Bench::memory() const {
   return uses;
 }
 
-Json Bench::describe(const CpuRoofs& roofs) const {
+Json Bench::describe() const {
   const double seconds = quantile(times_.step, 0.5);
-  const StepFlops flops = step_flops(config_, pass_, model_->recomputed_layers());
   return {{"precision", flags_.precision},
           {"threads", threads_.size()},
           {"parameters", config_.parameters()},
@@ -267,13 +231,12 @@ Json Bench::describe(const CpuRoofs& roofs) const {
           {"ms", 1e3 * seconds},
           {"best_ms", 1e3 * quantile(times_.step, 0)},
           {"tokens_per_s", flags_.tokens / seconds},
-          {"gflop_per_s", flops.useful / seconds / 1e9},
-          {"roof_gflop_per_s", roof_gflops(roofs)},
+          {"gflop_per_s", useful_flops() / seconds / 1e9},
+          {"roof_gflop_per_s", roof_gflops_},
           {"peak_bytes", peak_bytes_}};
 }
 
-std::string Bench::report(const CpuRoofs& roofs) const {
-  const StepFlops flops = step_flops(config_, pass_, model_->recomputed_layers());
+std::string Bench::report() const {
   std::string text = fmt::format(
       "D {} layers {} H {} G {} E {} F {} V {}: {} parameters\n"
       "{} tokens, {} rows, K {}; {} kernels, {} threads, {}; {} of {} layers computed twice\n",
@@ -282,10 +245,9 @@ std::string Bench::report(const CpuRoofs& roofs) const {
       flags_.block, ops_->name(), threads_.size(), flags_.precision, model_->recomputed_layers(),
       config_.layers);
   text += fmt::format(
-      "roofs of this run: memory {:.1f} GB/s; in registers f32 {:.0f}, bf16 {:.0f} GFLOP/s; "
-      "oneDNN's product f32 {:.0f}, bf16 {:.0f}\nloss at step 0: {:.6f}\n\n",
-      roofs.memory_gbps, roofs.f32_gflops, roofs.bf16_gflops, roofs.f32_product_gflops,
-      roofs.bf16_product_gflops, first_loss_);
+      "oneDNN's product of these operands, at best in this run: {:.0f} GFLOP/s\n"
+      "loss at step 0: {:.6f}\n\n",
+      roof_gflops_, first_loss_);
   const auto line = [&](const char* name, const std::vector<double>& seconds) {
     const double median = quantile(seconds, 0.5);
     const double spread = (quantile(seconds, 0.75) - quantile(seconds, 0.25)) / 2 / median;
@@ -296,13 +258,14 @@ std::string Bench::report(const CpuRoofs& roofs) const {
   line("update", times_.update);
   line("refresh", times_.refresh);
   line("step", times_.step);
-  const double seconds = quantile(times_.step, 0.5), roof = roof_gflops(roofs);
+  const double seconds = quantile(times_.step, 0.5), useful = useful_flops();
+  const double all = useful + second_flops(config_, pass_.pass, model_->recomputed_layers());
+  const auto rate = [&](double flops) { return flops / seconds / 1e9; };
   text += fmt::format(
       "{:.0f} tokens/s; {:.1f} GFLOP a step: {:.0f} GFLOP/s, {:.0f} % of the product roof "
       "({:.0f} GFLOP/s, {:.0f} %, with what is computed twice)\n",
-      flags_.tokens / seconds, flops.useful / 1e9, flops.useful / seconds / 1e9,
-      100 * flops.useful / seconds / 1e9 / roof, flops.computed / seconds / 1e9,
-      100 * flops.computed / seconds / 1e9 / roof);
+      flags_.tokens / seconds, useful / 1e9, rate(useful), 100 * rate(useful) / roof_gflops_,
+      rate(all), 100 * rate(all) / roof_gflops_);
   text += fmt::format("memory: at most {:.0f} MB resident; of it\n", peak_bytes_ / 1e6);
   for (const MemoryUse& use : memory()) {
     text += fmt::format("  {:36} {:8.1f} MB\n", use.purpose, static_cast<double>(use.bytes) / 1e6);

@@ -7,6 +7,7 @@
 #include <dnnl.hpp>
 
 #include "base/buffer.h"
+#include "base/check.h"
 #include "ops/cpu/kernels.h"
 
 // Of the OpenMP runtime that oneDNN brings along; weak, because it may bring another one.
@@ -60,9 +61,8 @@ double spin_rate(Threads& threads, double (*spin)(int64_t)) {
   });
 }
 
-double onednn_rate(dnnl::memory::data_type type, int threads) {
+double onednn_rate(dnnl::memory::data_type type) {
   using dnnl::memory;
-  if (omp_set_num_threads != nullptr) omp_set_num_threads(threads);
   constexpr int64_t kRows = 512, kInputs = 2048, kOutputs = 2048;
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
@@ -89,9 +89,11 @@ double measure_memory_gbps(Threads& threads, Isa isa) {
   return memory_rate(threads, cpu::kernels_for(isa));
 }
 
-double measure_product_gflops(Threads& threads, DType operand) {
-  using type = dnnl::memory::data_type;
-  return onednn_rate(operand == DType::bf16 ? type::bf16 : type::f32, threads.size());
+double measure_product_gflops(Threads& threads, DType dtype) {
+  TIDAR_CHECK(dtype == DType::f32 || dtype == DType::bf16);
+  if (omp_set_num_threads != nullptr) omp_set_num_threads(threads.size());
+  using Type = dnnl::memory::data_type;
+  return onednn_rate(dtype == DType::bf16 ? Type::bf16 : Type::f32);
 }
 
 CpuRoofs measure_roofs(Threads& threads, Isa isa) {

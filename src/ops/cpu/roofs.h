@@ -26,8 +26,7 @@ CpuRoofs measure_roofs(Threads& threads, Isa isa);
 /// CpuRoofs::memory_gbps alone: about a third of a second, and the 1 GiB.
 double measure_memory_gbps(Threads& threads, Isa isa);
 
-/// A 512 x 2048 x 2048 product by oneDNN, as in CpuRoofs, with operands of f32 or bf16: about a
-/// fifth of a second.
-double measure_product_gflops(Threads& threads, DType operand);
+/// CpuRoofs::f32_product_gflops or bf16_product_gflops alone: about a third of a second.
+double measure_product_gflops(Threads& threads, DType dtype);
 
 }  // namespace tidar
