@@ -301,6 +301,9 @@ class Generate(Case):
             methods += [["--method", "tidar", "--mask-token", 511, "--draft-length", k, "--groups", g]
                         for k, g in [(1, "all"), (2, "all"), (3, "first"), (4, "1,3"), (8, "all"),
                                      (16, "all")]]
+            methods += [["--method", "self-speculative", "--mask-token", 511, "--draft-length", 3],
+                        ["--method", "lookup", "--least-match", 1, "--most-match", 3],
+                        ["--method", "speculative", "--draft-model", FIXTURES / name]]
             for method in methods:
                 with self.subTest(model=name, method=method):
                     found, _ = self.generate(FIXTURES / name, *ask, *method)
@@ -316,6 +319,59 @@ class Generate(Case):
         other, _ = self.generate(FIXTURES / "qwen3", *ask[:-6], "--seed", 8, *ask[-4:])
         self.assertEqual(ar["tokens"], tidar_["tokens"])
         self.assertNotEqual(ar["tokens"], other["tokens"])
+        for method in [["self-speculative"], ["lookup", "--least-match", 1],
+                       ["speculative", "--draft-model", FIXTURES / "qwen2"]]:
+            found, _ = self.generate(FIXTURES / "qwen3", *ask, "--method", *method)
+            self.assertEqual(ar["tokens"], found["tokens"], method)
+
+    def test_speculation_by_the_same_model_is_always_right(self):
+        ask = ["--prompt-ids", "5,6,7", "--max-new", 31, "--temperature", 1, "--seed", 3,
+               "--ignore-eos"]
+        found, err = self.generate(FIXTURES / "qwen2", *ask, "--method", "speculative",
+                                   "--draft-model", FIXTURES / "qwen2", "--draft-length", 4,
+                                   "--compare")
+        self.assertTrue(found["compare"]["tokens_agree"])
+        self.assertEqual((found["passes"], found["tokens_per_pass"]), (6, 5))
+        self.assertEqual(found["draft_places"], [{"drafted": 6, "accepted": 6}] * 4)
+        self.assertEqual(found["drafter_passes"], 24)
+        self.refuse(1, "generate", "--model", FIXTURES / "qwen2", *ask, "--method", "speculative",
+                    holds=["--draft-model"])
+
+    def test_denoising(self):
+        ask = ["--prompt-ids", "5,6,7,8,9", "--max-new", 24, "--mask-token", 511]
+        block = [*ask, "--method", "block-diffusion", "--block-size", 8]
+        one, _ = self.generate(FIXTURES / "qwen2", *block)
+        high, err = self.generate(FIXTURES / "qwen2", *block, "--confidence", 1.5, "--compare")
+        self.assertEqual(high["tokens"], one["tokens"])
+        self.assertEqual((one["passes"], one["tokens_per_pass"]), (24, 1))
+        self.assertIn("as they may", err)
+        two, _ = self.generate(FIXTURES / "qwen2", *block, "--order", "left-to-right",
+                               "--per-pass", 2)
+        self.assertEqual((two["passes"], two["accepted"]), (12, [0, 0, 12]))
+        all_, _ = self.generate(FIXTURES / "qwen2", *block, "--entropy-bound", 1e4, "--block-keys",
+                                "block", "--block-borders", "multiples")
+        self.assertEqual(all_["accepted"], [0, 0, 0, 1, 0, 1, 0, 0, 2])
+
+        masked = [*ask, "--method", "masked-diffusion"]
+        outputs = []
+        for order in ["confidence", "margin", "entropy", "random", "left-to-right"]:
+            found, _ = self.generate(FIXTURES / "qwen2", *masked, "--steps", 6, "--order", order)
+            self.assertEqual((found["passes"], found["n"], found["finish_reason"]),
+                             (6, 24, "length"))
+            self.assertNotIn(511, found["tokens"])
+            outputs.append(found["tokens"])
+        shifted, _ = self.generate(FIXTURES / "qwen2", *masked, "--steps", 6, "--shifted-logits")
+        self.assertNotEqual(shifted["tokens"], outputs[0])
+        blocks, _ = self.generate(FIXTURES / "qwen2", *masked, "--block-size", 10)
+        self.assertEqual(blocks["passes"], 24)
+        self.refuse(1, "generate", "--model", FIXTURES / "qwen2", *masked, "--presence-penalty", 1,
+                    holds=["penalties"])
+        self.refuse(1, "generate", "--model", FIXTURES / "qwen2", *ask[:-2], "--method",
+                    "block-diffusion", holds=["--mask-token"])
+        # An output that the context cuts.
+        found, _ = self.generate(FIXTURES / "qwen2", "--prompt-ids", "5", "-n", 100000, *masked[4:],
+                                 "--steps", 2)
+        self.assertEqual(found["finish_reason"], "context")
 
     def test_json(self):
         prompt, expected = self.greedy("qwen2")
@@ -323,7 +379,8 @@ class Generate(Case):
                                    20, "--mask-token", 511, "--draft-length", 4, "--compare")
         kinds = {"text": str, "tokens": list, "logprobs": list, "method": str, "prompt_tokens": int,
                  "n": int, "finish_reason": str, "passes": int, "tokens_per_pass": float,
-                 "accepted": list, "prefill_s": float, "decode_s": float, "tokens_per_s": float,
+                 "accepted": list, "draft_places": list, "drafter_passes": int,
+                 "prefill_s": float, "decode_s": float, "tokens_per_s": float,
                  "gb_per_s": float, "memory_gb_per_s": type(None), "compare": dict}
         self.assertEqual({key: type(value) for key, value in found.items()}, kinds)
         self.assertEqual((found["method"], found["prompt_tokens"], found["n"]), ("tidar", 7, 20))
@@ -351,7 +408,7 @@ class Generate(Case):
         ar = found["compare"]["ar"]["tokens"]
         self.assertEqual(found["tokens"][:place], ar[:place])
         self.assertNotEqual(found["tokens"][place], ar[place])
-        self.assertIn(f"DIFFER from token {place} on", err)
+        self.assertIn(f"differ, as they may, from token {place} on", err)
 
     def test_without_a_tokenizer_ids_are_printed(self):
         prompt, expected = self.greedy("llama")
@@ -640,7 +697,8 @@ class CommandLine(Case):
         flags = """--model --prompt --prompt-file --prompt-ids --method --draft-length --trust-ar
             --max-new --temperature --top-k --top-p --min-p --seed --mask-token --threads --compare
             --json --stop --repetition-penalty --presence-penalty --frequency-penalty --logit-bias
-            --ignore-eos --groups --weights --kv --isa --precision --context --print-pass"""
+            --ignore-eos --draft-model --least-match --most-match --block-size --order --confidence
+            --entropy-bound --per-pass --block-keys --block-borders --steps --shifted-logits --groups --weights --kv --isa --precision --context --print-pass"""
         out, _ = self.succeed("generate", "--help")
         for flag in flags.split():
             self.assertRegex(out.decode(), rf"(?m)^  (-\w,)?{flag}\b")

@@ -1,6 +1,7 @@
-// The promise of the whole program, on real networks: at trust 1 TiDAR gives the tokens of AR, for
-// every draft length, any groups, every family, in every precision and on every instruction set.
-// Vocabularies are tiny, so that drafts of untrained models are often right by chance.
+// The promises of the whole program, on real networks, for every family, in every precision and on
+// every instruction set: TiDAR at trust 1 and all kinds of speculation give the tokens of AR, and
+// what block diffusion reads from its cache is what it would compute anew. Vocabularies are tiny,
+// so that drafts of untrained models are often right by chance.
 
 #include <gtest/gtest.h>
 
@@ -10,7 +11,8 @@
 #include "base/rng.h"
 #include "decode/ar.h"
 #include "decode/drive.h"
-#include "decode/tidar.h"
+#include "decode/methods.h"
+#include "decode/model_drafter.h"
 #include "net/network_suite.h"
 
 namespace tidar {
@@ -96,9 +98,138 @@ TEST_P(TidarEqualsAr, ForAllDraftLengthsGroupsAndFamilies) {
   EXPECT_GT(committed, passes + passes / 8);
 }
 
-TIDAR_TEST_BACKENDS(TidarEqualsAr, backends_where([](const BackendUnderTest& backend) {
-                      return backend.name != "ref_f64";
-                    }));
+class SpeculationEqualsAr : public testing::TestWithParam<BackendUnderTest> {};
+
+TEST_P(SpeculationEqualsAr, WhoeverDrafts) {
+  int64_t passes = 0, committed = 0;
+  for (int kind = 0; kind < kModelKinds; ++kind) {
+    Rng rng(2000 + static_cast<uint64_t>(kind));
+    ModelConfig config = random_model(rng, kind);
+    config.vocabulary = kVocabulary;
+    const ModelWeights weights = ModelWeights::random(config, DType::f32, rng.bits());
+    const ModelWeights other_weights = ModelWeights::random(config, DType::f32, rng.bits());
+    NetworkOnBackend on(config, weights, GetParam());
+    NetworkOnBackend other(config, other_weights, GetParam());
+    Evaluator& network = on.network();
+    for (const int draft_length : {1, 3, 8}) {
+      const SequenceSpec spec =
+          random_spec(rng, kPromptLengths[rng.below(std::size(kPromptLengths))], rng.below(2) == 0);
+      const auto decode = [&](const Method& method) {
+        Driven driven{
+            .decoder =
+                make_decoder(method, spec, SequenceCache(on.pool()), network.limits()).value(),
+            .wanted = kWanted};
+        drive(network, driven);
+        passes += driven.decoder->stats().passes;
+        committed += driven.decoder->stats().committed;
+        std::vector<int32_t> tokens = driven.tokens();
+        tokens.resize(kWanted);
+        return tokens;
+      };
+      const std::vector<int32_t> expected = decode(ArOptions{});
+      const SpeculativeOptions by_other{.draft_length = draft_length,
+                                        .drafters = model_drafters(other.network(), other.pool())};
+      for (const Method& method : {Method(SelfSpeculativeOptions{.draft_length = draft_length}),
+                                   Method(LookupMethodOptions{.draft_length = draft_length,
+                                   .lookup = {.least_matched = 1}}),
+                                   Method(by_other)}) {
+        EXPECT_EQ(decode(method), expected)
+            << config.architecture << ", " << name_of(method) << ", K = " << draft_length;
+      }
+    }
+  }
+  EXPECT_GT(committed, passes + passes / 8);
+}
+
+// Carries out every pass of one block diffusion twice: as it is, and with all keys computed anew in
+// one pass; and holds the answers against each other, to the bit.
+class Recomputing final : public Evaluator {
+ public:
+  Recomputing(Network& network, PagePool& pool, BlockKeys keys, int block_size)
+      : network_(network), pool_(pool), keys_(keys), block_size_(block_size) {}
+
+  const EvaluatorLimits& limits() const override { return network_.limits(); }
+  void answer(std::span<const Ask>, std::span<Answer>) override {}
+
+  void evaluate(const Pass& pass, std::span<Answer> answers) override {
+    network_.evaluate(pass, answers);
+    const PassSequence& sequence = pass.sequences.at(0);
+    const auto stored = pass.tokens.begin() + sequence.stored;
+    text_.insert(text_.end(), pass.tokens.begin(), stored);
+    if (pass.asks.empty()) return;
+
+    SequenceCache cache(pool_);
+    EXPECT_TRUE(cache.reserve(static_cast<int>(text_.size())));
+    Pass anew;
+    anew.begin_sequence(cache);
+    if (keys_ == BlockKeys::causal) {
+      add_causal(anew, text_, Keep::page);
+    } else {
+      const auto size = static_cast<size_t>(block_size_);
+      for (size_t at = 0; at < text_.size(); at += size)
+        add_block(anew, std::span(text_).subspan(at, size), Keep::page);
+    }
+    add_block(anew, {stored, pass.tokens.end()}, Keep::scratch);
+    for (Ask ask : pass.asks) {
+      ask.row += sequence.cached;
+      anew.add_ask(ask);
+    }
+    std::vector<Answer> truth(answers.size());
+    network_.evaluate(anew, truth);
+    for (size_t i = 0; i < truth.size(); ++i) {
+      EXPECT_EQ(answers[i].token, truth[i].token);
+      EXPECT_EQ(answers[i].logprob, truth[i].logprob);
+      EXPECT_EQ(answers[i].entropy, truth[i].entropy);
+    }
+    compared += static_cast<int>(truth.size());
+  }
+
+  int compared = 0;
+
+ private:
+  Network& network_;
+  PagePool& pool_;
+  BlockKeys keys_;
+  int block_size_;
+  std::vector<int32_t> text_;  // whose keys are in pages
+};
+
+class BlockDiffusionKeys : public testing::TestWithParam<BackendUnderTest> {};
+
+TEST_P(BlockDiffusionKeys, AreThoseOfComputingAnew) {
+  for (int kind = 0; kind < kModelKinds; ++kind) {
+    Rng rng(3000 + static_cast<uint64_t>(kind));
+    ModelConfig config = random_model(rng, kind);
+    config.vocabulary = kVocabulary;
+    const ModelWeights weights = ModelWeights::random(config, DType::f32, rng.bits());
+    NetworkOnBackend on(config, weights, GetParam());
+    for (const BlockKeys keys : {BlockKeys::causal, BlockKeys::block}) {
+      const BlockDiffusionOptions options{
+          .block_size = 1 + rng.below(20),
+          .reveal = {.order = RevealOrder::entropy, .count = 2, .threshold = 0.3f},
+          .keys = keys,
+          .borders = BlockBorders::multiples};
+      SequenceSpec spec = random_spec(rng, 1 + rng.below(90), rng.below(2) == 0);
+      spec.penalties = {};
+      SCOPED_TRACE(testing::Message() << config.architecture << ", keys " << static_cast<int>(keys)
+                                      << ", blocks of " << options.block_size);
+      Recomputing network(on.network(), on.pool(), keys, options.block_size);
+      Driven driven{
+          .decoder = make_block_diffusion(spec, options, SequenceCache(on.pool()), network.limits())
+                         .value(),
+          .wanted = 50};
+      drive(network, driven);
+      EXPECT_GT(network.compared, 50);
+    }
+  }
+}
+
+const auto kBackends =
+    backends_where([](const BackendUnderTest& backend) { return backend.name != "ref_f64"; });
+
+TIDAR_TEST_BACKENDS(TidarEqualsAr, kBackends);
+TIDAR_TEST_BACKENDS(SpeculationEqualsAr, kBackends);
+TIDAR_TEST_BACKENDS(BlockDiffusionKeys, kBackends);
 
 }  // namespace
 }  // namespace tidar

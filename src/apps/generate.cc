@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "apps/command.h"
+#include "apps/draft_model.h"
 #include "apps/generate_flags.h"
 #include "apps/generate_many.h"
 #include "apps/interrupt.h"
@@ -21,7 +22,7 @@ constexpr int kPromptRows = 512;
 
 /// Rows of a pass that are enough for every step, and for the prompt with a draft behind it.
 int rows_of_passes(const Request& request) {
-  const int step = useful_rows(request.method);
+  const int step = useful_rows(request);
   const auto prompt = static_cast<int64_t>(request.sequence.prompt.size()) + step;
   return static_cast<int>(std::max<int64_t>(step, std::min<int64_t>(kPromptRows, prompt)));
 }
@@ -42,11 +43,6 @@ struct Outcome {
     return stats.decode_s > 0 ? static_cast<double>(decode_bytes) / stats.decode_s : 0;
   }
 };
-
-std::string method_name(const Method& method) {
-  const auto* tidar = std::get_if<TidarOptions>(&method);
-  return tidar == nullptr ? "ar" : "tidar";
-}
 
 /// Shows text as it comes, or token ids where there is no tokenizer.
 class Stream {
@@ -125,6 +121,11 @@ Json to_json(const Outcome& outcome, const std::string& method, double memory_by
   json["passes"] = stats.passes;
   json["tokens_per_pass"] = stats.tokens_per_pass();
   json["accepted"] = stats.accepted;
+  json["draft_places"] = Json::array();
+  for (const DraftPlace& place : stats.places) {
+    json["draft_places"].push_back({{"drafted", place.drafted}, {"accepted", place.accepted}});
+  }
+  json["drafter_passes"] = stats.drafter_passes;
   json["prefill_s"] = stats.prefill_s;
   json["decode_s"] = stats.decode_s;
   json["tokens_per_s"] = outcome.tokens_per_s();
@@ -157,8 +158,9 @@ int first_difference(const Outcome& a, const Outcome& b) {
 }
 
 /// Reports on a run beside AR from the same prompt.
-void report_comparison(const Outcome& outcome, const Outcome& ar, const std::string& method,
+void report_comparison(const Outcome& outcome, const Outcome& ar, const Method& compared,
                        double memory_bytes_per_s, Json* json) {
+  const std::string_view method = name_of(compared);
   const int difference = first_difference(outcome, ar);
   const double speedup = ar.tokens_per_s() > 0 ? outcome.tokens_per_s() / ar.tokens_per_s() : 0;
   if (json != nullptr) {
@@ -171,9 +173,10 @@ void report_comparison(const Outcome& outcome, const Outcome& ar, const std::str
   print_note(difference < 0
                  ? fmt::format("the tokens of {} and ar agree; {:.2f} times as fast as ar", method,
                                speedup)
-                 : fmt::format("the tokens of {} and ar DIFFER from token {} on; {:.2f} times as "
-                               "fast as ar",
-                               method, difference, speedup));
+                 : fmt::format("the tokens of {} and ar {} from token {} on; {:.2f} times as fast "
+                               "as ar",
+                               method, equals_ar(compared) ? "DIFFER" : "differ, as they may,",
+                               difference, speedup));
 }
 
 /// Bytes that memory delivers per second; 0 where that is no measure of the speed, since the
@@ -186,7 +189,9 @@ double memory_roof(const Session& session) {
 
 Result<int> generate(const GenerateFlags& flags) {
   TIDAR_TRY(Session session, Session::open(flags.model));
-  TIDAR_TRY(const Request request, make_request(flags, session.config(), session.tokenizer()));
+  TIDAR_TRY(Request request, make_request(flags, session.config(), session.tokenizer()));
+  TIDAR_TRY(const auto draft_model,
+            DraftModel::attach(flags.method.draft_model, flags.model, 1, request));
   const EvaluatorLimits model_limits{.max_position = session.config().max_positions};
   TIDAR_TRY_VOID(session.build_network(rows_of_passes(request), most_keys(request, model_limits)));
   const double memory_bytes_per_s = memory_roof(session);
@@ -196,7 +201,7 @@ Result<int> generate(const GenerateFlags& flags) {
   if (flags.print_pass) {
     draw_first_step(meter, static_cast<int>(request.sequence.prompt.size()));
   }
-  const std::string method = method_name(request.method);
+  const std::string method(name_of(request.method));
   Stream stream(flags.json, session.tokenizer() != nullptr);
   TIDAR_TRY(const Outcome outcome, run(meter, session.tokenizer(), request, stream, interrupt));
   Json json = to_json(outcome, method, memory_bytes_per_s);
@@ -207,7 +212,8 @@ Result<int> generate(const GenerateFlags& flags) {
     Stream silent(true, false);
     TIDAR_TRY(const Outcome ar,
               run(meter, session.tokenizer(), std::move(ar_request), silent, interrupt));
-    report_comparison(outcome, ar, method, memory_bytes_per_s, flags.json ? &json : nullptr);
+    report_comparison(outcome, ar, request.method, memory_bytes_per_s,
+                      flags.json ? &json : nullptr);
   }
   if (flags.json) print_json(json);
   return interrupt.requested() ? kInterrupted : kDone;

@@ -1,5 +1,6 @@
 #include "apps/generate_flags.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -8,12 +9,6 @@
 
 namespace tidar {
 namespace {
-
-/// Draft length where neither the flags nor the checkpoint name one: the middle of those that the
-/// paper trains.
-constexpr int kDefaultDraftLength = 8;
-/// A step of K drafts holds K (K + 1) rows.
-constexpr int kLongestDraft = 64;
 
 void add_prompt_flags(CLI::App& command, GenerateFlags& flags) {
   command.option_defaults()->group("Prompt (one of these, or text on stdin)");
@@ -39,35 +34,6 @@ void add_prompt_flags(CLI::App& command, GenerateFlags& flags) {
       ->excludes("--prompt-ids");
   command.add_flag("--no-special", flags.no_special,
                    "Leave out what the tokenizer puts around every text");
-}
-
-void add_method_flags(CLI::App& command, GenerateFlags& flags) {
-  command.option_defaults()->group("Method");
-  command
-      .add_option("--method", flags.method,
-                  "How to decode (default: tidar where a mask token is known, else ar)")
-      ->check(CLI::IsMember({"ar", "tidar"}))
-      ->type_name("");
-  command
-      .add_option("--draft-length", flags.draft_length,
-                  "Tokens of a draft, K (0: the checkpoint's block size, or 8)")
-      ->check(CLI::Range(0, kLongestDraft))
-      ->type_name("K")
-      ->capture_default_str();
-  command
-      .add_option("--trust-ar", flags.trust_ar,
-                  "Weight of the causal reading; the rest is the mask's")
-      ->check(CLI::Range(0.0, 1.0))
-      ->type_name("B")
-      ->capture_default_str();
-  command
-      .add_option("--groups", flags.groups,
-                  "Groups of masks in a step: all, first, or numbers such as 1,3,4")
-      ->type_name("GROUPS")
-      ->capture_default_str();
-  command.add_option("--mask-token", flags.mask_token, "Mask id (default: the checkpoint's)")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("ID");
 }
 
 void add_stop_flags(CLI::App& command, GenerateFlags& flags) {
@@ -150,33 +116,6 @@ void set_bias(std::vector<LogitChange>& bias, const LogitChange& change) {
   bias.push_back(change);
 }
 
-Result<GroupPolicy> parse_groups(const std::string& text) {
-  if (text == "all") return all_groups();
-  if (text == "first") return only_groups({1});
-  TIDAR_TRY(const std::vector<int32_t> groups, parse_ids(text, "--groups"));
-  if (groups.empty()) return error("--groups: expected all, first, or numbers such as 1,3,4");
-  return only_groups({groups.begin(), groups.end()});
-}
-
-Result<Method> make_method(const GenerateFlags& flags, const ModelConfig& config,
-                           int32_t mask_token) {
-  const bool ar = flags.method.empty() ? mask_token < 0 : flags.method == "ar";
-  if (ar) return Method(ArOptions{});
-  if (mask_token < 0) {
-    return error(
-        "--method tidar needs a mask token, and the checkpoint names none; give --mask-token ID, "
-        "or use --method ar");
-  }
-  const int trained = config.tidar ? config.tidar->block_size : 0;
-  TidarOptions tidar;
-  tidar.draft_length = flags.draft_length > 0 ? flags.draft_length
-                       : trained > 0          ? trained
-                                              : kDefaultDraftLength;
-  tidar.trust = flags.trust_ar;
-  TIDAR_TRY(tidar.groups, parse_groups(flags.groups));
-  return Method(std::move(tidar));
-}
-
 void drop_line_end(std::string& text) {
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
@@ -206,7 +145,7 @@ Result<std::vector<int32_t>> read_prompt(const GenerateFlags& flags, const Token
 
 void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
   add_prompt_flags(command, flags);
-  add_method_flags(command, flags);
+  add_method_flags(command, flags.method);
   add_stop_flags(command, flags);
   add_sampling_flags(command, flags);
   add_model_flags(command, flags.model);
@@ -234,10 +173,10 @@ Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& conf
     TIDAR_TRY(const LogitChange change, parse_bias(text, config.vocabulary));
     set_bias(request.sequence.penalties.bias, change);
   }
-  request.sequence.mask_token = flags.mask_token >= 0 ? flags.mask_token
-                                : config.tidar        ? config.tidar->mask_token
-                                                      : -1;
-  TIDAR_TRY(request.method, make_method(flags, config, request.sequence.mask_token));
+  request.sequence.mask_token = known_mask_token(flags.method, config);
+  const int room = config.max_positions - static_cast<int>(request.sequence.prompt.size());
+  TIDAR_TRY(request.method,
+            make_method(flags.method, config, std::max(1, std::min(flags.max_new, room))));
   request.max_new = flags.max_new;
   request.stop = flags.stop;
   if (!flags.ignore_eos) {

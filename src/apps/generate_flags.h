@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/method_flags.h"
 #include "apps/session.h"
 #include "engine/request.h"
 
@@ -20,11 +21,7 @@ struct GenerateFlags {
   std::string prompt_ids;
   bool no_special = false;
 
-  std::string method;    ///< "": tidar where a mask token is known, else ar
-  int draft_length = 0;  ///< 0: the checkpoint's block size, else 8
-  float trust_ar = 1;
-  std::string groups = "all";
-  int mask_token = -1;  ///< -1: the checkpoint's
+  MethodFlags method;
 
   int max_new = 256;
   std::vector<std::string> stop;

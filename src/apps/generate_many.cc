@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/command.h"
+#include "apps/draft_model.h"
 #include "apps/interrupt.h"
 #include "apps/output.h"
 #include "engine/engine.h"
@@ -111,15 +112,11 @@ Result<std::map<RequestId, Continuation>> submit_all(Engine& engine, const Gener
   return running;
 }
 
-/// Rows and keys of the network: for kTogether of the longest.
-Result<void> build_network(Session& session, Request request,
-                           const std::vector<NumberedPrompt>& prompts) {
-  for (const NumberedPrompt& prompt : prompts) {
-    if (prompt.ids.size() > request.sequence.prompt.size()) request.sequence.prompt = prompt.ids;
-  }
-  const EvaluatorLimits limits{.max_position = session.config().max_positions};
-  return session.build_network(kTogether * std::max(16, useful_rows(request.method)),
-                               kTogether * most_keys(request, limits));
+const std::vector<int32_t>& longest(const std::vector<NumberedPrompt>& prompts) {
+  const auto shorter = [](const NumberedPrompt& a, const NumberedPrompt& b) {
+    return a.ids.size() < b.ids.size();
+  };
+  return std::max_element(prompts.begin(), prompts.end(), shorter)->ids;
 }
 
 }  // namespace
@@ -132,7 +129,13 @@ Result<int> generate_many(const GenerateFlags& flags) {
   }
   TIDAR_TRY(Request request, make_request(flags, session.config(), tokenizer));
   TIDAR_TRY(std::vector<NumberedPrompt> prompts, read_prompts(flags, *tokenizer));
-  TIDAR_TRY_VOID(build_network(session, request, prompts));
+  if (prompts.empty()) return error("{}: no line has a prompt to continue", flags.prompts);
+  request.sequence.prompt = longest(prompts);
+  const EvaluatorLimits limits{.max_position = session.config().max_positions};
+  TIDAR_TRY_VOID(session.build_network(kTogether * std::max(16, useful_rows(request)),
+                                       kTogether * most_keys(request, limits)));
+  TIDAR_TRY(const auto draft_model,
+            DraftModel::attach(flags.method.draft_model, flags.model, kTogether, request));
 
   Engine engine(session.network(), tokenizer);
   TIDAR_TRY(auto running, submit_all(engine, flags, std::move(request), std::move(prompts)));

@@ -12,11 +12,6 @@ namespace {
 
 constexpr std::string_view kMethod = "masked diffusion";
 
-// The part of `whole` that is due to part `index` of `parts`: as even as can be, larger ones first.
-int share(int whole, int parts, int index) {
-  return whole / parts + (index < whole % parts ? 1 : 0);
-}
-
 class MaskedDiffusionDecoder final : public Decoder {
  public:
   // Options without zeros that stand for something else.
@@ -25,7 +20,8 @@ class MaskedDiffusionDecoder final : public Decoder {
         options_(options),
         prompt_(sequence_.tokens().begin(), sequence_.tokens().end()),
         canvas_(options.reveal) {
-    canvas_.open(sequence_, sequence_.size(), sequence_.size() + options_.length);
+    block_end_ = sequence_.size();
+    canvas_.open(sequence_, block_end_, block_end_ + options_.length);
     open_block();
   }
 
@@ -50,7 +46,7 @@ class MaskedDiffusionDecoder final : public Decoder {
   void take(std::span<const Answer> answers) override {
     const int masks = canvas_.masks_before(block_end_);
     TIDAR_CHECK_EQ(static_cast<int>(answers.size()), masks);
-    canvas_.reveal(sequence_, answers, share(masks, steps_left_, 0));
+    canvas_.reveal(sequence_, answers, (masks + steps_left_ - 1) / steps_left_);
     --steps_left_;
     canvas_.commit_known(sequence_);
     sequence_.count_pass();
@@ -58,12 +54,17 @@ class MaskedDiffusionDecoder final : public Decoder {
   }
 
  private:
-  int blocks() const { return (options_.length + options_.block_size - 1) / options_.block_size; }
+  // The steps are spread over the tokens: of a block that ends at `end`, all blocks before it
+  // included.
+  int steps_until(int32_t end) const {
+    const int64_t tokens = end - canvas_.begin();
+    return static_cast<int>(tokens * options_.steps / options_.length);
+  }
 
   void open_block() {
-    block_end_ = std::min(canvas_.begin() + (block_ + 1) * options_.block_size, canvas_.end());
-    steps_left_ = share(options_.steps, blocks(), block_);
-    ++block_;
+    const int32_t begin = block_end_;
+    block_end_ = std::min(begin + options_.block_size, canvas_.end());
+    steps_left_ = steps_until(block_end_) - steps_until(begin);
   }
 
   Sequence sequence_;
@@ -72,7 +73,6 @@ class MaskedDiffusionDecoder final : public Decoder {
   Canvas canvas_;  // the whole output
 
   // The block whose masks are being revealed.
-  int block_ = 0;          // blocks that were opened
   int32_t block_end_ = 0;  // all masks before it are of this block
   int steps_left_ = 0;
 };
@@ -109,8 +109,8 @@ Result<std::unique_ptr<Decoder>> make_masked_diffusion(SequenceSpec spec,
   TIDAR_TRY_VOID(check_spec(spec, limits));
   TIDAR_TRY_VOID(check_options(options, spec, limits));
   MaskedDiffusionOptions whole = options;
-  if (whole.steps == 0) whole.steps = whole.length;
-  if (whole.block_size == 0) whole.block_size = whole.length;
+  if (whole.steps == 0 || whole.steps > whole.length) whole.steps = whole.length;
+  if (whole.block_size == 0 || whole.block_size > whole.length) whole.block_size = whole.length;
   return std::unique_ptr<Decoder>(std::make_unique<MaskedDiffusionDecoder>(
       Sequence(std::move(spec), std::move(cache), limits), whole));
 }

@@ -12,7 +12,8 @@ namespace tidar {
 
 struct MaskedDiffusionOptions {
   int length = 128;  ///< tokens of the output, at least 1
-  /// Passes in all, spread evenly over blocks and tokens; at least one a block. 0: one a token.
+  /// Passes in all, spread evenly over the tokens; at least one a block, and at most one a token.
+  /// 0: one a token.
   int steps = 0;
   /// Semi-autoregressive: a block is finished before the next one begins; the last one may be
   /// short. 0: one block.

@@ -36,6 +36,15 @@ std::vector<std::vector<float>> full_logits(const MockModel& model, const Tokens
 // Tokens that step `step` of `steps` reveals of a block that had `masks`, as LLaDA's program says.
 int due(int masks, int steps, int step) { return masks / steps + (step < masks % steps ? 1 : 0); }
 
+// Steps of the block of output tokens [begin, end): step i is where tokens i length / steps end.
+int steps_of(const MaskedDiffusionOptions& options, int begin, int end) {
+  int count = 0;
+  for (int i = 1; i <= options.steps; ++i)
+    if (begin * options.steps < i * options.length && i * options.length <= end * options.steps)
+      ++count;
+  return count;
+}
+
 struct Outcome {
   Tokens output;
   int64_t passes = 0;
@@ -54,8 +63,8 @@ Outcome decode_plainly(const MockModel& model, const SequenceSpec& spec,
   const int size = options.block_size, blocks = (options.length + size - 1) / size;
   for (int block = 0; block < blocks; ++block) {
     const int begin = prompt + block * size, end = std::min(begin + size, prompt + options.length);
-    const int steps = due(options.steps, blocks, block);
-    for (int step = 0; step < std::min(steps, end - begin); ++step) {
+    const int steps = steps_of(options, begin - prompt, end - prompt);
+    for (int step = 0; step < steps; ++step) {
       const auto logits = full_logits(model, text);
       std::vector<MaskGuess> guesses;
       Tokens choices;
@@ -102,7 +111,7 @@ TEST_P(MaskedDiffusion, DecodesAsWrittenDown) {
     const int length = 1 + rng.below(20), size = 1 + rng.below(length);
     const int blocks = (length + size - 1) / size;
     const MaskedDiffusionOptions options{.length = length,
-                                         .steps = blocks + rng.below(length + 2),
+                                         .steps = blocks + rng.below(length - blocks + 1),
                                          .block_size = size,
                                          .reveal = {.order = order},
                                          .shift = static_cast<LogitShift>(rng.below(2))};
@@ -116,6 +125,7 @@ TEST_P(MaskedDiffusion, DecodesAsWrittenDown) {
     EXPECT_EQ(driven.tokens(), truth.output);
     EXPECT_TRUE(driven.decoder->full());
     EXPECT_EQ(driven.decoder->stats().passes, truth.passes);
+    EXPECT_EQ(driven.decoder->stats().passes, options.steps);
     EXPECT_EQ(driven.decoder->stats().committed, length);
     EXPECT_EQ(pool.available(), kLimits.pages);
   }
@@ -129,8 +139,10 @@ TEST_P(MaskedDiffusion, DefaultsAreOneBlockAndOneTokenAPass) {
   MockEvaluator evaluator(model, kLimits);
   PagePool pool(kLimits.pages);
   Driven by_default = make_driven(evaluator, pool, spec, {.length = length});
-  Driven in_words =
-      make_driven(evaluator, pool, spec, {.length = length, .steps = length, .block_size = length});
+  Driven in_words = make_driven(evaluator, pool, spec,
+                                {.length = length,
+                                 .steps = length + rng.below(2),  // no more than one a token
+                                 .block_size = length});
   drive(evaluator, by_default);
   drive(evaluator, in_words);
   EXPECT_EQ(by_default.tokens(), in_words.tokens());

@@ -372,6 +372,25 @@ TEST(Engine, DecodingGoesOnWhileALongPromptIsRead) {
   EXPECT_LE(steps_of_slow, 41);
 }
 
+TEST(Engine, PagesForDraftsArePromised) {
+  // 64 keys of text are a page; drafts that are written behind them need another.
+  const MockModel model{.seed = 4, .agreement = 1};
+  for (const Method& method : {Method(tidar_of(8)), Method(LookupMethodOptions{}),
+                               Method(SelfSpeculativeOptions{.draft_length = 8})}) {
+    MockEvaluator evaluator(model, limits(200, 3));
+    Engine engine(evaluator);
+    for (int i = 0; i < 3; ++i) {
+      // A text of one token, so that lookup drafts as well.
+      Request request = request_of(std::vector<int32_t>(30, 5), 34, method);
+      request.sequence.penalties.bias = {{.token = 5, .add = 100}};
+      ASSERT_TRUE(engine.submit(request).ok());
+    }
+    Outputs outputs;
+    run_until_idle(engine, outputs);
+    for (const auto& [id, output] : outputs) EXPECT_EQ(output.tokens.size(), 34u);
+  }
+}
+
 TEST(Engine, ASequenceThatIsCancelledGivesBackItsPagesAndItsText) {
   const Tokenizer tokenizer = letters();
   const MockModel model{.seed = 6};

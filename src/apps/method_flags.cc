@@ -1,0 +1,228 @@
+#include "apps/method_flags.h"
+
+#include <fmt/ranges.h>
+
+#include <array>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "apps/ids.h"
+
+namespace tidar {
+namespace {
+
+/// Where neither the flags nor the checkpoint name them: the middle of the draft lengths that the
+/// paper trains, and the longest.
+constexpr int kDefaultDraftLength = 8;
+constexpr int kDefaultBlockSize = 16;
+/// A step of K drafts holds K (K + 1) rows.
+constexpr int kLongestDraft = 64;
+/// A pass of block diffusion holds two blocks.
+constexpr int kLargestBlock = 4096;
+
+constexpr std::array<std::pair<std::string_view, RevealOrder>, 5> kOrders = {
+    {{"confidence", RevealOrder::confidence},
+     {"margin", RevealOrder::margin},
+     {"entropy", RevealOrder::entropy},
+     {"random", RevealOrder::random},
+     {"left-to-right", RevealOrder::left_to_right}}};
+
+std::vector<std::string> method_names() {
+  std::vector<std::string> names;
+  for (const MethodInfo& info : all_methods()) names.emplace_back(info.name);
+  return names;
+}
+
+std::vector<std::string> order_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, order] : kOrders) names.emplace_back(name);
+  return names;
+}
+
+void add_draft_flags(CLI::App& command, MethodFlags& flags) {
+  command.option_defaults()->group("Method: tidar, self-speculative, lookup, speculative");
+  command
+      .add_option("--draft-length", flags.draft_length,
+                  "Tokens of a draft, K (0: the checkpoint's block size, or 8)")
+      ->check(CLI::Range(0, kLongestDraft))
+      ->type_name("K")
+      ->capture_default_str();
+  command
+      .add_option("--trust-ar", flags.trust_ar,
+                  "tidar: weight of the causal reading; the rest is the mask's")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("B")
+      ->capture_default_str();
+  command
+      .add_option("--groups", flags.groups,
+                  "tidar: groups of masks in a step: all, first, or numbers such as 1,3,4")
+      ->type_name("GROUPS")
+      ->capture_default_str();
+  command
+      .add_option("--least-match", flags.lookup.least_matched,
+                  "lookup: last tokens that must have occurred before, at least")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--most-match", flags.lookup.most_matched, "lookup: and at most")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--draft-model", flags.draft_model,
+                  "speculative: folder of the model that drafts; its tokens must be this one's")
+      ->type_name("DIR");
+}
+
+void add_denoising_flags(CLI::App& command, MethodFlags& flags) {
+  command.option_defaults()->group("Method: block-diffusion, masked-diffusion");
+  command
+      .add_option("--block-size", flags.block_size,
+                  "Tokens of a block (0: the checkpoint's or 16; masked: all at once)")
+      ->check(CLI::Range(0, kLargestBlock))
+      ->type_name("K")
+      ->capture_default_str();
+  command.add_option("--order", flags.order, "Which tokens first (default: confidence)")
+      ->check(CLI::IsMember(order_names()))
+      ->type_name("");
+  command
+      .add_option("--confidence", flags.confidence,
+                  "Also all that are more probable than this; above 1, none are")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("P");
+  command
+      .add_option("--entropy-bound", flags.entropy_bound,
+                  "Also the next ones while their entropies sum up to this, in nats")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("H");
+  command.add_option("--per-pass", flags.per_pass, "block-diffusion: tokens of a pass, at least")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--block-keys", flags.block_keys,
+                  "block-diffusion: how the model reads finished text")
+      ->check(CLI::IsMember({"causal", "block"}))
+      ->type_name("")
+      ->capture_default_str();
+  command
+      .add_option("--block-borders", flags.block_borders,
+                  "block-diffusion: where blocks begin: with the output, or at multiples of K")
+      ->check(CLI::IsMember({"output", "multiples"}))
+      ->type_name("")
+      ->capture_default_str();
+  command.add_option("--steps", flags.steps, "masked-diffusion: passes in all (0: one a token)")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_flag("--shifted-logits", flags.shifted_logits,
+                   "masked-diffusion: the row before a mask tells its token (Dream)");
+}
+
+Result<GroupPolicy> parse_groups(const std::string& text) {
+  if (text == "all") return all_groups();
+  if (text == "first") return only_groups({1});
+  TIDAR_TRY(const std::vector<int32_t> groups, parse_ids(text, "--groups"));
+  if (groups.empty()) return error("--groups: expected all, first, or numbers such as 1,3,4");
+  return only_groups({groups.begin(), groups.end()});
+}
+
+int first_positive(int a, int b, int c) { return a > 0 ? a : b > 0 ? b : c; }
+
+RevealRule reveal_rule(const MethodFlags& flags) {
+  RevealRule rule{
+      .count = flags.per_pass, .threshold = flags.confidence, .entropy_bound = flags.entropy_bound};
+  if (flags.order.empty() && flags.entropy_bound) rule.order = RevealOrder::entropy;
+  for (const auto& [name, order] : kOrders)
+    if (name == flags.order) rule.order = order;
+  return rule;
+}
+
+/// Writes what the flags say into a method with default options.
+struct FromFlags {
+  const MethodFlags& flags;
+  int trained_block;  ///< 0: unknown
+  int max_new;
+
+  int draft_length() const {
+    return first_positive(flags.draft_length, trained_block, kDefaultDraftLength);
+  }
+
+  Result<void> operator()(ArOptions&) const { return {}; }
+  Result<void> operator()(TidarOptions& tidar) const {
+    tidar.draft_length = draft_length();
+    tidar.trust = flags.trust_ar;
+    TIDAR_TRY(tidar.groups, parse_groups(flags.groups));
+    return {};
+  }
+  Result<void> operator()(SelfSpeculativeOptions& self) const {
+    self.draft_length = draft_length();
+    return {};
+  }
+  Result<void> operator()(LookupMethodOptions& lookup) const {
+    lookup.draft_length = draft_length();
+    lookup.lookup = flags.lookup;
+    return {};
+  }
+  Result<void> operator()(SpeculativeOptions& speculative) const {
+    if (flags.draft_model.empty())
+      return error("--method speculative needs a model that drafts; give --draft-model DIR");
+    speculative.draft_length = draft_length();
+    return {};
+  }
+  Result<void> operator()(BlockDiffusionOptions& block) const {
+    block.block_size = first_positive(flags.block_size, trained_block, kDefaultBlockSize);
+    block.reveal = reveal_rule(flags);
+    if (flags.block_keys == "block") block.keys = BlockKeys::block;
+    if (flags.block_borders == "multiples") block.borders = BlockBorders::multiples;
+    return {};
+  }
+  Result<void> operator()(MaskedDiffusionOptions& masked) const {
+    masked.length = max_new;
+    masked.steps = flags.steps;
+    masked.block_size = flags.block_size;
+    masked.reveal = reveal_rule(flags);
+    if (flags.shifted_logits) masked.shift = LogitShift::one;
+    return {};
+  }
+};
+
+}  // namespace
+
+void add_method_flags(CLI::App& command, MethodFlags& flags) {
+  command.option_defaults()->group("Method");
+  command
+      .add_option("--method", flags.name,
+                  "How to decode: " + fmt::format("{}", fmt::join(method_names(), ", ")) +
+                      " (default: tidar where a mask token is known, else ar)")
+      ->check(CLI::IsMember(method_names()))
+      ->option_text("NAME");
+  command.add_option("--mask-token", flags.mask_token, "Mask id (default: the checkpoint's)")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("ID");
+  add_draft_flags(command, flags);
+  add_denoising_flags(command, flags);
+}
+
+int32_t known_mask_token(const MethodFlags& flags, const ModelConfig& config) {
+  if (flags.mask_token >= 0) return flags.mask_token;
+  return config.tidar ? config.tidar->mask_token : -1;
+}
+
+Result<Method> make_method(const MethodFlags& flags, const ModelConfig& config, int max_new) {
+  const bool has_mask = known_mask_token(flags, config) >= 0;
+  const std::string_view by_default = has_mask ? "tidar" : "ar";
+  TIDAR_TRY(Method method, method_named(flags.name.empty() ? by_default : flags.name));
+  if (needs_mask_token(method) && !has_mask) {
+    return error(
+        "--method {} needs a mask token, and the checkpoint names none; give --mask-token ID, or "
+        "use --method ar",
+        name_of(method));
+  }
+  const int trained_block = config.tidar ? config.tidar->block_size : 0;
+  TIDAR_TRY_VOID(std::visit(FromFlags{flags, trained_block, max_new}, method));
+  return method;
+}
+
+}  // namespace tidar

@@ -1,0 +1,50 @@
+#pragma once
+// The flags that choose and shape a method, and the Method that they describe.
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+
+#include "decode/methods.h"
+#include "model/config.h"
+
+namespace tidar {
+
+struct MethodFlags {
+  std::string name;      ///< "": tidar where a mask token is known, else ar
+  int mask_token = -1;   ///< -1: the checkpoint's
+  int draft_length = 0;  ///< 0: the checkpoint's block size, else 8
+
+  // tidar
+  float trust_ar = 1;
+  std::string groups = "all";
+
+  // lookup
+  LookupOptions lookup;
+
+  // speculative
+  std::string draft_model;  ///< a folder
+
+  // block-diffusion and masked-diffusion
+  int block_size = 0;  ///< 0: the checkpoint's or 16; of masked diffusion: one block
+  std::string order;   ///< "": entropy where it is bounded, else confidence
+  int per_pass = 1;
+  std::optional<float> confidence;
+  std::optional<float> entropy_bound;
+  std::string block_keys = "causal";
+  std::string block_borders = "output";
+  int steps = 0;
+  bool shifted_logits = false;
+};
+
+/// Adds the flags to the subcommand. `flags` must outlive the parsing.
+void add_method_flags(CLI::App& command, MethodFlags& flags);
+
+/// The method, in the terms of the model: `max_new` is the length of an output that is fixed. The
+/// drafters of speculative decoding are the caller's to add.
+Result<Method> make_method(const MethodFlags& flags, const ModelConfig& config, int max_new);
+
+/// The mask token that the flags or the checkpoint name; -1 if neither does.
+int32_t known_mask_token(const MethodFlags& flags, const ModelConfig& config);
+
+}  // namespace tidar
