@@ -30,7 +30,9 @@ std::string lines_until(const std::string& text, int64_t step) {
 
 void add_curves(const std::string& path, const Json& value, std::map<std::string, double>& curves) {
   if (value.is_object()) {
-    for (const auto& [key, inner] : value.items()) add_curves(path + "/" + key, inner, curves);
+    for (const auto& [key, inner] : value.items()) {
+      add_curves(fmt::format("{}/{}", path, key), inner, curves);
+    }
   } else if (value.is_number()) {
     curves[path] = value.get<double>();
   }

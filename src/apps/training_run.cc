@@ -261,24 +261,27 @@ Result<void> TrainingRun::log_step(const StepReport& report, const Pace& pace) {
   return log_->add("train", line);
 }
 
-Result<void> TrainingRun::validate() {
-  const int64_t step = trainer_->state().step;
-  Json line = {{"step", step}};
-  std::string text = fmt::format("step {}:", step);
-  const bool has_ar = objective_->terms().front().name == "ar";
-  for (const auto& [name, shards] : validation_) {
+Result<Json> TrainingRun::losses_on(const std::vector<std::filesystem::path>& shards) {
+  const auto loss_of = [&](const Objective& objective) -> Result<TextLoss> {
     // Each time the same text: the stream is opened anew, with a seed of its own.
-    const StreamOptions options = {config_.sequence, model_config_.vocabulary, 0};
-    const auto loss_of = [&](const Objective& objective) -> Result<TextLoss> {
-      TIDAR_TRY(TokenStream stream, TokenStream::open(shards, options));
-      return text_loss(*model_, objective, stream, config_.validation_packs);
-    };
-    TIDAR_TRY(const TextLoss loss, loss_of(*objective_));
-    Json terms = terms_json(*objective_, loss.terms);
-    if (!has_ar) {
-      TIDAR_TRY(const TextLoss ar, loss_of(*ar_));
-      terms["ar"] = ar.loss;
-    }
+    TIDAR_TRY(TokenStream stream,
+              TokenStream::open(shards, {config_.sequence, model_config_.vocabulary, 0}));
+    return text_loss(*model_, objective, stream, config_.validation_packs);
+  };
+  TIDAR_TRY(const TextLoss loss, loss_of(*objective_));
+  Json terms = terms_json(*objective_, loss.terms);
+  if (objective_->terms().front().name != "ar") {
+    TIDAR_TRY(const TextLoss ar, loss_of(*ar_));
+    terms["ar"] = ar.loss;
+  }
+  return terms;
+}
+
+Result<void> TrainingRun::validate() {
+  Json line = {{"step", trainer_->state().step}};
+  std::string text = fmt::format("step {}:", trainer_->state().step);
+  for (const auto& [name, shards] : validation_) {
+    TIDAR_TRY(const Json terms, losses_on(shards));
     text += " " + name;
     for (const auto& [term, value] : terms.items()) {
       text += fmt::format(" {} {:.4f}", term, value.get<double>());
@@ -287,8 +290,8 @@ Result<void> TrainingRun::validate() {
     line[name] = terms;
   }
   if (!prompts_.empty() && !config_.draft_lengths.empty()) {
-    DecodingCheckOptions options = {config_.draft_lengths, mask_token(), config_.max_new,
-                                    config_.compute};
+    const DecodingCheckOptions options = {config_.draft_lengths, config_.objective.mask_token,
+                                          config_.max_new, config_.compute};
     TIDAR_TRY(const auto results, check_decoding(*model_, backend_, prompts_, options));
     for (const DecodedAt& at : results) {
       text += fmt::format(

@@ -52,12 +52,13 @@ class TrainingRun {
   Result<void> open_model(const TrainFlags& flags);
   Result<void> open_texts();
   Result<void> resume();
-  int mask_token() const { return config_.objective.mask_token; }
 
   void describe() const;
   void measure_roof();
   Result<void> log_step(const StepReport& report, const Pace& pace);
   void show(const StepReport& report, const Pace& pace, Progress& progress) const;
+  /// The mean of each term, and of the AR loss, on validation text.
+  Result<Json> losses_on(const std::vector<std::filesystem::path>& shards);
   Result<void> validate();
   Result<void> save();
 
