@@ -21,7 +21,7 @@ constexpr int kSequence = 48;
 
 /// A text in which much can be learnt: arithmetic progressions.
 std::filesystem::path write_text(const ScratchFolder& folder, int vocabulary, int documents = 300) {
-  const auto path = folder.path() / "text.shard";
+  auto path = folder.path() / "text.shard";
   auto writer = TokenShardWriter::create(path, vocabulary);
   Rng rng(3);
   for (int d = 0; d < documents; ++d) {
