@@ -1,0 +1,20 @@
+#pragma once
+// Files of one JSON object a line.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+
+#include "base/result.h"
+#include "format/json.h"
+
+namespace tidar {
+
+/// What to do with one object; `line` counts from 1. `fields.where()` names file and line.
+using UseLine = std::function<Result<void>(const JsonFields& fields, int64_t line)>;
+
+/// Calls use() with each object in turn; blank lines are passed over. The first line that is no
+/// JSON object, and the first Error of use(), ends it. Also an Error: a file without any object.
+Result<void> read_jsonl(const std::filesystem::path& path, const UseLine& use);
+
+}  // namespace tidar
