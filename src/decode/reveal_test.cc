@@ -70,11 +70,11 @@ TEST(Reveal, AnEntropyBoundLimitsTheSumWithoutTheLargest) {
 
 TEST(Reveal, EveryRandomOrderIsAsLikely) {
   std::map<Indices, int> firsts;
-  constexpr int kRuns = 6000;
+  constexpr int kRuns = 6000, kExpected = kRuns / 6;
   for (uint64_t seed = 0; seed < kRuns; ++seed)
     ++firsts[revealed(four(), {.order = RevealOrder::random, .count = 2}, seed)];
   ASSERT_EQ(firsts.size(), 6u);
-  for (const auto& [pair, count] : firsts) EXPECT_NEAR(count, kRuns / 6, 5 * std::sqrt(kRuns / 6));
+  for (const auto& [pair, count] : firsts) EXPECT_NEAR(count, kExpected, 5 * std::sqrt(kExpected));
   // The order belongs to positions, not to what a pass says of them.
   auto other = four();
   for (MaskGuess& guess : other) guess.logprob = -guess.logprob;
