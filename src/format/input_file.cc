@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <string_view>
 
 namespace tidar {
@@ -58,7 +59,7 @@ class InputFile::Source {
         ended_ = !more;
       }
       if (context_ == nullptr) return copy(to, room);
-      TIDAR_TRY(const size_t count, decompress(to, room));
+      TIDAR_TRY(const size_t count, decompress({to, room}));
       if (count > 0 || ended_) return count;
     }
   }
@@ -82,9 +83,9 @@ class InputFile::Source {
     return count;
   }
 
-  Result<size_t> decompress(char* to, size_t room) {
+  Result<size_t> decompress(std::span<char> to) {
     ZSTD_inBuffer in{raw_.data(), raw_end_, raw_begin_};
-    ZSTD_outBuffer out{to, room, 0};
+    ZSTD_outBuffer out{to.data(), to.size(), 0};
     const size_t state = ZSTD_decompressStream(context_.get(), &out, &in);
     const bool progress = out.pos > 0 || in.pos > raw_begin_;
     raw_begin_ = in.pos;

@@ -65,7 +65,7 @@ class TokenStream {
  public:
   /// Refused: no shards, shards with a larger vocabulary than the model's, and shards that hold no
   /// document of at least two tokens.
-  static Result<TokenStream> open(const std::vector<std::filesystem::path>& shards,
+  static Result<TokenStream> open(const std::vector<std::filesystem::path>& paths,
                                   const StreamOptions& options);
 
   /// The next pack. An Error when a shard holds an id outside its vocabulary; it names shard,
@@ -99,7 +99,7 @@ class TokenStream {
   }
   void index_documents();
   int64_t pieces_of(int64_t document_tokens) const;
-  Piece locate(int64_t piece) const;
+  Piece locate(int64_t index) const;
   int64_t windows() const;
   void load_window();
   Result<void> append(const Piece& piece, TokenPack& pack) const;

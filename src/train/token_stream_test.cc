@@ -22,7 +22,7 @@ constexpr int64_t kVocabulary = 1000;
 class TokenStreamTest : public ::testing::Test {
  protected:
   std::filesystem::path write(const std::string& name, const Documents& documents) {
-    const auto path = folder_.path() / name;
+    auto path = folder_.path() / name;
     auto writer = TokenShardWriter::create(path, kVocabulary);
     for (const Ids& ids : documents) {
       EXPECT_TRUE(writer->add(ids, static_cast<int64_t>(ids.size() / 2)).ok());
