@@ -1,0 +1,51 @@
+#pragma once
+// What all evaluations have in common: how they are watched, and what they come to.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "eval/scores.h"
+
+namespace tidar {
+
+/// How an evaluation is watched; empty functions are not called.
+struct RunHooks {
+  std::function<void(int64_t done, int64_t all)> progress{};  ///< after each item
+  std::function<bool()> stop{};  ///< whether to end before the next one
+
+  void tell(int64_t done, int64_t all) const {
+    if (progress) progress(done, all);
+  }
+  bool stopped() const { return stop && stop(); }
+};
+
+/// Seconds between the results of a run, so that their sum is the time of the whole run, however
+/// often it was interrupted.
+class LapClock {
+ public:
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+/// What an evaluation comes to, of the items that have results.
+struct EvalSummary {
+  int64_t done = 0;
+  int64_t all = 0;
+  std::vector<std::pair<std::string, Score>> scores;    ///< "acc", …
+  std::vector<std::pair<std::string, double>> numbers;  ///< "seconds", "tokens_per_pass", …
+};
+
+/// {"done", "all", "scores": {"acc": {"mean", "standard_error", "count"}}, "seconds", …}, without a
+/// line end.
+std::string to_json_text(const EvalSummary& summary);
+
+}  // namespace tidar
