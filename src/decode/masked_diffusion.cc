@@ -109,7 +109,7 @@ Result<std::unique_ptr<Decoder>> make_masked_diffusion(SequenceSpec spec,
   TIDAR_TRY_VOID(check_spec(spec, limits));
   TIDAR_TRY_VOID(check_options(options, spec, limits));
   MaskedDiffusionOptions whole = options;
-  if (whole.steps == 0 || whole.steps > whole.length) whole.steps = whole.length;
+  if (whole.steps == 0) whole.steps = whole.length;
   if (whole.block_size == 0 || whole.block_size > whole.length) whole.block_size = whole.length;
   return std::unique_ptr<Decoder>(std::make_unique<MaskedDiffusionDecoder>(
       Sequence(std::move(spec), std::move(cache), limits), whole));
