@@ -31,5 +31,6 @@ void add_inspect(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
 void add_train(CLI::App& program, Action& action);
+void add_eval(CLI::App& program, Action& action);
 
 }  // namespace tidar

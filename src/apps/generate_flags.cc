@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "apps/ids.h"
+#include "apps/sampling_flags.h"
 
 namespace tidar {
 namespace {
@@ -48,28 +49,9 @@ void add_stop_flags(CLI::App& command, GenerateFlags& flags) {
   command.add_flag("--ignore-eos", flags.ignore_eos, "Forbid end-of-text tokens");
 }
 
-void add_sampling_flags(CLI::App& command, GenerateFlags& flags) {
+void add_choice_flags(CLI::App& command, GenerateFlags& flags) {
   command.option_defaults()->group("Choice of tokens");
-  Sampling& sampling = flags.sampling;
-  command.add_option("--temperature,--temp", sampling.temperature, "0 is greedy")
-      ->check(CLI::Range(0.0, 1e6))
-      ->type_name("T")
-      ->capture_default_str();
-  command.add_option("--top-k", sampling.top_k, "Only the N most probable (0: all)")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N")
-      ->capture_default_str();
-  command.add_option("--top-p", sampling.top_p, "Only the most probable that sum to P")
-      ->check(CLI::Range(0.0, 1.0))
-      ->type_name("P")
-      ->capture_default_str();
-  command.add_option("--min-p", sampling.min_p, "Only those P times as probable as the first")
-      ->check(CLI::Range(0.0, 1.0))
-      ->type_name("P")
-      ->capture_default_str();
-  command.add_option("--seed", sampling.seed, "The same seed gives the same text")
-      ->type_name("S")
-      ->capture_default_str();
+  add_sampling_flags(command, flags.sampling);
   Penalties& penalties = flags.penalties;
   command
       .add_option("--repetition-penalty,--repeat-penalty", penalties.repetition,
@@ -147,7 +129,7 @@ void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
   add_prompt_flags(command, flags);
   add_method_flags(command, flags.method);
   add_stop_flags(command, flags);
-  add_sampling_flags(command, flags);
+  add_choice_flags(command, flags);
   add_model_flags(command, flags.model);
   add_context_flag(command, flags.model);
   command.option_defaults()->group("Report");

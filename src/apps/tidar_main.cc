@@ -80,6 +80,7 @@ int run_program(int argc, char** argv) {
   add_bench(program, action);
   add_train(program, action);
   add_data(program, action);
+  add_eval(program, action);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& help) {  // --help and --version

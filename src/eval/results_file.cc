@@ -39,12 +39,11 @@ Result<void> make_folder(const std::filesystem::path& folder, const RunIdentity&
   std::filesystem::create_directories(folder, failure);
   if (failure) return error("{}: cannot be created: {}", folder.string(), failure.message());
   const auto path = folder / "run.json";
+  const auto bytes = std::filesystem::file_size(folder / "results.jsonl", failure);
+  if (failure || bytes == 0) return write_text_file(path, to_json(identity).dump(2) + "\n");
   if (std::filesystem::exists(path, failure)) return compare(identity, path);
-  if (std::filesystem::exists(folder / "results.jsonl", failure)) {
-    return error("{}: has results.jsonl but no run.json, which says of what; choose another folder",
-                 folder.string());
-  }
-  return write_text_file(path, to_json(identity).dump(2) + "\n");
+  return error("{}: has results.jsonl but no run.json, which says of what; choose another folder",
+               folder.string());
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ using RunIdentity = std::vector<std::pair<std::string, std::string>>;
 class ResultsFile {
  public:
   /// Begins a folder, or goes on with one. A last line that was cut short is taken out. An Error
-  /// when the folder's results are those of another run, or a line is damaged.
+  /// when the folder holds results of another run, or a line is damaged.
   static Result<ResultsFile> open(const std::filesystem::path& folder, const RunIdentity& identity);
 
   /// The line of an item's sample; nullptr when there is none yet.

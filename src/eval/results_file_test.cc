@@ -64,6 +64,12 @@ TEST_F(Results, OfAnotherRunAreRefused) {
   EXPECT_EQ(failure(out()), "none");
 }
 
+TEST_F(Results, ThatDoNotExistAreNobodys) {
+  std::filesystem::resize_file(file(), 0);
+  EXPECT_EQ(failure(out(), {{"task", "c"}}), "none");
+  EXPECT_TRUE(says(bytes_of_file(out() / "run.json"), "task|c"));
+}
+
 TEST_F(Results, DamageIsSaid) {
   std::ofstream(file(), std::ios::app) << "nonsense\n" << line("y", 0) << "\n";
   EXPECT_TRUE(says(failure(out()), "results.jsonl:3|not valid JSON"));

@@ -11,7 +11,8 @@ Score score_of(std::span<const double> values) {
   score.count = static_cast<int64_t>(values.size());
   if (values.empty()) return score;
   const auto n = static_cast<double>(values.size());
-  for (const double value : values) score.mean += value / n;
+  for (const double value : values) score.mean += value;
+  score.mean /= n;
   if (values.size() < 2) return score;
   double squares = 0;
   for (const double value : values) squares += (value - score.mean) * (value - score.mean);

@@ -1,0 +1,338 @@
+// tidar eval: how good a model is, by likelihoods and by what it generates.
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/command.h"
+#include "apps/draft_model.h"
+#include "apps/eval_flags.h"
+#include "apps/interrupt.h"
+#include "apps/output.h"
+#include "apps/session.h"
+#include "engine/engine.h"
+#include "eval/causal_scorer.h"
+#include "eval/fingerprint.h"
+#include "eval/likelihood_runs.h"
+#include "eval/monte_carlo_scorer.h"
+#include "eval/problem_runs.h"
+#include "eval/task_kind.h"
+#include "format/files.h"
+
+namespace tidar {
+namespace {
+
+/// Where likelihoods read longer texts, only their ends are read: room for keys is given before the
+/// texts are seen as tokens.
+constexpr int kLongestText = 4096;
+constexpr int kLongestWindow = 2048;
+/// Rows in which texts and prompts are read.
+constexpr int kReadingRows = 256;
+
+/// What every kind of evaluation works with.
+struct Setting {
+  const EvalFlags& flags;
+  TaskSource task;
+  RunHooks hooks;
+};
+
+/// The first `limit` of the items; 0: all.
+template <class Item>
+std::vector<Item> limited(std::vector<Item> items, int limit) {
+  if (limit > 0 && static_cast<size_t>(limit) < items.size()) {
+    items.erase(items.begin() + limit, items.end());
+  }
+  return items;
+}
+
+std::string text_of(const MethodFlags& method) {
+  const auto number = [](const std::optional<float>& value) {
+    return value ? fmt::format("{}", *value) : std::string("-");
+  };
+  return fmt::format(
+      "{} mask {} draft {} trust {} groups {} match {}-{} drafter {} block {} order {} per pass {} "
+      "confidence {} entropy {} keys {} borders {} steps {} shift {}",
+      method.name.empty() ? "default" : method.name, method.mask_token, method.draft_length,
+      method.trust_ar, method.groups, method.lookup.least_matched, method.lookup.most_matched,
+      method.draft_model.empty() ? "-" : method.draft_model, method.block_size,
+      method.order.empty() ? "-" : method.order, method.per_pass, number(method.confidence),
+      number(method.entropy_bound), method.block_keys, method.block_borders, method.steps,
+      method.shifted_logits);
+}
+
+/// What results of all kinds must share to stand in one file. How many items and samples there are
+/// does not belong to it: they can become more.
+Result<RunIdentity> identity_of(const Setting& setting, const Session& session) {
+  const EvalFlags& flags = setting.flags;
+  TIDAR_TRY(const std::string model, fingerprint_of_model(flags.model.model));
+  TIDAR_TRY(const std::string task, fingerprint_of_file(setting.task.file));
+  std::string shots = "none";
+  if (flags.shots > 0) {
+    TIDAR_TRY(shots, fingerprint_of_file(flags.shots_file));
+    shots = fmt::format("{} of {}", flags.shots, shots);
+  }
+  return RunIdentity{
+      {"task", fmt::format("{} {}", name_of(setting.task.kind), task)},
+      {"shots", shots},
+      {"model", model},
+      {"computing", fmt::format("weights {}, keys {}", name_of(session.operand_type()),
+                                name_of(session.kv_type()))}};
+}
+
+Result<const Tokenizer*> tokenizer_of(const Session& session, const EvalFlags& flags) {
+  if (session.tokenizer() != nullptr) return session.tokenizer();
+  return error("{}: has no tokenizer.json, which tasks of text need", flags.model.model);
+}
+
+// --- Likelihood ----------------------------------------------------------------------------------
+
+/// Estimates where the method is one of diffusion; nothing where texts are read causally.
+Result<std::optional<MonteCarloOptions>> monte_carlo_options(const EvalFlags& flags,
+                                                             const ModelConfig& config) {
+  TIDAR_TRY(const Method method, make_method(flags.method, config, 1));
+  MonteCarloOptions options{.samples = flags.monte_carlo_samples,
+                            .seed = flags.sampling.seed,
+                            .mask_token = known_mask_token(flags.method, config)};
+  if (const auto* block = std::get_if<BlockDiffusionOptions>(&method)) {
+    options.block_size = block->block_size;
+    options.keys = block->keys;
+    options.borders = block->borders;
+    return std::optional(options);
+  }
+  if (const auto* masked = std::get_if<MaskedDiffusionOptions>(&method)) {
+    options.shift = masked->shift;
+    return std::optional(options);
+  }
+  return std::optional<MonteCarloOptions>();
+}
+
+/// Builds the network and the scorer for texts of at most `longest` tokens.
+Result<std::unique_ptr<TextScorer>> make_scorer(Session& session, const EvalFlags& flags,
+                                                int longest, RunIdentity& identity) {
+  TIDAR_TRY(const auto options, monte_carlo_options(flags, session.config()));
+  if (!options) {
+    identity.emplace_back("likelihood", "causal");
+    TIDAR_TRY_VOID(session.build_network(kReadingRows, flags.together * longest));
+    const int lanes = std::min(flags.together, session.network().limits().pages);
+    return make_causal_scorer(session.network(), lanes);
+  }
+  identity.emplace_back("likelihood", "monte carlo, " + text_of(flags.method));
+  identity.emplace_back("samples", fmt::format("{} from seed {}", options->samples, options->seed));
+  const int rows = options->block_size > 0 ? 2 * longest : longest;
+  TIDAR_TRY_VOID(session.build_network(std::max(kReadingRows, rows), kPageSlots));
+  return make_monte_carlo_scorer(session.network(), *options);
+}
+
+Result<EvalSummary> evaluate_choices(const Setting& setting, Session& session) {
+  const EvalFlags& flags = setting.flags;
+  TIDAR_TRY(const Tokenizer* tokenizer, tokenizer_of(session, flags));
+  ChoiceTask task;
+  TIDAR_TRY(task.items, read_choices(setting.task.file));
+  task.items = limited(std::move(task.items), flags.limit);
+  task.shot_count = flags.shots;
+  if (flags.shots > 0) {
+    TIDAR_TRY(task.shots, read_choices(flags.shots_file));
+  }
+  const auto& eos = session.config().eos_tokens;
+  if (!eos.empty()) task.start = eos.front();
+
+  TIDAR_TRY(RunIdentity identity, identity_of(setting, session));
+  const int longest = std::min(session.config().max_positions, kLongestText);
+  TIDAR_TRY(const auto scorer, make_scorer(session, flags, longest, identity));
+  TIDAR_TRY(ResultsFile results, ResultsFile::open(flags.out, identity));
+  return run_choices(task, *tokenizer, *scorer, results, setting.hooks);
+}
+
+Result<EvalSummary> evaluate_text(const Setting& setting, Session& session) {
+  const EvalFlags& flags = setting.flags;
+  if (flags.shots > 0) return error("--shots: a text has no examples before it");
+  TIDAR_TRY(const Tokenizer* tokenizer, tokenizer_of(session, flags));
+  TIDAR_TRY(const std::string text, read_text_file(setting.task.file));
+  PerplexityTask task;
+  task.tokens = tokenizer->encode(text);
+  if (task.tokens.size() < 2) {
+    return error("{}: expected a text of at least two tokens", setting.task.file.string());
+  }
+  task.window =
+      flags.window > 0 ? flags.window : std::min(session.config().max_positions, kLongestWindow);
+  task.stride = flags.stride > 0 ? flags.stride : std::max(1, task.window / 2);
+
+  TIDAR_TRY(RunIdentity identity, identity_of(setting, session));
+  identity.emplace_back("window", fmt::format("{} every {}", task.window, task.stride));
+  TIDAR_TRY(const auto scorer, make_scorer(session, flags, task.window, identity));
+  TIDAR_TRY(ResultsFile results, ResultsFile::open(flags.out, identity));
+  if (flags.limit > 0) {
+    const auto most = int64_t{task.window} + int64_t{flags.limit - 1} * task.stride;
+    if (most < static_cast<int64_t>(task.tokens.size())) {
+      task.tokens.resize(static_cast<size_t>(most));
+    }
+  }
+  return run_perplexity(task, *tokenizer, *scorer, results, setting.hooks);
+}
+
+// --- Generation ----------------------------------------------------------------------------------
+
+Result<Judge> make_judge(ProblemKind kind, const EvalFlags& flags) {
+  if (!runs_programs(kind)) return Judge(kind, {});
+  SandboxLimits limits = flags.sandbox;
+  // Others compute here, too, and a program that only waits must end as well.
+  limits.wall_s = 10 + 2 * limits.cpu_s;
+  TIDAR_TRY(Sandbox sandbox, Sandbox::open(limits));
+  return Judge(kind, std::move(sandbox));
+}
+
+Result<Request> make_request(const EvalFlags& flags, ProblemKind kind, const ModelConfig& config) {
+  Request request;
+  const int by_default = kind == ProblemKind::gsm8k ? 256 : 512;
+  request.max_new = flags.max_new > 0 ? flags.max_new : by_default;
+  request.sequence.sampling = flags.sampling;
+  request.sequence.mask_token = known_mask_token(flags.method, config);
+  TIDAR_TRY(request.method, make_method(flags.method, config, request.max_new));
+  request.stop = stop_strings(kind);
+  request.eos.assign(config.eos_tokens.begin(), config.eos_tokens.end());
+  return request;
+}
+
+Result<ProblemTask> read_problem_task(const Setting& setting, const ModelConfig& config) {
+  const EvalFlags& flags = setting.flags;
+  ProblemTask task;
+  task.kind = *problem_kind(setting.task.kind);
+  TIDAR_TRY(task.problems, read_problems(task.kind, setting.task.file));
+  task.problems = limited(std::move(task.problems), flags.limit);
+  task.shot_count = flags.shots;
+  if (flags.shots > 0) {
+    TIDAR_TRY(task.shots, read_problems(task.kind, flags.shots_file));
+  }
+  task.samples = flags.samples;
+  task.together = flags.together;
+  TIDAR_TRY(task.request, make_request(flags, task.kind, config));
+  return task;
+}
+
+/// The request with the longest prompt of the task.
+Result<Request> longest_request(const ProblemTask& task, const Tokenizer& tokenizer) {
+  Request longest = task.request;
+  for (const Problem& problem : task.problems) {
+    TIDAR_TRY(auto prompt, prompt_tokens(task, problem, tokenizer));
+    if (prompt.size() > longest.sequence.prompt.size()) longest.sequence.prompt = std::move(prompt);
+  }
+  return longest;
+}
+
+Result<EvalSummary> evaluate_problems(const Setting& setting, Session& session) {
+  const EvalFlags& flags = setting.flags;
+  TIDAR_TRY(const Judge judge, make_judge(*problem_kind(setting.task.kind), flags));
+  TIDAR_TRY(const Tokenizer* tokenizer, tokenizer_of(session, flags));
+  TIDAR_TRY(ProblemTask task, read_problem_task(setting, session.config()));
+  TIDAR_TRY(RunIdentity identity, identity_of(setting, session));
+  identity.emplace_back("method", text_of(flags.method));
+  const Sampling& sampling = flags.sampling;
+  identity.emplace_back(
+      "generation", fmt::format("{} tokens, temperature {}, top-k {}, top-p {}, min-p {}, seed {}",
+                                task.request.max_new, sampling.temperature, sampling.top_k,
+                                sampling.top_p, sampling.min_p, sampling.seed));
+  TIDAR_TRY(ResultsFile results, ResultsFile::open(flags.out, identity));
+
+  TIDAR_TRY(const Request longest, longest_request(task, *tokenizer));
+  const EvaluatorLimits limits{.max_position = session.config().max_positions};
+  TIDAR_TRY_VOID(
+      session.build_network(std::max(kReadingRows, flags.together * useful_rows(longest)),
+                            flags.together * most_keys(longest, limits)));
+  TIDAR_TRY(const auto draft_model, DraftModel::attach(flags.method.draft_model, flags.model,
+                                                       flags.together, task.request));
+  Engine engine(session.network(), tokenizer);
+  TIDAR_TRY(EvalSummary summary,
+            run_problems(task, *tokenizer, engine, judge, results, setting.hooks));
+  if (runs_programs(task.kind)) TIDAR_TRY_VOID(write_samples(task, results));
+  return summary;
+}
+
+// --- All kinds -----------------------------------------------------------------------------------
+
+Result<EvalSummary> evaluate(const Setting& setting) {
+  TIDAR_TRY(Session session, Session::open(setting.flags.model));
+  switch (setting.task.kind) {
+    case TaskKind::choices:
+      return evaluate_choices(setting, session);
+    case TaskKind::text:
+      return evaluate_text(setting, session);
+    default:
+      return evaluate_problems(setting, session);
+  }
+}
+
+std::string report(const EvalSummary& summary) {
+  std::string text = fmt::format("{} of {}\n", summary.done, summary.all);
+  for (const auto& [name, score] : summary.scores) {
+    text += fmt::format("{:<16} {:.4f} +- {:.4f}\n", name, score.mean, score.standard_error);
+  }
+  for (const auto& [name, number] : summary.numbers) {
+    text += fmt::format("{:<16} {:.6g}\n", name, number);
+  }
+  return text;
+}
+
+/// The solutions of the task's own file.
+Result<int> check(const Setting& setting) {
+  const auto kind = problem_kind(setting.task.kind);
+  if (!kind) {
+    return error("--check-solutions: a task of the kind {} has none", name_of(setting.task.kind));
+  }
+  TIDAR_TRY(auto problems, read_problems(*kind, setting.task.file));
+  problems = limited(std::move(problems), setting.flags.limit);
+  TIDAR_TRY(const Judge judge, make_judge(*kind, setting.flags));
+  TIDAR_TRY(const auto wrong, check_solutions(problems, judge, setting.hooks));
+  if (setting.hooks.stopped()) return kInterrupted;
+  if (setting.flags.json) {
+    Json list = Json::array();
+    for (const auto& [id, why] : wrong) list.push_back({{"id", id}, {"why", why}});
+    print_json({{"solutions", problems.size()}, {"wrong", std::move(list)}});
+  } else {
+    for (const auto& [id, why] : wrong) print(fmt::format("{}: {}\n", id, why));
+    print(fmt::format("{} of {} solutions are right\n", problems.size() - wrong.size(),
+                      problems.size()));
+  }
+  return wrong.empty() ? kDone : kFailed;
+}
+
+Result<int> eval(const EvalFlags& flags) {
+  TIDAR_TRY(TaskSource task, find_task(flags.task));
+  const Interrupt interrupt;
+  Progress progress;
+  Setting setting{flags, std::move(task), {}};
+  setting.hooks.stop = [&] { return interrupt.requested(); };
+  setting.hooks.progress = [&](int64_t done, int64_t all) {
+    progress.show(fmt::format("{} of {}", done, all));
+  };
+  if (flags.check_solutions) return check(setting);
+
+  TIDAR_TRY(const EvalSummary summary, evaluate(setting));
+  progress.clear();
+  const std::string json = to_json_text(summary) + "\n";
+  TIDAR_TRY_VOID(write_text_file(std::filesystem::path(flags.out) / "summary.json", json));
+  print(flags.json ? json : report(summary));
+  if (!interrupt.requested()) return kDone;
+  print_note(fmt::format("{}: holds what is done; the same command goes on from there", flags.out));
+  return kInterrupted;
+}
+
+}  // namespace
+
+void add_eval(CLI::App& program, Action& action) {
+  CLI::App& command = *program.add_subcommand(
+      "eval", "How good a model is: choices, perplexity, GSM8K, HumanEval, MBPP");
+  const auto flags = std::make_shared<EvalFlags>();  // shared by the parser and the action
+  add_eval_flags(command, *flags);
+  command.footer(
+      "Details: docs/evaluation.md. Programs run in a sandbox (bubblewrap), without a\n"
+      "network. Ctrl-C ends the run; the same command goes on from there.");
+  command.callback([flags, &action] {
+    check_eval_flags(*flags);
+    action = [flags] { return eval(*flags); };
+  });
+}
+
+}  // namespace tidar

@@ -1,0 +1,344 @@
+#!/usr/bin/env python3
+"""Evaluation from outside: `tidar eval` as its users run, kill, continue and misuse it.
+
+    python3 tests/eval_test.py build/release/tidar
+
+Needs Python's standard library only. Where the environment names the published files
+(TIDAR_HUMAN_EVAL, TIDAR_GSM8K: paths of JSONL files), they are run as well.
+"""
+
+import array
+import json
+import math
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM = ""
+
+MODEL = {
+    "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 320,
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+    "head_dim": 16, "intermediate_size": 64, "max_position_embeddings": 512,
+    "tie_word_embeddings": True, "eos_token_id": 318}
+
+HUMAN_EVAL = [
+    {"task_id": "HumanEval/0", "prompt": "def double(x):\n", "entry_point": "double",
+     "canonical_solution": "    return 2 * x\n",
+     "test": "def check(candidate):\n    assert candidate(3) == 6\n"},
+    {"task_id": "HumanEval/1", "prompt": "def hang():\n", "entry_point": "hang",
+     "canonical_solution": "    return 1\n",
+     "test": "def check(candidate):\n    assert candidate() == 1\n"}]
+
+MBPP = [
+    {"task_id": 11, "text": "Double it.", "code": "def double(x):\n    return 2 * x",
+     "test_setup_code": "", "test_list": ["assert double(1) == 2", "assert double(0) == 0"]}]
+
+SUMS = [{"question": f"{a} + {b}?", "answer": f"{a} + {b} = {a + b}\n#### {a + b}"}
+        for a in range(8) for b in range(5)]
+
+CHOICES = [{"context": f"{a} + 1 =", "choices": [str(a + 1), str(a + 2), "many"], "answer": 0}
+           for a in range(30)]
+
+
+def run(*args):
+    """Returns (exit code, stdout, stderr)."""
+    done = subprocess.run([PROGRAM, *map(str, args)], capture_output=True, timeout=600)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def write_lines(path, objects):
+    path.write_text("".join(json.dumps(item) + "\n" for item in objects))
+    return path
+
+
+def setUpModule():
+    """A tokenizer and a model that has learnt for a moment, for all tests."""
+    global FOLDER, HOLDER, TRAINED
+    HOLDER = tempfile.TemporaryDirectory()
+    FOLDER = pathlib.Path(HOLDER.name)
+    rng = random.Random(1)
+    write_lines(FOLDER / "corpus.jsonl",
+                ({"text": f"{a} + {b} = {a + b}, and {b} + {a} is the same."}
+                 for a, b in ((rng.randrange(20), rng.randrange(20)) for _ in range(300))))
+    (FOLDER / "config.json").write_text(json.dumps(MODEL))
+    (FOLDER / "train.json").write_text(json.dumps({
+        "out": str(FOLDER / "run"), "model_config": str(FOLDER / "config.json"),
+        "tokenizer": str(FOLDER / "words"), "objective": "tidar:4", "mask_token": "<|mask|>",
+        "train": [str(FOLDER / "text.tokens")], "sequence": 64, "packs": 2, "seed": 3, "steps": 5,
+        "learning_rate": 1e-3, "checkpoint_every": 5, "log_every": 1, "validate_every": 0}))
+    for args in (
+            ["data", "tokenizer", FOLDER / "corpus.jsonl", "--out", FOLDER / "words",
+             "--vocabulary", 320],
+            ["data", "tokens", FOLDER / "corpus.jsonl", "--tokenizer", FOLDER / "words", "--out",
+             FOLDER / "text.tokens"],
+            ["train", "--config", FOLDER / "train.json"]):
+        code, _, err = run(*args)
+        assert code == 0, err
+    TRAINED = FOLDER / "run" / "latest"
+
+
+def tearDownModule():
+    HOLDER.cleanup()
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(dir=FOLDER)
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.out = self.folder / "out"
+
+    def task(self, objects, name="task.jsonl"):
+        return write_lines(self.folder / name, objects)
+
+    def flags(self, task, *args, out=None):
+        return ["eval", "--model", TRAINED, "--task", task, "--out", out or self.out, *args]
+
+    def eval(self, task, *args, out=None):
+        code, text, err = run(*self.flags(task, *args, "--json", out=out))
+        self.assertEqual(code, 0, err)
+        summary = json.loads(text)
+        self.assertEqual(json.loads(((out or self.out) / "summary.json").read_text()), summary)
+        return summary
+
+    def results(self, out=None):
+        """Lines by item and sample, without what depends on the clock."""
+        lines = [json.loads(line) for line in
+                 ((out or self.out) / "results.jsonl").read_text().splitlines()]
+        found = {(line["item"], line["sample"]): line for line in lines}
+        self.assertEqual(len(found), len(lines), "an item was done twice")
+        for line in lines:
+            self.assertGreaterEqual(line.pop("seconds"), 0)
+        return found
+
+    def refuse(self, *parts, args, code=1):
+        found, out, err = run(*args)
+        self.assertEqual((found, out), (code, ""), err)
+        for part in parts:
+            self.assertIn(part, err)
+
+
+class Likelihood(Case):
+    def logprobs(self, text):
+        """Of each token but the first, as `tidar logits` has it."""
+        ids = json.loads(subprocess.run([PROGRAM, "tokenize", "--model", TRAINED], check=True,
+                                        input=text.encode(), capture_output=True).stdout)
+        path = self.folder / "logits.f32"
+        code, _, err = run("logits", "--model", TRAINED, "--ids", ",".join(map(str, ids)), "--out",
+                           path)
+        self.assertEqual(code, 0, err)
+        rows = array.array("f")
+        rows.frombytes(path.read_bytes())
+        size = len(rows) // len(ids)
+        found = []
+        for i, token in enumerate(ids[1:]):
+            row = rows[i * size:(i + 1) * size]
+            found.append(row[token] - math.log(sum(math.exp(logit) for logit in row)))
+        return ids, found
+
+    def test_choices(self):
+        summary = self.eval(self.task(CHOICES), "--shots", 2, "--shots-file", self.task(CHOICES))
+        self.assertEqual((summary["done"], summary["all"]), (30, 30))
+        lines = self.results()
+        self.assertEqual(summary["scores"]["acc"]["mean"],
+                         sum(line["acc"] for line in lines.values()) / 30)
+        shots = "1 + 1 = 2\n\n2 + 1 = 3\n\n"
+        for i, choice in enumerate(CHOICES[0]["choices"]):
+            context, whole = shots + "0 + 1 =", shots + "0 + 1 = " + choice
+            before, (_, logprobs) = len(self.logprobs(context)[0]), self.logprobs(whole)
+            self.assertAlmostEqual(lines["1", 0]["logprobs"][i], sum(logprobs[before - 1:]),
+                                   delta=1e-3)
+
+    def test_text(self):
+        text = "3 + 4 = 7, and 4 + 3 is the same."
+        file = self.folder / "story.txt"
+        file.write_text(text)
+        summary = self.eval(file)
+        ids, logprobs = self.logprobs(text)
+        nll = -sum(logprobs) / len(logprobs)
+        self.assertEqual(summary["tokens"], len(ids) - 1)
+        self.assertAlmostEqual(summary["scores"]["nll"]["mean"], nll, delta=1e-4)
+        self.assertAlmostEqual(summary["perplexity"], math.exp(nll), delta=1e-3 * math.exp(nll))
+        windows = self.eval(file, "--window", 8, "--stride", 3, out=self.folder / "windows")
+        self.assertEqual(windows["tokens"], len(ids) - 1)
+        self.assertGreater(windows["all"], 1)
+
+    def test_diffusion_methods_estimate(self):
+        task = self.task(CHOICES[:3])
+        for method in ["masked-diffusion", "block-diffusion"]:
+            out = self.folder / method
+            self.eval(task, "--method", method, "--mc-samples", 16, out=out)
+            for line in self.results(out).values():
+                self.assertTrue(all(error > 0 for error in line["standard_errors"]), line)
+            other = self.folder / (method + " again")
+            self.eval(task, "--method", method, "--mc-samples", 16, "--together", 1, out=other)
+            self.assertEqual(self.results(out), self.results(other))
+
+    def test_company_changes_nothing(self):
+        task = self.task(CHOICES)
+        self.eval(task, "--together", 1)
+        self.eval(task, "--together", 7, out=self.folder / "seven")
+        self.assertEqual(self.results(), self.results(self.folder / "seven"))
+
+
+class Generation(Case):
+    def test_sums(self):
+        task = self.task(SUMS)
+        summary = self.eval(task, "--limit", 6, "--shots", 2, "--shots-file", task, "--max-new", 24)
+        self.assertEqual(summary["all"], 6)
+        self.assertGreaterEqual(summary["tokens_per_pass"], 1)
+        self.assertGreater(summary["tokens_per_s"], 0)
+        for line in self.results().values():
+            self.assertLessEqual(line["tokens"], 24)
+            self.assertIn("strict", line)
+        ar = self.folder / "ar"
+        self.eval(task, "--limit", 6, "--shots", 2, "--shots-file", task, "--max-new", 24,
+                  "--method", "ar", out=ar)
+        self.assertEqual({key: line["text"] for key, line in self.results().items()},
+                         {key: line["text"] for key, line in self.results(ar).items()})
+
+    def test_programs(self):
+        summary = self.eval(self.task(HUMAN_EVAL), "--samples", 2, "--temperature", 1, "--max-new",
+                            16)
+        self.assertEqual(set(summary["scores"]), {"pass@1", "pass@2"})
+        samples = [json.loads(line) for line in
+                   (self.out / "samples.jsonl").read_text().splitlines()]
+        lines = self.results()
+        self.assertEqual([sample["task_id"] for sample in samples],
+                         ["HumanEval/0"] * 2 + ["HumanEval/1"] * 2)
+        self.assertEqual(samples[1]["solution"],
+                         HUMAN_EVAL[0]["prompt"] + lines["HumanEval/0", 1]["text"])
+        self.assertTrue(all(line["why"] for line in lines.values()))
+
+    def test_solutions_of_the_file(self):
+        for objects in (HUMAN_EVAL, MBPP, SUMS):
+            code, out, err = run("eval", "--task", self.task(objects), "--check-solutions")
+            self.assertEqual(code, 0, err)
+            self.assertEqual(out, f"{len(objects)} of {len(objects)} solutions are right\n")
+        bad = [HUMAN_EVAL[0], {**HUMAN_EVAL[1], "canonical_solution": "    while True: pass\n"}]
+        code, out, err = run("eval", "--task", self.task(bad), "--check-solutions", "--time-limit",
+                             1, "--json")
+        self.assertEqual(code, 1, err)
+        self.assertEqual(json.loads(out), {"solutions": 2, "wrong": [
+            {"id": "HumanEval/1", "why": "was ended by signal 9"}]})
+
+    def test_more_samples_later(self):
+        task = self.task(HUMAN_EVAL)
+        args = ["--temperature", 1, "--max-new", 8]
+        self.eval(task, *args, "--limit", 1)
+        first = self.results()
+        summary = self.eval(task, *args, "--samples", 2)
+        self.assertEqual((summary["done"], summary["all"]), (4, 4))
+        self.assertEqual(self.results()["HumanEval/0", 0], first["HumanEval/0", 0])
+
+
+class Killed(Case):
+    ARGS = ["--max-new", 200, "--samples", 3, "--temperature", 1, "--together", 2]
+
+    def test_goes_on(self):
+        task = self.task(SUMS)
+        whole = self.folder / "whole"
+        self.eval(task, *self.ARGS, out=whole)
+        for _ in range(2):
+            process = subprocess.Popen([PROGRAM, *map(str, self.flags(task, *self.ARGS))],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.wait_for_lines(3)
+            process.kill()
+            process.wait()
+        lines = (self.out / "results.jsonl").read_text()
+        self.assertLess(lines.count("\n"), len(SUMS) * 3, "the run was not killed in its midst")
+        (self.out / "results.jsonl").write_text(lines[:-5])  # as a kill within a line leaves it
+        self.eval(task, *self.ARGS)
+        self.assertEqual(self.results(), self.results(whole))
+
+    def wait_for_lines(self, more):
+        def count():
+            path = self.out / "results.jsonl"
+            return path.read_text().count("\n") if path.exists() else 0
+        wanted = count() + more
+        end = time.monotonic() + 120
+        while count() < wanted and time.monotonic() < end:
+            time.sleep(0.002)
+
+    def test_interrupt(self):
+        process = subprocess.Popen(
+            [PROGRAM, *map(str, self.flags(self.task(SUMS), *self.ARGS))],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.wait_for_lines(2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 130, err)
+        self.assertIn(b"goes on from there", err)
+        self.assertIn(b"strict", out)
+
+    def test_results_of_another_run_are_refused(self):
+        task = self.task(CHOICES[:2])
+        self.eval(task)
+        for part, args in (("task", self.flags(self.task(CHOICES[:3], "other.jsonl"))),
+                           ("shots", self.flags(task, "--shots", 1, "--shots-file", task)),
+                           ("computing", self.flags(task, "--kv", "bf16", "--weights", "bf16")),
+                           ("likelihood", self.flags(task, "--method", "masked-diffusion"))):
+            self.refuse("holds results of another run", f"whose {part} is", args=args)
+        other = self.folder / "other model"
+        subprocess.run(["cp", "-rL", TRAINED, other], check=True)
+        args = self.flags(task)
+        args[args.index(TRAINED)] = other
+        self.assertEqual(run(*args)[0], 0, "a copy is the same model")
+        config = json.loads((other / "config.json").read_text())
+        (other / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-4}))
+        self.refuse("whose model is", args=args)
+
+
+class Misuse(Case):
+    def test_flags(self):
+        task = self.task(SUMS)
+        _, out, _ = run("eval", "--help")
+        self.assertLessEqual(max(map(len, out.splitlines())), 80)
+        wrong = {"--model is required": ["eval", "--task", task, "--out", self.out],
+                 "--out is required": ["eval", "--task", task, "--model", TRAINED],
+                 "--task is required": ["eval", "--model", TRAINED, "--out", self.out],
+                 "--shots needs": self.flags(task, "--shots", 2),
+                 "less than the window": self.flags(task, "--window", 8, "--stride", 8)}
+        for part, args in wrong.items():
+            self.refuse(part, args=args, code=2)
+
+    def test_files(self):
+        self.refuse("nowhere.jsonl", args=self.flags(self.folder / "nowhere.jsonl"))
+        self.refuse("no task", args=self.flags(self.task([{"story": 1}])))
+        self.refuse("task.jsonl:1", "answer", args=self.flags(self.task([{"question": "x"}])))
+        self.refuse("too few", args=self.flags(self.task(SUMS[:2]), "--shots", 2, "--shots-file",
+                                               self.task(SUMS[:2], "shots.jsonl")))
+        self.refuse("at least two tokens", args=self.flags(self.task([], "empty.txt")))
+        self.refuse("has none", args=["eval", "--task", self.task(CHOICES), "--check-solutions"])
+        long = {"question": "1 + 1 = 2, " * 400, "answer": "#### 2"}
+        self.refuse("problem 1", args=self.flags(self.task([long])))
+
+
+class Published(Case):
+    def check(self, name, count):
+        path = os.environ.get(name)
+        if not path:
+            self.skipTest(f"{name} names no file")
+        code, out, err = run("eval", "--task", path, "--check-solutions")
+        self.assertEqual(code, 0, out + err)
+        self.assertEqual(out, f"{count} of {count} solutions are right\n")
+        summary = self.eval(path, "--limit", 3, "--max-new", 8)
+        self.assertEqual(summary["done"], 3)
+
+    def test_human_eval(self):
+        self.check("TIDAR_HUMAN_EVAL", 164)
+
+    def test_gsm8k(self):
+        self.check("TIDAR_GSM8K", 1319)
+
+
+if __name__ == "__main__":
+    PROGRAM = os.path.abspath(sys.argv[1])
+    unittest.main(argv=sys.argv[:1] + sys.argv[2:])
