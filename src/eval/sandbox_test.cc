@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "eval/process_tree.h"
+#include "format/files_testing.h"
 
 namespace tidar {
 namespace {
@@ -156,24 +157,27 @@ TEST(SandboxAttack, IgnoresSignals) {
 }
 
 TEST(SandboxAttack, LeavesNoProcessBehind) {
-  // Its child has a session, a group and no descriptors of its own.
-  const std::string program =
-      "import os, time\n"
-      "if os.fork() == 0:\n"
-      "  os.setsid()\n"
-      "  os.closerange(0, 64)\n"
-      "  if os.fork() == 0: time.sleep(1000)\n"
-      "  time.sleep(1000)\n"
-      "print('done')";
-  const auto outcome = run(program);
-  EXPECT_EQ(outcome.output, "done\n");
+  // Its child has a session, a group and no descriptors of its own, and a name to be found by.
+  const std::string name = "left" + std::to_string(getpid());
+  const auto outcome =
+      run("import os, time\n"
+          "open('/proc/self/comm', 'w').write('" +
+          name +
+          "')\n"
+          "print(open('/proc/self/comm').read(), end='', flush=True)\n"
+          "if os.fork() == 0:\n"
+          "  os.setsid()\n"
+          "  os.closerange(0, 64)\n"
+          "  if os.fork() == 0: time.sleep(1000)\n"
+          "  time.sleep(1000)");
+  EXPECT_EQ(outcome.output, name + "\n");
   EXPECT_LT(outcome.seconds, 10);
   EXPECT_TRUE(children_of(getpid()).empty());
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    std::ifstream file(entry.path() / "cmdline");
-    std::string words;
-    std::getline(file, words);
-    EXPECT_EQ(words.find(std::string("-B\0/program.py", 14)), std::string::npos) << entry.path();
+    std::ifstream file(entry.path() / "comm");
+    std::string found;
+    std::getline(file, found);
+    EXPECT_NE(found, name) << entry.path();
   }
 }
 
@@ -250,12 +254,12 @@ TEST(Sandbox, SaysWhatIsMissing) {
             "the sandbox for generated programs cannot be set up: /usr/bin/no-such-bwrap is "
             "missing; install the package bubblewrap");
   // As bwrap ends where namespaces are forbidden.
-  const auto script = std::filesystem::temp_directory_path() / "tidar_refusing_bwrap";
-  std::ofstream(script) << "#!/bin/sh\n"
-                           "echo 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n";
+  const ScratchFolder folder;
+  const auto script = folder.put(
+      "bwrap", "#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n");
+  std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
   std::filesystem::permissions(script, std::filesystem::perms(0755));
   const auto refused = Sandbox::open(small_limits(), script.string());
-  std::filesystem::remove(script);
   ASSERT_FALSE(refused.ok());
   EXPECT_NE(refused.error().message.find("No permissions"), std::string::npos);
   EXPECT_NE(refused.error().message.find("user namespaces seem to be forbidden"), std::string::npos)
