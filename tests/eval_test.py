@@ -318,7 +318,7 @@ class Misuse(Case):
         self.refuse("at least two tokens", args=self.flags(self.task([], "empty.txt")))
         self.refuse("has none", args=["eval", "--task", self.task(CHOICES), "--check-solutions"])
         long = {"question": "1 + 1 = 2, " * 400, "answer": "#### 2"}
-        self.refuse("problem 1", args=self.flags(self.task([long])))
+        self.refuse("problem 1", args=self.flags(self.task([long]), out=self.folder / "long"))
 
 
 class Published(Case):

@@ -33,6 +33,7 @@ Json result_line(const Problem& problem, const Sample& sample, const Update& las
                {"tokens", last.stats.new_tokens},
                {"passes", last.stats.passes},
                {"decoded", last.stats.decoded},
+               {"accepted", last.stats.accepted},
                {"seconds", seconds}};
   for (const auto& [name, right] : verdict.checks) line[std::string(name)] = right ? 1 : 0;
   if (!verdict.why.empty()) line["why"] = verdict.why;
@@ -167,6 +168,17 @@ Score pass_score(const std::vector<std::vector<Json>>& problems, const char* che
   return score_of(values);
 }
 
+/// The sum of the samples' histograms.
+std::vector<int64_t> accepted_by_all(const std::vector<Json>& lines) {
+  std::vector<int64_t> all;
+  for (const Json& line : lines) {
+    const auto accepted = line.value("accepted", std::vector<int64_t>());
+    all.resize(std::max(all.size(), accepted.size()));
+    for (size_t a = 0; a < accepted.size(); ++a) all[a] += accepted[a];
+  }
+  return all;
+}
+
 double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 EvalSummary summary_of(const ProblemTask& task, const ResultsFile& results) {
@@ -197,6 +209,7 @@ EvalSummary summary_of(const ProblemTask& task, const ResultsFile& results) {
                      {"tokens_per_pass", share(sum(all, "decoded"), sum(all, "passes"))},
                      {"tokens_per_s", share(tokens, seconds)},
                      {"seconds", seconds}};
+  summary.accepted = accepted_by_all(all);
   return summary;
 }
 

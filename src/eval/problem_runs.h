@@ -35,7 +35,8 @@ Result<std::vector<int32_t>> prompt_tokens(const ProblemTask& task, const Proble
 
 /// Scores: those of the judge's checks, averaged over the samples of a problem first ("strict",
 /// "flexible"); of programs "pass@1" and, with several samples, "pass@<samples>". Numbers: what
-/// decoding cost ("tokens_per_pass", "tokens_per_s", …). Time that programs take is not counted.
+/// decoding cost ("tokens_per_pass", "tokens_per_s", …), and the histogram of tokens per pass. Time
+/// that programs take is not counted.
 /// `engine` must have been made with `tokenizer`, and be idle.
 Result<EvalSummary> run_problems(const ProblemTask& task, const Tokenizer& tokenizer,
                                  Engine& engine, const Judge& judge, ResultsFile& results,

@@ -91,6 +91,13 @@ TEST_F(ProblemRuns, BringALineASample) {
   EXPECT_EQ(tokens, 10 * 12);
   EXPECT_EQ(summary.numbers[0], std::pair(std::string("tokens"), tokens));
   EXPECT_EQ(summary.numbers[2], std::pair(std::string("tokens_per_pass"), decoded / passes));
+  double counted = 0, brought = 0;
+  for (size_t a = 0; a < summary.accepted.size(); ++a) {
+    counted += static_cast<double>(summary.accepted[a]);
+    brought += static_cast<double>(a) * static_cast<double>(summary.accepted[a]);
+  }
+  EXPECT_EQ(counted, passes);
+  EXPECT_EQ(brought, decoded);
 }
 
 TEST_F(ProblemRuns, GoOnWhereTheyWereStopped) {

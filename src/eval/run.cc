@@ -13,6 +13,7 @@ std::string to_json_text(const EvalSummary& summary) {
   }
   json["scores"] = std::move(scores);
   for (const auto& [name, number] : summary.numbers) json[name] = number;
+  if (!summary.accepted.empty()) json["accepted"] = summary.accepted;
   return json.dump();
 }
 

@@ -42,10 +42,11 @@ struct EvalSummary {
   int64_t all = 0;
   std::vector<std::pair<std::string, Score>> scores;    ///< "acc", …
   std::vector<std::pair<std::string, double>> numbers;  ///< "seconds", "tokens_per_pass", …
+  std::vector<int64_t> accepted;  ///< accepted[a]: decoding passes that brought a tokens, if any
 };
 
-/// {"done", "all", "scores": {"acc": {"mean", "standard_error", "count"}}, "seconds", …}, without a
-/// line end.
+/// {"done", "all", "scores": {"acc": {"mean", "standard_error", "count"}}, "seconds", …,
+/// "accepted"}, without a line end.
 std::string to_json_text(const EvalSummary& summary);
 
 }  // namespace tidar
