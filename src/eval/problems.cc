@@ -14,8 +14,8 @@ Result<Problem> read_gsm8k(const JsonFields& fields, int64_t line) {
   TIDAR_TRY(const std::string question, fields.text("question"));
   TIDAR_TRY(problem.target, fields.text("answer"));
   problem.id = std::to_string(line);
-  problem.prompt = "Question: " + question + "\nAnswer:";
-  problem.shot = problem.prompt + " " + problem.target;
+  TIDAR_TRY(problem.prompt, fields.text("prompt", "Question: " + question + "\nAnswer:"));
+  problem.shot = problem.prompt + (fields.has("prompt") ? "" : " ") + problem.target;
   return problem;
 }
 

@@ -33,6 +33,15 @@ TEST(Problems, Gsm8k) {
   EXPECT_TRUE(says(prompt_with_shots(problems[1], problems, 2).error().message, "too few|2"));
 }
 
+TEST(Problems, Gsm8kWithAPromptOfItsOwn) {
+  const auto problems =
+      read(ProblemKind::gsm8k,
+           "{\"question\": \"1?\", \"answer\": \"#### 1\", \"prompt\": \"Q: 1?\\nA:\\n\"}\n"
+           "{\"question\": \"2?\", \"answer\": \"#### 2\", \"prompt\": \"Q: 2?\\nA:\\n\"}\n");
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_EQ(*prompt_with_shots(problems[1], problems, 1), "Q: 1?\nA:\n#### 1\n\nQ: 2?\nA:\n");
+}
+
 TEST(Problems, HumanEval) {
   const auto problems =
       read(ProblemKind::humaneval,
