@@ -162,6 +162,13 @@ def write_plain(writers, budget, stdlib):
             budget -= size(item)
 
 
+def write_as_one_text(path):
+    """The documents of a file, an empty line between them, beside it: for perplexity."""
+    with open(path, encoding="utf-8") as file:
+        texts = [json.loads(line)["text"] for line in file]
+    path.with_suffix(".txt").write_text("\n\n".join(texts), encoding="utf-8")
+
+
 def write_held_out(writer, kind, seed, side, count):
     items = drawn_items(kind, seed, side)
     for number in range(count):
@@ -199,6 +206,8 @@ def make_corpus(out, options):
     write_plain(writers, weights["plain"] * unit, options.stdlib)
     for writer in writers.values():
         report["files"][writer.path.name] = writer.finish()
+    for side in HELD_OUT:
+        write_as_one_text(writers[side].path)
     (out / "corpus.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 

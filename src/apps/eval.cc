@@ -19,6 +19,7 @@
 #include "eval/likelihood_runs.h"
 #include "eval/monte_carlo_scorer.h"
 #include "eval/problem_runs.h"
+#include "eval/solution_runs.h"
 #include "eval/task_kind.h"
 #include "format/files.h"
 
@@ -222,8 +223,43 @@ Result<Request> longest_request(const ProblemTask& task, const Tokenizer& tokeni
   return longest;
 }
 
+/// Room in the network for `together` requests as large as the largest of the task.
+Result<void> make_room(const ProblemTask& task, const Tokenizer& tokenizer, Session& session) {
+  TIDAR_TRY(const Request longest, longest_request(task, tokenizer));
+  const EvaluatorLimits limits{.max_position = session.config().max_positions};
+  return session.build_network(std::max(kReadingRows, task.together * useful_rows(longest)),
+                               task.together * most_keys(longest, limits));
+}
+
+/// Says the solutions of the task's file. One at a time, whatever the flags.
+Result<EvalSummary> evaluate_solutions(const Setting& setting, Session& session) {
+  const EvalFlags& flags = setting.flags;
+  TIDAR_TRY(const Tokenizer* tokenizer, tokenizer_of(session, flags));
+  TIDAR_TRY(ProblemTask task, read_problem_task(setting, session.config()));
+  task.together = 1;
+  if (!equals_ar(task.request.method)) {
+    return error("--say-solutions: needs a method with the tokens of AR, which {} is not",
+                 flags.method.name);
+  }
+  TIDAR_TRY(RunIdentity identity, identity_of(setting, session));
+  identity.emplace_back("method", text_of(flags.method));
+  identity.emplace_back("generation", "the solutions of the task");
+  TIDAR_TRY(ResultsFile results, ResultsFile::open(flags.out, identity));
+  for (const Problem& problem : task.problems) {
+    const auto size = tokenizer->encode(problem.shot).size();
+    task.request.max_new = std::max(task.request.max_new, static_cast<int>(size));
+  }
+  TIDAR_TRY_VOID(make_room(task, *tokenizer, session));
+  TIDAR_TRY(const auto draft_model,
+            DraftModel::attach(flags.method.draft_model, flags.model, 1, task.request));
+  GivenText given(session.network(), task.request.sequence.mask_token);
+  Engine engine(given, tokenizer);
+  return run_solutions(task, *tokenizer, engine, given, results, setting.hooks);
+}
+
 Result<EvalSummary> evaluate_problems(const Setting& setting, Session& session) {
   const EvalFlags& flags = setting.flags;
+  if (flags.say_solutions) return evaluate_solutions(setting, session);
   TIDAR_TRY(const Judge judge, make_judge(*problem_kind(setting.task.kind), flags));
   TIDAR_TRY(const Tokenizer* tokenizer, tokenizer_of(session, flags));
   TIDAR_TRY(ProblemTask task, read_problem_task(setting, session.config()));
@@ -236,11 +272,7 @@ Result<EvalSummary> evaluate_problems(const Setting& setting, Session& session) 
                                 sampling.top_p, sampling.min_p, sampling.seed));
   TIDAR_TRY(ResultsFile results, ResultsFile::open(flags.out, identity));
 
-  TIDAR_TRY(const Request longest, longest_request(task, *tokenizer));
-  const EvaluatorLimits limits{.max_position = session.config().max_positions};
-  TIDAR_TRY_VOID(
-      session.build_network(std::max(kReadingRows, flags.together * useful_rows(longest)),
-                            flags.together * most_keys(longest, limits)));
+  TIDAR_TRY_VOID(make_room(task, *tokenizer, session));
   TIDAR_TRY(const auto draft_model, DraftModel::attach(flags.method.draft_model, flags.model,
                                                        flags.together, task.request));
   Engine engine(session.network(), tokenizer);
@@ -253,6 +285,9 @@ Result<EvalSummary> evaluate_problems(const Setting& setting, Session& session) 
 // --- All kinds -----------------------------------------------------------------------------------
 
 Result<EvalSummary> evaluate(const Setting& setting) {
+  if (setting.flags.say_solutions && !problem_kind(setting.task.kind)) {
+    return error("--say-solutions: a task of the kind {} has none", name_of(setting.task.kind));
+  }
   TIDAR_TRY(Session session, Session::open(setting.flags.model));
   switch (setting.task.kind) {
     case TaskKind::choices:

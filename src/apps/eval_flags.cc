@@ -33,6 +33,9 @@ void add_task_flags(CLI::App& command, EvalFlags& flags) {
       ->needs(shots);
   command.add_flag("--check-solutions", flags.check_solutions,
                    "Judge the solutions of the task's file itself; needs no model");
+  command.add_flag("--say-solutions", flags.say_solutions,
+                   "Say those solutions instead of the model's own: how probable they are, and "
+                   "how many of their tokens a pass brings");
 }
 
 void add_generation_flags(CLI::App& command, EvalFlags& flags) {

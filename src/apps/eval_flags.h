@@ -18,6 +18,7 @@ struct EvalFlags {
   int shots = 0;
   std::string shots_file;
   bool check_solutions = false;
+  bool say_solutions = false;
 
   int samples = 1;
   int max_new = 0;  ///< 0: as the kind of task has it

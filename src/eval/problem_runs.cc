@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/rng.h"
+#include "eval/decoding_cost.h"
 #include "format/files.h"
 #include "format/json.h"
 
@@ -29,12 +30,8 @@ Json result_line(const Problem& problem, const Sample& sample, const Update& las
   Json line = {{"item", problem.id},
                {"sample", sample.number},
                {"text", sample.text},
-               {"finish_reason", name_of(last.finish)},
-               {"tokens", last.stats.new_tokens},
-               {"passes", last.stats.passes},
-               {"decoded", last.stats.decoded},
-               {"accepted", last.stats.accepted},
-               {"seconds", seconds}};
+               {"finish_reason", name_of(last.finish)}};
+  put_cost(line, last.stats, seconds);
   for (const auto& [name, right] : verdict.checks) line[std::string(name)] = right ? 1 : 0;
   if (!verdict.why.empty()) line["why"] = verdict.why;
   return line;
@@ -152,12 +149,6 @@ std::vector<Json> lines_of(const ProblemTask& task, const Problem& problem,
   return lines;
 }
 
-double sum(const std::vector<Json>& lines, const char* field) {
-  double all = 0;
-  for (const Json& line : lines) all += line.value(field, 0.0);
-  return all;
-}
-
 /// The chance of at least one right among `k` samples, one value for each problem that has as many.
 Score pass_score(const std::vector<std::vector<Json>>& problems, const char* check, int k) {
   std::vector<double> values;
@@ -167,19 +158,6 @@ Score pass_score(const std::vector<std::vector<Json>>& problems, const char* che
   }
   return score_of(values);
 }
-
-/// The sum of the samples' histograms.
-std::vector<int64_t> accepted_by_all(const std::vector<Json>& lines) {
-  std::vector<int64_t> all;
-  for (const Json& line : lines) {
-    const auto accepted = line.value("accepted", std::vector<int64_t>());
-    all.resize(std::max(all.size(), accepted.size()));
-    for (size_t a = 0; a < accepted.size(); ++a) all[a] += accepted[a];
-  }
-  return all;
-}
-
-double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 EvalSummary summary_of(const ProblemTask& task, const ResultsFile& results) {
   std::vector<std::vector<Json>> problems;
@@ -203,13 +181,7 @@ EvalSummary summary_of(const ProblemTask& task, const ResultsFile& results) {
       summary.scores.emplace_back(name, pass_score(problems, name, 1));
     }
   }
-  const double seconds = sum(all, "seconds"), tokens = sum(all, "tokens");
-  summary.numbers = {{"tokens", tokens},
-                     {"passes", sum(all, "passes")},
-                     {"tokens_per_pass", share(sum(all, "decoded"), sum(all, "passes"))},
-                     {"tokens_per_s", share(tokens, seconds)},
-                     {"seconds", seconds}};
-  summary.accepted = accepted_by_all(all);
+  add_cost(summary, all);
   return summary;
 }
 

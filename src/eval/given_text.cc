@@ -1,0 +1,29 @@
+#include "eval/given_text.h"
+
+#include "base/check.h"
+
+namespace tidar {
+
+// Behind the end of the text nothing is given: those tokens will be cut.
+Ask GivenText::given(Ask ask) const {
+  const bool is_mask = pass_.tokens[static_cast<size_t>(ask.row)] == mask_token_;
+  if (is_mask || ask.kind != AskKind::choose || ask.draw >= text_.size()) return ask;
+  ask.kind = AskKind::score;
+  ask.token = text_[ask.draw];
+  return ask;
+}
+
+void GivenText::evaluate(const Pass& pass, std::span<Answer> answers) {
+  TIDAR_CHECK(pass.sequences.size() == 1);
+  pass_ = pass;
+  for (Ask& ask : pass_.asks) ask = given(ask);
+  evaluator_.evaluate(pass_, answers);
+}
+
+void GivenText::answer(std::span<const Ask> asks, std::span<Answer> answers) {
+  asks_.clear();
+  for (const Ask& ask : asks) asks_.push_back(given(ask));
+  evaluator_.answer(asks_, answers);
+}
+
+}  // namespace tidar
