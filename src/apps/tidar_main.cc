@@ -81,6 +81,7 @@ int run_program(int argc, char** argv) {
   add_train(program, action);
   add_data(program, action);
   add_eval(program, action);
+  add_report(program, action);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& help) {  // --help and --version
