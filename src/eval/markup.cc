@@ -25,8 +25,9 @@ double width_of_first(std::string_view text) {
   const auto first = static_cast<unsigned char>(text.front());
   // From U+1000 on, most are East Asian; but dashes, ellipses and arrows are not.
   if (first >= 0xE3) return 1;
+  if (first == '=' || first == '+' || first == '%') return 0.84;
   if (first == 'i' || first == 'l' || first == ' ' || first == '.' || first == ',') return 0.32;
-  return first == 'm' || first == 'M' || first == 'W' || first == 'w' ? 0.9 : 0.6;
+  return first == 'm' || first == 'M' || first == 'W' || first == 'w' ? 0.9 : 0.64;
 }
 
 }  // namespace

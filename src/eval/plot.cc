@@ -20,6 +20,7 @@ constexpr double kTextSize = 12;
 constexpr double kTitleSize = 15;
 constexpr double kKeyHeight = 20;  // of a line of the legend
 constexpr int kTickCount = 5;
+constexpr int kSquare = 1;       // the mark of bars
 constexpr int kMostGroups = 12;  // of bars whose every number fits below them
 
 bool can_be_shown(const Plot& plot, const PlotPoint& point) {
@@ -122,7 +123,8 @@ std::string draw_legend(const Plot& plot, double& y) {
     svg += fmt::format(R"(<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{}" fill="none")"
                        R"( pointer-events="all"/>)",
                        x - 3, y, width + 6, kKeyHeight);
-    svg += mark_path(series.style, x + 6, y + kKeyHeight / 2);
+    svg += mark_path(plot.kind == Plot::Kind::bars ? kSquare : series.style, x + 6,
+                     y + kKeyHeight / 2);
     svg += text_at(kInk, x + kMarkRoom, y + kKeyHeight / 2 + 4, kTextSize, label) + "</g>\n";
     x += width + kGap;
   }
@@ -132,7 +134,7 @@ std::string draw_legend(const Plot& plot, double& y) {
 
 std::string draw_axes(const Plot& plot, const Scales& scales, const PlotArea& area) {
   std::string svg;
-  const auto y_labels = tick_labels(scales.y.ticks());
+  const auto y_labels = scales.y.labels();
   for (size_t i = 0; i < y_labels.size(); ++i) {
     const double y = scales.y.pixel(scales.y.ticks()[i]);
     svg += fmt::format(
@@ -142,7 +144,7 @@ std::string draw_axes(const Plot& plot, const Scales& scales, const PlotArea& ar
     svg += text_at(std::string(kQuiet) + " text-anchor=\"end\"", area.left - 7, y + 4, kTextSize,
                    y_labels[i]);
   }
-  const auto x_labels = tick_labels(scales.x.ticks());
+  const auto x_labels = scales.x.labels();
   for (size_t i = 0; i < x_labels.size(); ++i) {
     const double x = scales.x.pixel(scales.x.ticks()[i]);
     if (plot.kind == Plot::Kind::lines) {
@@ -169,7 +171,7 @@ std::string draw_axes(const Plot& plot, const Scales& scales, const PlotArea& ar
 /// How far the widest number reaches.
 double widest(const PlotScale& scale) {
   double width = 0;
-  for (const std::string& label : tick_labels(scale.ticks())) {
+  for (const std::string& label : scale.labels()) {
     width = std::max(width, text_width(label, kTextSize));
   }
   return width;

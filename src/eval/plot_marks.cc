@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 
 #include "eval/markup.h"
@@ -14,6 +15,10 @@ namespace {
 constexpr double kTagSize = 11;
 constexpr double kRadius = 5;
 
+struct Place {
+  double x, y;
+};
+
 struct Box {
   double left, top, right, bottom;
 };
@@ -22,38 +27,53 @@ bool overlap(const Box& a, const Box& b) {
   return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
-/// Finds places for tags, so that none hides a mark or another tag.
+/// Finds places for tags, so that none hides a mark, a line or another tag.
 class Tags {
  public:
   explicit Tags(const PlotArea& area) : area_(area) {}
 
-  void keep_free(double x, double y) {
-    taken_.push_back({x - kRadius, y - kRadius, x + kRadius, y + kRadius});
+  void keep_free(const Box& box) { taken_.push_back(box); }
+  /// The stretch of a line, as small steps along it.
+  void keep_free(Place from, Place to) {
+    constexpr double kStep = 3;
+    const double steps = std::ceil(std::hypot(to.x - from.x, to.y - from.y) / kStep);
+    for (double i = 0; i <= steps; ++i) {
+      const double part = steps > 0 ? i / steps : 0;
+      const double x = from.x + part * (to.x - from.x), y = from.y + part * (to.y - from.y);
+      taken_.push_back({x - 1, y - 1, x + 1, y + 1});
+    }
   }
 
-  /// The tag beside its mark; "" where there is no room on any side.
-  std::string draw(const std::string& text, double x, double y) {
+  /// The tag near its mark; "" where there is no room on any side.
+  std::string draw(const std::string& text, Place mark) {
     const double width = text_width(text, kTagSize), height = kTagSize;
-    const double gap = kRadius + 3;
-    const std::array<Box, 4> places = {
-        Box{x - width / 2, y - gap - height, x + width / 2, y - gap},
-        Box{x + gap, y - height / 2, x + gap + width, y + height / 2},
-        Box{x - width / 2, y + gap, x + width / 2, y + gap + height},
-        Box{x - gap - width, y - height / 2, x - gap, y + height / 2}};
-    for (const Box& box : places) {
+    const double near = kRadius + 2, beside = kRadius;
+    const std::array<Place, 8> corners = {
+        Place{mark.x + beside, mark.y - beside - height},          // above, to the right
+        Place{mark.x + beside, mark.y + beside},                   // below, to the right
+        Place{mark.x - beside - width, mark.y - beside - height},  // above, to the left
+        Place{mark.x - beside - width, mark.y + beside},           // below, to the left
+        Place{mark.x - width / 2, mark.y - near - height},
+        Place{mark.x - width / 2, mark.y + near},
+        Place{mark.x + near, mark.y - height / 2},
+        Place{mark.x - near - width, mark.y - height / 2}};
+    for (const auto& [left, top] : corners) {
+      const Box box = {left, top, left + width, top + height};
       if (!is_free(box)) continue;
       taken_.push_back(box);
       return fmt::format(
-          R"(<text class="ink" x="{:.1f}" y="{:.1f}" font-size="{}" text-anchor="middle">{}</text>)"
+          R"(<text class="ink halo" x="{:.1f}" y="{:.1f}" font-size="{}" fill="#1b1f24")"
+          R"( stroke="#ffffff" stroke-width="3" paint-order="stroke">{}</text>)"
           "\n",
-          (box.left + box.right) / 2, box.bottom - 2, kTagSize, escape_xml(text));
+          left, top + height - 2, kTagSize, escape_xml(text));
     }
     return "";
   }
 
  private:
   bool is_free(const Box& box) const {
-    if (box.left < area_.left || box.right > area_.right || box.top < area_.top - kTagSize ||
+    // To the right there is some room behind the last line of the grid.
+    if (box.left < area_.left || box.right > area_.right + 14 || box.top < area_.top ||
         box.bottom > area_.bottom) {
       return false;
     }
@@ -91,6 +111,19 @@ std::string error_bar(const PlotPoint& point, double x, const PlotScale& y) {
       x, top, bottom, x - 3);
 }
 
+/// Marks, their error bars, and the lines between them are no place for tags.
+void keep_free(const PlotSeries& series, const PlotScale& x, const PlotScale& y, Tags& tags) {
+  const std::vector<PlotPoint> points = from_left_to_right(series);
+  for (size_t i = 0; i < points.size(); ++i) {
+    const PlotPoint& point = points[i];
+    const Place at = {x.pixel(point.x), y.pixel(point.y)};
+    tags.keep_free(Box{at.x - kRadius, at.y - kRadius, at.x + kRadius, at.y + kRadius});
+    tags.keep_free(Place{at.x, y.pixel(point.y + point.error)},
+                   Place{at.x, y.pixel(point.y - point.error)});
+    if (i > 0) tags.keep_free(Place{x.pixel(points[i - 1].x), y.pixel(points[i - 1].y)}, at);
+  }
+}
+
 }  // namespace
 
 std::string style_colour(int style) {
@@ -123,19 +156,17 @@ std::string series_attributes(const PlotSeries& series, size_t number, std::stri
 std::string draw_lines(const Plot& plot, const PlotScale& x, const PlotScale& y,
                        const PlotArea& area) {
   Tags tags(area);
-  for (const PlotSeries& series : plot.series) {
-    for (const PlotPoint& point : series.points) tags.keep_free(x.pixel(point.x), y.pixel(point.y));
-  }
+  for (const PlotSeries& series : plot.series) keep_free(series, x, y, tags);
   std::string svg;
   for (size_t i = 0; i < plot.series.size(); ++i) {
     const PlotSeries& series = plot.series[i];
     std::string line, errors, marks;
     for (const PlotPoint& point : from_left_to_right(series)) {
-      const double at_x = x.pixel(point.x), at_y = y.pixel(point.y);
-      line += fmt::format("{}{:.1f} {:.1f}", line.empty() ? "M" : "L", at_x, at_y);
-      errors += error_bar(point, at_x, y);
-      marks += telling(mark_path(series.style, at_x, at_y), point.label);
-      if (!point.tag.empty()) marks += tags.draw(point.tag, at_x, at_y);
+      const Place at = {x.pixel(point.x), y.pixel(point.y)};
+      line += fmt::format("{}{:.1f} {:.1f}", line.empty() ? "M" : "L", at.x, at.y);
+      errors += error_bar(point, at.x, y);
+      marks += telling(mark_path(series.style, at.x, at.y), point.label);
+      if (!point.tag.empty()) marks += tags.draw(point.tag, at);
     }
     svg += fmt::format("<g {}>\n", series_attributes(series, i, "series"));
     if (series.points.size() > 1) {

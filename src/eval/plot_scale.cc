@@ -21,7 +21,7 @@ double nice_step(double span, int count) {
   const double raw = span / count;
   const double power = std::pow(10.0, std::floor(std::log10(raw)));
   const double digit = raw / power;
-  const double nice = digit < 1.5 ? 1 : digit < 3.5 ? 2 : digit < 7.5 ? 5 : 10;
+  const double nice = digit < 1.4 ? 1 : digit < 3 ? 2 : digit < 7 ? 5 : 10;
   return nice * power;
 }
 
@@ -43,8 +43,9 @@ PlotScale PlotScale::linear(double least, double most, int count) {
 
 PlotScale PlotScale::log2(double least, double most, int count) {
   const double first = std::floor(std::log2(least) + kHair);
-  const double last = std::max(first + 1, std::ceil(std::log2(most) - kHair));
-  const double step = std::max(1.0, std::ceil((last - first) / count));
+  const double span = std::max(1.0, std::ceil(std::log2(most) - kHair) - first);
+  const double step = std::ceil(span / count);
+  const double last = first + step * std::ceil(span / step);
   std::vector<double> ticks;
   for (double i = first; i <= last; i += step) ticks.push_back(std::exp2(i));
   return {std::exp2(first), std::exp2(last), std::move(ticks), true};
@@ -60,18 +61,22 @@ double PlotScale::pixel(double value) const {
   return begin_ + part * (end_ - begin_);
 }
 
+std::vector<std::string> PlotScale::labels() const {
+  if (!logarithmic_) return tick_labels(ticks_);
+  std::vector<std::string> labels;
+  for (const double tick : ticks_) labels.push_back(fmt::format("{:g}", tick));
+  return labels;
+}
+
 std::vector<std::string> tick_labels(const std::vector<double>& ticks) {
-  double step = 1;
-  for (size_t i = 1; i < ticks.size(); ++i) {
-    step = i == 1 ? ticks[i] - ticks[0] : std::min(step, ticks[i] - ticks[i - 1]);
-  }
+  const double step = ticks.size() > 1 ? ticks[1] - ticks[0] : 1;
   const int decimals =
       std::clamp(static_cast<int>(std::ceil(-std::log10(std::abs(step)) - kHair)), 0, 9);
   std::vector<std::string> labels;
   for (const double tick : ticks) {
     // Adding 0 takes the sign from a negative zero.
-    labels.push_back(std::abs(tick) < 1e6 ? fmt::format("{:.{}f}", tick + 0.0, decimals)
-                                          : fmt::format("{:.3g}", tick));
+    labels.push_back(std::abs(tick) < 1e12 ? fmt::format("{:.{}f}", tick + 0.0, decimals)
+                                           : fmt::format("{:.3g}", tick));
   }
   return labels;
 }

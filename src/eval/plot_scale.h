@@ -26,6 +26,8 @@ class PlotScale {
   double from() const { return from_; }
   double to() const { return to_; }
   const std::vector<double>& ticks() const { return ticks_; }
+  /// What the ticks are called.
+  std::vector<std::string> labels() const;
 
  private:
   PlotScale(double from, double to, std::vector<double> ticks, bool logarithmic);
@@ -41,7 +43,7 @@ class PlotScale {
 /// 1, 2 or 5 times a power of ten, so that about `count` of it make up `span`. span > 0.
 double nice_step(double span, int count);
 
-/// Numbers of one axis with the same decimals, as few as tell neighbours apart: "0", "0.5", "1".
+/// Numbers at equal steps with the same decimals, as few as tell neighbours apart: "0", "0.5", "1".
 std::vector<std::string> tick_labels(const std::vector<double>& ticks);
 
 }  // namespace tidar

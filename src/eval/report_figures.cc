@@ -114,11 +114,13 @@ std::vector<Plot> latency_figures(const Study& study) {
   time.about = "Milliseconds of a forward pass over its rows.";
   time.x = {.label = "rows in a pass", .scale = PlotAxis::Scale::log2};
   time.y = {.label = "milliseconds", .from_zero = true};
+  // Models of different sizes: on an axis from 0 all but the largest would lie on the ground.
+  if (study.latency.size() > 1) time.y.scale = PlotAxis::Scale::log2;
   Plot ratio = time;
   ratio.name = "latency-ratio";
   ratio.title = "Time of a pass as a multiple of one row";
   ratio.about = "The time of a forward pass over its rows, divided by that of one row.";
-  ratio.y.label = "× the time of one row";
+  ratio.y = {.label = "× the time of one row", .from_zero = true};
   for (const LatencyCurve& curve : study.latency) {
     const auto style = static_cast<int>(time.series.size());
     PlotSeries times{curve.label, {}, style}, ratios{curve.label, {}, style};
