@@ -153,7 +153,7 @@ Headline headline_of(const Study& study) {
     if (row.mean && row.mean->tokens_per_pass > 0) {
       row.diffusion = at_equal_passes(points, row.mean->tokens_per_pass);
     }
-    headline.rows.push_back(std::move(row));
+    headline.rows.push_back(row);
   }
   return headline;
 }

@@ -46,7 +46,7 @@ TEST(Markup, MarkdownShowsEveryLetterAndObeysNone) {
   constexpr std::string_view kAlphabet = "ab1 \\`*_{}[]<>()#+-.!|&~$:/@=\"';^";
   for (uint64_t seed = 0; seed < 2000; ++seed) {
     Rng rng(seed);
-    std::string text = "";
+    std::string text;
     for (int i = 1 + rng.below(12); i > 0; --i) {
       text += kAlphabet[static_cast<size_t>(rng.below(static_cast<int>(kAlphabet.size())))];
     }

@@ -21,7 +21,7 @@ std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share);
 
 std::string diffusion_cell(const std::optional<EqualPasses>& diffusion) {
   if (!diffusion) return std::string(kNothing);
-  const std::string score = percent(diffusion->point.score);
+  std::string score = percent(diffusion->point.score);
   const std::string passes = rate_text(diffusion->point.tokens_per_pass);
   switch (diffusion->where) {
     case EqualPasses::Where::between:
@@ -117,7 +117,7 @@ std::string likelihood_part(const Study& study, const Entries& entries) {
   }
   std::vector<std::string> heading = {""};
   for (const StudyTask* task : tasks) heading.push_back(heading_of(*task));
-  MarkdownTable table(std::move(heading));
+  MarkdownTable table(heading);
   ScoreCells cells;
   for (const StudyEntry* entry : entries) {
     std::vector<std::string> row = {escape_markdown(entry->label)};
@@ -133,7 +133,7 @@ std::string generation_part(const Study& study, const Entries& entries) {
   std::vector<std::string> heading = {""};
   for (const StudyTask* task : tasks) heading.push_back(heading_of(*task));
   heading.insert(heading.end(), {"mean, %", "tokens/s"});
-  MarkdownTable table(std::move(heading));
+  MarkdownTable table(heading);
   ScoreCells cells;
   for (const StudyEntry* entry : entries) {
     std::vector<std::string> row = {escape_markdown(entry->label)};
@@ -152,7 +152,7 @@ std::string strategies_part(const Study& study, const Entries& entries) {
   const auto tasks = tasks_of(study, ScoreKind::generated, entries);
   std::vector<std::string> heading = {"", "tokens per pass"};
   for (const StudyTask* task : tasks) heading.push_back(heading_of(*task));
-  MarkdownTable table(std::move(heading));
+  MarkdownTable table(heading);
   ScoreCells cells;
   for (const StudyEntry* entry : entries) {
     const auto mean = mean_over(*entry, tasks);
@@ -228,7 +228,7 @@ std::string trust_part(const Study& study, const Entries& entries, Report& repor
   for (const auto& alpha : alphas) {
     heading.push_back(alpha ? fmt::format("α = {:g}, %", *alpha) : "mean score, %");
   }
-  MarkdownTable table(std::move(heading));
+  MarkdownTable table(heading);
   for (const double trust : trusts) {
     std::vector<std::string> row = {fmt::format("{:g}", trust)};
     for (const auto& alpha : alphas) {
@@ -249,7 +249,7 @@ std::string latency_part(const Study& study, Report& report) {
     heading.push_back(escape_markdown(curve.label) + ", ms");
     for (const auto& point : curve.points) all_rows.insert(point.rows);
   }
-  MarkdownTable table(std::move(heading));
+  MarkdownTable table(heading);
   for (const int rows : all_rows) {
     std::vector<std::string> row = {std::to_string(rows)};
     for (const LatencyCurve& curve : study.latency) {

@@ -65,11 +65,11 @@ TEST(Report, SaysTheNumbersOfTheStudy) {
                     "scores 20.0 % there."))
       << text;
   for (const char* row :
-       {"| TiDAR | 50.0 ± 4.0 | +10.0 ± 5.0 | 3.00 | 250 | 2.50 | at most 2.00 tokens per pass: "
-        "20.0 % |",
-        "| TiDAR | – |", "| TiDAR | 50.0 ± 4.0 (3.00) | 50.0 ± 4.0 (3.00) | 250 |",
-        "| TiDAR | 3.00 | 50.0 ± 4.0 |", "| K = 4 | – | 50.0 ± 4.0 (3.00) |",
-        "| 0.5 | 50.0 ± 4.0 (3.00) |", "| 4 | 3.00 (1.50) |", "- A fact", "\n## Findings\n"}) {
+       {"| 2.50 | at most 2.00 tokens per pass: 20.0 % |",
+        "| TiDAR | 50.0 ± 4.0 | +10.0 ± 5.0 | 3.00 | 250 | 2.50 |", "| TiDAR | – |",
+        "| TiDAR | 50.0 ± 4.0 (3.00) | 50.0 ± 4.0 (3.00) | 250 |", "| TiDAR | 3.00 | 50.0 ± 4.0 |",
+        "| K = 4 | – | 50.0 ± 4.0 (3.00) |", "| 0.5 | 50.0 ± 4.0 (3.00) |", "| 4 | 3.00 (1.50) |",
+        "- A fact", "\n## Findings\n"}) {
     EXPECT_TRUE(holds(text, row)) << row << "\n" << text;
   }
 }

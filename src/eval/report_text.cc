@@ -51,7 +51,7 @@ std::string tag_of(const StudyEntry& entry) {
   return entry.draft_length > 0 ? fmt::format("K = {}", entry.draft_length) : "";
 }
 
-MarkdownTable::MarkdownTable(std::vector<std::string> heading) : columns_(heading.size()) {
+MarkdownTable::MarkdownTable(const std::vector<std::string>& heading) : columns_(heading.size()) {
   add(heading);
   text_ += "|---|";
   for (size_t i = 1; i < columns_; ++i) text_ += "---:|";

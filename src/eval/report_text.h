@@ -29,7 +29,7 @@ std::string tag_of(const StudyEntry& entry);
 /// A table of Markdown. Cells are Markdown already; the first column is flush left, others right.
 class MarkdownTable {
  public:
-  explicit MarkdownTable(std::vector<std::string> heading);
+  explicit MarkdownTable(const std::vector<std::string>& heading);
   /// As many cells as the heading has.
   void add(const std::vector<std::string>& cells);
   /// Ends with an empty line.

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 
 #include "eval/study_file.h"
 #include "format/files.h"
@@ -14,6 +13,7 @@ namespace {
 
 constexpr NumberRange kAny = {-1e300, 1e300};
 constexpr NumberRange kNotNegative = {0, 1e300};
+constexpr NumberRange kPositive = {1e-9, 1e300};
 
 /// The task's score: {"mean", "standard_error", "count"}, or a plain number of the summary.
 Result<Score> score_in(const JsonFields& summary, const std::string& name) {
@@ -82,7 +82,7 @@ Result<LatencyCurve> read_latency(const std::filesystem::path& path, std::string
     if (name == "prefill" || name == "decode") continue;
     LatencyCurve::Point point;
     TIDAR_TRY(point.rows, pass.integer("rows", {1, 1 << 20}));
-    TIDAR_TRY(point.ms, pass.number("median_ms", kNotNegative));
+    TIDAR_TRY(point.ms, pass.number("median_ms", kPositive));
     curve.points.push_back(point);
   }
   std::sort(curve.points.begin(), curve.points.end(),
