@@ -143,7 +143,7 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
                   : ModelWeights::from_folder(config_.init, model_config_));
   model_ = std::make_unique<Trainable>(
       model_config_, weights, *backward_,
-      TrainableOptions{.max_rows = config_.sequence * objective_->rows_per_token(),
+      TrainableOptions{.max_rows = objective_->most_rows(config_.sequence),
                        .max_position = config_.sequence,
                        .compute = config_.compute});
   if (fresh) {

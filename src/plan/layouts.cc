@@ -14,14 +14,15 @@ int32_t size_of_text(std::span<const int32_t> tokens) {
 
 void check_empty(const Pass& pass) { TIDAR_CHECK_EQ(pass.next_key(), 0); }
 
-// The second half of the two-stream layouts: row S + i sees the clean keys before its block and its
-// own block of this half.
+// The second half of the two-stream layouts, behind S clean rows: row S + i sees the clean keys
+// before its block and its own block of this half.
 void add_second_half(Pass& pass, std::span<const int32_t> tokens, const Blocks& blocks) {
-  const int32_t size = size_of_text(tokens);
-  TIDAR_CHECK_EQ(pass.next_key(), size);
+  const int32_t size = size_of_text(tokens), clean = pass.next_key();
+  TIDAR_CHECK_GE(size, clean);
+  TIDAR_CHECK_LT(blocks.around(size - 1, size).from, clean);
   for (int32_t i = 0; i < size; ++i) {
     const KeyRange block = blocks.around(i, size);
-    const Sight sight{{0, block.from}, {size + block.from, size + block.to}};
+    const Sight sight{{0, block.from}, {clean + block.from, clean + block.to}};
     pass.add_row(tokens[static_cast<size_t>(i)], i, sight, Keep::scratch);
   }
 }
@@ -83,7 +84,6 @@ int32_t add_tidar_training(Pass& pass, std::span<const int32_t> tokens, const Bl
   check_empty(pass);
   const int32_t first_row = add_causal(pass, tokens, Keep::scratch);
   if (!second_half.empty()) {
-    TIDAR_CHECK_EQ(second_half.size(), tokens.size());
     add_second_half(pass, second_half, blocks);
   } else {
     const std::vector<int32_t> masks(tokens.size(), mask_token);
@@ -94,7 +94,6 @@ int32_t add_tidar_training(Pass& pass, std::span<const int32_t> tokens, const Bl
 
 int32_t add_block_diffusion_training(Pass& pass, std::span<const int32_t> tokens,
                                      std::span<const int32_t> noised, const Blocks& blocks) {
-  TIDAR_CHECK_EQ(noised.size(), tokens.size());
   const int32_t first_row = add_block_causal(pass, tokens, blocks);
   add_second_half(pass, noised, blocks);
   return first_row;

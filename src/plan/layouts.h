@@ -47,13 +47,15 @@ int32_t add_block_causal(Pass& pass, std::span<const int32_t> tokens, const Bloc
 
 /// TiDAR training, 2 S rows: the clean tokens read causally, then S masks at the same positions; a
 /// mask sees the clean tokens before its block and its own block's masks. `second_half` may replace
-/// the S masks (random masking); empty means masks. Scratch. The sequence must be empty. Returns
-/// the row of clean token 0; mask p is S + p rows further.
+/// the S masks (random masking), and may be longer than the text within its last block; empty means
+/// S masks. Scratch. The sequence must be empty. Returns the row of clean token 0; mask p is S + p
+/// rows further.
 int32_t add_tidar_training(Pass& pass, std::span<const int32_t> tokens, const Blocks& blocks,
                            int32_t mask_token, std::span<const int32_t> second_half = {});
 
 /// Block diffusion training, 2 S rows: clean tokens that see block-causally among themselves, then
-/// the noised tokens; a noised row sees the clean tokens before its block and its own noised block.
+/// the noised tokens; a noised row sees the clean tokens before its block and its own noised block,
+/// the last of which may reach beyond the text.
 /// Scratch. The sequence must be empty. Returns the first row.
 int32_t add_block_diffusion_training(Pass& pass, std::span<const int32_t> tokens,
                                      std::span<const int32_t> noised, const Blocks& blocks);

@@ -383,7 +383,7 @@ TEST(LayoutsDeathTest, StopAtImpossibleRequests) {
   EXPECT_DEATH(add_tidar_step(pass, tokens, kMask, groups), "group.accepted <=");
   groups[0].accepted = 0;
   EXPECT_DEATH(add_tidar_step(pass, tokens, kMask, groups), "group.accepted >= 1");
-  EXPECT_DEATH(add_block_diffusion_training(pass, tokens, Tokens{1}, 2), "noised.size");
+  EXPECT_DEATH(add_block_diffusion_training(pass, tokens, Tokens{1}, 2), "size >= clean");
   add_causal(pass, tokens, Keep::page);
   EXPECT_DEATH(add_bidirectional(pass, tokens), "next_key");
 }

@@ -12,7 +12,7 @@ class ArObjective final : public Objective {
     static constexpr LossTerm kTerms[] = {{"ar", 1}};
     return kTerms;
   }
-  int rows_per_token() const override { return 1; }
+  int most_rows(int tokens) const override { return tokens; }
 
   void add(const Document& document, const DocumentNoise&, TrainingPass& out,
            std::span<int64_t> counts) const override {

@@ -15,12 +15,14 @@ class BlockDiffusionObjective final : public Objective {
     static constexpr LossTerm kTerms[] = {{"diffusion", 1}};
     return kTerms;
   }
-  int rows_per_token() const override { return 2; }
+  int most_rows(int tokens) const override { return most_rows_of_two_halves(options_, tokens); }
 
   void add(const Document& document, const DocumentNoise& noise, TrainingPass& out,
            std::span<int64_t> counts) const override {
     const Blocks blocks = blocks_of(options_, noise);
-    const NoisedText text = add_noise(options_, document, noise, blocks);
+    NoisedText text = add_noise(options_, document, noise, blocks);
+    text.tokens.resize(static_cast<size_t>(size_with_last_block(options_, document, blocks)),
+                       options_.mask_token);
     out.pass.begin_sequence();
     const int32_t first =
         add_block_diffusion_training(out.pass, document.tokens, text.tokens, blocks);

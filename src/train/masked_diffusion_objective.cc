@@ -15,7 +15,7 @@ class MaskedDiffusionObjective final : public Objective {
     static constexpr LossTerm kTerms[] = {{"diffusion", 1}};
     return kTerms;
   }
-  int rows_per_token() const override { return 1; }
+  int most_rows(int tokens) const override { return tokens; }
 
   void add(const Document& document, const DocumentNoise& noise, TrainingPass& out,
            std::span<int64_t> counts) const override {

@@ -1,5 +1,6 @@
 #include "train/objective.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -49,6 +50,12 @@ Result<void> check_options(const ObjectiveOptions& options, const ObjectiveLimit
     return error(
         "objective {}: block size {} does not fit sequences of {} tokens; expected 1 to {}",
         named.name, options.block_size, limits.tokens, limits.tokens);
+  }
+  for (const int size : options.block_sizes) {
+    if (named.has_blocks && (size < 1 || size > options.block_size)) {
+      return error("objective {}: a document cannot have blocks of {}; expected 1 to {}",
+                   named.name, size, options.block_size);
+    }
   }
   if (!(options.alpha >= 0) || std::isinf(options.alpha)) {
     return error("objective {}: alpha is {}; expected a number of at least 0", named.name,
@@ -170,9 +177,26 @@ bool is_learnt(const ObjectiveOptions& options, const Document& document, int32_
 }
 
 Blocks blocks_of(const ObjectiveOptions& options, const DocumentNoise& noise) {
-  if (options.block_start == BlockStart::aligned) return options.block_size;
-  const float u = noise.uniform(DocumentNoise::Purpose::start, 0);
-  return {options.block_size, 1 + static_cast<int>(u * static_cast<float>(options.block_size))};
+  using enum DocumentNoise::Purpose;
+  const auto below = [&](DocumentNoise::Purpose purpose, int count) {
+    return static_cast<int>(noise.uniform(purpose, 0) * static_cast<float>(count));
+  };
+  const auto& sizes = options.block_sizes;
+  const int size = sizes.empty() ? options.block_size
+                                 : sizes[static_cast<size_t>(below(block_size, int(sizes.size())))];
+  if (options.block_start == BlockStart::aligned) return size;
+  return {size, 1 + below(start, size)};
+}
+
+int32_t size_with_last_block(const ObjectiveOptions& options, const Document& document,
+                             const Blocks& blocks) {
+  const auto size = static_cast<int32_t>(document.tokens.size());
+  if (options.block_end == BlockEnd::cut) return size;
+  return std::min(blocks.around(size - 1, INT32_MAX).to, size + size / 2);
+}
+
+int most_rows_of_two_halves(const ObjectiveOptions& options, int tokens) {
+  return 2 * tokens + (options.block_end == BlockEnd::whole ? tokens / 2 : 0);
 }
 
 void add_next_token_labels(const ObjectiveOptions& options, const Document& document,

@@ -38,6 +38,13 @@ enum class BlockStart : uint8_t {
   random,   ///< the first block is of random length, drawn anew each step
 };
 
+/// Where the last block of a document ends.
+enum class BlockEnd : uint8_t {
+  cut,    ///< with the document: all rows have tokens
+  whole,  ///< behind it, as in decoding, where nobody knows that a text will end: masks without
+          ///< labels fill the block, at most half as many as the document has tokens
+};
+
 /// Whether prompts (Document::prompt) are learnt.
 enum class Prompts : uint8_t {
   learnt,  ///< like everything else
@@ -51,6 +58,10 @@ struct ObjectiveOptions {
   double alpha = 1;                 ///< tidar: what the AR term weighs beside the other
   Masking masking = Masking::full;  ///< tidar
   BlockStart block_start = BlockStart::aligned;  ///< tidar and block_diffusion
+  BlockEnd block_end = BlockEnd::cut;            ///< likewise
+  /// Likewise: a document has blocks of one of these sizes, drawn anew each step, all equally
+  /// likely; empty: block_size.
+  std::vector<int> block_sizes{};
   Prompts prompts = Prompts::learnt;
 };
 
@@ -94,7 +105,7 @@ struct TrainingPass {
 /// so that a step can be repeated, and does not depend on how documents are spread over passes.
 class DocumentNoise {
  public:
-  enum class Purpose : uint8_t { level, mask, start };
+  enum class Purpose : uint8_t { level, mask, start, block_size };
 
   DocumentNoise(uint64_t seed, uint64_t step, uint32_t document)
       : seed_(seed), step_(step), document_(document) {}
@@ -114,8 +125,8 @@ class Objective {
 
   virtual std::span<const LossTerm> terms() const = 0;
 
-  /// Rows of a pass for each token of its documents.
-  virtual int rows_per_token() const = 0;
+  /// Rows of a pass whose documents have so many tokens together, at most.
+  virtual int most_rows(int tokens) const = 0;
 
   /// Adds the document to `out`, as one sequence, with its labels; adds to counts[term] what it
   /// contributes to the number that the term's mean divides by.
@@ -131,7 +142,8 @@ Result<ObjectiveKind> objective_named(std::string_view name);
 Result<ObjectiveOptions> parse_objective(std::string_view text);
 
 /// An Error when the options make no sense, or do not fit: no mask token or one outside the
-/// vocabulary, a block size below 1 or above the longest document, a negative alpha.
+/// vocabulary, a block size below 1 or above the longest document, one of several above the
+/// largest, a negative alpha.
 Result<std::unique_ptr<Objective>> make_objective(const ObjectiveOptions& options,
                                                   const ObjectiveLimits& limits);
 

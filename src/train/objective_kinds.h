@@ -23,6 +23,13 @@ bool is_learnt(const ObjectiveOptions& options, const Document& document, int32_
 /// The blocks of a document.
 Blocks blocks_of(const ObjectiveOptions& options, const DocumentNoise& noise);
 
+/// Tokens of a document, and masks behind its end that its last block takes.
+int32_t size_with_last_block(const ObjectiveOptions& options, const Document& document,
+                             const Blocks& blocks);
+
+/// Rows of two halves, the second one with whole last blocks or without.
+int most_rows_of_two_halves(const ObjectiveOptions& options, int tokens);
+
 /// Row first_row + i is held against token i + 1, as part of term 0.
 void add_next_token_labels(const ObjectiveOptions& options, const Document& document,
                            int32_t first_row, TrainingPass& out, std::span<int64_t> counts);

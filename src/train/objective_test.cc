@@ -197,7 +197,7 @@ bool sights_fit(const TrainingPass& pass, const PassSequence& sequence,
 TEST(Objective, RowsSeeWhatTheirMethodShows) {
   for_random_cases([](const Case& one) {
     const auto passes = one.passes();
-    const int rows_per_token = one.objective()->rows_per_token();
+    const auto objective = one.objective();
     const bool any_start = one.options.block_start == BlockStart::random;
     for (size_t p = 0; p < passes.size(); ++p) {
       const Pass& pass = passes[p].pass;
@@ -206,7 +206,7 @@ TEST(Objective, RowsSeeWhatTheirMethodShows) {
       for (size_t d = 0; d < one.packs[p].size(); ++d) {
         const PassSequence& sequence = pass.sequences[d];
         const auto size = static_cast<int32_t>(one.packs[p][d].tokens.size());
-        ASSERT_EQ(sequence.rows, size * rows_per_token);
+        ASSERT_EQ(sequence.rows, objective->most_rows(size));
         bool fits = false;
         const int32_t block = one.options.block_size;
         for (int32_t first = any_start ? 1 : block; first <= block; ++first) {
@@ -414,6 +414,78 @@ TEST(Objective, FirstBlocksAreOfEveryLength) {
   for (size_t first = 1; first <= 5; ++first) EXPECT_NEAR(seen[first], 200, 5 * 13) << first;
 }
 
+TEST(Objective, BlocksAreOfEverySizeAsked) {
+  Ids text(kLongest, 3);
+  ObjectiveOptions options = parse_objective("tidar:10").value();
+  options.mask_token = kMask;
+  options.block_sizes = {2, 10, 5};
+  const auto objective = std::move(make_objective(options, {kLongest, kVocabulary}).value());
+  const std::vector<std::vector<Document>> packs = {{{text, -1, 0}, {text, -1, 0}}};
+  std::vector<int> seen(11, 0);
+  for (uint64_t step = 0; step < 600; ++step) {
+    const Pass& pass = lay_out_step(*objective, packs, {1, step})[0].pass;
+    for (size_t document = 0; document < 2; ++document) {
+      const size_t row = (2 * document + 1) * kLongest;
+      const int size = pass.sights[row].block.size();
+      EXPECT_EQ(pass.sights[row + kLongest - 1].block.size(), size);
+      ++seen[static_cast<size_t>(size)];
+    }
+  }
+  for (const size_t size : {2u, 5u, 10u}) EXPECT_NEAR(seen[size], 400, 5 * 17) << size;
+}
+
+// What is added behind the text is masks without labels that complete the last block, and changes
+// nothing else.
+TEST(Objective, LastBlocksCanBeWhole) {
+  for_random_cases([](const Case& cut) {
+    if (cut.options.kind != ObjectiveKind::tidar &&
+        cut.options.kind != ObjectiveKind::block_diffusion) {
+      return;
+    }
+    Case whole = cut;
+    whole.options.block_end = BlockEnd::whole;
+    const auto objective = whole.objective();
+    const auto passes = whole.passes(), cut_passes = cut.passes();
+    for (size_t p = 0; p < passes.size(); ++p) {
+      const Pass& pass = passes[p].pass;
+      pass.check();
+      int tokens = 0;
+      std::vector<int32_t> added_before = {0};  // a row of the cut pass: rows added before it
+      for (size_t d = 0; d < whole.packs[p].size(); ++d) {
+        const auto size = static_cast<int32_t>(whole.packs[p][d].tokens.size());
+        tokens += size;
+        const PassSequence& sequence = pass.sequences[d];
+        const int32_t added = sequence.rows - 2 * size;
+        const auto last = static_cast<size_t>(sequence.first_row + 2 * size - 1);
+        const Sight sight = pass.sights[last];
+        EXPECT_EQ(sight.block.to, sequence.rows);
+        const bool is_first = sight.prefix.size() == 0;
+        const bool is_whole = sight.block.size() == whole.options.block_size ||
+                              (is_first && whole.options.block_start == BlockStart::random);
+        EXPECT_TRUE(is_whole || added == size / 2) << pass.picture();
+        EXPECT_LE(added, size / 2);
+        for (size_t row = last + 1; row <= last + static_cast<size_t>(added); ++row) {
+          EXPECT_EQ(pass.tokens[row], kMask);
+          EXPECT_EQ(pass.sights[row], sight);
+          EXPECT_EQ(pass.positions[row], pass.positions[row - 1] + 1);
+        }
+        added_before.resize(added_before.size() + static_cast<size_t>(2 * size) - 1,
+                            added_before.back());
+        added_before.push_back(added_before.back() + added);
+      }
+      EXPECT_LE(pass.rows(), objective->most_rows(tokens));
+      ASSERT_EQ(passes[p].labels.size(), cut_passes[p].labels.size());
+      for (size_t i = 0; i < passes[p].labels.size(); ++i) {
+        const Label &label = passes[p].labels[i], &cut_label = cut_passes[p].labels[i];
+        const auto cut_row = static_cast<size_t>(cut_label.row);
+        EXPECT_EQ(label.row, cut_label.row + added_before[cut_row]);
+        EXPECT_EQ(label.token, cut_label.token);
+        EXPECT_EQ(label.weight, cut_label.weight);
+      }
+    }
+  });
+}
+
 // ---- what is refused ----
 
 std::string refusal(ObjectiveOptions options,
@@ -435,6 +507,9 @@ TEST(Objective, OptionsThatMakeNoSenseAreRefused) {
   EXPECT_EQ(refusal(options), "");
   options.block_size = 41;
   expect_holds(refusal(options), {"41", "40 tokens"});
+  options.block_size = 8;
+  options.block_sizes = {4, 9};
+  expect_holds(refusal(options), {"blocks of 9", "1 to 8"});
   options.kind = ObjectiveKind::masked_diffusion;  // has no blocks
   EXPECT_EQ(refusal(options), "");
   options = parse_objective("tidar:4").value();

@@ -17,7 +17,7 @@ constexpr int kMostPacks = 1 << 16;
 constexpr NumberRange kPositive = {0, 1e30};
 constexpr NumberRange kBeta = {0, 0.999999};
 
-constexpr std::array<std::string_view, 38> kFields = {"out",
+constexpr std::array<std::string_view, 40> kFields = {"out",
                                                       "init",
                                                       "model_config",
                                                       "tokenizer",
@@ -25,6 +25,8 @@ constexpr std::array<std::string_view, 38> kFields = {"out",
                                                       "alpha",
                                                       "masking",
                                                       "block_start",
+                                                      "block_end",
+                                                      "block_sizes",
                                                       "prompts",
                                                       "mask_token",
                                                       "train",
@@ -82,6 +84,8 @@ constexpr std::array kMaskings = {Choice<Masking>{"full", Masking::full},
                                   Choice<Masking>{"random", Masking::random}};
 constexpr std::array kStarts = {Choice<BlockStart>{"aligned", BlockStart::aligned},
                                 Choice<BlockStart>{"random", BlockStart::random}};
+constexpr std::array kEnds = {Choice<BlockEnd>{"cut", BlockEnd::cut},
+                              Choice<BlockEnd>{"whole", BlockEnd::whole}};
 constexpr std::array kPrompts = {Choice<Prompts>{"learnt", Prompts::learnt},
                                  Choice<Prompts>{"given", Prompts::given}};
 
@@ -118,6 +122,8 @@ Result<void> parse_loss(const JsonFields& fields, RunConfig& run) {
   TIDAR_TRY(options.alpha, fields.number("alpha", kPositive, options.alpha));
   TIDAR_TRY(options.masking, choose(fields, "masking", kMaskings, options.masking));
   TIDAR_TRY(options.block_start, choose(fields, "block_start", kStarts, options.block_start));
+  TIDAR_TRY(options.block_end, choose(fields, "block_end", kEnds, options.block_end));
+  TIDAR_TRY(options.block_sizes, fields.integers("block_sizes", {1, kMostTokens}));
   TIDAR_TRY(options.prompts, choose(fields, "prompts", kPrompts, options.prompts));
   // An id, or the text of a token.
   const auto text = fields.text("mask_token", "");

@@ -28,9 +28,9 @@ struct RunConfig {
 
   // The loss.
   std::string objective_text = "ar";  ///< "objective": ar, tidar:K, block:K, masked
-  ObjectiveOptions
-      objective;           ///< that, with "alpha", "masking" ("full", "random"),
-                           ///< "block_start" ("aligned", "random"), "prompts" ("learnt", "given")
+  ObjectiveOptions objective;         ///< that, with "alpha", "masking" ("full", "random"),
+                                      ///< "block_start" ("aligned", "random"), "block_end" ("cut",
+                                      ///< "whole"), "block_sizes", "prompts" ("learnt", "given")
   std::string mask_token;  ///< "mask_token": an id, or the text of a token; "": the checkpoint's
 
   // The data.

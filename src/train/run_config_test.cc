@@ -34,6 +34,8 @@ TEST(RunConfig, ReadsEveryField) {
                                     {"alpha", 0.5},
                                     {"masking", "random"},
                                     {"block_start", "random"},
+                                    {"block_end", "whole"},
+                                    {"block_sizes", {4, 8}},
                                     {"prompts", "given"},
                                     {"mask_token", "<|mask|>"},
                                     {"tokenizer", "words"},
@@ -68,6 +70,8 @@ TEST(RunConfig, ReadsEveryField) {
   EXPECT_EQ(run.objective.alpha, 0.5);
   EXPECT_EQ(run.objective.masking, Masking::random);
   EXPECT_EQ(run.objective.block_start, BlockStart::random);
+  EXPECT_EQ(run.objective.block_end, BlockEnd::whole);
+  EXPECT_EQ(run.objective.block_sizes, (std::vector<int>{4, 8}));
   EXPECT_EQ(run.objective.prompts, Prompts::given);
   EXPECT_EQ(run.mask_token, "<|mask|>");
   EXPECT_EQ(run.tokenizer, "words");

@@ -19,12 +19,14 @@ class TidarObjective final : public Objective {
                LossTerm{"diffusion", 1 / (1 + options.alpha)}} {}
 
   std::span<const LossTerm> terms() const override { return terms_; }
-  int rows_per_token() const override { return 2; }
+  int most_rows(int tokens) const override { return most_rows_of_two_halves(options_, tokens); }
 
   void add(const Document& document, const DocumentNoise& noise, TrainingPass& out,
            std::span<int64_t> counts) const override {
     const Blocks blocks = blocks_of(options_, noise);
-    const NoisedText text = second_half(document, noise, blocks);
+    NoisedText text = second_half(document, noise, blocks);
+    text.tokens.resize(static_cast<size_t>(size_with_last_block(options_, document, blocks)),
+                       options_.mask_token);
     out.pass.begin_sequence();
     const int32_t first =
         add_tidar_training(out.pass, document.tokens, blocks, options_.mask_token, text.tokens);
