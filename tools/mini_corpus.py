@@ -71,6 +71,7 @@ def choice_item(draw):
     }
 
 
+SEED = 1
 MAKERS = {"math": math_item, "code": code_item, "choice": choice_item}
 TRAIN_FIELDS = ("kind", "prompt", "text")
 
@@ -216,7 +217,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0],
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("out", type=pathlib.Path, help="folder to write into")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--megabytes", type=float, default=58,
                         help="text for training; less when the plain text is used up")
     parser.add_argument("--math", type=float, default=50, help="weight of word problems")

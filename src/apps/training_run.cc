@@ -141,11 +141,11 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
   TIDAR_TRY(const ModelWeights weights,
             fresh ? ModelWeights::random(model_config_, DType::f32, config_.seed)
                   : ModelWeights::from_folder(config_.init, model_config_));
+  const PassExtent largest = objective_->largest_pass(config_.sequence);
   model_ = std::make_unique<Trainable>(
       model_config_, weights, *backward_,
-      TrainableOptions{.max_rows = objective_->most_rows(config_.sequence),
-                       .max_position = config_.sequence,
-                       .compute = config_.compute});
+      TrainableOptions{
+          .max_rows = largest.rows, .max_position = largest.positions, .compute = config_.compute});
   if (fresh) {
     initialise(model_config_, config_.seed, model_->parameters());
     model_->refresh();

@@ -12,7 +12,7 @@ class ArObjective final : public Objective {
     static constexpr LossTerm kTerms[] = {{"ar", 1}};
     return kTerms;
   }
-  int most_rows(int tokens) const override { return tokens; }
+  PassExtent largest_pass(int tokens) const override { return {tokens, tokens}; }
 
   void add(const Document& document, const DocumentNoise&, TrainingPass& out,
            std::span<int64_t> counts) const override {

@@ -15,7 +15,9 @@ class BlockDiffusionObjective final : public Objective {
     static constexpr LossTerm kTerms[] = {{"diffusion", 1}};
     return kTerms;
   }
-  int most_rows(int tokens) const override { return most_rows_of_two_halves(options_, tokens); }
+  PassExtent largest_pass(int tokens) const override {
+    return extent_of_two_halves(options_, tokens);
+  }
 
   void add(const Document& document, const DocumentNoise& noise, TrainingPass& out,
            std::span<int64_t> counts) const override {

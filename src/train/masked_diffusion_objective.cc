@@ -15,7 +15,7 @@ class MaskedDiffusionObjective final : public Objective {
     static constexpr LossTerm kTerms[] = {{"diffusion", 1}};
     return kTerms;
   }
-  int most_rows(int tokens) const override { return tokens; }
+  PassExtent largest_pass(int tokens) const override { return {tokens, tokens}; }
 
   void add(const Document& document, const DocumentNoise& noise, TrainingPass& out,
            std::span<int64_t> counts) const override {

@@ -195,8 +195,9 @@ int32_t size_with_last_block(const ObjectiveOptions& options, const Document& do
   return std::min(blocks.around(size - 1, INT32_MAX).to, size + size / 2);
 }
 
-int most_rows_of_two_halves(const ObjectiveOptions& options, int tokens) {
-  return 2 * tokens + (options.block_end == BlockEnd::whole ? tokens / 2 : 0);
+PassExtent extent_of_two_halves(const ObjectiveOptions& options, int tokens) {
+  if (options.block_end == BlockEnd::cut) return {2 * tokens, tokens};
+  return {2 * tokens + tokens / 2, tokens + std::min(options.block_size - 1, tokens / 2)};
 }
 
 void add_next_token_labels(const ObjectiveOptions& options, const Document& document,

@@ -118,6 +118,12 @@ class DocumentNoise {
   uint32_t document_;
 };
 
+/// The size of a pass.
+struct PassExtent {
+  int rows = 0;
+  int positions = 0;  ///< rows are at positions 0 to positions - 1
+};
+
 /// Immutable.
 class Objective {
  public:
@@ -125,8 +131,8 @@ class Objective {
 
   virtual std::span<const LossTerm> terms() const = 0;
 
-  /// Rows of a pass whose documents have so many tokens together, at most.
-  virtual int most_rows(int tokens) const = 0;
+  /// What a pass comes to at most whose documents have so many tokens together.
+  virtual PassExtent largest_pass(int tokens) const = 0;
 
   /// Adds the document to `out`, as one sequence, with its labels; adds to counts[term] what it
   /// contributes to the number that the term's mean divides by.

@@ -27,8 +27,8 @@ Blocks blocks_of(const ObjectiveOptions& options, const DocumentNoise& noise);
 int32_t size_with_last_block(const ObjectiveOptions& options, const Document& document,
                              const Blocks& blocks);
 
-/// Rows of two halves, the second one with whole last blocks or without.
-int most_rows_of_two_halves(const ObjectiveOptions& options, int tokens);
+/// Of a pass of two halves, the second one with whole last blocks or without.
+PassExtent extent_of_two_halves(const ObjectiveOptions& options, int tokens);
 
 /// Row first_row + i is held against token i + 1, as part of term 0.
 void add_next_token_labels(const ObjectiveOptions& options, const Document& document,

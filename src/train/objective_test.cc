@@ -206,7 +206,7 @@ TEST(Objective, RowsSeeWhatTheirMethodShows) {
       for (size_t d = 0; d < one.packs[p].size(); ++d) {
         const PassSequence& sequence = pass.sequences[d];
         const auto size = static_cast<int32_t>(one.packs[p][d].tokens.size());
-        ASSERT_EQ(sequence.rows, objective->most_rows(size));
+        ASSERT_EQ(sequence.rows, objective->largest_pass(size).rows);
         bool fits = false;
         const int32_t block = one.options.block_size;
         for (int32_t first = any_start ? 1 : block; first <= block; ++first) {
@@ -473,7 +473,9 @@ TEST(Objective, LastBlocksCanBeWhole) {
                             added_before.back());
         added_before.push_back(added_before.back() + added);
       }
-      EXPECT_LE(pass.rows(), objective->most_rows(tokens));
+      const PassExtent largest = objective->largest_pass(tokens);
+      EXPECT_LE(pass.rows(), largest.rows);
+      for (const int32_t position : pass.positions) EXPECT_LT(position, largest.positions);
       ASSERT_EQ(passes[p].labels.size(), cut_passes[p].labels.size());
       for (size_t i = 0; i < passes[p].labels.size(); ++i) {
         const Label &label = passes[p].labels[i], &cut_label = cut_passes[p].labels[i];

@@ -19,7 +19,9 @@ class TidarObjective final : public Objective {
                LossTerm{"diffusion", 1 / (1 + options.alpha)}} {}
 
   std::span<const LossTerm> terms() const override { return terms_; }
-  int most_rows(int tokens) const override { return most_rows_of_two_halves(options_, tokens); }
+  PassExtent largest_pass(int tokens) const override {
+    return extent_of_two_halves(options_, tokens);
+  }
 
   void add(const Document& document, const DocumentNoise& noise, TrainingPass& out,
            std::span<int64_t> counts) const override {
