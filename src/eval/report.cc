@@ -121,10 +121,12 @@ std::string likelihood_part(const Study& study, const Entries& entries) {
   ScoreCells cells;
   for (const StudyEntry* entry : entries) {
     std::vector<std::string> row = {escape_markdown(entry->label)};
-    for (const StudyTask* task : tasks) row.push_back(cells.score(*entry, *task));
+    for (const StudyTask* task : tasks) row.push_back(cells.score_and_passes(*entry, *task));
     table.add(row);
   }
-  return "## Likelihood\n\nRead causally, one pass a text; ± is one standard error.\n\n" +
+  return "## Likelihood\n\nOf texts that are given; ± is one standard error. In brackets: tokens "
+         "per "
+         "pass, where decoding said them.\n\n" +
          table.text() + cells.footnote();
 }
 

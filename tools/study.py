@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""Carries out a study: trains its models, evaluates them in all its ways, times passes, and writes
+the report and its page of the documentation. docs/evaluation.md describes the plan's format.
+
+    tools/study.py --program build/release/tidar study/small.json [--set name=value ...]
+
+What is done is kept in the plan's folder "out". A study that was ended in whatever way goes on with
+the same command; what the plan has changed since is done again. Needs Python's standard library
+only.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import time
+
+PLAN_FIELDS = {"title", "notes", "out", "publish", "before", "training", "models", "tasks", "always",
+               "entries", "latency"}
+ENTRY_FIELDS = {"each", "label", "series", "role", "in", "model", "flags", "tasks", "draft_length",
+                "masking", "alpha", "trust_ar", "confidence"}
+# What an entry says to this program and not to the report.
+DRIVING_FIELDS = {"each", "model", "flags", "tasks"}
+
+
+class StudyError(Exception):
+    """A sentence for the user."""
+
+
+# --- the plan -------------------------------------------------------------------------------------
+
+
+def filled(value, values):
+    """`value` with each {name} replaced. A text that is nothing but one {name} becomes the value
+    itself, a number say."""
+    if isinstance(value, str):
+        whole = re.fullmatch(r"\{(\w+)\}", value)
+        if whole and whole[1] in values:
+            return values[whole[1]]
+        return re.sub(r"\{(\w+)\}", lambda name: str(values.get(name[1], name[0])), value)
+    if isinstance(value, list):
+        return [filled(part, values) for part in value]
+    if isinstance(value, dict):
+        return {key: filled(part, values) for key, part in value.items()}
+    return value
+
+
+def check_fields(fields, known, where):
+    for name in fields:
+        if name not in known:
+            raise StudyError(f"{where}: unknown field {name!r}; known are {', '.join(sorted(known))}")
+
+
+def expanded(entries):
+    """Entries with "each" once for every combination of its values."""
+    for number, entry in enumerate(entries, 1):
+        check_fields(entry, ENTRY_FIELDS, f"entry {number}")
+        each = entry.get("each", {})
+        for combination in itertools.product(*each.values()):
+            yield filled({key: value for key, value in entry.items() if key != "each"},
+                         dict(zip(each, combination)))
+
+
+def read_plan(path, settings):
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise StudyError(f"{path}: {problem}") from problem
+    check_fields(plan, PLAN_FIELDS, path)
+    entries = plan.pop("entries", [])
+    plan = filled(plan, settings)
+    plan["entries"] = list(expanded(filled(entries, settings)))
+    unset = re.search(r"\{(\w+)\}", json.dumps([plan["out"], plan["tasks"]]))
+    if unset:
+        raise StudyError(f"{path}: {{{unset[1]}}} has no value; give --set {unset[1]}=...")
+    for entry in plan["entries"]:
+        if entry["model"] not in plan["models"]:
+            raise StudyError(f"{path}: {entry['label']}: there is no model {entry['model']!r}")
+    return plan
+
+
+# --- carrying it out ------------------------------------------------------------------------------
+
+
+def tell(text):
+    print(f"study: {text}", file=sys.stderr, flush=True)
+
+
+def call(command, **options):
+    """Runs a command that tells its own errors."""
+    try:
+        return subprocess.run([str(part) for part in command], check=True, **options)
+    except FileNotFoundError as problem:
+        raise StudyError(f"{command[0]}: not found") from problem
+    except subprocess.CalledProcessError as problem:
+        line = shlex.join(str(part) for part in command)
+        raise StudyError(f"this ended with {problem.returncode}: {line}") from problem
+
+
+def read_json(path):
+    """None where there is no such file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+class Study:
+    def __init__(self, plan, program):
+        self.plan = plan
+        self.program = program
+        self.out = pathlib.Path(plan["out"])
+
+    # Models: out/models/NAME is a training's folder, NAME.json what it was and how long it took.
+
+    def model_folder(self, name):
+        model = self.plan["models"][name]
+        return pathlib.Path(model["folder"]) if "folder" in model else (
+            self.out / "models" / name / "latest")
+
+    def train(self, name):
+        model = self.plan["models"][name]
+        config = {**self.plan["training"], **model["training"],
+                  "out": str(self.out / "models" / name)}
+        if "from" in model:
+            config["init"] = str(self.model_folder(model["from"]))
+        done_path = self.out / "models" / f"{name}.json"
+        done = read_json(done_path) or {"config": config, "seconds": 0, "finished": False}
+        if done["config"] != config:
+            raise StudyError(f"{done_path}: was trained by another plan; remove "
+                             f"{self.out / 'models' / name}* to train it again")
+        if done["finished"]:
+            return
+        config_path = self.out / "configs" / f"{name}.json"
+        write(config_path, json.dumps(config, indent=2) + "\n")
+        start = time.monotonic()
+        try:
+            call([self.program, "train", "--config", config_path, "--resume"])
+            done["finished"] = True
+        finally:
+            done["seconds"] += time.monotonic() - start
+            write(done_path, json.dumps(done, indent=2) + "\n")
+
+    def train_all(self):
+        names = [name for name, model in self.plan["models"].items() if "training" in model]
+        for number, name in enumerate(names, 1):
+            tell(f"model {number} of {len(names)}: {name}")
+            self.train(name)
+
+    # Evaluations: out/results/MODEL/FLAGS/TASK is a folder of `tidar eval`; command.json beside its
+    # files shows whether the plan still wants what was done.
+
+    def result_folder(self, entry, task):
+        flags = "_".join(str(flag).lstrip("-") for flag in entry.get("flags", []))
+        return pathlib.Path("results") / entry["model"] / (flags or "default") / task
+
+    def evaluate(self, entry, task):
+        folder = self.out / self.result_folder(entry, task["name"])
+        command = [self.program, "eval", "--model", self.model_folder(entry["model"]), "--task",
+                   task["file"], *self.plan.get("always", []), *task.get("flags", []),
+                   *entry.get("flags", []), "--out", folder]
+        command = [str(part) for part in command]
+        summary = read_json(folder / "summary.json")
+        if summary and summary["done"] == summary["all"] and (
+                read_json(folder / "command.json") == command):
+            return
+        tell(f"{entry['label']}: {task['name']}")
+        call(command, stdout=subprocess.DEVNULL)
+        write(folder / "command.json", json.dumps(command) + "\n")
+
+    def evaluate_all(self):
+        tasks = {task["name"]: task for task in self.plan["tasks"] if "file" in task}
+        for number, entry in enumerate(self.plan["entries"], 1):
+            if number % 10 == 0:
+                tell(f"entry {number} of {len(self.plan['entries'])}")
+            for name in entry["tasks"]:
+                if name not in tasks:
+                    raise StudyError(f"{entry['label']}: there is no task {name!r}")
+                self.evaluate(entry, tasks[name])
+
+    # Latency: out/latency/N.json is what `tidar bench --json` printed.
+
+    def latency_path(self, number):
+        return pathlib.Path("latency") / f"{number}.json"
+
+    def time_passes(self):
+        for number, bench in enumerate(self.plan.get("latency", []), 1):
+            path = self.out / self.latency_path(number)
+            if path.exists():
+                continue
+            tell(f"latency: {bench['label']}")
+            model = ["--model", self.model_folder(bench["model"])] if "model" in bench else []
+            done = call([self.program, "bench", "--json", *model, *bench.get("flags", [])],
+                        stdout=subprocess.PIPE)
+            write(path, done.stdout.decode())
+
+    # The report.
+
+    def training_table(self):
+        """What each training came to, as Markdown."""
+        rows = []
+        for name, model in self.plan["models"].items():
+            if "training" not in model:
+                continue
+            done = read_json(self.out / "models" / f"{name}.json")
+            text = (self.out / "models" / name / "log.jsonl").read_text(encoding="utf-8")
+            log = [json.loads(line) for line in text.splitlines()]
+            step = [line for line in log if "tokens" in line][-1]
+            sets = self.plan["training"].get("validation", {})
+            losses = [line for line in log if any(part in line for part in sets)][-1]
+            cells = [name, done["config"]["objective"], f"{step['tokens'] / 1e6:.1f} M",
+                     f"{done['seconds'] / 60:.0f} min"]
+            for part in sets:
+                cells += [f"{losses[part][term]:.3f}" if term in losses[part] else ""
+                          for term in ("ar", "diffusion")]
+            rows.append(cells)
+        heading = ["model", "objective", "tokens", "time"]
+        for name in self.plan["training"].get("validation", {}):
+            heading += [f"AR loss, {name}", f"diffusion loss, {name}"]
+        lines = [heading, ["---"] * len(heading), *rows]
+        return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+    def report(self):
+        notes = ""
+        if "notes" in self.plan:
+            notes = pathlib.Path(self.plan["notes"]).read_text(encoding="utf-8")
+        notes += "\n## Training\n\n" + self.training_table() + "\n"
+        write(self.out / "notes.md", notes)
+        entries = []
+        for entry in self.plan["entries"]:
+            shown = {key: value for key, value in entry.items() if key not in DRIVING_FIELDS}
+            shown["results"] = {task: str(self.result_folder(entry, task))
+                                for task in entry["tasks"]}
+            entries.append(shown)
+        tasks = [{key: task[key] for key in ("name", "label", "score")}
+                 for task in self.plan["tasks"]]
+        latency = [{"label": bench["label"], "bench": str(self.latency_path(number))}
+                   for number, bench in enumerate(self.plan.get("latency", []), 1)]
+        write(self.out / "study.json", json.dumps(
+            {"title": self.plan["title"], "notes": "notes.md", "facts": facts(),
+             "tasks": tasks, "entries": entries, "latency": latency},
+            indent=1, ensure_ascii=False) + "\n")
+        call([self.program, "report", self.out / "study.json", "--out", self.out / "report"])
+
+    def publish(self):
+        """Puts the report where the plan's marks are in a page of the documentation, one level
+        deeper, and its figures into a folder named as the page."""
+        page = pathlib.Path(self.plan["publish"])
+        name = self.out.name
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        text = page.read_text(encoding="utf-8")
+        if begin not in text or end not in text:
+            raise StudyError(f"{page}: has no lines {begin} and {end}")
+        figures = page.with_suffix("")
+        report = (self.out / "report" / "report.md").read_text(encoding="utf-8")
+        report = re.sub(r"^#", "##", report, flags=re.MULTILINE)
+        report = report.replace("](figures/", f"]({figures.name}/{name}-")
+        for figure in (self.out / "report" / "figures").glob("*.svg"):
+            write(figures / f"{name}-{figure.name}", figure.read_text(encoding="utf-8"))
+        before, rest = text.split(begin)
+        after = rest.split(end)[1]
+        write(page, f"{before}{begin}\n{report.strip()}\n{end}{after}")
+        tell(f"{page} is written; the page is {self.out / 'report' / 'report.html'}")
+
+    def carry_out(self):
+        for command in self.plan.get("before", []):
+            call(command)
+        self.train_all()
+        self.evaluate_all()
+        self.time_passes()
+        self.report()
+        if "publish" in self.plan:
+            self.publish()
+
+
+def facts():
+    text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    known = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
+    best = next((flag for flag in known if re.search(rf"\b{flag}\b", text)), "plain x86-64")
+    return [f"{name[1] if name else 'Unknown processor'} with {best}, "
+            f"{len(os.sched_getaffinity(0))} threads; one text at a time."]
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("plan", type=pathlib.Path)
+    parser.add_argument("--program", type=pathlib.Path, default="build/release/tidar")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                        help="what stands for {NAME} in the plan")
+    options = parser.parse_args(arguments)
+    wrong = [text for text in options.set if "=" not in text]
+    if wrong:
+        parser.error(f"--set {wrong[0]}: expected NAME=VALUE")
+    return options
+
+
+def main():
+    options = parse(sys.argv[1:])
+    try:
+        plan = read_plan(options.plan, dict(text.split("=", 1) for text in options.set))
+        Study(plan, options.program).carry_out()
+    except StudyError as problem:
+        tell(problem)
+        return 1
+    except KeyboardInterrupt:
+        tell("stopped; the same command goes on from here")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
