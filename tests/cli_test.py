@@ -21,7 +21,8 @@ import time
 import unittest
 
 PROGRAM, FIXTURES, TOKENIZERS = "", pathlib.Path(), pathlib.Path()
-SUBCOMMANDS = ["generate", "logits", "gradients", "tokenize", "detokenize", "inspect", "bench"]
+SUBCOMMANDS = ["generate", "logits", "gradients", "tokenize", "detokenize", "inspect", "bench",
+               "data", "train", "eval", "report"]
 TOLERANCE = 2e-4  # that of the fixtures' README for a float32 engine
 SANITIZED = False  # the address sanitizer's own memory would drown what is measured
 

@@ -141,8 +141,10 @@ class Run(unittest.TestCase):
     def test_errors(self):
         for change, part in (({"entries": [{"labels": "x"}]}, "unknown field 'labels'"),
                              ({"models": {}}, "there is no model 'ar'"),
+                             ({"tasks": None}, "needs the field 'tasks'"),
                              ({"out": "{where}"}, "--set where=")):
-            self.put_plan({**PLAN, **change})
+            plan = {**PLAN, **change}
+            self.put_plan({name: value for name, value in plan.items() if value is not None})
             code, err = self.study()
             self.assertEqual(code, 1, err)
             self.assertIn(part, err)

@@ -72,6 +72,9 @@ def read_plan(path, settings):
     except (OSError, ValueError) as problem:
         raise StudyError(f"{path}: {problem}") from problem
     check_fields(plan, PLAN_FIELDS, path)
+    for name in ("title", "out", "models", "tasks", "entries"):
+        if name not in plan:
+            raise StudyError(f"{path}: needs the field {name!r}")
     entries = plan.pop("entries", [])
     plan = filled(plan, settings)
     plan["entries"] = list(expanded(filled(entries, settings)))
@@ -129,7 +132,7 @@ class Study:
 
     def train(self, name):
         model = self.plan["models"][name]
-        config = {**self.plan["training"], **model["training"],
+        config = {**self.plan.get("training", {}), **model["training"],
                   "out": str(self.out / "models" / name)}
         if "from" in model:
             config["init"] = str(self.model_folder(model["from"]))
@@ -207,6 +210,7 @@ class Study:
 
     def training_table(self):
         """What each training came to, as Markdown."""
+        sets = list(self.plan.get("training", {}).get("validation", {}))
         rows = []
         for name, model in self.plan["models"].items():
             if "training" not in model:
@@ -215,16 +219,15 @@ class Study:
             text = (self.out / "models" / name / "log.jsonl").read_text(encoding="utf-8")
             log = [json.loads(line) for line in text.splitlines()]
             step = [line for line in log if "tokens" in line][-1]
-            sets = self.plan["training"].get("validation", {})
-            losses = [line for line in log if any(part in line for part in sets)][-1]
+            losses = next((line for line in reversed(log) if any(part in line for part in sets)), {})
             cells = [name, done["config"]["objective"], f"{step['tokens'] / 1e6:.1f} M",
                      f"{done['seconds'] / 60:.0f} min"]
             for part in sets:
-                cells += [f"{losses[part][term]:.3f}" if term in losses[part] else ""
+                cells += [f"{losses[part][term]:.3f}" if term in losses.get(part, {}) else ""
                           for term in ("ar", "diffusion")]
             rows.append(cells)
         heading = ["model", "objective", "tokens", "time"]
-        for name in self.plan["training"].get("validation", {}):
+        for name in sets:
             heading += [f"AR loss, {name}", f"diffusion loss, {name}"]
         lines = [heading, ["---"] * len(heading), *rows]
         return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
@@ -233,7 +236,8 @@ class Study:
         notes = ""
         if "notes" in self.plan:
             notes = pathlib.Path(self.plan["notes"]).read_text(encoding="utf-8")
-        notes += "\n## Training\n\n" + self.training_table() + "\n"
+        if any("training" in model for model in self.plan["models"].values()):
+            notes += "\n## Training\n\n" + self.training_table() + "\n"
         write(self.out / "notes.md", notes)
         entries = []
         for entry in self.plan["entries"]:
