@@ -244,7 +244,7 @@ class TheCorpus(unittest.TestCase):
     def test_the_same_seed_gives_the_same_bytes(self):
         first = {path.name: path.read_bytes() for path in (self.folder / "one").iterdir()}
         self.assertEqual(self.make("two"), first)
-        self.assertEqual(len(first), 11)
+        self.assertEqual(len(first), 13)
         other = self.make("other", "--seed", "2")
         self.assertNotEqual(other["train.jsonl"], first["train.jsonl"])
         self.assertNotEqual(other["test_math.jsonl"], first["test_math.jsonl"])

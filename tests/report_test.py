@@ -161,7 +161,7 @@ class Sound(Case):
             score = next(iter(summary["scores"].values()))
             self.assertEqual(cell, f"{100 * score['mean']:.1f} ± {100 * score['standard_error']:.1f}"
                                    f" ({summary['tokens_per_pass']:.2f})")
-        self.assertEqual(cells_of(markdown, "Likelihood", "TiDAR")[1:], ["7.125"])
+        self.assertEqual(cells_of(markdown, "Likelihood", "TiDAR")[1:], ["7.125 (1.00)"])
         self.assertEqual(cells_of(markdown, "Time of a pass", "16")[1:], ["3.00 (1.50)"])
         self.assertNotIn("77.7", markdown)
         # Between 2 and 6 tokens per pass: 25 % and 15 %, at 4.5 tokens.
