@@ -250,7 +250,7 @@ class Study:
         latency = [{"label": bench["label"], "bench": str(self.latency_path(number))}
                    for number, bench in enumerate(self.plan.get("latency", []), 1)]
         write(self.out / "study.json", json.dumps(
-            {"title": self.plan["title"], "notes": "notes.md", "facts": facts(),
+            {"title": self.plan["title"], "notes": "notes.md", "facts": facts(self.plan),
              "tasks": tasks, "entries": entries, "latency": latency},
             indent=1, ensure_ascii=False) + "\n")
         call([self.program, "report", self.out / "study.json", "--out", self.out / "report"])
@@ -286,13 +286,14 @@ class Study:
             self.publish()
 
 
-def facts():
+def facts(plan):
     text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
     name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
     known = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
     best = next((flag for flag in known if re.search(rf"\b{flag}\b", text)), "plain x86-64")
     return [f"{name[1] if name else 'Unknown processor'} with {best}, "
-            f"{len(os.sched_getaffinity(0))} threads; one text at a time."]
+            f"{len(os.sched_getaffinity(0))} threads.",
+            f"Flags of every evaluation: {' '.join(plan.get('always', [])) or 'none'}."]
 
 
 def parse(arguments):
