@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """`tidar data` from outside: tokenizers that other programs load, and token shards.
 
-    python3 tests/data_test.py build/release/tidar [build/node]
+    python3 tests/data_test.py build/release/tidar
 
-Needs Python's standard library only; the comparison with other tokenizers also needs node and what
-scripts/fetch-node-tokenizers puts into build/node.
+The comparison with other tokenizers needs node and what scripts/fetch-node-tokenizers puts into
+build/node.
 """
 
 import json
@@ -16,23 +16,16 @@ import shutil
 import signal
 import struct
 import subprocess
-import sys
-import tempfile
 import time
 import unittest
 
-PROGRAM, NODE = "", pathlib.Path("none")
-HERE = pathlib.Path(__file__).resolve().parent
+from outside import PROGRAM, ROOT, Case, main, run
+
+NODE = ROOT / "build/node"
 
 WORDS = ("the quick brown fox jumps over a lazy dog while naïve coders don't sleep until 2024, "
          "because they'll have written café, Straße, 日本語 and Ελλάδα; total = sum(x * 3 for x in "
          "items)  # why?").split()
-
-
-def tidar(*args, text=b"", **options):
-    done = subprocess.run([PROGRAM, *map(str, args)], input=text, capture_output=True, timeout=300,
-                          **options)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def read_shard(path):
@@ -49,27 +42,7 @@ def read_shard(path):
     return vocabulary, [list(ids[b:e]) for b, e in zip((0, *ends), ends)], list(prompts)
 
 
-class Case(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
-    def put(self, name, text):
-        (self.folder / name).write_text(text, encoding="utf-8")
-        return self.folder / name
-
-    def succeed(self, *args, **options):
-        code, out, err = tidar(*args, **options)
-        self.assertEqual(code, 0, err)
-        return out, err
-
-    def refuse(self, *args, holds=(), code=1):
-        found, out, err = tidar(*args)
-        self.assertEqual((found, out), (code, ""), err)
-        for part in holds:
-            self.assertIn(part, err)
-
+class DataCase(Case):
     def make_tokenizer(self, *flags, vocabulary=500):
         rng = random.Random(1)
         made = ["".join(rng.choices("abcdeéß日", k=rng.randint(2, 6))) for _ in range(200)]
@@ -84,7 +57,7 @@ class Case(unittest.TestCase):
         return json.loads(out)
 
 
-class Tokenizers(Case):
+class Tokenizers(DataCase):
     def test_report(self):
         _, report = self.make_tokenizer()
         self.assertEqual(report["vocabulary"], 500)
@@ -106,14 +79,14 @@ class Tokenizers(Case):
 
     def test_wrong_use(self):
         text = self.put("c.txt", "text")
-        self.refuse("data", "tokenizer", text, "--out", self.folder / "t", "--vocabulary", 200,
+        self.refuse(1, "data", "tokenizer", text, "--out", self.folder / "t", "--vocabulary", 200,
                     holds=["a vocabulary of 200 tokens", "258"])
-        self.refuse("data", "tokenizer", self.folder / "none.txt", "--out", self.folder / "t",
+        self.refuse(1, "data", "tokenizer", self.folder / "none.txt", "--out", self.folder / "t",
                     holds=["none.txt: cannot be opened"])
-        self.refuse("data", "tokenizer", self.put("empty.txt", ""), "--out", self.folder / "t",
-                    holds=["no document was found"])
-        self.refuse("data", "tokenizer", text, "--out", text, holds=["cannot be created"])
-        self.refuse("data", "tokenizers", code=2, holds=["did you mean tokenizer?"])
+        self.refuse(1, "data", "tokenizer", self.put("empty.txt", ""), "--out", self.folder / "t",
+                    holds=["no document was found (1 bad line)"], alone=False)
+        self.refuse(1, "data", "tokenizer", text, "--out", text, holds=["cannot be created"])
+        self.refuse(2, "data", "tokenizers", holds=["did you mean tokenizer?"])
         self.assertFalse((self.folder / "t").exists())
 
     def random_texts(self, rng, count):
@@ -133,7 +106,7 @@ class Tokenizers(Case):
         tokenizer, _ = self.make_tokenizer(vocabulary=700)
         seed = random.randrange(1 << 32)
         texts = list(self.random_texts(random.Random(seed), 300))
-        done = subprocess.run(["node", HERE / "other_tokenizers/encode.mjs", NODE],
+        done = subprocess.run(["node", ROOT / "tests/other_tokenizers/encode.mjs", NODE],
                               input=json.dumps({"folder": str(tokenizer), "texts": texts}).encode(),
                               capture_output=True, timeout=300, check=False)
         self.assertEqual(done.returncode, 0, done.stderr.decode())
@@ -149,7 +122,7 @@ class Tokenizers(Case):
                 self.assertEqual(answers[number]["decoded"], decoded, where)
 
 
-class Shards(Case):
+class Shards(DataCase):
     def test_documents_prompts_and_bad_lines(self):
         tokenizer, _ = self.make_tokenizer()
         lines = self.put("c.jsonl", '{"q": "the fox?", "a": "a dog"}\nnonsense\n'
@@ -194,8 +167,9 @@ class Shards(Case):
     def test_an_empty_corpus(self):
         tokenizer, _ = self.make_tokenizer()
         for name, text in (("e.txt", ""), ("e.jsonl", ""), ("blank.jsonl", "\n\n")):
-            self.refuse("data", "tokens", self.put(name, text), "--tokenizer", tokenizer, "--out",
-                        self.folder / "s", holds=[name, "no document was found"])
+            self.refuse(1, "data", "tokens", self.put(name, text), "--tokenizer", tokenizer,
+                        "--out", self.folder / "s", holds=[name, "no document was found"],
+                        alone=False)
             self.assertFalse((self.folder / "s").exists())
 
     def test_text_files_and_zstd(self):
@@ -222,16 +196,17 @@ class Shards(Case):
         tokenizer, _ = self.make_tokenizer()
         shard = self.put("s", "old")
         base = ["data", "tokens", "--tokenizer", tokenizer, "--out", shard]
-        self.refuse(*base, self.put("bad.jsonl", "{}\n[]\n"), holds=["2 bad lines", "no document"])
-        self.refuse(*base, self.put("a.jsonl", '{"text": "x"}'), self.folder / "none",
+        self.refuse(1, *base, self.put("bad.jsonl", "{}\n[]\n"), alone=False,
+                    holds=["2 bad lines", "no document"])
+        self.refuse(1, *base, self.put("a.jsonl", '{"text": "x"}'), self.folder / "none",
                     holds=["none: cannot be opened"])
-        self.refuse(*base, self.put("a.txt", "x"), "--end", "<nowhere>",
+        self.refuse(1, *base, self.put("a.txt", "x"), "--end", "<nowhere>",
                     holds=["has no token '<nowhere>'"])
-        self.refuse(*base, self.put("b.txt", "x"), "--template", "{a", holds=["template '{a'"])
+        self.refuse(1, *base, self.put("b.txt", "x"), "--template", "{a", holds=["template '{a'"])
         self.assertEqual(shard.read_text(), "old")
         self.assertFalse((self.folder / "s.partial").exists())
         (tokenizer / "tokenizer_config.json").unlink()
-        self.refuse(*base, self.put("a.txt", "x"), holds=["eos_token", "--no-end"])
+        self.refuse(1, *base, self.put("a.txt", "x"), holds=["eos_token", "--no-end"])
 
     def test_an_interrupted_run_leaves_nothing(self):
         tokenizer, _ = self.make_tokenizer()
@@ -266,7 +241,4 @@ class Shards(Case):
 
 
 if __name__ == "__main__":
-    PROGRAM = sys.argv[1]
-    if len(sys.argv) > 2:
-        NODE = pathlib.Path(sys.argv[2]).resolve()
-    unittest.main(argv=sys.argv[:1])
+    main()

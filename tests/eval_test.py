@@ -3,8 +3,8 @@
 
     python3 tests/eval_test.py build/release/tidar
 
-Needs Python's standard library only. Where the environment names the published files
-(TIDAR_HUMAN_EVAL, TIDAR_GSM8K: paths of JSONL files), they are run as well.
+Where the environment names the published files (TIDAR_HUMAN_EVAL, TIDAR_GSM8K: paths of JSONL
+files), they are run as well.
 """
 
 import array
@@ -12,21 +12,15 @@ import json
 import math
 import os
 import pathlib
-import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
-PROGRAM = ""
+from outside import PROGRAM, Case, comma, load, main, run, small_run, write_lines
 
-MODEL = {
-    "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 320,
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
-    "head_dim": 16, "intermediate_size": 64, "max_position_embeddings": 512,
-    "tie_word_embeddings": True, "eos_token_id": 318}
+TRAINED = pathlib.Path()  # what setUpModule trains
 
 HUMAN_EVAL = [
     {"task_id": "HumanEval/0", "prompt": "def double(x):\n", "entry_point": "double",
@@ -47,54 +41,20 @@ CHOICES = [{"context": f"{a} + 1 =", "choices": [str(a + 1), str(a + 2), "many"]
            for a in range(30)]
 
 
-def run(*args):
-    """Returns (exit code, stdout, stderr)."""
-    done = subprocess.run([PROGRAM, *map(str, args)], capture_output=True, timeout=600)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-def write_lines(path, objects):
-    path.write_text("".join(json.dumps(item) + "\n" for item in objects))
-    return path
-
-
 def setUpModule():
-    """A tokenizer and a model that has learnt for a moment, for all tests."""
-    global FOLDER, HOLDER, TRAINED
-    HOLDER = tempfile.TemporaryDirectory()
-    FOLDER = pathlib.Path(HOLDER.name)
-    rng = random.Random(1)
-    write_lines(FOLDER / "corpus.jsonl",
-                ({"text": f"{a} + {b} = {a + b}, and {b} + {a} is the same."}
-                 for a, b in ((rng.randrange(20), rng.randrange(20)) for _ in range(300))))
-    (FOLDER / "config.json").write_text(json.dumps(MODEL))
-    (FOLDER / "train.json").write_text(json.dumps({
-        "out": str(FOLDER / "run"), "model_config": str(FOLDER / "config.json"),
-        "tokenizer": str(FOLDER / "words"), "objective": "tidar:4", "mask_token": "<|mask|>",
-        "train": [str(FOLDER / "text.tokens")], "sequence": 64, "packs": 2, "seed": 3, "steps": 5,
-        "learning_rate": 1e-3, "checkpoint_every": 5, "log_every": 1, "validate_every": 0}))
-    for args in (
-            ["data", "tokenizer", FOLDER / "corpus.jsonl", "--out", FOLDER / "words",
-             "--vocabulary", 320],
-            ["data", "tokens", FOLDER / "corpus.jsonl", "--tokenizer", FOLDER / "words", "--out",
-             FOLDER / "text.tokens"],
-            ["train", "--config", FOLDER / "train.json"]):
-        code, _, err = run(*args)
-        assert code == 0, err
-    TRAINED = FOLDER / "run" / "latest"
+    """A model that has learnt for a moment, for all tests."""
+    global TRAINED
+    holder = tempfile.TemporaryDirectory()
+    unittest.addModuleCleanup(holder.cleanup)
+    folder = pathlib.Path(holder.name)
+    config = small_run(folder, out=str(folder / "run"), steps=5)
+    (folder / "train.json").write_text(json.dumps(config))
+    code, _, err = run("train", "--config", folder / "train.json")
+    assert code == 0, err
+    TRAINED = folder / "run" / "latest"
 
 
-def tearDownModule():
-    HOLDER.cleanup()
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(dir=FOLDER)
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-        self.out = self.folder / "out"
-
+class EvalCase(Case):
     def task(self, objects, name="task.jsonl"):
         return write_lines(self.folder / name, objects)
 
@@ -102,10 +62,9 @@ class Case(unittest.TestCase):
         return ["eval", "--model", TRAINED, "--task", task, "--out", out or self.out, *args]
 
     def eval(self, task, *args, out=None):
-        code, text, err = run(*self.flags(task, *args, "--json", out=out))
-        self.assertEqual(code, 0, err)
+        text, _ = self.succeed(*self.flags(task, *args, "--json", out=out))
         summary = json.loads(text)
-        self.assertEqual(json.loads(((out or self.out) / "summary.json").read_text()), summary)
+        self.assertEqual(load((out or self.out) / "summary.json"), summary)
         return summary
 
     def results(self, out=None):
@@ -118,22 +77,13 @@ class Case(unittest.TestCase):
             self.assertGreaterEqual(line.pop("seconds"), 0)
         return found
 
-    def refuse(self, *parts, args, code=1):
-        found, out, err = run(*args)
-        self.assertEqual((found, out), (code, ""), err)
-        for part in parts:
-            self.assertIn(part, err)
 
-
-class Likelihood(Case):
+class Likelihood(EvalCase):
     def logprobs(self, text):
         """Of each token but the first, as `tidar logits` has it."""
-        ids = json.loads(subprocess.run([PROGRAM, "tokenize", "--model", TRAINED], check=True,
-                                        input=text.encode(), capture_output=True).stdout)
+        ids = json.loads(self.succeed("tokenize", "--model", TRAINED, text=text)[0])
         path = self.folder / "logits.f32"
-        code, _, err = run("logits", "--model", TRAINED, "--ids", ",".join(map(str, ids)), "--out",
-                           path)
-        self.assertEqual(code, 0, err)
+        self.succeed("logits", "--model", TRAINED, "--ids", comma(ids), "--out", path)
         rows = array.array("f")
         rows.frombytes(path.read_bytes())
         size = len(rows) // len(ids)
@@ -188,7 +138,7 @@ class Likelihood(Case):
         self.assertEqual(self.results(), self.results(self.folder / "seven"))
 
 
-class Generation(Case):
+class Generation(EvalCase):
     def test_sums(self):
         task = self.task(SUMS)
         summary = self.eval(task, "--limit", 6, "--shots", 2, "--shots-file", task, "--max-new", 24)
@@ -239,7 +189,7 @@ class Generation(Case):
         self.assertEqual(self.results()["HumanEval/0", 0], first["HumanEval/0", 0])
 
 
-class Killed(Case):
+class Killed(EvalCase):
     ARGS = ["--max-new", 200, "--samples", 3, "--temperature", 1, "--together", 2]
 
     def test_goes_on(self):
@@ -285,7 +235,7 @@ class Killed(Case):
                            ("shots", self.flags(task, "--shots", 1, "--shots-file", task)),
                            ("computing", self.flags(task, "--kv", "bf16", "--weights", "bf16")),
                            ("likelihood", self.flags(task, "--method", "masked-diffusion"))):
-            self.refuse("holds results of another run", f"whose {part} is", args=args)
+            self.refuse(1, *args, holds=["holds results of another run", f"whose {part} is"])
         other = self.folder / "other model"
         subprocess.run(["cp", "-rL", TRAINED, other], check=True)
         args = self.flags(task)
@@ -293,10 +243,10 @@ class Killed(Case):
         self.assertEqual(run(*args)[0], 0, "a copy is the same model")
         config = json.loads((other / "config.json").read_text())
         (other / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-4}))
-        self.refuse("whose model is", args=args)
+        self.refuse(1, *args, holds=["whose model is"])
 
 
-class Misuse(Case):
+class Misuse(EvalCase):
     def test_flags(self):
         task = self.task(SUMS)
         _, out, _ = run("eval", "--help")
@@ -307,21 +257,25 @@ class Misuse(Case):
                  "--shots needs": self.flags(task, "--shots", 2),
                  "less than the window": self.flags(task, "--window", 8, "--stride", 8)}
         for part, args in wrong.items():
-            self.refuse(part, args=args, code=2)
+            self.refuse(2, *args, holds=[part])
 
     def test_files(self):
-        self.refuse("nowhere.jsonl", args=self.flags(self.folder / "nowhere.jsonl"))
-        self.refuse("no task", args=self.flags(self.task([{"story": 1}])))
-        self.refuse("task.jsonl:1", "answer", args=self.flags(self.task([{"question": "x"}])))
-        self.refuse("too few", args=self.flags(self.task(SUMS[:2]), "--shots", 2, "--shots-file",
-                                               self.task(SUMS[:2], "shots.jsonl")))
-        self.refuse("at least two tokens", args=self.flags(self.task([], "empty.txt")))
-        self.refuse("has none", args=["eval", "--task", self.task(CHOICES), "--check-solutions"])
-        long = {"question": "1 + 1 = 2, " * 400, "answer": "#### 2"}
-        self.refuse("problem 1", args=self.flags(self.task([long]), out=self.folder / "long"))
+        def refuse(content, *flags, holds):
+            self.refuse(1, *self.flags(self.task(content), *flags), holds=holds)
+
+        self.refuse(1, *self.flags(self.folder / "nowhere.jsonl"), holds=["nowhere.jsonl"])
+        refuse([{"story": 1}], holds=["no task"])
+        refuse([{"question": "x"}], holds=["task.jsonl:1", "answer"])
+        shots = self.task(SUMS[:2], "shots.jsonl")
+        refuse(SUMS[:2], "--shots", 2, "--shots-file", shots, holds=["too few"])
+        refuse([{"question": "1 + 1 = 2, " * 400, "answer": "#### 2"}], holds=["problem 1"])
+        empty = self.task([], "empty.txt")
+        self.refuse(1, *self.flags(empty, out=self.folder / "text"), holds=["at least two tokens"])
+        self.refuse(1, "eval", "--task", self.task(CHOICES), "--check-solutions",
+                    holds=["has none"])
 
 
-class Published(Case):
+class Published(EvalCase):
     def check(self, name, count):
         path = os.environ.get(name)
         if not path:
@@ -340,5 +294,4 @@ class Published(Case):
 
 
 if __name__ == "__main__":
-    PROGRAM = os.path.abspath(sys.argv[1])
-    unittest.main(argv=sys.argv[:1] + sys.argv[2:])
+    main()

@@ -1,26 +1,20 @@
 #!/usr/bin/env python3
-"""The bundled model: it solves fresh items of its own generator, and drafts as well as its card says.
+"""The bundled model: it solves fresh items of its own generator, and drafts as its card says.
 
     python3 tests/mini_model_test.py build/release/tidar
-
-Needs Python's standard library only.
 """
 
 import json
-import os
-import pathlib
 import subprocess
 import sys
-import tempfile
-import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from outside import PROGRAM, ROOT, Case, main, write_lines
+
 MODEL = ROOT / "models/tidar-mini"
 sys.path.insert(0, str(ROOT / "tools"))
 
 import mini_corpus  # noqa: E402
 
-PROGRAM = ""
 ITEMS = 12
 SEED = 2  # items that neither the training nor its test set has drawn
 TOKENS_PER_PASS = {4: 3.2, 8: 5, 16: 6.5}
@@ -29,8 +23,7 @@ TOKENS_PER_PASS = {4: 3.2, 8: 5, 16: 6.5}
 def evaluate(kind, task, out, *method):
     items = mini_corpus.drawn_items(kind, SEED, "test")
     file = out.with_suffix(".jsonl")
-    file.write_text("".join(json.dumps({"task_id": str(number), **next(items)}) + "\n"
-                            for number in range(ITEMS)))
+    write_lines(file, ({"task_id": str(number), **next(items)} for number in range(ITEMS)))
     done = subprocess.run(
         [PROGRAM, "eval", "--model", MODEL, "--task", f"{task}:{file}", "--max-new", "200", "--out",
          out, "--json", *method], stdout=subprocess.PIPE, check=True, timeout=600)
@@ -38,12 +31,7 @@ def evaluate(kind, task, out, *method):
     return json.loads(done.stdout), {line["item"]: line["text"] for line in map(json.loads, lines)}
 
 
-class MiniModel(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
+class MiniModel(Case):
     def test_size(self):
         self.assertLess(sum(file.stat().st_size for file in MODEL.iterdir()), 16e6)
 
@@ -64,5 +52,4 @@ class MiniModel(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    PROGRAM = os.path.abspath(sys.argv[1])
-    unittest.main(argv=sys.argv[:1] + sys.argv[2:])
+    main()

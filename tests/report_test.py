@@ -2,25 +2,19 @@
 """Reports from outside: `tidar report` on a study made here, sound, incomplete, wrong and hostile.
 
     python3 tests/report_test.py build/release/tidar
-
-Needs Python's standard library only.
 """
 
 import html.parser
 import json
-import os
-import pathlib
 import re
 import shutil
 import struct
-import subprocess
-import sys
-import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
 import zlib
 
-PROGRAM = ""
+from outside import Case, main, run
+
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = ("\"'><script>alert(1)</script><img src=http://a.example/x>|![i](http://b.example/y.png)"
            "[l](javascript:alert(2))`${}`]]>&amp;\u0001\uffff\n# heading")
@@ -29,12 +23,6 @@ TASKS = [{"name": "math", "label": "Word problems", "score": "strict"},
          {"name": "code", "label": "Functions", "score": "pass@1"},
          {"name": "plain", "label": "Plain text", "score": "perplexity"}]
 EVERYWHERE = ["likelihood", "generation", "strategies", "masks", "trade-off", "trust", "histogram"]
-
-
-def run(*args, env=None):
-    """Returns (exit code, stdout, stderr)."""
-    done = subprocess.run([PROGRAM, *map(str, args)], capture_output=True, timeout=600, env=env)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 class Page(html.parser.HTMLParser):
@@ -78,13 +66,7 @@ def pixels_of_png(data):
     return struct.unpack(">II", data[16:24])
 
 
-class Case(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-        self.out = self.folder / "out"
-
+class ReportCase(Case):
     def summary(self, name, score, mean, per_pass=1.0, per_s=100.0, done=50, error=0.07):
         folder = self.folder / name
         folder.mkdir(parents=True)
@@ -132,11 +114,8 @@ class Case(unittest.TestCase):
             self.assertEqual(err, "")
         return ((self.out / "report.md").read_text(), (self.out / "report.html").read_text())
 
-    def refuse(self, study, *parts):
-        code, out, err = run("report", self.write(study), "--out", self.out, "--no-png")
-        self.assertEqual((code, out), (1, ""), err)
-        for part in parts:
-            self.assertIn(part, err)
+    def refuse_study(self, study, *parts):
+        self.refuse(1, "report", self.write(study), "--out", self.out, "--no-png", holds=parts)
         self.assertFalse(self.out.exists())
 
     def figures(self):
@@ -150,7 +129,7 @@ def cells_of(markdown, heading, label):
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 
-class Sound(Case):
+class Sound(ReportCase):
     def test_numbers_are_those_of_the_summaries(self):
         study = self.study()
         markdown, page = self.report(study, "--no-png")
@@ -159,8 +138,9 @@ class Sound(Case):
             path = self.folder / study["entries"][1]["results"][task] / "summary.json"
             summary = json.loads(path.read_text())
             score = next(iter(summary["scores"].values()))
-            self.assertEqual(cell, f"{100 * score['mean']:.1f} ± {100 * score['standard_error']:.1f}"
-                                   f" ({summary['tokens_per_pass']:.2f})")
+            mean, error = 100 * score["mean"], 100 * score["standard_error"]
+            per_pass = summary["tokens_per_pass"]
+            self.assertEqual(cell, f"{mean:.1f} ± {error:.1f} ({per_pass:.2f})")
         self.assertEqual(cells_of(markdown, "Likelihood", "TiDAR")[1:], ["7.125 (1.00)"])
         self.assertEqual(cells_of(markdown, "Time of a pass", "16")[1:], ["3.00 (1.50)"])
         self.assertNotIn("77.7", markdown)
@@ -234,7 +214,7 @@ class Sound(Case):
         self.assertTrue(markdown.startswith("# Another\n"))
 
 
-class Incomplete(Case):
+class Incomplete(ReportCase):
     def test_a_missing_folder_is_a_dash_and_a_warning(self):
         study = self.study()
         study["entries"][1]["results"]["code"] = "nowhere"
@@ -256,7 +236,7 @@ class Incomplete(Case):
         self.assertEqual(markdown.strip(), "# Empty")
 
 
-class Wrong(Case):
+class Wrong(ReportCase):
     def test_fields(self):
         for place, field, meant in (((), "entires", "entries"), (("tasks", 0), "nam", "name"),
                                     (("entries", 1), "draft_lenght", "draft_length"),
@@ -266,24 +246,24 @@ class Wrong(Case):
             for key in place:
                 within = within[key]
             within[field] = 1
-            self.refuse(study, "study.json", f"'{field}'", f"did you mean '{meant}'?")
+            self.refuse_study(study, "study.json", f"'{field}'", f"did you mean '{meant}'?")
             shutil.rmtree(self.folder / "results")
 
     def test_words(self):
         study = self.study()
         study["entries"][1]["in"].append("tradeoff")
-        self.refuse(study, "entry 2", "'tradeoff'", "'trade-off'")
+        self.refuse_study(study, "entry 2", "'tradeoff'", "'trade-off'")
         study["entries"][1]["in"].pop()
         study["entries"][1]["role"] = "winner"
-        self.refuse(study, "entry 2", "'winner'", "block-diffusion")
+        self.refuse_study(study, "entry 2", "'winner'", "block-diffusion")
 
     def test_results(self):
         study = self.study()
         path = self.folder / study["entries"][0]["results"]["math"] / "summary.json"
         path.write_text('{"done": 1, "all": 1, "scores": {"flexible": {"mean": 1}}}')
-        self.refuse(study, str(path), "'strict'", "flexible")
+        self.refuse_study(study, str(path), "'strict'", "flexible")
         path.write_text("{")
-        self.refuse(study, str(path), "ends too early")
+        self.refuse_study(study, str(path), "ends too early")
 
     def test_help_fits_the_terminal(self):
         code, out, _ = run("report", "--help")
@@ -300,7 +280,7 @@ class Wrong(Case):
         self.assertIn("none.json", err)
 
 
-class Hostile(Case):
+class Hostile(ReportCase):
     def test_labels_stay_text(self):
         study = self.study(label=HOSTILE, title=HOSTILE, facts=[HOSTILE])
         for task in study["tasks"]:
@@ -342,5 +322,4 @@ class Hostile(Case):
 
 
 if __name__ == "__main__":
-    PROGRAM = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    main()

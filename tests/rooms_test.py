@@ -238,7 +238,8 @@ class Planted(unittest.TestCase):
         self.expect("src/ops/a.h:1:", "src/ops/a.h", "#include <gtest/gtest.h>\n")
 
     def test_environment(self):
-        self.expect("src/base/a.cc:2:", "src/base/a.cc", '// getenv()\nauto v = std::getenv("V");\n')
+        self.expect("src/base/a.cc:2:", "src/base/a.cc",
+                    '// getenv()\nauto v = std::getenv("V");\n')
 
     def test_method_includes_method(self):
         self.expect("src/decode/ar.cc:1:", "src/decode/ar.cc", '#include "decode/tidar.h"\n')

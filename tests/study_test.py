@@ -2,31 +2,20 @@
 """The study from outside: a plan of two small models is carried out, stopped, continued, changed.
 
     python3 tests/study_test.py build/release/tidar
-
-Needs Python's standard library only.
 """
 
 import json
-import os
 import pathlib
 import random
 import subprocess
 import sys
-import tempfile
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from outside import PROGRAM, ROOT, SMALL_MODEL, Case, load, main, write_lines
+
 sys.path.insert(0, str(ROOT / "tools"))
 
 import study  # noqa: E402
-
-PROGRAM = ""
-
-MODEL = {
-    "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 320,
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
-    "head_dim": 16, "intermediate_size": 64, "max_position_embeddings": 1024,
-    "tie_word_embeddings": True, "eos_token_id": 318}
 
 PLAN = {
     "title": "A study", "notes": "notes.md", "out": "out", "publish": "page.md",
@@ -54,9 +43,9 @@ PLAN = {
 
 class Expansion(unittest.TestCase):
     def test_every_combination(self):
-        entries = list(study.expanded([{"each": {"alpha": [0.5, 1], "trust_ar": [0, 1]},
-                                        "label": "{alpha} and {trust_ar}", "alpha": "{alpha}",
-                                        "flags": ["--trust-ar", "{trust_ar}"], "model": "{other}"}]))
+        entries = list(study.expanded([
+            {"each": {"alpha": [0.5, 1], "trust_ar": [0, 1]}, "label": "{alpha} and {trust_ar}",
+             "alpha": "{alpha}", "flags": ["--trust-ar", "{trust_ar}"], "model": "{other}"}]))
         self.assertEqual([entry["label"] for entry in entries],
                          ["0.5 and 0", "0.5 and 1", "1 and 0", "1 and 1"])
         self.assertEqual(entries[1], {"label": "0.5 and 1", "alpha": 0.5, "model": "{other}",
@@ -73,23 +62,18 @@ class Expansion(unittest.TestCase):
                           (ROOT / plan["publish"]).read_text(encoding="utf-8"))
 
 
-class Run(unittest.TestCase):
+class Run(Case):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
+        super().setUp()
         rng = random.Random(1)
         sums = [(rng.randrange(20), rng.randrange(20)) for _ in range(200)]
-        self.put("sums.jsonl", "".join(
-            json.dumps({"question": f"{a} + {b}?", "answer": f"#### {a + b}"}) + "\n"
-            for a, b in dict.fromkeys(sums)))
-        self.put("config.json", json.dumps(MODEL))
+        write_lines(self.folder / "sums.jsonl",
+                    ({"question": f"{a} + {b}?", "answer": f"#### {a + b}"}
+                     for a, b in dict.fromkeys(sums)))
+        self.put("config.json", json.dumps({**SMALL_MODEL, "max_position_embeddings": 1024}))
         self.put("notes.md", "What was found.\n")
         self.put("page.md", "Before.\n\n<!-- out: begin -->\nold\n<!-- out: end -->\n\nBehind.\n")
         self.put_plan(PLAN)
-
-    def put(self, name, text):
-        (self.folder / name).write_text(text, encoding="utf-8")
 
     def put_plan(self, plan):
         self.put("plan.json", json.dumps(plan))
@@ -129,7 +113,7 @@ class Run(unittest.TestCase):
         code, err = self.study()
         self.assertEqual(code, 0, err)
         summaries = list((self.folder / "out/results").rglob("summary.json"))
-        self.assertEqual([json.loads(path.read_text())["done"] for path in summaries], [5, 5, 5])
+        self.assertEqual([load(path)["done"] for path in summaries], [5, 5, 5])
 
         # A model of another plan is not taken for this one's.
         longer["training"]["steps"] = 5
@@ -154,5 +138,4 @@ class Run(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    PROGRAM = os.path.abspath(sys.argv[1])
-    unittest.main(argv=sys.argv[:1] + sys.argv[2:])
+    main()

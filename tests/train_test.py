@@ -2,8 +2,6 @@
 """Training from outside: `tidar train` as its users run, stop, kill and misuse it.
 
     python3 tests/train_test.py build/release/tidar
-
-Needs Python's standard library only.
 """
 
 import json
@@ -11,76 +9,33 @@ import os
 import pathlib
 import pty
 import random
-import re
 import resource
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
-PROGRAM = ""
+from outside import PROGRAM, SMALL_MODEL, Case, main, run, small_run
+
+FOLDER, FIELDS = pathlib.Path(), {}  # what setUpModule makes
 STEPS = 60
-
-MODEL = {
-    "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 320,
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
-    "head_dim": 16, "intermediate_size": 64, "max_position_embeddings": 256,
-    "tie_word_embeddings": True, "eos_token_id": 318}
-
-
-def run(*args, **options):
-    """Returns (exit code, stdout, stderr)."""
-    done = subprocess.run([PROGRAM, *map(str, args)], capture_output=True, timeout=300, **options)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-def corpus():
-    rng = random.Random(1)
-    for _ in range(400):
-        a, b = rng.randrange(20), rng.randrange(20)
-        yield {"prompt": f"{a} + {b} = ", "text": f"{a + b}, and {b} + {a} is the same."}
 
 
 def setUpModule():
     """A tokenizer, shards and a model's config, for all tests."""
-    global FOLDER, HOLDER
-    HOLDER = tempfile.TemporaryDirectory()
-    FOLDER = pathlib.Path(HOLDER.name)
-    (FOLDER / "corpus.jsonl").write_text("".join(json.dumps(d) + "\n" for d in corpus()))
-    (FOLDER / "config.json").write_text(json.dumps(MODEL))
-    for args in (
-            ["tokenizer", FOLDER / "corpus.jsonl", "--prompt", "{prompt}", "--out",
-             FOLDER / "words", "--vocabulary", 320],
-            ["tokens", FOLDER / "corpus.jsonl", "--prompt", "{prompt}", "--tokenizer",
-             FOLDER / "words", "--out", FOLDER / "text.tokens"]):
-        code, _, err = run("data", *args)
-        assert code == 0, err
+    global FOLDER, FIELDS
+    holder = tempfile.TemporaryDirectory()
+    unittest.addModuleCleanup(holder.cleanup)
+    FOLDER = pathlib.Path(holder.name)
+    FIELDS = small_run(FOLDER, steps=STEPS)
 
 
-def tearDownModule():
-    HOLDER.cleanup()
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(dir=FOLDER)
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-        self.out = self.folder / "run"
-
+class TrainCase(Case):
     def config(self, **changes):
-        fields = {
-            "out": str(self.out), "model_config": str(FOLDER / "config.json"),
-            "tokenizer": str(FOLDER / "words"), "objective": "tidar:4", "mask_token": "<|mask|>",
-            "train": [str(FOLDER / "text.tokens")], "sequence": 64, "packs": 2, "seed": 3,
-            "steps": STEPS, "learning_rate": 1e-3, "checkpoint_every": 5, "log_every": 1,
-            "validate_every": 0, **changes}
-        path = self.folder / "run.json"
-        path.write_text(json.dumps({k: v for k, v in fields.items() if v is not None}))
-        return path
+        fields = {**FIELDS, "out": str(self.out), **changes}
+        return self.put("run.json", json.dumps({k: v for k, v in fields.items() if v is not None}))
 
     def train(self, *args, **changes):
         code, out, err = run("train", "--config", self.config(**changes), *args)
@@ -88,15 +43,9 @@ class Case(unittest.TestCase):
         self.assertEqual(out, "")
         return err
 
-    def refuse(self, *parts, args=(), **changes):
-        code, out, err = run("train", "--config", self.config(**changes), *args)
-        self.assertEqual(code, 1, err)
-        self.assertEqual(out, "")
-        last = err.strip().split("\n")[-1]
-        self.assertRegex(last, r"^tidar: ")
-        for part in parts:
-            self.assertIn(part, last)
-        return last
+    def refuse_run(self, *parts, args=(), **changes):
+        return self.refuse(1, "train", "--config", self.config(**changes), *args, holds=parts,
+                           alone=False)
 
     def log(self, out=None):
         text = ((out or self.out) / "log.jsonl").read_text()
@@ -127,14 +76,16 @@ class Case(unittest.TestCase):
         self.assertEqual(mine, other)
 
 
-class Run(Case):
+class Run(TrainCase):
     def test_from_nothing_to_a_model_that_decodes(self):
         prompts = self.folder / "prompts.jsonl"
         prompts.write_text("".join(f'{{"prompt": "{i} + 3 = "}}\n' for i in range(5)))
         err = self.train(
-            objective="tidar:4", validate_every=30, validation={"held": [str(FOLDER / "text.tokens")]},
-            validation_packs=4, prompts_file=str(prompts), draft_lengths=[2, 4], max_new=20)
-        for part in ("parameters", "memory", "optimizer's moments", "total", "tokens per pass, as AR"):
+            objective="tidar:4", validate_every=30,
+            validation={"held": [str(FOLDER / "text.tokens")]}, validation_packs=4,
+            prompts_file=str(prompts), draft_lengths=[2, 4], max_new=20)
+        for part in ("parameters", "memory", "optimizer's moments", "total",
+                     "tokens per pass, as AR"):
             self.assertIn(part, err)
         lines = self.log()
         steps = [line for line in lines if "loss" in line]
@@ -199,7 +150,7 @@ class Run(Case):
             self.assertLessEqual(len(bar), 80)
 
 
-class Broken(Case):
+class Broken(TrainCase):
     """However a run ends, going on gives what an unbroken run gives, to the bit."""
 
     def start(self):
@@ -265,7 +216,7 @@ class Broken(Case):
 
     def test_a_second_run_does_not_write_over_the_first(self):
         self.train(steps=1)
-        self.refuse("holds checkpoints", "--resume")
+        self.refuse_run("holds checkpoints", "--resume")
 
     def test_resume_says_when_the_config_has_changed(self):
         self.train(steps=2)
@@ -274,10 +225,10 @@ class Broken(Case):
 
     def test_resume_refuses_another_text(self):
         self.train(steps=2)
-        self.refuse("other token shards", args=["--resume"], seed=9)
+        self.refuse_run("other token shards", args=["--resume"], seed=9)
 
 
-class Refusals(Case):
+class Refusals(TrainCase):
     def shard(self, documents, name="bad.tokens"):
         path = self.folder / "bad.jsonl"
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
@@ -288,16 +239,16 @@ class Refusals(Case):
         return [str(self.folder / name)]
 
     def test_numbers_that_are_not(self):
-        message = self.refuse("step ", "learning rate", "shard:document", learning_rate=1e30,
+        message = self.refuse_run("step ", "learning rate", "shard:document", learning_rate=1e30,
                               clip=0, warmup_steps=0, spike_factor=0)
         self.assertRegex(message, r"(nan|inf)")
 
     def test_texts(self):
-        self.refuse("no document of at least two tokens", train=self.shard(["a", "b"]))
-        self.refuse("nowhere.tokens", train=["nowhere.tokens"])
+        self.refuse_run("no document of at least two tokens", train=self.shard(["a", "b"]))
+        self.refuse_run("nowhere.tokens", train=["nowhere.tokens"])
         empty = self.folder / "empty.tokens"
         empty.write_bytes(b"")
-        self.refuse("empty.tokens", train=[str(empty)])
+        self.refuse_run("empty.tokens", train=[str(empty)])
         self.train(steps=2, train=self.shard(["3 + 4 is 7, " * 200]))  # longer than the sequence
 
     def test_ids_outside_the_vocabulary(self):
@@ -305,25 +256,25 @@ class Refusals(Case):
         data = bytearray(path.read_bytes())
         data[40:42] = (319 + 300).to_bytes(2, "little")
         path.write_bytes(data)
-        self.refuse("bad.tokens", "619", train=[str(path)])
+        self.refuse_run("bad.tokens", "619", train=[str(path)])
 
     def test_a_tokenizer_that_does_not_fit(self):
         small = self.folder / "small.json"
-        small.write_text(json.dumps({**MODEL, "vocab_size": 260, "eos_token_id": 0}))
-        self.refuse("260", "fit", model_config=str(small))
-        self.refuse("260", "fit", model_config=str(small), tokenizer=None, mask_token=7)
+        small.write_text(json.dumps({**SMALL_MODEL, "vocab_size": 260, "eos_token_id": 0}))
+        self.refuse_run("260", "fit", model_config=str(small))
+        self.refuse_run("260", "fit", model_config=str(small), tokenizer=None, mask_token=7)
 
     def test_objectives(self):
-        self.refuse("block size 65", "64", objective="tidar:65")
-        self.refuse("mask token", mask_token=None)
-        self.refuse("<|nothing|>", mask_token="<|nothing|>")
-        self.refuse("outside the vocabulary", mask_token=320)
-        self.refuse("positions", sequence=257)
+        self.refuse_run("block size 65", "64", objective="tidar:65")
+        self.refuse_run("mask token", mask_token=None)
+        self.refuse_run("<|nothing|>", mask_token="<|nothing|>")
+        self.refuse_run("outside the vocabulary", mask_token=320)
+        self.refuse_run("positions", sequence=513)
 
     def test_fields(self):
-        self.refuse("did you mean 'learning_rate'?", lerning_rate=1)
-        self.refuse("'steps' is missing", steps=None)
-        self.refuse("no such folder", model_config=None, init="nowhere")
+        self.refuse_run("did you mean 'learning_rate'?", lerning_rate=1)
+        self.refuse_run("'steps' is missing", steps=None)
+        self.refuse_run("no such folder", model_config=None, init="nowhere")
         config = self.config()
         config.write_text("{\"out\": ")
         code, _, err = run("train", "--config", config)
@@ -335,10 +286,9 @@ class Refusals(Case):
     def test_prompts(self):
         prompts = self.folder / "prompts.jsonl"
         prompts.write_text('{"question": 1}\n')
-        self.refuse("prompts.jsonl", "\"prompt\"", prompts_file=str(prompts))
-        self.refuse("tokenizer", prompts_file=str(prompts), tokenizer=None, mask_token=319)
+        self.refuse_run("prompts.jsonl", "\"prompt\"", prompts_file=str(prompts))
+        self.refuse_run("tokenizer", prompts_file=str(prompts), tokenizer=None, mask_token=319)
 
 
 if __name__ == "__main__":
-    PROGRAM = os.path.abspath(sys.argv[1])
-    unittest.main(argv=sys.argv[:1] + sys.argv[2:])
+    main()

@@ -12,7 +12,8 @@ import pathlib
 import struct
 import sys
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+from measured import processor, with_block
+
 TRAININGS = {"ar": "AR, from nothing", "ar-on": "AR, trained on", "tidar": "TiDAR, from AR"}
 RUNS = {"ar_on": "AR, trained on", "ar": "TiDAR's weights by AR", "tidar_4": "TiDAR, K = 4",
         "tidar_8": "TiDAR, K = 8", "tidar_16": "TiDAR, K = 16"}
@@ -29,13 +30,6 @@ def table(heading, rows):
 
 def clock(seconds):
     return f"{int(seconds) // 3600} h {int(seconds) // 60 % 60:02d} min"
-
-
-def processor():
-    for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return "unknown processor"
 
 
 def parameters(path):
@@ -109,9 +103,7 @@ def measured(work):
 def main():
     work, card = map(pathlib.Path, sys.argv[1:])
     text = card.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    card.write_text(f"{before}{BEGIN}\n{measured(work)}\n{END}{after}", encoding="utf-8")
+    card.write_text(with_block(text, "measured", measured(work)), encoding="utf-8")
 
 
 if __name__ == "__main__":

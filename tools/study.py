@@ -20,8 +20,10 @@ import subprocess
 import sys
 import time
 
-PLAN_FIELDS = {"title", "notes", "out", "publish", "before", "training", "models", "tasks", "always",
-               "entries", "latency"}
+from measured import processor, with_block
+
+PLAN_FIELDS = {"title", "notes", "out", "publish", "before", "training", "models", "tasks",
+               "always", "entries", "latency"}
 ENTRY_FIELDS = {"each", "label", "series", "role", "in", "model", "flags", "tasks", "draft_length",
                 "masking", "alpha", "trust_ar", "confidence"}
 # What an entry says to this program and not to the report.
@@ -53,7 +55,8 @@ def filled(value, values):
 def check_fields(fields, known, where):
     for name in fields:
         if name not in known:
-            raise StudyError(f"{where}: unknown field {name!r}; known are {', '.join(sorted(known))}")
+            names = ", ".join(sorted(known))
+            raise StudyError(f"{where}: unknown field {name!r}; known are {names}")
 
 
 def expanded(entries):
@@ -219,7 +222,8 @@ class Study:
             text = (self.out / "models" / name / "log.jsonl").read_text(encoding="utf-8")
             log = [json.loads(line) for line in text.splitlines()]
             step = [line for line in log if "tokens" in line][-1]
-            losses = next((line for line in reversed(log) if any(part in line for part in sets)), {})
+            validated = [line for line in log if any(part in line for part in sets)]
+            losses = validated[-1] if validated else {}
             cells = [name, done["config"]["objective"], f"{step['tokens'] / 1e6:.1f} M",
                      f"{done['seconds'] / 60:.0f} min"]
             for part in sets:
@@ -260,19 +264,16 @@ class Study:
         deeper, and its figures into a folder named as the page."""
         page = pathlib.Path(self.plan["publish"])
         name = self.out.name
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        text = page.read_text(encoding="utf-8")
-        if begin not in text or end not in text:
-            raise StudyError(f"{page}: has no lines {begin} and {end}")
         figures = page.with_suffix("")
         report = (self.out / "report" / "report.md").read_text(encoding="utf-8")
         report = re.sub(r"^#", "##", report, flags=re.MULTILINE)
         report = report.replace("](figures/", f"]({figures.name}/{name}-")
         for figure in (self.out / "report" / "figures").glob("*.svg"):
             write(figures / f"{name}-{figure.name}", figure.read_text(encoding="utf-8"))
-        before, rest = text.split(begin)
-        after = rest.split(end)[1]
-        write(page, f"{before}{begin}\n{report.strip()}\n{end}{after}")
+        try:
+            write(page, with_block(page.read_text(encoding="utf-8"), name, report.strip()))
+        except (OSError, ValueError) as problem:
+            raise StudyError(f"{page}: {problem}") from problem
         tell(f"{page} is written; the page is {self.out / 'report' / 'report.html'}")
 
     def carry_out(self):
@@ -288,10 +289,9 @@ class Study:
 
 def facts(plan):
     text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
     known = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
     best = next((flag for flag in known if re.search(rf"\b{flag}\b", text)), "plain x86-64")
-    return [f"{name[1] if name else 'Unknown processor'} with {best}, "
+    return [f"{processor()} with {best}, "
             f"{len(os.sched_getaffinity(0))} threads.",
             f"Flags of every evaluation: {' '.join(plan.get('always', [])) or 'none'}."]
 

@@ -142,9 +142,9 @@ Result<CorpusAccount> read_corpus(const CorpusFlags& flags,
     bytes_before += reader.bytes_read();
   }
   if (account.documents == 0) {
-    return error("{}{}: no document was found ({} bad lines); there is nothing to work on",
+    return error("{}{}: no document was found ({}); there is nothing to work on",
                  flags.files.front(), flags.files.size() > 1 ? " and the other files" : "",
-                 account.bad_lines);
+                 counted(account.bad_lines, "bad line"));
   }
   return account;
 }

@@ -24,11 +24,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// "1 document", "7,473 documents"
-std::string counted(int64_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", format_count(count), noun, count == 1 ? "" : "s");
-}
-
 // --- tidar data tokenizer ------------------------------------------------------------------------
 
 struct TokenizerFlags {

@@ -73,6 +73,10 @@ std::string format_count(int64_t count) {
   return text;
 }
 
+std::string counted(int64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", format_count(count), noun, count == 1 ? "" : "s");
+}
+
 void Table::add(std::vector<std::string> cells) {
   if (!rows_.empty()) TIDAR_CHECK_EQ(cells.size(), rows_.front().size());
   rows_.push_back(std::move(cells));

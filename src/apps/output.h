@@ -47,6 +47,8 @@ class Progress {
 std::string format_bytes(int64_t bytes);
 /// "494,032,768"
 std::string format_count(int64_t count);
+/// "1 document", "7,473 documents"
+std::string counted(int64_t count, std::string_view noun);
 
 /// A table with a heading, columns two blanks apart, the first column flush left, the others flush
 /// right. Lines end without blanks.

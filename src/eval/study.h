@@ -15,7 +15,7 @@
 namespace tidar {
 
 /// What an entry is to the headline.
-enum class Role {
+enum class Role : uint8_t {
   other,
   ar,               ///< AR before anything else was trained
   baseline,         ///< AR trained on: what TiDAR is compared with
@@ -24,10 +24,18 @@ enum class Role {
 };
 
 /// Where an entry appears.
-enum class Section { likelihood, generation, strategies, masks, trade_off, trust, histogram };
+enum class Section : uint8_t {
+  likelihood,
+  generation,
+  strategies,
+  masks,
+  trade_off,
+  trust,
+  histogram,
+};
 
 /// How a score is shown.
-enum class ScoreKind {
+enum class ScoreKind : uint8_t {
   generated,   ///< strict, flexible, pass@N: a share of right answers that were generated
   likelihood,  ///< acc, acc_norm: a share of right choices
   loss,        ///< nll, perplexity, bits_per_byte: a number, less is better

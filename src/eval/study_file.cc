@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/nearest.h"
+#include "eval/study_results.h"
 #include "format/files.h"
 #include "format/json.h"
 

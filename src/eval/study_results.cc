@@ -1,10 +1,9 @@
-// What the folders and files of a study hold.
+#include "eval/study_results.h"
 
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
-#include "eval/study_file.h"
 #include "format/files.h"
 #include "format/json.h"
 

@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""`tidar generate` from outside: every method, kind of prompt and way to end.
+
+    python3 tests/generate_test.py build/release/tidar
+"""
+
+import json
+import signal
+import subprocess
+import time
+
+from outside import FIXTURES, PROGRAM, FixtureCase, comma, load, main, run
+
+
+class Generate(FixtureCase):
+    def generate(self, model, *args, **options):
+        out, err = self.succeed("generate", "--model", model, "--json", *args, **options)
+        return json.loads(out), err
+
+    def greedy(self, name):
+        greedy = load(FIXTURES / name / "expected.json")["greedy"]
+        return greedy["prompt"], greedy["tokens"]
+
+    def test_greedy_tokens_of_every_family(self):
+        for name in ["qwen2", "qwen3", "qwen3_bf16", "llama", "smollm2"]:
+            prompt, expected = self.greedy(name)
+            ask = ["--prompt-ids", comma(prompt), "--max-new", len(expected)]
+            # bf16 weights were multiplied with float operands.
+            ask += ["--precision", "f32", "--kv", "f32"]
+            methods = [["--method", "ar"]]
+            tidar = ["--method", "tidar", "--mask-token", 511]
+            methods += [[*tidar, "--draft-length", k, "--groups", g]
+                        for k, g in [(1, "all"), (2, "all"), (3, "first"), (4, "1,3"), (8, "all"),
+                                     (16, "all")]]
+            methods += [["--method", "self-speculative", "--mask-token", 511, "--draft-length", 3],
+                        ["--method", "lookup", "--least-match", 1, "--most-match", 3],
+                        ["--method", "speculative", "--draft-model", FIXTURES / name]]
+            for method in methods:
+                with self.subTest(model=name, method=method):
+                    found, _ = self.generate(FIXTURES / name, *ask, *method)
+                    self.assertEqual(found["tokens"], expected)
+                    self.assertEqual(found["finish_reason"], "length")
+
+    def test_sampled_tokens_do_not_depend_on_the_method(self):
+        prompt, _ = self.greedy("qwen3")
+        ask = ["--prompt-ids", comma(prompt), "--max-new", 60, "--temperature", 0.8, "--top-k", 50,
+               "--top-p", 0.95, "--seed", 7, "--mask-token", 511, "--repetition-penalty", 1.1]
+        ar, _ = self.generate(FIXTURES / "qwen3", *ask, "--method", "ar")
+        tidar_, _ = self.generate(FIXTURES / "qwen3", *ask, "--method", "tidar")
+        other, _ = self.generate(FIXTURES / "qwen3", *ask[:-6], "--seed", 8, *ask[-4:])
+        self.assertEqual(ar["tokens"], tidar_["tokens"])
+        self.assertNotEqual(ar["tokens"], other["tokens"])
+        for method in [["self-speculative"], ["lookup", "--least-match", 1],
+                       ["speculative", "--draft-model", FIXTURES / "qwen2"]]:
+            found, _ = self.generate(FIXTURES / "qwen3", *ask, "--method", *method)
+            self.assertEqual(ar["tokens"], found["tokens"], method)
+
+    def test_speculation_by_the_same_model_is_always_right(self):
+        ask = ["--prompt-ids", "5,6,7", "--max-new", 31, "--temperature", 1, "--seed", 3,
+               "--ignore-eos"]
+        found, err = self.generate(FIXTURES / "qwen2", *ask, "--method", "speculative",
+                                   "--draft-model", FIXTURES / "qwen2", "--draft-length", 4,
+                                   "--compare")
+        self.assertTrue(found["compare"]["tokens_agree"])
+        self.assertEqual((found["passes"], found["tokens_per_pass"]), (6, 5))
+        self.assertEqual(found["draft_places"], [{"drafted": 6, "accepted": 6}] * 4)
+        self.assertEqual(found["drafter_passes"], 24)
+        self.refuse(1, "generate", "--model", FIXTURES / "qwen2", *ask, "--method", "speculative",
+                    holds=["--draft-model"])
+
+    def test_denoising(self):
+        ask = ["--prompt-ids", "5,6,7,8,9", "--max-new", 24, "--mask-token", 511]
+        block = [*ask, "--method", "block-diffusion", "--block-size", 8]
+        one, _ = self.generate(FIXTURES / "qwen2", *block)
+        high, err = self.generate(FIXTURES / "qwen2", *block, "--confidence", 1.5, "--compare")
+        self.assertEqual(high["tokens"], one["tokens"])
+        self.assertEqual((one["passes"], one["tokens_per_pass"]), (24, 1))
+        self.assertIn("as they may", err)
+        two, _ = self.generate(FIXTURES / "qwen2", *block, "--order", "left-to-right",
+                               "--per-pass", 2)
+        self.assertEqual((two["passes"], two["accepted"]), (12, [0, 0, 12]))
+        all_, _ = self.generate(FIXTURES / "qwen2", *block, "--entropy-bound", 1e4, "--block-keys",
+                                "block", "--block-borders", "multiples")
+        self.assertEqual(all_["accepted"], [0, 0, 0, 1, 0, 1, 0, 0, 2])
+
+        masked = [*ask, "--method", "masked-diffusion"]
+        outputs = []
+        for order in ["confidence", "margin", "entropy", "random", "left-to-right"]:
+            found, _ = self.generate(FIXTURES / "qwen2", *masked, "--steps", 6, "--order", order)
+            self.assertEqual((found["passes"], found["n"], found["finish_reason"]),
+                             (6, 24, "length"))
+            self.assertNotIn(511, found["tokens"])
+            outputs.append(found["tokens"])
+        shifted, _ = self.generate(FIXTURES / "qwen2", *masked, "--steps", 6, "--shifted-logits")
+        self.assertNotEqual(shifted["tokens"], outputs[0])
+        blocks, _ = self.generate(FIXTURES / "qwen2", *masked, "--block-size", 10)
+        self.assertEqual(blocks["passes"], 24)
+        self.refuse(1, "generate", "--model", FIXTURES / "qwen2", *masked, "--presence-penalty", 1,
+                    holds=["penalties"])
+        self.refuse(1, "generate", "--model", FIXTURES / "qwen2", *ask[:-2], "--method",
+                    "block-diffusion", holds=["--mask-token"])
+        # An output that the context cuts.
+        found, _ = self.generate(FIXTURES / "qwen2", "--prompt-ids", "5", "-n", 100000, *masked[4:],
+                                 "--steps", 2)
+        self.assertEqual(found["finish_reason"], "context")
+
+    def test_json(self):
+        prompt, expected = self.greedy("qwen2")
+        found, err = self.generate(FIXTURES / "qwen2", "--prompt-ids", comma(prompt), "--max-new",
+                                   20, "--mask-token", 511, "--draft-length", 4, "--compare")
+        kinds = {"text": str, "tokens": list, "logprobs": list, "method": str, "prompt_tokens": int,
+                 "n": int, "finish_reason": str, "passes": int, "tokens_per_pass": float,
+                 "accepted": list, "draft_places": list, "drafter_passes": int,
+                 "prefill_s": float, "decode_s": float, "tokens_per_s": float,
+                 "gb_per_s": float, "memory_gb_per_s": type(None), "compare": dict}
+        self.assertEqual({key: type(value) for key, value in found.items()}, kinds)
+        self.assertEqual((found["method"], found["prompt_tokens"], found["n"]), ("tidar", 7, 20))
+        self.assertEqual(found["tokens"], expected[:20])
+        self.assertEqual(len(found["logprobs"]), 20)
+        self.assertEqual(sum(found["accepted"]), found["passes"])
+        decoded = sum(a * count for a, count in enumerate(found["accepted"]))
+        self.assertEqual(decoded, 19)
+        self.assertAlmostEqual(found["tokens_per_pass"], 19 / found["passes"])
+        self.assertTrue(found["compare"]["tokens_agree"])
+        self.assertEqual(found["compare"]["first_difference"], -1)
+        self.assertEqual(found["compare"]["ar"]["tokens"], expected[:20])
+        self.assertEqual(found["compare"]["ar"]["passes"], 19)
+        self.assertIn("the tokens of tidar and ar agree", err)
+        self.assertRegex(err, r"tidar: 20 tokens \(length\), \d+ passes, [\d.]+ tokens per pass, "
+                              r"[\d.]+ tokens/s")
+        self.assertRegex(err, r"[\d.]+ GB/s\n")
+
+    def test_trusting_the_masks_may_differ_and_is_told(self):
+        prompt, _ = self.greedy("qwen2")
+        found, err = self.generate(FIXTURES / "qwen2", "--prompt-ids", comma(prompt), "--max-new",
+                                   30, "--mask-token", 511, "--trust-ar", 0, "--compare")
+        self.assertFalse(found["compare"]["tokens_agree"])
+        place = found["compare"]["first_difference"]
+        ar = found["compare"]["ar"]["tokens"]
+        self.assertEqual(found["tokens"][:place], ar[:place])
+        self.assertNotEqual(found["tokens"][place], ar[place])
+        self.assertIn(f"differ, as they may, from token {place} on", err)
+
+    def test_without_a_tokenizer_ids_are_printed(self):
+        prompt, expected = self.greedy("llama")
+        out, err = self.succeed("generate", "--model", FIXTURES / "llama", "--prompt-ids",
+                                comma(prompt), "--max-new", 9)
+        self.assertEqual(out, comma(expected[:9]) + "\n")
+        self.assertIn("ar: 9 tokens (length)", err)
+        self.refuse(1, "generate", "--model", FIXTURES / "llama", "--prompt", "hello",
+                    holds=["tokenizer.json", "--prompt-ids"])
+
+    def test_text_from_every_kind_of_prompt(self):
+        model = self.lettered_model()
+        prompt = "hello"
+        file = self.folder / "prompt.txt"
+        file.write_text(prompt + "\n")
+        base, _ = self.generate(model, "--prompt-ids", comma(prompt.encode()), "--max-new", 40)
+        for args, text in [(["--prompt", prompt], ""), (["-p", prompt], ""),
+                           (["--prompt-file", file], ""), (["-f", file], ""), ([], prompt + "\n"),
+                           (["--prompt-ids", "-"], json.dumps(list(prompt.encode())))]:
+            found, _ = self.generate(model, *args, "--max-new", 40, text=text)
+            self.assertEqual(found["tokens"], base["tokens"], args)
+        text, _ = self.succeed("detokenize", "--model", model, "--skip-special",
+                               text=json.dumps(base["tokens"]))
+        self.assertEqual(base["text"], text)
+        streamed, _ = self.succeed("generate", "--model", model, "-p", prompt, "-n", 40)
+        self.assertEqual(streamed, base["text"] + "\n")
+
+    def test_many_prompts(self):
+        model = self.lettered_model()
+        texts = ["hello", "a" * 60, "?", "two\nlines\n", "x" * 600, "once upon a time"]
+        lines = [json.dumps({"prompt": text, "other": 1}) for text in texts]
+        lines[3:3] = ["not JSON", ""]
+        file = self.folder / "prompts.jsonl"
+        file.write_text("\n".join(lines))
+        ask = ["--mask-token", 511, "--max-new", 30, "--draft-length", 4]
+        out, err = self.succeed("generate", "--model", model, "--prompts", file, *ask)
+        found = {item["line"]: item for item in map(json.loads, out.splitlines())}
+        self.assertEqual(sorted(found), [1, 2, 3, 6, 8])  # 600 letters have no room
+        self.assertIn("prompts.jsonl:4: is not valid", err)
+        self.assertIn("prompts.jsonl:7: ", err)
+        for line, item in found.items():
+            alone, _ = self.generate(model, *ask, "--prompt", json.loads(lines[line - 1])["prompt"])
+            for key in ("tokens", "text", "prompt_tokens", "n", "finish_reason", "passes",
+                        "tokens_per_pass"):
+                self.assertEqual(item[key], alone[key], (line, key))
+        decoded = sum(item["decoded"] for item in found.values())
+        passes = sum(item["passes"] for item in found.values())
+        self.assertRegex(
+            err, rf"5 prompts: \d+ tokens in .* {decoded / passes:.2f} tokens per pass")
+
+    def test_many_prompts_of_which_none_is_good(self):
+        file = self.folder / "prompts.jsonl"
+        file.write_text("{}\n")
+        code, out, err = run("generate", "--model", self.lettered_model(), "--prompts", file)
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("no line has a prompt to continue", err)
+        self.refuse(1, "generate", "--model", FIXTURES / "qwen2", "--prompts", file,
+                    holds=["tokenizer.json"])
+        self.refuse(2, "generate", "--model", FIXTURES / "qwen2", "--prompts", file, "-p", "x",
+                    holds=["--prompt"])
+
+    def test_stop(self):
+        model = self.lettered_model()
+        ask = ["-p", "hello", "-n", 60, "--mask-token", 511]
+        whole, _ = self.generate(model, *ask, "--method", "ar")
+        # A stop string of several tokens, in the middle of the text.
+        words = whole["tokens"]
+        stop, _ = self.succeed("detokenize", "--model", model, text=json.dumps(words[20:23]))
+        at = whole["text"].index(stop)
+        for method in ["ar", "tidar"]:
+            found, _ = self.generate(model, *ask, "--method", method, "--stop", "never seen",
+                                     "--stop", stop)
+            self.assertEqual(found["finish_reason"], "stop")
+            self.assertEqual(found["text"], whole["text"][:at])
+            self.assertEqual(found["tokens"], words[:len(found["tokens"])])
+        # The token in the middle of the text as the end of text.
+        self.edit_config(model, eos_token_id=words[20])
+        first = words.index(words[20])
+        found, _ = self.generate(model, *ask)
+        self.assertEqual((found["finish_reason"], found["tokens"]), ("stop", words[:first + 1]))
+        found, _ = self.generate(model, *ask, "--ignore-eos")
+        self.assertEqual((found["finish_reason"], found["n"]), ("length", 60))
+        self.assertNotIn(words[20], found["tokens"])
+
+    def test_bias_and_context(self):
+        prompt, expected = self.greedy("qwen2")
+        ask = ["--prompt-ids", comma(prompt), "-n", 12]
+        found, _ = self.generate(FIXTURES / "qwen2", *ask, "--logit-bias", "77:1e4")
+        self.assertEqual(found["tokens"], [77] * 12)
+        found, _ = self.generate(FIXTURES / "qwen2", *ask, "--logit-bias", f"{expected[0]}:-inf")
+        self.assertNotIn(expected[0], found["tokens"])
+        found, _ = self.generate(FIXTURES / "qwen2", "--prompt-ids", comma(prompt), "-n", 500,
+                                 "--context", 64)
+        self.assertEqual((found["finish_reason"], found["n"]), ("context", 64 - len(prompt)))
+        for wrong in ["x:1", "5", "5:", "5:nan", "5:inf", "5:1x", "512:1"]:
+            self.refuse(1, "generate", "--model", FIXTURES / "qwen2", *ask, "--logit-bias", wrong,
+                      holds=["--logit-bias"])
+
+    def test_print_pass(self):
+        prompt, _ = self.greedy("qwen2")
+        _, err = self.generate(FIXTURES / "qwen2", "--prompt-ids", comma(prompt), "--mask-token",
+                               511, "--draft-length", 2, "-n", 8, "--print-pass")
+        picture = [line for line in err.splitlines() if "█" in line]
+        self.assertEqual(len(picture), 6, err)  # 2 drafts, 2 groups of 2 masks
+
+    def test_interrupt(self):
+        model = self.edit_config(self.copy_model("qwen2"), max_position_embeddings=1 << 20)
+        command = [PROGRAM, "generate", "--model", model, "--prompt-ids", "1,2,3", "-n", "900000"]
+        for number in [signal.SIGINT, signal.SIGTERM]:
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.addCleanup(child.kill)
+            first = child.stdout.read(20)  # it is generating
+            child.send_signal(number)
+            out, err = child.communicate(timeout=60)
+            self.assertEqual(child.returncode, 130)
+            self.assertRegex((first + out).decode(), r"^\d+(,\d+)+\n$")
+            self.assertIn("(cancelled)", err.decode())
+        child = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        self.addCleanup(child.kill)
+        time.sleep(3)
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=60)
+        self.assertEqual(child.returncode, 130)
+        self.assertEqual(json.loads(out)["finish_reason"], "cancelled")
+
+    def test_wrong_requests(self):
+        ask = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids"]
+        self.refuse(1, *ask, "1,2,900", holds=["900"])
+        self.refuse(1, *ask, "[]", holds=["prompt"])
+        self.refuse(1, *ask, "1,2", "--method", "tidar", holds=["mask token", "--mask-token"])
+        self.refuse(1, *ask, "1,2", "--mask-token", 512, holds=["512"])
+        self.refuse(1, *ask, "1,2", "--stop", "x", holds=["tokenizer"])
+        self.refuse(1, *ask, "1,2", "--mask-token", 511, "--groups", "1,x", holds=["--groups"])
+        self.refuse(1, *ask, comma([1] * 64), "--context", 64, holds=["64"])
+
+
+if __name__ == "__main__":
+    main()
