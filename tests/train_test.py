@@ -101,10 +101,25 @@ class Run(TrainCase):
         self.assertEqual(len(list(self.out.glob("events.out.tfevents.*"))), 1)
         self.assertEqual(len(list(self.out.glob("step-*"))), 2)
 
-        code, text, err = run("generate", "--model", self.out / "latest", "--prompt", "1 + 2 = ",
-                              "--method", "tidar", "--max-new", 12, "--compare", "--json")
-        self.assertEqual(code, 0, err)
+        text, _ = self.succeed("generate", "--model", self.out / "latest", "--prompt", "1 + 2 = ",
+                               "--method", "tidar", "--max-new", 12, "--compare", "--json")
         self.assertTrue(json.loads(text)["compare"]["tokens_agree"])
+
+    def test_checkpoints_decode_as_they_were_trained(self):
+        ask = ["--prompt", "1 + 2 = ", "--max-new", 8, "--json"]
+        for objective, method, extra in (("ar", "ar", []), ("tidar:4", "tidar", []),
+                                         ("block:4", "block-diffusion",
+                                          ["--block-keys", "block", "--block-borders", "multiples"]),
+                                         ("masked", "masked-diffusion", [])):
+            with self.subTest(objective=objective):
+                self.out = self.folder / method
+                self.train(objective=objective, steps=5)
+                model = ["generate", "--model", self.out / "latest", *ask]
+                by_default = json.loads(self.succeed(*model)[0])
+                named = json.loads(self.succeed(*model, "--method", method, *extra)[0])
+                self.assertEqual(by_default["method"], method)
+                self.assertEqual(by_default["tokens"], named["tokens"])
+                self.assertEqual(by_default["passes"], named["passes"])
 
     def test_goes_on_from_another_runs_checkpoint(self):
         self.train(objective="ar", mask_token=None)

@@ -246,8 +246,10 @@ class Study:
         entries = []
         for entry in self.plan["entries"]:
             shown = {key: value for key, value in entry.items() if key not in DRIVING_FIELDS}
-            shown["results"] = {task: str(self.result_folder(entry, task))
-                                for task in entry["tasks"]}
+            # Further scores of an evaluation are tasks of their own there.
+            evaluated = {task["name"]: task.get("of", task["name"]) for task in self.plan["tasks"]}
+            shown["results"] = {name: str(self.result_folder(entry, task))
+                                for name, task in evaluated.items() if task in entry["tasks"]}
             entries.append(shown)
         tasks = [{key: task[key] for key in ("name", "label", "score")}
                  for task in self.plan["tasks"]]

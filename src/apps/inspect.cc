@@ -143,8 +143,10 @@ Result<int> inspect(const InspectFlags& flags) {
   print(fmt::format("ffn {}, vocabulary {}, positions {}, rope theta {}\n", config.ffn,
                     config.vocabulary, config.max_positions, config.rope.theta));
   if (config.tidar) {
-    print(fmt::format("tidar: mask token {}, block size {}\n", config.tidar->mask_token,
-                      config.tidar->block_size));
+    const TidarConfig& tidar = *config.tidar;
+    print(
+        fmt::format("trained layout {}, mask token {}{}\n", name_of(tidar.layout), tidar.mask_token,
+                    tidar.block_size > 0 ? fmt::format(", block size {}", tidar.block_size) : ""));
   }
   print("\n" + print_weights(config) + "\n");
   print(fmt::format("{} kernels, weights {}, products {}, keys and values {}\n",

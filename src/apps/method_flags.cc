@@ -102,16 +102,16 @@ void add_denoising_flags(CLI::App& command, MethodFlags& flags) {
       ->capture_default_str();
   command
       .add_option("--block-keys", flags.block_keys,
-                  "block-diffusion: how the model reads finished text")
+                  "block-diffusion: how the model reads finished text (default: as it was\n"
+                  "trained, else causal)")
       ->check(CLI::IsMember({"causal", "block"}))
-      ->type_name("")
-      ->capture_default_str();
+      ->type_name("");
   command
       .add_option("--block-borders", flags.block_borders,
-                  "block-diffusion: where blocks begin: with the output, or at multiples of K")
+                  "block-diffusion: where blocks begin: with the output, or at multiples of K\n"
+                  "(default: as it was trained, else output)")
       ->check(CLI::IsMember({"output", "multiples"}))
-      ->type_name("")
-      ->capture_default_str();
+      ->type_name("");
   command.add_option("--steps", flags.steps, "masked-diffusion: passes in all (0: one a token)")
       ->check(CLI::NonNegativeNumber)
       ->type_name("N")
@@ -142,11 +142,12 @@ RevealRule reveal_rule(const MethodFlags& flags) {
 /// Writes what the flags say into a method with default options.
 struct FromFlags {
   const MethodFlags& flags;
-  int trained_block;  ///< 0: unknown
+  const TidarConfig* trained;  ///< nullptr: unknown
   int max_new;
 
+  int trained_block() const { return trained == nullptr ? 0 : trained->block_size; }
   int draft_length() const {
-    return first_positive(flags.draft_length, trained_block, kDefaultDraftLength);
+    return first_positive(flags.draft_length, trained_block(), kDefaultDraftLength);
   }
 
   Result<void> operator()(ArOptions&) const { return {}; }
@@ -172,10 +173,14 @@ struct FromFlags {
     return {};
   }
   Result<void> operator()(BlockDiffusionOptions& block) const {
-    block.block_size = first_positive(flags.block_size, trained_block, kDefaultBlockSize);
+    block.block_size = first_positive(flags.block_size, trained_block(), kDefaultBlockSize);
     block.reveal = reveal_rule(flags);
-    if (flags.block_keys == "block") block.keys = BlockKeys::block;
-    if (flags.block_borders == "multiples") block.borders = BlockBorders::multiples;
+    const bool trained_so = trained != nullptr && trained->layout == TrainedLayout::block;
+    const auto chosen = [&](const std::string& flag, std::string_view name) {
+      return flag.empty() ? trained_so : flag == name;
+    };
+    if (chosen(flags.block_keys, "block")) block.keys = BlockKeys::block;
+    if (chosen(flags.block_borders, "multiples")) block.borders = BlockBorders::multiples;
     return {};
   }
   Result<void> operator()(MaskedDiffusionOptions& masked) const {
@@ -188,6 +193,18 @@ struct FromFlags {
   }
 };
 
+std::string_view default_method(const TidarConfig* trained, bool has_mask) {
+  if (trained == nullptr) return has_mask ? "tidar" : "ar";
+  switch (trained->layout) {
+    case TrainedLayout::block:
+      return "block-diffusion";
+    case TrainedLayout::masked:
+      return "masked-diffusion";
+    default:
+      return "tidar";
+  }
+}
+
 }  // namespace
 
 void add_method_flags(CLI::App& command, MethodFlags& flags) {
@@ -195,7 +212,8 @@ void add_method_flags(CLI::App& command, MethodFlags& flags) {
   command
       .add_option("--method", flags.name,
                   "How to decode: " + fmt::format("{}", fmt::join(method_names(), ", ")) +
-                      " (default: tidar where a mask token is known, else ar)")
+                      " (default: as the checkpoint was trained, or tidar where "
+                      "--mask-token is given, else ar)")
       ->check(CLI::IsMember(method_names()))
       ->option_text("NAME");
   command.add_option("--mask-token", flags.mask_token, "Mask id (default: the checkpoint's)")
@@ -212,16 +230,16 @@ int32_t known_mask_token(const MethodFlags& flags, const ModelConfig& config) {
 
 Result<Method> make_method(const MethodFlags& flags, const ModelConfig& config, int max_new) {
   const bool has_mask = known_mask_token(flags, config) >= 0;
-  const std::string_view by_default = has_mask ? "tidar" : "ar";
-  TIDAR_TRY(Method method, method_named(flags.name.empty() ? by_default : flags.name));
+  const TidarConfig* trained = config.tidar ? &*config.tidar : nullptr;
+  TIDAR_TRY(Method method,
+            method_named(flags.name.empty() ? default_method(trained, has_mask) : flags.name));
   if (needs_mask_token(method) && !has_mask) {
     return error(
         "--method {} needs a mask token, and the checkpoint names none; give --mask-token ID, or "
         "use --method ar",
         name_of(method));
   }
-  const int trained_block = config.tidar ? config.tidar->block_size : 0;
-  TIDAR_TRY_VOID(std::visit(FromFlags{flags, trained_block, max_new}, method));
+  TIDAR_TRY_VOID(std::visit(FromFlags{flags, trained, max_new}, method));
   return method;
 }
 

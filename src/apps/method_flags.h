@@ -31,8 +31,8 @@ struct MethodFlags {
   int per_pass = 1;
   std::optional<float> confidence;
   std::optional<float> entropy_bound;
-  std::string block_keys = "causal";
-  std::string block_borders = "output";
+  std::string block_keys;     ///< empty: as the weights were trained
+  std::string block_borders;  ///< likewise
   int steps = 0;
   bool shifted_logits = false;
 };

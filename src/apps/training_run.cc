@@ -52,6 +52,18 @@ Result<int> mask_token_named(const RunConfig& run, const ModelConfig& model,
   return id;
 }
 
+/// What the checkpoints of a diffusion objective say of themselves.
+TidarConfig trained_layout(const ObjectiveOptions& objective) {
+  switch (objective.kind) {
+    case ObjectiveKind::masked_diffusion:
+      return {.mask_token = objective.mask_token, .layout = TrainedLayout::masked};
+    case ObjectiveKind::block_diffusion:
+      return {objective.mask_token, objective.block_size, TrainedLayout::block};
+    default:
+      return {objective.mask_token, objective.block_size, TrainedLayout::tidar};
+  }
+}
+
 /// The model file of which `run` speaks.
 Result<ModelConfig> read_config(const RunConfig& run) {
   if (!run.init.empty()) {
@@ -124,9 +136,7 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
   }
   TIDAR_TRY(objective_, make_objective(objective, limits));
   TIDAR_TRY(ar_, make_objective(ObjectiveOptions{.prompts = objective.prompts}, limits));
-  if (objective.kind == ObjectiveKind::tidar) {
-    model_config_.tidar = TidarConfig{objective.mask_token, objective.block_size, "tidar"};
-  }
+  if (objective.kind != ObjectiveKind::ar) model_config_.tidar = trained_layout(objective);
   if (config_.sequence > model_config_.max_positions) {
     return error("sequence: {} tokens are more than the model's {} positions", config_.sequence,
                  model_config_.max_positions);

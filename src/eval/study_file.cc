@@ -159,7 +159,8 @@ Result<void> parse_entry(const JsonFields& fields, const std::filesystem::path& 
   }
   TIDAR_TRY(entry.alpha, share_in(fields, "alpha", {0, 1e9}));
   TIDAR_TRY(entry.trust_ar, share_in(fields, "trust_ar", {0, 1}));
-  TIDAR_TRY(entry.confidence, share_in(fields, "confidence", {0, 1}));
+  // Above 1, a pass takes one token.
+  TIDAR_TRY(entry.confidence, share_in(fields, "confidence", {0, 1e9}));
   const auto needs = [&](Section section, bool there, std::string_view key) -> Result<void> {
     if (entry.sections.count(section) == 0 || there) return {};
     return fields.wrong(key, "one, since the entry is in a section that is drawn over it");

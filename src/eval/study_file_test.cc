@@ -14,7 +14,7 @@ constexpr const char* kStudy = R"({
             {"name": "plain", "score": "perplexity"}],
   "entries": [
     {"label": "TiDAR", "series": "S", "role": "tidar", "in": ["generation", "trade-off"],
-     "draft_length": 8, "masking": "full", "alpha": 2, "trust_ar": 0.5, "confidence": 0.8,
+     "draft_length": 8, "masking": "full", "alpha": 2, "trust_ar": 0.5, "confidence": 1.01,
      "results": {"math": "there", "code": "gone", "plain": "there"}},
     {"label": "Rest", "results": {}}],
   "latency": [{"label": "small", "bench": "bench.json"}, {"label": "big", "bench": "none.json"}]
@@ -74,7 +74,7 @@ TEST_F(StudyFile, IsReadWithItsResults) {
   EXPECT_EQ(entry.masking, "full");
   EXPECT_EQ(entry.alpha, 2);
   EXPECT_EQ(entry.trust_ar, 0.5);
-  EXPECT_EQ(entry.confidence, 0.8);
+  EXPECT_EQ(entry.confidence, 1.01);
   EXPECT_EQ(study->entries[1].series, "Rest");
   EXPECT_EQ(study->entries[1].role, Role::other);
 

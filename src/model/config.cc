@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "format/files.h"
@@ -149,17 +151,27 @@ Result<Rope> parse_rope(const JsonFields& fields) {
   return rope;
 }
 
+/// By TrainedLayout.
+constexpr std::array<std::string_view, 3> kLayouts = {"tidar", "block", "masked"};
+
 Result<std::optional<TidarConfig>> parse_tidar(const JsonFields& fields, int vocabulary) {
   TIDAR_TRY(const auto object, fields.object("tidar"));
   if (!object) return std::optional<TidarConfig>();
   TidarConfig tidar;
   TIDAR_TRY(tidar.mask_token, object->integer("mask_token_id", {0, vocabulary - 1}));
-  TIDAR_TRY(tidar.block_size, object->integer("block_size", {1, kLargestBlock}));
-  TIDAR_TRY(tidar.layout, object->text("layout", "tidar"));
+  TIDAR_TRY(const std::string layout, object->text("layout", "tidar"));
+  const auto known = std::find(kLayouts.begin(), kLayouts.end(), layout);
+  if (known == kLayouts.end()) return object->wrong("layout", "'tidar', 'block' or 'masked'");
+  tidar.layout = static_cast<TrainedLayout>(known - kLayouts.begin());
+  if (tidar.layout != TrainedLayout::masked || object->has("block_size")) {
+    TIDAR_TRY(tidar.block_size, object->integer("block_size", {1, kLargestBlock}));
+  }
   return std::optional(tidar);
 }
 
 }  // namespace
+
+std::string_view name_of(TrainedLayout layout) { return kLayouts[static_cast<size_t>(layout)]; }
 
 Result<ModelConfig> parse_model_config(std::string_view json, const std::string& where) {
   TIDAR_TRY(const Json document, parse_json_object(json, where));

@@ -37,13 +37,19 @@ enum class HeadWeight : uint8_t { own, tied };  ///< tied: the embedding serves 
 enum class QkvBias : uint8_t { none, present };
 enum class QkNorm : uint8_t { none, per_head };  ///< RMS norm of each query and key head
 
-/// What a TiDAR checkpoint adds to its family's config.json, as the object "tidar".
+/// The layout of training passes that weights know, and so the method that reads them best.
+enum class TrainedLayout : uint8_t { tidar, block, masked };
+
+/// What a checkpoint with a mask token adds to its family's config.json, as the object "tidar".
 struct TidarConfig {
   int mask_token = 0;
-  int block_size = 0;
-  std::string layout;  ///< the layout of training passes that the weights know: "tidar"
+  int block_size = 0;  ///< 0: none; masked only
+  TrainedLayout layout = TrainedLayout::tidar;
   friend bool operator==(const TidarConfig&, const TidarConfig&) = default;
 };
+
+/// "tidar", "block" or "masked", as config.json has it.
+std::string_view name_of(TrainedLayout layout);
 
 /// One glossary everywhere: D hidden, H heads, G KV heads, E head size, F ffn, V vocabulary.
 struct ModelConfig {

@@ -35,9 +35,10 @@ std::string to_json(const ModelConfig& config) {
   if (config.eos_tokens.size() == 1) json["eos_token_id"] = config.eos_tokens[0];
   if (config.eos_tokens.size() > 1) json["eos_token_id"] = config.eos_tokens;
   if (config.tidar) {
-    json["tidar"] = {{"mask_token_id", config.tidar->mask_token},
-                     {"block_size", config.tidar->block_size},
-                     {"layout", config.tidar->layout}};
+    auto& tidar = json["tidar"];
+    tidar["mask_token_id"] = config.tidar->mask_token;
+    if (config.tidar->block_size > 0) tidar["block_size"] = config.tidar->block_size;
+    tidar["layout"] = name_of(config.tidar->layout);
   }
   return json.dump(2);
 }

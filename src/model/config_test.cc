@@ -159,7 +159,9 @@ TEST(ModelConfig, RoundTrips) {
     config.bos_token = rng.below(100) - 1;
     config.eos_tokens.resize(static_cast<size_t>(rng.below(4)));
     for (int& token : config.eos_tokens) token = rng.below(100);
-    if (rng.below(2) == 0) config.tidar = {rng.below(100), 1 + rng.below(16), "some layout"};
+    if (rng.below(2) == 0) {
+      config.tidar = {rng.below(100), 1 + rng.below(16), TrainedLayout(rng.below(3))};
+    }
     ASSERT_EQ(parse_model_config(to_json(config), "written").value(), config) << to_json(config);
   }
 }
@@ -221,8 +223,7 @@ TEST(ModelConfig, ReadsTokensAndTidar) {
   const auto config = parse_patched("Qwen3ForCausalLM", R"({"eos_token_id": [1, 2],
       "tidar": {"mask_token_id": 511, "block_size": 8, "layout": "tidar"}})");
   EXPECT_EQ(config.value().eos_tokens, (std::vector<int>{1, 2}));
-  EXPECT_EQ(config.value().tidar,
-            (TidarConfig{.mask_token = 511, .block_size = 8, .layout = "tidar"}));
+  EXPECT_EQ(config.value().tidar, (TidarConfig{.mask_token = 511, .block_size = 8}));
 }
 
 TEST(ModelConfig, AcceptsWindowsThatHideNothing) {
@@ -370,6 +371,10 @@ INSTANTIATE_TEST_SUITE_P(
                  "tidar: field 'mask_token_id' is 512; expected an integer from 0 to 511"},
         BadPatch{"block", kQwen3, R"({"tidar": {"mask_token_id": 5, "block_size": 0}})",
                  "tidar: field 'block_size' is 0; expected an integer from 1 to 1024"},
+        BadPatch{"no_block", kQwen3, R"({"tidar": {"mask_token_id": 5, "layout": "block"}})",
+                 "tidar: field 'block_size' is missing"},
+        BadPatch{"layout", kQwen3, R"({"tidar": {"mask_token_id": 5, "layout": "full"}})",
+                 "tidar: field 'layout' is 'full'; expected 'tidar', 'block' or 'masked'"},
         BadPatch{"list", kQwen3, R"({"tidar": []})", "'tidar' is a list of 0; expected an object"}),
     CaseName());
 

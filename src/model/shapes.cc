@@ -49,8 +49,7 @@ ModelConfig config_of(const Shape& shape) {
   config.bos_token = published ? kQwenEndOfText : shape.vocabulary - 2;
   config.eos_tokens = {config.bos_token};
   config.tidar = {.mask_token = published ? kQwenMask : shape.vocabulary - 1,
-                  .block_size = kBlockSize,
-                  .layout = "tidar"};
+                  .block_size = kBlockSize};
   return config;
 }
 

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <dnnl.hpp>
 
-#include "base/buffer.h"
 #include "base/check.h"
 #include "ops/cpu/kernels.h"
 
@@ -35,21 +34,6 @@ double best_rate(int runs, Work&& work) {
     best = std::max(best, done / (seconds_now() - start) / 1e9);
   }
   return best;
-}
-
-double memory_rate(Threads& threads, const cpu::Kernels& kernels) {
-  const Buffer buffer(size_t{1} << 30);
-  const auto bytes = static_cast<int64_t>(buffer.bytes());
-  // Touched by all threads, so that every page is there and where it is read from.
-  threads.split(bytes, 1, [&](Range range, int) {
-    std::memset(buffer.data() + range.begin, 1, static_cast<size_t>(range.size()));
-  });
-  return best_rate(kRuns, [&] {
-    threads.split(bytes, 64, [&](Range range, int) {
-      kernels.read_memory(buffer.data() + range.begin, range.size());
-    });
-    return static_cast<double>(bytes);
-  });
 }
 
 double spin_rate(Threads& threads, double (*spin)(int64_t)) {
@@ -85,8 +69,28 @@ double onednn_rate(dnnl::memory::data_type type) {
 
 }  // namespace
 
+MemoryReader::MemoryReader(Threads& threads, Isa isa)
+    : threads_(threads), read_(cpu::kernels_for(isa).read_memory), buffer_(size_t{1} << 30) {
+  // Touched by all threads, so that every page is there and where it is read from.
+  threads_.split(static_cast<int64_t>(buffer_.bytes()), 1, [&](Range range, int) {
+    std::memset(buffer_.data() + range.begin, 1, static_cast<size_t>(range.size()));
+  });
+}
+
+double MemoryReader::measure_gbps() {
+  const auto bytes = static_cast<int64_t>(buffer_.bytes());
+  return best_rate(1, [&] {
+    threads_.split(bytes, 64,
+                   [&](Range range, int) { read_(buffer_.data() + range.begin, range.size()); });
+    return static_cast<double>(bytes);
+  });
+}
+
 double measure_memory_gbps(Threads& threads, Isa isa) {
-  return memory_rate(threads, cpu::kernels_for(isa));
+  MemoryReader reader(threads, isa);
+  double best = 0;
+  for (int run = 0; run < kRuns; ++run) best = std::max(best, reader.measure_gbps());
+  return best;
 }
 
 double measure_product_gflops(Threads& threads, DType dtype) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "base/buffer.h"
 #include "base/dtype.h"
 #include "base/threads.h"
 #include "ops/cpu/isa.h"
@@ -17,6 +18,21 @@ struct CpuRoofs {
                                    ///< only; f32_gflops where it has none
   double f32_product_gflops = 0;   ///< a 512 x 2048 x 2048 matrix product by oneDNN, weights packed
   double bf16_product_gflops = 0;  ///< the same of bf16 operands
+};
+
+/// Reads memory that no cache holds with all threads. Holds 1 GiB while it lives. The threads must
+/// outlive it.
+class MemoryReader {
+ public:
+  /// `isa` is one of usable_isas().
+  MemoryReader(Threads& threads, Isa isa);
+  /// Reads all of it once, which takes 10 to 40 ms; returns 10^9 bytes/s.
+  double measure_gbps();
+
+ private:
+  Threads& threads_;
+  void (*read_)(const std::byte*, int64_t);
+  Buffer buffer_;
 };
 
 /// Takes about a second and 1 GiB of memory, given back at the end. Each rate is the best of
