@@ -120,7 +120,8 @@ std::vector<Plot> latency_figures(const Study& study) {
   ratio.name = "latency-ratio";
   ratio.title = "Time of a pass as a multiple of one row";
   ratio.about = "The time of a forward pass over its rows, divided by that of one row.";
-  ratio.y = {.label = "× the time of one row", .from_zero = true};
+  // What matters is how long the curve stays near 1, and not its far end.
+  ratio.y = {.label = "× the time of one row", .scale = PlotAxis::Scale::log2};
   for (const LatencyCurve& curve : study.latency) {
     const auto style = static_cast<int>(time.series.size());
     PlotSeries times{curve.label, {}, style}, ratios{curve.label, {}, style};

@@ -374,7 +374,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadPatch{"no_block", kQwen3, R"({"tidar": {"mask_token_id": 5, "layout": "block"}})",
                  "tidar: field 'block_size' is missing"},
         BadPatch{"layout", kQwen3, R"({"tidar": {"mask_token_id": 5, "layout": "full"}})",
-                 "tidar: field 'layout' is 'full'; expected 'tidar', 'block' or 'masked'"},
+                 "tidar: field 'layout' is the text 'full'; expected 'tidar', 'block' or 'masked'"},
         BadPatch{"list", kQwen3, R"({"tidar": []})", "'tidar' is a list of 0; expected an object"}),
     CaseName());
 
