@@ -129,7 +129,7 @@ TEST_F(LikelihoodRuns, LongContextsLoseTheirBeginning) {
   task.items[1].context = std::string(300, 'b') + "c";  // the same within what is left
   ASSERT_TRUE(run_choices(task, tokenizer_, *scorer_, other, {}).ok());
   const auto logprobs = [](const std::string& line) {
-    return line.substr(line.find("\"logprobs\""), line.find("]") - line.find("\"logprobs\""));
+    return line.substr(line.find("\"logprobs\""), line.find(']') - line.find("\"logprobs\""));
   };
   EXPECT_EQ(logprobs(*results.find("1")), logprobs(*other.find("1")));
 }

@@ -47,7 +47,7 @@ class BpeTrainer {
 
  private:
   struct Hash {
-    using is_transparent = void;
+    using is_transparent = void;  // NOLINT(readability-identifier-naming): the library looks for it
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
   struct Cutter;
