@@ -243,7 +243,7 @@ TEST_P(NetworkMaskedFixtures, LayoutsWithoutACache) {
     const MaskedFixture masked(model);
     for (const std::string pass_name :
          {"tidar_train", "block_0", "block_1", "block_dual", "full"}) {
-      SCOPED_TRACE(name + " " + pass_name);
+      SCOPED_TRACE(testing::Message() << name << " " << pass_name);
       Pass pass = masked.build(pass_name);
       const double error = largest_error(model.on.logits(pass), masked.logits(pass_name));
       EXPECT_LE(error, model.tolerance(0));

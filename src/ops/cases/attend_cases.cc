@@ -7,9 +7,6 @@
 #include "ops/cases/inputs.h"
 
 namespace tidar {
-
-using namespace cases;
-
 namespace {
 
 int panels_for(int keys) { return (keys + kKeyPanel - 1) / kKeyPanel; }

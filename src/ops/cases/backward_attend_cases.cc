@@ -3,9 +3,6 @@
 #include "ops/cases/backward_inputs.h"
 
 namespace tidar {
-
-using namespace cases;
-
 namespace {
 
 enum class Pattern : uint8_t {

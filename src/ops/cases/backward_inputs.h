@@ -9,7 +9,7 @@
 #include "ops/cases/inputs.h"
 #include "ops/wrap/tolerance.h"
 
-namespace tidar::cases {
+namespace tidar {
 
 /// Whether numbers fit bf16, so that rounding to it changes nothing: results then have to be as
 /// near to the truth as sums of floats are.
@@ -80,4 +80,4 @@ T one_of(Rng& rng, const T (&values)[N]) {
 
 inline uint64_t next_seed(Rng& rng) { return (uint64_t{rng.bits()} << 32) | rng.bits(); }
 
-}  // namespace tidar::cases
+}  // namespace tidar

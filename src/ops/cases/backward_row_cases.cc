@@ -3,9 +3,6 @@
 #include "ops/cases/backward_inputs.h"
 
 namespace tidar {
-
-using namespace cases;
-
 namespace {
 
 class RmsNormBackward final : public BackwardCase {

@@ -10,7 +10,7 @@
 #include "ops/cases/cases.h"
 #include "ops/wrap/grid.h"
 
-namespace tidar::cases {
+namespace tidar {
 
 inline int64_t count_of(std::span<const int32_t> rows) { return static_cast<int64_t>(rows.size()); }
 
@@ -119,4 +119,4 @@ Case case_of(Verb verb, std::string name, int32_t rows, const Shape& shape, uint
           }};
 }
 
-}  // namespace tidar::cases
+}  // namespace tidar

@@ -3,9 +3,6 @@
 #include "ops/cases/inputs.h"
 
 namespace tidar {
-
-using namespace cases;
-
 namespace {
 
 class Linear final : public PreparedCase {

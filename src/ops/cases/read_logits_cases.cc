@@ -7,9 +7,6 @@
 #include "ops/cases/inputs.h"
 
 namespace tidar {
-
-using namespace cases;
-
 namespace {
 
 struct Question {

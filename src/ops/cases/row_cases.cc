@@ -5,9 +5,6 @@
 #include "ops/cases/inputs.h"
 
 namespace tidar {
-
-using namespace cases;
-
 namespace {
 
 class Embed final : public PreparedCase {
