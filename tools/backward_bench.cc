@@ -87,7 +87,7 @@ double onednn_seconds(const Stopwatch& watch, int64_t rows, int64_t inputs, int6
   const Numbers x(DType::bf16, rows, inputs), d_out(DType::bf16, rows, outputs);
   const Numbers weight(DType::bf16, outputs, inputs);
   const Numbers d_x(DType::f32, rows, inputs), d_weight(DType::f32, outputs, inputs);
-  const auto at = [&](const Numbers& numbers, memory::dims dims, Type type, Tag tag) {
+  const auto at = [&](const Numbers& numbers, const memory::dims& dims, Type type, Tag tag) {
     return memory({dims, type, tag}, engine, numbers.data());
   };
   memory d_rows = at(d_out, {rows, outputs}, Type::bf16, Tag::ab);

@@ -13,6 +13,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
@@ -69,7 +70,7 @@ double peak_bytes() {
 
 double quantile(std::vector<double> values, double share) {
   std::sort(values.begin(), values.end());
-  return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
+  return values[static_cast<size_t>(std::lround(share * static_cast<double>(values.size() - 1)))];
 }
 
 // What is computed a second time. A layer's last product is not: the stream behind it is there.
@@ -92,7 +93,6 @@ class Bench {
  public:
   Bench(const Flags& flags, Isa isa, const ModelConfig& config)
       : flags_(flags),
-        isa_(isa),
         config_(config),
         threads_(flags.threads),
         seconds_(flags.busy ? processor_seconds : wall_seconds),
@@ -196,7 +196,6 @@ class Bench {
   std::string report() const;
 
   const Flags& flags_;
-  Isa isa_;
   ModelConfig config_;
   Threads threads_;
   double (*seconds_)();

@@ -423,7 +423,8 @@ TEST(Objective, BlocksAreOfEverySizeAsked) {
   const std::vector<std::vector<Document>> packs = {{{text, -1, 0}, {text, -1, 0}}};
   std::vector<int> seen(11, 0);
   for (uint64_t step = 0; step < 600; ++step) {
-    const Pass& pass = lay_out_step(*objective, packs, {1, step})[0].pass;
+    const auto laid_out = lay_out_step(*objective, packs, {1, step});
+    const Pass& pass = laid_out[0].pass;
     for (size_t document = 0; document < 2; ++document) {
       const size_t row = (2 * document + 1) * kLongest;
       const int size = pass.sights[row].block.size();
@@ -490,7 +491,7 @@ TEST(Objective, LastBlocksCanBeWhole) {
 
 // ---- what is refused ----
 
-std::string refusal(ObjectiveOptions options,
+std::string refusal(const ObjectiveOptions& options,
                     const ObjectiveLimits& limits = {kLongest, kVocabulary}) {
   const auto made = make_objective(options, limits);
   return made.ok() ? "" : made.error().message;
