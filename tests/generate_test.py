@@ -276,6 +276,15 @@ class Generate(FixtureCase):
         self.refuse(1, *ask, "1,2", "--mask-token", 511, "--groups", "1,x", holds=["--groups"])
         self.refuse(1, *ask, comma([1] * 64), "--context", 64, holds=["64"])
 
+    def test_flags_of_other_methods(self):
+        ask = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "--max-new", 2]
+        self.refuse(1, *ask, "--draft-length", 4, holds=["--draft-length", "ar"])
+        mask = [*ask, "--mask-token", 511]
+        self.refuse(1, *mask, "--shifted-logits", holds=["tidar", "masked-diffusion"])
+        self.refuse(1, *mask, "--method", "block-diffusion", "--groups", "all", holds=["--groups"])
+        self.refuse(1, *mask, "--method", "masked-diffusion", "--per-pass", 1, holds=["--per-pass"])
+        self.succeed(*mask, "--method", "self-speculative", "--draft-length", 4)
+
 
 if __name__ == "__main__":
     main()

@@ -2,8 +2,10 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -40,84 +42,135 @@ std::vector<std::string> order_names() {
   return names;
 }
 
+/// A group of flags in the help: those that some of these methods read.
+class FlagGroup {
+ public:
+  FlagGroup(CLI::App& command, MethodFlags& flags, std::vector<std::string_view> methods)
+      : command_(command), of_methods_(flags.of_methods), methods_(std::move(methods)) {
+    command_.option_defaults()->group(fmt::format("Method: {}", fmt::join(methods_, ", ")));
+  }
+
+  /// A flag that all of them read.
+  template <class Value>
+  CLI::Option* add(const std::string& name, Value& value, const std::string& what) {
+    return add(methods_, name, value, what);
+  }
+  /// A flag that one of them reads.
+  template <class Value>
+  CLI::Option* add_for(std::string_view method, const std::string& name, Value& value,
+                       const std::string& what) {
+    return add({method}, name, value, fmt::format("{}: {}", method, what));
+  }
+
+ private:
+  template <class Value>
+  CLI::Option* add(const std::vector<std::string_view>& methods, const std::string& name,
+                   Value& value, const std::string& what) {
+    CLI::Option* option = nullptr;
+    if constexpr (std::is_same_v<Value, bool>) {
+      option = command_.add_flag(name, value, what);
+    } else {
+      option = command_.add_option(name, value, what);
+    }
+    of_methods_.push_back({option, methods});
+    return option;
+  }
+
+  CLI::App& command_;
+  std::vector<FlagOfMethods>& of_methods_;
+  std::vector<std::string_view> methods_;
+};
+
 void add_draft_flags(CLI::App& command, MethodFlags& flags) {
-  command.option_defaults()->group("Method: tidar, self-speculative, lookup, speculative");
-  command
-      .add_option("--draft-length", flags.draft_length,
-                  "Tokens of a draft, K (0: the checkpoint's block size, or 8)")
+  FlagGroup group(command, flags, {"tidar", "self-speculative", "lookup", "speculative"});
+  group
+      .add("--draft-length", flags.draft_length,
+           "Tokens of a draft, K (0: the checkpoint's block size, or 8)")
       ->check(CLI::Range(0, kLongestDraft))
       ->type_name("K")
       ->capture_default_str();
-  command
-      .add_option("--trust-ar", flags.trust_ar,
-                  "tidar: weight of the causal reading; the rest is the mask's")
+  group
+      .add_for("tidar", "--trust-ar", flags.trust_ar,
+               "weight of the causal reading; the rest is the mask's")
       ->check(CLI::Range(0.0, 1.0))
       ->type_name("B")
       ->capture_default_str();
-  command
-      .add_option("--groups", flags.groups,
-                  "tidar: groups of masks in a step: all, first, or numbers such as 1,3,4")
+  group
+      .add_for("tidar", "--groups", flags.groups,
+               "groups of masks in a step: all, first, or numbers such as 1,3,4")
       ->type_name("GROUPS")
       ->capture_default_str();
-  command
-      .add_option("--least-match", flags.lookup.least_matched,
-                  "lookup: last tokens that must have occurred before, at least")
+  group
+      .add_for("lookup", "--least-match", flags.lookup.least_matched,
+               "last tokens that must have occurred before, at least")
       ->check(CLI::PositiveNumber)
       ->type_name("N")
       ->capture_default_str();
-  command.add_option("--most-match", flags.lookup.most_matched, "lookup: and at most")
+  group.add_for("lookup", "--most-match", flags.lookup.most_matched, "and at most")
       ->check(CLI::PositiveNumber)
       ->type_name("N")
       ->capture_default_str();
-  command
-      .add_option("--draft-model", flags.draft_model,
-                  "speculative: folder of the model that drafts; its tokens must be this one's")
+  group
+      .add_for("speculative", "--draft-model", flags.draft_model,
+               "folder of the model that drafts; its tokens must be this one's")
       ->type_name("DIR");
 }
 
 void add_denoising_flags(CLI::App& command, MethodFlags& flags) {
-  command.option_defaults()->group("Method: block-diffusion, masked-diffusion");
-  command
-      .add_option("--block-size", flags.block_size,
-                  "Tokens of a block (0: the checkpoint's or 16; masked: all at once)")
+  FlagGroup group(command, flags, {"block-diffusion", "masked-diffusion"});
+  group
+      .add("--block-size", flags.block_size,
+           "Tokens of a block (0: the checkpoint's or 16; masked: all at once)")
       ->check(CLI::Range(0, kLargestBlock))
       ->type_name("K")
       ->capture_default_str();
-  command.add_option("--order", flags.order, "Which tokens first (default: confidence)")
+  group.add("--order", flags.order, "Which tokens first (default: confidence)")
       ->check(CLI::IsMember(order_names()))
       ->type_name("");
-  command
-      .add_option("--confidence", flags.confidence,
-                  "Also all that are more probable than this; above 1, none are")
+  group
+      .add("--confidence", flags.confidence,
+           "Also all that are more probable than this; above 1, none are")
       ->check(CLI::NonNegativeNumber)
       ->type_name("P");
-  command
-      .add_option("--entropy-bound", flags.entropy_bound,
-                  "Also the next ones while their entropies sum up to this, in nats")
+  group
+      .add("--entropy-bound", flags.entropy_bound,
+           "Also the next ones while their entropies sum up to this, in nats")
       ->check(CLI::NonNegativeNumber)
       ->type_name("H");
-  command.add_option("--per-pass", flags.per_pass, "block-diffusion: tokens of a pass, at least")
+  group.add_for("block-diffusion", "--per-pass", flags.per_pass, "tokens of a pass, at least")
       ->check(CLI::PositiveNumber)
       ->type_name("N")
       ->capture_default_str();
-  command
-      .add_option("--block-keys", flags.block_keys,
-                  "block-diffusion: how the model reads finished text (default: as it was\n"
-                  "trained, else causal)")
+  group
+      .add_for("block-diffusion", "--block-keys", flags.block_keys,
+               "how the model reads finished text (default: as it was\n"
+               "trained, else causal)")
       ->check(CLI::IsMember({"causal", "block"}))
       ->type_name("");
-  command
-      .add_option("--block-borders", flags.block_borders,
-                  "block-diffusion: where blocks begin: with the output, or at multiples of K\n"
-                  "(default: as it was trained, else output)")
+  group
+      .add_for("block-diffusion", "--block-borders", flags.block_borders,
+               "where blocks begin: with the output, or at multiples of K\n"
+               "(default: as it was trained, else output)")
       ->check(CLI::IsMember({"output", "multiples"}))
       ->type_name("");
-  command.add_option("--steps", flags.steps, "masked-diffusion: passes in all (0: one a token)")
+  group.add_for("masked-diffusion", "--steps", flags.steps, "passes in all (0: one a token)")
       ->check(CLI::NonNegativeNumber)
       ->type_name("N")
       ->capture_default_str();
-  command.add_flag("--shifted-logits", flags.shifted_logits,
-                   "masked-diffusion: the row before a mask tells its token (Dream)");
+  group.add_for("masked-diffusion", "--shifted-logits", flags.shifted_logits,
+                "the row before a mask tells its token (Dream)");
+}
+
+/// A flag that was given and changes nothing is a mistake of whoever gave it.
+Result<void> check_given(const MethodFlags& flags, std::string_view method) {
+  for (const FlagOfMethods& flag : flags.of_methods) {
+    const bool read =
+        std::find(flag.methods.begin(), flag.methods.end(), method) != flag.methods.end();
+    if (read || flag.option->count() == 0) continue;
+    return error("{} has no meaning for --method {}, only for {}; leave it out or choose another",
+                 flag.option->get_name(), method, fmt::join(flag.methods, ", "));
+  }
+  return {};
 }
 
 Result<GroupPolicy> parse_groups(const std::string& text) {
@@ -239,6 +292,7 @@ Result<Method> make_method(const MethodFlags& flags, const ModelConfig& config, 
         "use --method ar",
         name_of(method));
   }
+  TIDAR_TRY_VOID(check_given(flags, name_of(method)));
   TIDAR_TRY_VOID(std::visit(FromFlags{flags, trained, max_new}, method));
   return method;
 }

@@ -4,11 +4,19 @@
 #include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "decode/methods.h"
 #include "model/config.h"
 
 namespace tidar {
+
+/// A flag that only some methods read.
+struct FlagOfMethods {
+  const CLI::Option* option;  ///< the command's
+  std::vector<std::string_view> methods;
+};
 
 struct MethodFlags {
   std::string name;      ///< "": tidar where a mask token is known, else ar
@@ -35,13 +43,17 @@ struct MethodFlags {
   std::string block_borders;  ///< likewise
   int steps = 0;
   bool shifted_logits = false;
+
+  std::vector<FlagOfMethods> of_methods;  ///< filled by add_method_flags()
 };
 
-/// Adds the flags to the subcommand. `flags` must outlive the parsing.
+/// Adds the flags to the subcommand. `flags` must outlive the parsing, and the command
+/// make_method().
 void add_method_flags(CLI::App& command, MethodFlags& flags);
 
 /// The method, in the terms of the model: `max_new` is the length of an output that is fixed. The
-/// drafters of speculative decoding are the caller's to add.
+/// drafters of speculative decoding are the caller's to add. A flag that was given and that the
+/// method does not read is an Error.
 Result<Method> make_method(const MethodFlags& flags, const ModelConfig& config, int max_new);
 
 /// The mask token that the flags or the checkpoint name; -1 if neither does.
