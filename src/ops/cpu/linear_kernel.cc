@@ -38,6 +38,16 @@ constexpr bool kBf16Vectors = false;
 // of four. With more rows, four panels at a time halve how often the operands are read.
 constexpr int64_t kNarrowRows = 32;
 
+// A tile of up to so many rows reads its weights at the speed of memory by itself, and slower when
+// the next panels are fetched beside it. Multiplying pairs is so quick that this holds for more
+// rows than one.
+template <class Policy>
+constexpr int kStreamingRows = 1;
+#if defined(__AVX512BF16__)
+template <>
+constexpr int kStreamingRows<WeightsBf16Pairs> = 3;
+#endif
+
 // One tile among those that share P panels.
 struct Place {
   int64_t row;
@@ -47,12 +57,11 @@ struct Place {
 };
 
 // While rows are multiplied, the next panels travel from memory to the cache: the last tiles of P
-// panels fetch an equal share of the next P each. One row reads them at the speed of memory anyway,
-// and twice as fast without being told to.
-template <int R, int P, class Weight>
+// panels fetch an equal share of the next P each.
+template <class Policy, int R, int P>
 void fetch_ahead(const LinearCall& call, const Place& place, int64_t stride,
-                 Columns<Weight, P>& columns) {
-  if (place.tiles == 1 && (R == 1 || !kBf16Vectors)) return;
+                 Columns<typename Policy::Weight, P>& columns) {
+  if (place.tiles == 1 && (R <= kStreamingRows<Policy> || !kBf16Vectors)) return;
   const int64_t share = (P + place.tiles - 1) / place.tiles;
   const int64_t first = place.tiles_after * share;
   if (first >= P || place.panel + 2 * P > call.panel_end) return;
@@ -71,7 +80,7 @@ void one_tile(const LinearCall& call, const Place& place) {
   for (int p = 0; p < P; ++p) {
     columns.groups[p] = static_cast<const Weight*>(call.panels) + (place.panel + p) * stride;
   }
-  fetch_ahead<R>(call, place, stride, columns);
+  fetch_ahead<Policy, R>(call, place, stride, columns);
   const Operand* x[R];
   for (int r = 0; r < R; ++r) {
     x[r] = static_cast<const Operand*>(call.x) + (place.row + r) * call.x_stride;
