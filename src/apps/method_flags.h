@@ -19,7 +19,7 @@ struct FlagOfMethods {
 };
 
 struct MethodFlags {
-  std::string name;      ///< "": tidar where a mask token is known, else ar
+  std::string name;      ///< "": as the checkpoint was trained
   int mask_token = -1;   ///< -1: the checkpoint's
   int draft_length = 0;  ///< 0: the checkpoint's block size, else 8
 
