@@ -17,17 +17,55 @@ if(TIDAR_FUZZERS)
   target_compile_options(tidar_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object...)
+# Headers that most files read are read once for all of them: nearly half of the time of a build. A
+# set is what its users share: the rooms, the subcommands, the tests. Sources include what they use
+# all the same; a build with -DTIDAR_PRECOMPILED=OFF shows that they do.
+set(tidar_common_set
+  <algorithm> <array> <chrono> <cmath> <cstdint> <filesystem> <fmt/format.h> <functional> <memory>
+  <numeric> <optional> <span> <string> <string_view> <variant> <vector> <nlohmann/json.hpp>)
+set(tidar_apps_set ${tidar_common_set} <CLI/CLI.hpp>)
+set(tidar_test_set ${tidar_common_set} <gtest/gtest.h>)
+
+# tidar_precompile(TARGET common|apps|test): the target's sources start from that set.
+function(tidar_precompile target set)
+  if(NOT TIDAR_PRECOMPILED)
+    return()
+  endif()
+  set(owner tidar_${set}_headers)
+  if(NOT TARGET ${owner})
+    file(WRITE ${CMAKE_BINARY_DIR}/${owner}.cc "")
+    add_library(${owner} OBJECT ${CMAKE_BINARY_DIR}/${owner}.cc)
+    target_link_libraries(${owner} PRIVATE tidar_flags fmt::fmt nlohmann_json::nlohmann_json)
+    if(set STREQUAL test)
+      target_link_libraries(${owner} PRIVATE GTest::gtest)
+    endif()
+    target_precompile_headers(${owner} PRIVATE ${tidar_${set}_set})
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${owner})
+endfunction()
+
+# Where the time of a run is not spent, code is compiled in half the time. At this level GCC 12 takes
+# the moves of temporary strings for writes behind their ends.
+set(tidar_cheap_flags $<$<CONFIG:Release>:-O1>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND tidar_cheap_flags -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
+endif()
+
+# tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object... HEADERS set)
 # Every .cc file below the calling folder belongs to the room, except tests, fuzzers, *_main.cc and
 # *_kernel.cc. A main() becomes a program that links its room, as tests do. A kernel is compiled once per instruction set by the room itself, and comes in through OBJECTS.
 function(tidar_room name)
-  cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES;OBJECTS" ${ARGN})
+  cmake_parse_arguments(ROOM "" "HEADERS" "DEPENDS;LIBRARIES;OBJECTS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|kernel|main)\\.cc$")
   list(TRANSFORM ROOM_DEPENDS PREPEND tidar_)
   if(sources)
     add_library(tidar_${name} STATIC ${sources} ${ROOM_OBJECTS})
     target_link_libraries(tidar_${name} PUBLIC tidar_flags ${ROOM_DEPENDS} ${ROOM_LIBRARIES})
+    if(NOT ROOM_HEADERS)
+      set(ROOM_HEADERS common)
+    endif()
+    tidar_precompile(tidar_${name} ${ROOM_HEADERS})
   else()
     add_library(tidar_${name} INTERFACE)
     target_link_libraries(tidar_${name} INTERFACE tidar_flags ${ROOM_DEPENDS} ${ROOM_LIBRARIES})
@@ -38,6 +76,8 @@ function(tidar_room name)
     if(tests)
       add_executable(${name}_test ${tests})
       target_link_libraries(${name}_test PRIVATE tidar_${name} GTest::gtest GTest::gtest_main)
+      target_compile_options(${name}_test PRIVATE ${tidar_cheap_flags})
+      tidar_precompile(${name}_test test)
       target_compile_definitions(${name}_test PRIVATE
         TIDAR_FIXTURES="${CMAKE_SOURCE_DIR}/tests/fixtures"
         TIDAR_TOKENIZERS="${CMAKE_BINARY_DIR}/../tokenizers")

@@ -19,7 +19,7 @@ SOURCES = {".h", ".cc", ".cu", ".cuh", ".cpp", ".hpp", ".inc"}
 FENCED_HEADERS = [
     (re.compile(r"cuda|cublas|cudnn|cutlass|nvml|thrust/|cub/"), ("src/ops/cuda", "src/comm")),
     (re.compile(r"nccl|mpi\.h"), ("src/comm",)),
-    (re.compile(r"dnnl|oneapi/dnnl"), ("src/ops/cpu", "tools")),
+    (re.compile(r"dnnl|oneapi/dnnl"), ("tools",)),
     (re.compile(r"CLI/"), ("src/apps", "tools")),
     (re.compile(r"pcre2|utf8proc"), ("src/text",)),
 ]

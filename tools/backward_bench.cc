@@ -19,6 +19,7 @@
 #include "base/buffer.h"
 #include "base/rng.h"
 #include "base/threads.h"
+#include "onednn.h"
 #include "ops/cpu/cpu_backward.h"
 #include "ops/cpu/roofs.h"
 
@@ -232,16 +233,17 @@ int main(int argc, char** argv) {
   const auto ops = tidar::make_cpu_ops(threads, options);
   const auto backward = tidar::make_cpu_backward(threads, options, *ops);
   const auto roofs = tidar::measure_roofs(threads, *isa);
+  const double product =
+      tidar::onednn_product_gflops(threads, narrow ? tidar::DType::bf16 : tidar::DType::f32);
   std::printf(
-      "%s, %d threads: %.1f GB/s; f32 %.0f, bf16 %.0f GFLOP/s; a large oneDNN product f32 %.0f, "
-      "bf16 %.0f GFLOP/s\n\n%lld rows; d_x and d_W, share of that product\n",
+      "%s, %d threads: %.1f GB/s; f32 %.0f, bf16 %.0f GFLOP/s; a large oneDNN product of %s %.0f "
+      "GFLOP/s\n\n%lld rows; d_x and d_W, share of that product\n",
       std::string(ops->name()).c_str(), threads.size(), roofs.memory_gbps, roofs.f32_gflops,
-      roofs.bf16_gflops, roofs.f32_product_gflops, roofs.bf16_product_gflops,
-      static_cast<long long>(rows));
+      roofs.bf16_gflops, precision.c_str(), product, static_cast<long long>(rows));
   const tidar::Bench bench = {*backward,
                               narrow ? tidar::DType::bf16 : tidar::DType::f32,
                               rows,
-                              narrow ? roofs.bf16_product_gflops : roofs.f32_product_gflops,
+                              product,
                               {busy ? tidar::processor_seconds : tidar::wall_seconds}};
   const auto wanted = [&](const char* name) { return part == "all" || part == name; };
   if (wanted("products")) {

@@ -26,6 +26,7 @@
 #include "format/tensors.h"
 #include "net/flops.h"
 #include "net/trainable.h"
+#include "onednn.h"
 #include "ops/cpu/cpu_backward.h"
 #include "ops/cpu/roofs.h"
 #include "part_times.h"
@@ -186,7 +187,7 @@ class Bench {
   // Other programs can only lower a roof, so it is looked for as the run goes on.
   void look_for_roof() {
     const DType operand = ops_->operand(compute_type(flags_));
-    roof_gflops_ = std::max(roof_gflops_, measure_product_gflops(threads_, operand));
+    roof_gflops_ = std::max(roof_gflops_, onednn_product_gflops(threads_, operand));
   }
   double useful_flops() const {
     return training_flops(config_, pass_.pass, static_cast<int64_t>(pass_.labels.size()));

@@ -50,11 +50,6 @@ std::vector<PassSpec> make_specs(const BenchFlags& flags, const std::vector<int3
   return specs;
 }
 
-/// The roof that the products of this session stand under.
-double product_gflops(const CpuRoofs& roofs, const Session& session) {
-  return session.operand_type() == DType::bf16 ? roofs.bf16_gflops : roofs.f32_gflops;
-}
-
 /// The pass of one row, by which others are divided; nullptr if there is none.
 const PassTimes* one_row(const std::vector<PassTimes>& all) {
   for (const PassTimes& times : all) {
@@ -89,8 +84,7 @@ Json to_json(const BenchRoofs& roofs) {
   return {{"memory_gb_per_s", roofs.memory_gbps},
           {"memory_spread", roofs.memory_spread},
           {"f32_gflop_per_s", roofs.f32_gflops},
-          {"bf16_gflop_per_s", roofs.bf16_gflops},
-          {"bf16_product_gflop_per_s", roofs.bf16_product_gflops}};
+          {"bf16_gflop_per_s", roofs.bf16_gflops}};
 }
 
 std::string passes_table(const std::vector<PassTimes>& all, const CpuRoofs& roofs,
@@ -112,18 +106,6 @@ std::string passes_table(const std::vector<PassTimes>& all, const CpuRoofs& roof
   return table.text();
 }
 
-/// The prefill beside both roofs of its products: what registers could do, and what the field's own
-/// product does.
-std::string prefill_line(const PassTimes& prefill, const CpuRoofs& roofs, DType operand) {
-  const double gflops = prefill.flops_per_s() / 1e9;
-  if (operand != DType::bf16) {
-    return fmt::format("prefill: {:.0f} % of the f32 roof\n", 100 * gflops / roofs.f32_gflops);
-  }
-  return fmt::format(
-      "prefill: {:.0f} % of the bf16 roof in registers, {:.0f} % of oneDNN's product\n",
-      100 * gflops / roofs.bf16_gflops, 100 * gflops / roofs.bf16_product_gflops);
-}
-
 /// What was measured, on what; lines of at most 80 columns.
 std::string heading(const BenchFlags& flags, const Session& session, const BenchRoofs& roofs) {
   const ModelConfig& config = session.config();
@@ -133,14 +115,13 @@ std::string heading(const BenchFlags& flags, const Session& session, const Bench
   text += fmt::format("weights {}, operands {}, keys and values {}, {} kernels, {} threads\n",
                       name_of(session.weight_type()), name_of(session.operand_type()),
                       name_of(session.kv_type()), session.ops().name(), session.threads().size());
-  text +=
-      fmt::format("roofs: memory {:.1f} GB/s +- {:.0f}% between the passes; f32 {:.0f} GFLOP/s,\n",
-                  roofs.memory_gbps, 100 * roofs.memory_spread, roofs.f32_gflops);
-  text += fmt::format("  bf16 {:.0f} in registers, {:.0f} in oneDNN's product\n", roofs.bf16_gflops,
-                      roofs.bf16_product_gflops);
+  text += fmt::format("roofs: memory {:.1f} GB/s +- {:.0f}% between the passes;\n",
+                      roofs.memory_gbps, 100 * roofs.memory_spread);
+  text += fmt::format("  products in registers: f32 {:.0f} GFLOP/s, bf16 {:.0f}\n",
+                      roofs.f32_gflops, roofs.bf16_gflops);
   text += fmt::format("{} keys cached (prefill: 0); 'asked' rows go through the head; +- is half\n",
                       flags.depth);
-  text += "  the distance between quartiles; the last % is of the product roof in registers\n";
+  text += "  the distance between quartiles; the last % is of the products in registers\n";
   return text;
 }
 
@@ -178,7 +159,7 @@ Result<int> bench(BenchFlags flags) {
   TIDAR_TRY_VOID(session.build_network(most, flags.depth + most + kPageSlots));
   progress.show("measuring the machine");
   BenchRoofs roofs{measure_roofs(session.threads(), *session.isa())};
-  const double peak_gflops = product_gflops(roofs, session);
+  const double peak_gflops = roofs.products_of(session.operand_type());
 
   if (session.timed_ops() != nullptr) session.timed_ops()->reset();
   PassBench passes(session);
@@ -211,8 +192,7 @@ Result<int> bench(BenchFlags flags) {
     json["peak_resident"] = peak_resident_bytes();
     print_json(json);
   } else {
-    print(heading(flags, session, roofs) + "\n" + passes_table(all, roofs, peak_gflops) + "\n" +
-          prefill_line(all.front(), roofs, session.operand_type()));
+    print(heading(flags, session, roofs) + "\n" + passes_table(all, roofs, peak_gflops));
   }
   if (session.timed_ops() != nullptr) {
     const std::string verbs = verbs_table(*session.timed_ops(), roofs, peak_gflops);

@@ -235,7 +235,7 @@ void TrainingRun::describe() const {
 void TrainingRun::measure_roof() {
   if (!backend_.isa) return;
   const DType operand = backend_.ops->operand(config_.compute);
-  product_gflops_ = measure_product_gflops(*threads_, operand);
+  product_gflops_ = measure_product_gflops(*threads_, *backend_.isa, operand);
   print_note(fmt::format("roof: {} products at {:.0f} GFLOP/s on {} threads", name_of(operand),
                          product_gflops_, threads_->size()));
 }

@@ -12,12 +12,15 @@ namespace tidar {
 
 /// Rates of all threads together.
 struct CpuRoofs {
-  double memory_gbps = 0;          ///< reading memory that no cache holds, 10^9 bytes/s
-  double f32_gflops = 0;           ///< multiply-adds of floats, registers only, 10^9 operations/s
-  double bf16_gflops = 0;          ///< the fastest bf16 products of the instruction set, registers
-                                   ///< only; f32_gflops where it has none
-  double f32_product_gflops = 0;   ///< a 512 x 2048 x 2048 matrix product by oneDNN, weights packed
-  double bf16_product_gflops = 0;  ///< the same of bf16 operands
+  double memory_gbps = 0;  ///< reading memory that no cache holds, 10^9 bytes/s
+  double f32_gflops = 0;   ///< multiply-adds of floats, registers only, 10^9 operations/s
+  double bf16_gflops = 0;  ///< the fastest bf16 products of the instruction set, registers only;
+                           ///< f32_gflops where it has none
+
+  /// What products with operands of this type, f32 or bf16, stand under.
+  double products_of(DType operand) const {
+    return operand == DType::bf16 ? bf16_gflops : f32_gflops;
+  }
 };
 
 /// Reads memory that no cache holds with all threads. Holds 1 GiB while it lives. The threads must
@@ -35,14 +38,14 @@ class MemoryReader {
   Buffer buffer_;
 };
 
-/// Takes about a second and 1 GiB of memory, given back at the end. Each rate is the best of
+/// Takes about half a second and 1 GiB of memory, given back at the end. Each rate is the best of
 /// several short runs: other programs can only lower it. `isa` is one of usable_isas().
 CpuRoofs measure_roofs(Threads& threads, Isa isa);
 
 /// CpuRoofs::memory_gbps alone: about a third of a second, and the 1 GiB.
 double measure_memory_gbps(Threads& threads, Isa isa);
 
-/// CpuRoofs::f32_product_gflops or bf16_product_gflops alone: about a third of a second.
-double measure_product_gflops(Threads& threads, DType dtype);
+/// CpuRoofs::products_of(operand) alone: a few hundredths of a second.
+double measure_product_gflops(Threads& threads, Isa isa, DType operand);
 
 }  // namespace tidar
