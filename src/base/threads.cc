@@ -48,13 +48,14 @@ Range share_of(int64_t count, int part, int parts, int64_t grain) {
 
 Threads::Threads(int count) {
   if (count <= 0) count = usable_cpus();
+  parts_ = std::make_unique<Part[]>(static_cast<size_t>(count));
   for (int i = 1; i < count; ++i) workers_.emplace_back([this, i] { serve(i); });
 }
 
 Threads::~Threads() {
   stop_.store(true, std::memory_order_relaxed);
-  started_.fetch_add(1, std::memory_order_release);
-  started_.notify_all();
+  region_.fetch_add(1, std::memory_order_release);
+  region_.notify_all();
   for (auto& worker : workers_) worker.join();
 }
 
@@ -62,10 +63,10 @@ void Threads::run(const std::function<void(int)>& work) {
   if (workers_.empty()) return work(0);
   TIDAR_CHECK_EQ(running_.load(std::memory_order_relaxed), 0u);
   work_ = &work;
-  running_.store(static_cast<uint32_t>(workers_.size()), std::memory_order_relaxed);
-  started_.fetch_add(1, std::memory_order_release);
-  started_.notify_all();
-  work(0);
+  running_.store(static_cast<uint32_t>(size()), std::memory_order_relaxed);
+  const uint32_t region = region_.fetch_add(1, std::memory_order_release) + 1;
+  region_.notify_all();
+  for (int part = 0; part < size(); ++part) do_part(part, region);
   for (uint32_t left = running_.load(std::memory_order_acquire); left != 0;) {
     left = wait_change(running_, left);
   }
@@ -75,18 +76,30 @@ void Threads::split(int64_t count, int64_t grain, const std::function<void(Range
   const int64_t worthwhile = count / std::max<int64_t>(grain, 1);
   const int parts = static_cast<int>(std::clamp<int64_t>(worthwhile, 1, size()));
   if (parts == 1) return work({0, count}, 0);
-  run([&](int thread) {
-    if (thread < parts) work(share_of(count, thread, parts, 1), thread);
+  run([&](int part) {
+    if (part < parts) work(share_of(count, part, parts, 1), part);
   });
 }
 
-void Threads::serve(int thread) {
-  uint32_t seen = 0;
+// Every part is begun once in every region, so before region r begins its parts stand at r - 1. A
+// worker that comes late finds its part begun, or a later region's number, and leaves it. The part
+// it has begun keeps the region from ending, and work_ from changing.
+void Threads::do_part(int part, uint32_t region) {
+  uint32_t before = region - 1;
+  if (!parts_[static_cast<size_t>(part)].begun.compare_exchange_strong(before, region,
+                                                                       std::memory_order_acq_rel)) {
+    return;
+  }
+  (*work_)(part);
+  if (running_.fetch_sub(1, std::memory_order_release) == 1) running_.notify_one();
+}
+
+void Threads::serve(int part) {
+  uint32_t region = 0;
   while (true) {
-    seen = wait_change(started_, seen);
+    region = wait_change(region_, region);
     if (stop_.load(std::memory_order_relaxed)) return;
-    (*work_)(thread);
-    if (running_.fetch_sub(1, std::memory_order_release) == 1) running_.notify_one();
+    do_part(part, region);
   }
 }
 

@@ -1,9 +1,11 @@
 #include "base/threads.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "base/rng.h"
@@ -40,12 +42,12 @@ TEST(Threads, AsManyAsAskedFor) {
 
 // Regions follow each other at once, so that a worker still leaving one meets the next. The
 // counters are plain integers: a missing barrier is a data race that the thread sanitizer sees.
-TEST(Threads, EachThreadRunsEachRegionOnce) {
+TEST(Threads, EachPartOfEachRegionIsDoneOnce) {
   for (const int count : {1, 2, 4}) {
     Threads threads(count);
     std::vector<int> calls(static_cast<size_t>(count));
     for (int region = 1; region <= 500; ++region) {
-      threads.run([&](int thread) { ++calls[static_cast<size_t>(thread)]; });
+      threads.run([&](int part) { ++calls[static_cast<size_t>(part)]; });
       ASSERT_EQ(calls, std::vector<int>(static_cast<size_t>(count), region));
     }
   }
@@ -56,9 +58,31 @@ TEST(Threads, WorkersSleepAndWakeAgain) {
   std::vector<int> calls(3);
   for (int region = 1; region <= 20; ++region) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    threads.run([&](int thread) { ++calls[static_cast<size_t>(thread)]; });
+    threads.run([&](int part) { ++calls[static_cast<size_t>(part)]; });
     ASSERT_EQ(calls, std::vector<int>(3, region));
   }
+}
+
+// Both threads may use one processor only, so a worker cannot begin while the caller computes.
+TEST(Threads, TheCallerDoesThePartsThatNoWorkerBegins) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  {
+    Threads threads(2);
+    int by_caller = 0;
+    for (int region = 0; region < 100; ++region) {
+      std::vector<std::thread::id> done_by(2);
+      threads.run(
+          [&](int part) { done_by[static_cast<size_t>(part)] = std::this_thread::get_id(); });
+      EXPECT_EQ(done_by[0], std::this_thread::get_id());
+      by_caller += done_by[1] == std::this_thread::get_id();
+    }
+    EXPECT_GT(by_caller, 0);
+  }
+  sched_setaffinity(0, sizeof(before), &before);
 }
 
 TEST(Threads, PoolsLiveBesideEachOther) {
