@@ -120,6 +120,23 @@ class Likelihood(EvalCase):
         self.assertEqual(windows["tokens"], len(ids) - 1)
         self.assertGreater(windows["all"], 1)
 
+    def test_texts_read_together_change_nothing(self):
+        # Long texts: whoever gets a smaller share of the room than it needs is cut.
+        items = [{**item, "context": "3 + 4 = 7. " * (20 + 3 * i) + item["context"]}
+                 for i, item in enumerate(CHOICES[:12])]
+        task = self.task(items)
+        found = []
+        for together in (1, 2, 7, 64):
+            out = self.folder / f"together {together}"
+            self.assertEqual(self.eval(task, "--together", together, out=out)["truncated"], 0)
+            found.append(self.results(out))
+        self.assertTrue(all(lines == found[0] for lines in found[1:]))
+
+    def test_a_text_longer_than_the_window_by_default(self):
+        file = self.folder / "long.txt"
+        file.write_text("3 + 4 = 7, and 4 + 3 is the same.\n" * 200)
+        self.assertGreater(self.eval(file)["tokens"], 1000)
+
     def test_diffusion_methods_estimate(self):
         task = self.task(CHOICES[:3])
         for method in ["masked-diffusion", "block-diffusion"]:

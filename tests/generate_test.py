@@ -275,6 +275,7 @@ class Generate(FixtureCase):
         self.refuse(1, *ask, "1,2", "--stop", "x", holds=["tokenizer"])
         self.refuse(1, *ask, "1,2", "--mask-token", 511, "--groups", "1,x", holds=["--groups"])
         self.refuse(1, *ask, comma([1] * 64), "--context", 64, holds=["64"])
+        self.refuse(1, *ask, "1", "--context", 1 << 20, holds=["--context", "positions for"])
 
     def test_flags_of_other_methods(self):
         ask = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "--max-new", 2]

@@ -156,7 +156,8 @@ Result<int> bench(BenchFlags flags) {
                        ? kPrefillRows
                        : std::max(kPrefillRows, *std::max_element(rows.begin(), rows.end()));
   progress.show("packing weights");
-  TIDAR_TRY_VOID(session.build_network(most, flags.depth + most + kPageSlots));
+  TIDAR_TRY_VOID(
+      session.build_network({.rows = most, .keys_each = flags.depth + most + kPageSlots}));
   progress.show("measuring the machine");
   BenchRoofs roofs{measure_roofs(session.threads(), *session.isa())};
   const double peak_gflops = roofs.products_of(session.operand_type());

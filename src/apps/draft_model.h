@@ -11,11 +11,13 @@ namespace tidar {
 
 class DraftModel {
  public:
-  /// Opens the model in `folder`, computed as `target` says, with room for `sequences` requests
-  /// like this one, and makes it their drafter. nullptr where the method is another than
-  /// speculative decoding. Must outlive the engine that decodes them.
-  static Result<std::unique_ptr<DraftModel>> attach(const std::string& folder, ModelFlags target,
-                                                    int sequences, Request& request);
+  /// Opens the model in `folder`, computed as that of `target` is, with the room for keys that
+  /// `target` has, and makes it the drafter of requests like this one. nullptr where the method is
+  /// another than speculative decoding; an Error where the two do not share their tokens. Must
+  /// outlive the engine that decodes them.
+  static Result<std::unique_ptr<DraftModel>> attach(const std::string& folder,
+                                                    const Session& target, Room room,
+                                                    Request& request);
 
  private:
   explicit DraftModel(Session session) : session_(std::move(session)) {}

@@ -79,8 +79,8 @@ Result<RunIdentity> identity_of(const Setting& setting, const Session& session) 
       {"task", fmt::format("{} {}", name_of(setting.task.kind), task)},
       {"shots", shots},
       {"model", model},
-      {"computing", fmt::format("weights {}, keys {}", name_of(session.operand_type()),
-                                name_of(session.kv_type()))}};
+      {"computing", fmt::format("weights {}, products {}, keys {}", name_of(session.weight_type()),
+                                name_of(session.operand_type()), name_of(session.kv_type()))}};
 }
 
 Result<const Tokenizer*> tokenizer_of(const Session& session, const EvalFlags& flags) {
@@ -116,14 +116,16 @@ Result<std::unique_ptr<TextScorer>> make_scorer(Session& session, const EvalFlag
   TIDAR_TRY(const auto options, monte_carlo_options(flags, session.config()));
   if (!options) {
     identity.emplace_back("likelihood", "causal");
-    TIDAR_TRY_VOID(session.build_network(kReadingRows, flags.together * longest));
-    const int lanes = std::min(flags.together, session.network().limits().pages);
-    return make_causal_scorer(session.network(), lanes);
+    TIDAR_TRY_VOID(session.build_network(
+        {.rows = kReadingRows, .sequences = flags.together, .keys_each = longest}));
+    auto scorer = make_causal_scorer(session.network(), flags.together);
+    identity.emplace_back("longest text", std::to_string(scorer->longest_text()));
+    return scorer;
   }
   identity.emplace_back("likelihood", "monte carlo, " + text_of(flags.method));
   identity.emplace_back("samples", fmt::format("{} from seed {}", options->samples, options->seed));
   const int rows = options->block_size > 0 ? 2 * longest : longest;
-  TIDAR_TRY_VOID(session.build_network(std::max(kReadingRows, rows), kPageSlots));
+  TIDAR_TRY_VOID(session.build_network({.rows = std::max(kReadingRows, rows)}));
   return make_monte_carlo_scorer(session.network(), *options);
 }
 
@@ -223,12 +225,17 @@ Result<Request> longest_request(const ProblemTask& task, const Tokenizer& tokeni
   return longest;
 }
 
-/// Room in the network for `together` requests as large as the largest of the task.
-Result<void> make_room(const ProblemTask& task, const Tokenizer& tokenizer, Session& session) {
+/// The network, and the draft model of methods that have one, with room for `together` requests as
+/// large as the largest of the task.
+Result<std::unique_ptr<DraftModel>> build_models(const EvalFlags& flags, ProblemTask& task,
+                                                 const Tokenizer& tokenizer, Session& session) {
   TIDAR_TRY(const Request longest, longest_request(task, tokenizer));
-  const EvaluatorLimits limits{.max_position = session.config().max_positions};
-  return session.build_network(std::max(kReadingRows, task.together * useful_rows(longest)),
-                               task.together * most_keys(longest, limits));
+  const Room room = {
+      .rows = std::max(kReadingRows, task.together * useful_rows(longest)),
+      .sequences = task.together,
+      .keys_each = most_keys(longest, {.max_position = session.config().max_positions})};
+  TIDAR_TRY_VOID(session.build_network(room));
+  return DraftModel::attach(flags.method.draft_model, session, room, task.request);
 }
 
 /// Says the solutions of the task's file. One at a time, whatever the flags.
@@ -249,9 +256,7 @@ Result<EvalSummary> evaluate_solutions(const Setting& setting, Session& session)
     const auto size = tokenizer->encode(problem.shot).size();
     task.request.max_new = std::max(task.request.max_new, static_cast<int>(size));
   }
-  TIDAR_TRY_VOID(make_room(task, *tokenizer, session));
-  TIDAR_TRY(const auto draft_model,
-            DraftModel::attach(flags.method.draft_model, flags.model, 1, task.request));
+  TIDAR_TRY(const auto draft_model, build_models(flags, task, *tokenizer, session));
   GivenText given(session.network(), task.request.sequence.mask_token);
   Engine engine(given, tokenizer);
   return run_solutions(task, *tokenizer, engine, given, results, setting.hooks);
@@ -272,9 +277,7 @@ Result<EvalSummary> evaluate_problems(const Setting& setting, Session& session) 
                                 sampling.top_p, sampling.min_p, sampling.seed));
   TIDAR_TRY(ResultsFile results, ResultsFile::open(flags.out, identity));
 
-  TIDAR_TRY_VOID(make_room(task, *tokenizer, session));
-  TIDAR_TRY(const auto draft_model, DraftModel::attach(flags.method.draft_model, flags.model,
-                                                       flags.together, task.request));
+  TIDAR_TRY(const auto draft_model, build_models(flags, task, *tokenizer, session));
   Engine engine(session.network(), tokenizer);
   TIDAR_TRY(EvalSummary summary,
             run_problems(task, *tokenizer, engine, judge, results, setting.hooks));

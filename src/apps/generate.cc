@@ -190,10 +190,12 @@ double memory_roof(const Session& session) {
 Result<int> generate(const GenerateFlags& flags) {
   TIDAR_TRY(Session session, Session::open(flags.model));
   TIDAR_TRY(Request request, make_request(flags, session.config(), session.tokenizer()));
-  TIDAR_TRY(const auto draft_model,
-            DraftModel::attach(flags.method.draft_model, flags.model, 1, request));
   const EvaluatorLimits model_limits{.max_position = session.config().max_positions};
-  TIDAR_TRY_VOID(session.build_network(rows_of_passes(request), most_keys(request, model_limits)));
+  const Room room = {.rows = rows_of_passes(request),
+                     .keys_each = most_keys(request, model_limits)};
+  TIDAR_TRY(const auto draft_model,
+            DraftModel::attach(flags.method.draft_model, session, room, request));
+  TIDAR_TRY_VOID(session.build_network(room));
   const double memory_bytes_per_s = memory_roof(session);
   Meter meter(session.network(), session.key_bytes());
   const Interrupt interrupt;

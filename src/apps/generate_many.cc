@@ -131,11 +131,13 @@ Result<int> generate_many(const GenerateFlags& flags) {
   TIDAR_TRY(std::vector<NumberedPrompt> prompts, read_prompts(flags, *tokenizer));
   if (prompts.empty()) return error("{}: no line has a prompt to continue", flags.prompts);
   request.sequence.prompt = longest(prompts);
-  const EvaluatorLimits limits{.max_position = session.config().max_positions};
-  TIDAR_TRY_VOID(session.build_network(kTogether * std::max(16, useful_rows(request)),
-                                       kTogether * most_keys(request, limits)));
+  const Room room = {
+      .rows = kTogether * std::max(16, useful_rows(request)),
+      .sequences = kTogether,
+      .keys_each = most_keys(request, {.max_position = session.config().max_positions})};
+  TIDAR_TRY_VOID(session.build_network(room));
   TIDAR_TRY(const auto draft_model,
-            DraftModel::attach(flags.method.draft_model, flags.model, kTogether, request));
+            DraftModel::attach(flags.method.draft_model, session, room, request));
 
   Engine engine(session.network(), tokenizer);
   TIDAR_TRY(auto running, submit_all(engine, flags, std::move(request), std::move(prompts)));

@@ -116,7 +116,7 @@ void use_memory(Evaluator& evaluator) {
 Result<int> inspect(const InspectFlags& flags) {
   TIDAR_TRY(Session session, Session::open(flags.model));
   const ModelConfig& config = session.config();
-  TIDAR_TRY_VOID(session.build_network(flags.rows, kDefaultContext));
+  TIDAR_TRY_VOID(session.build_network({.rows = flags.rows, .keys_each = kDefaultContext}));
   use_memory(session.network());
   const std::vector<MemoryUse> uses = session.memory();
   const int64_t peak = peak_resident_bytes();
@@ -163,7 +163,6 @@ void add_inspect(CLI::App& program, Action& action) {
   CLI::App& command =
       *program.add_subcommand("inspect", "Config, weights, parameters, memory by purpose");
   const auto flags = std::make_shared<InspectFlags>();  // shared by the parser and the action
-  flags->model.context = kDefaultContext;
   add_model_flags(command, flags->model);
   add_context_flag(command, flags->model);
   command.option_defaults()->group("Report");

@@ -196,7 +196,7 @@ Result<int> logits(LogitsFlags flags) {
     return error("--ids: {} positions are more than the model's {}", count + drafts,
                  config.max_positions);
   }
-  TIDAR_TRY_VOID(session.build_network(pass_rows(flags, count), count));
+  TIDAR_TRY_VOID(session.build_network({.rows = pass_rows(flags, count), .keys_each = count}));
   TIDAR_TRY(LogitsFile out, LogitsFile::create(flags.out));
   TIDAR_TRY_VOID(write_layout(session.network(), flags, ids, out));
   TIDAR_TRY_VOID(out.close());

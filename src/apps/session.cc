@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 
 namespace tidar {
 namespace {
@@ -57,7 +58,9 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
 }
 
 void add_context_flag(CLI::App& command, ModelFlags& flags) {
-  command.add_option("--context", flags.context, "Tokens to make room for (0: what is needed)")
+  command
+      .add_option("--context", flags.context,
+                  "Tokens of one sequence to make room for (0: what is needed)")
       ->check(CLI::Range(0, 1 << 30))
       ->type_name("N")
       ->capture_default_str();
@@ -96,14 +99,27 @@ Result<Session> Session::open(const ModelFlags& flags) {
   return session;
 }
 
-Result<void> Session::build_network(int rows, int keys) {
+Result<void> Session::build_network(Room room) {
   TIDAR_CHECK(weights_.has_value());
-  const int wanted = flags_.context > 0 ? flags_.context : keys;
-  const int room = std::min(wanted, config_.max_positions);
+  if (flags_.context > config_.max_positions) {
+    return error("--context {}: this model has positions for {} tokens at most", flags_.context,
+                 config_.max_positions);
+  }
+  if (flags_.context > 0) room.keys_each = flags_.context;
+  const int pages_each = pages_for(std::clamp(room.keys_each, 1, config_.max_positions));
+  const int64_t pages = int64_t{room.sequences} * pages_each;
+  if (pages > std::numeric_limits<int32_t>::max() / kPageSlots) {
+    return error(
+        "room for {} sequences of {} tokens is more than can be counted; fewer of them, "
+        "or a smaller --context, may do",
+        room.sequences, pages_each * kPageSlots);
+  }
   NetworkOptions options;
-  options.max_rows = rows;
-  options.pages = std::max(1, (room + kPageSlots - 1) / kPageSlots);
-  options.max_position = config_.max_positions;
+  options.max_rows = room.rows;
+  options.pages = static_cast<int>(pages);
+  // The rows of a pass stand behind the keys of a sequence, none further than there are rows.
+  options.max_position = static_cast<int>(
+      std::min<int64_t>(config_.max_positions, int64_t{pages_each} * kPageSlots + room.rows));
   options.weights = weight_type_;
   options.kv = kv_type_;
   TIDAR_TRY(network_, Network::build(config_, *weights_, ops(), options));

@@ -31,7 +31,7 @@ struct ModelFlags {
   Precision precision = Precision::bf16;
   std::string isa = "best";
   int threads = 0;     ///< 0: as many as this process may run on
-  int context = 0;     ///< keys to make room for; 0: what the task needs
+  int context = 0;     ///< tokens of one sequence to make room for; 0: what the task needs
   bool timed = false;  ///< measure every verb
 };
 
@@ -43,20 +43,28 @@ void add_model_flags(CLI::App& command, ModelFlags& flags);
 /// Adds --context.
 void add_context_flag(CLI::App& command, ModelFlags& flags);
 
+/// What a network makes room for.
+struct Room {
+  int rows = 1;       ///< of one pass
+  int sequences = 1;  ///< that have keys at the same time
+  int keys_each = 1;  ///< of one sequence; more than the model has positions for are not kept
+};
+
 /// A model that is ready to be built, and then to be run. Move-only.
 class Session {
  public:
   /// Reads the model's files, or makes random weights; starts the threads and chooses the kernels.
   static Result<Session> open(const ModelFlags& flags);
 
-  /// Packs the weights and allocates the memory of the network: passes of `rows` rows, and room for
-  /// `keys` keys (--context overrides it). Lets go of the files. To be called once.
-  Result<void> build_network(int rows, int keys);
+  /// Packs the weights and allocates the memory of the network (--context overrides
+  /// room.keys_each). Lets go of the files. To be called once.
+  Result<void> build_network(Room room);
 
   /// Instead of a network that serves: one that learns, in the type of --weights. To be called
   /// once.
   void build_trainable(int rows);
 
+  const ModelFlags& flags() const { return flags_; }
   const ModelConfig& config() const { return config_; }
   const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
   Threads& threads() const { return *threads_; }

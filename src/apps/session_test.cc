@@ -27,7 +27,7 @@ Session open_session(const Kernels& kernels) {
   flags.kv = kernels.kv;
   flags.threads = 2;
   Session session = Session::open(flags).value();
-  TIDAR_CHECK(session.build_network(/*rows=*/96, /*keys=*/1500).ok());
+  TIDAR_CHECK(session.build_network({.rows = 96, .keys_each = 1500}).ok());
   return session;
 }
 
