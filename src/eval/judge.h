@@ -22,7 +22,6 @@ struct Verdict {
   std::string why;            ///< programs: "passed", or how it failed, in a few words
 };
 
-/// Not copied: a program of a problem ends by saying a word that only it can know.
 class Judge {
  public:
   /// `sandbox` may be missing for kinds that run no programs.
@@ -37,7 +36,6 @@ class Judge {
 
   ProblemKind kind_;
   std::optional<Sandbox> sandbox_;
-  std::string password_;
 };
 
 /// Whether problems of the kind are programs, which need a sandbox.

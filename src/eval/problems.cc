@@ -25,10 +25,10 @@ Result<Problem> read_humaneval(const JsonFields& fields, int64_t /*line*/) {
   TIDAR_TRY(problem.prompt, fields.text("prompt"));
   TIDAR_TRY(problem.target, fields.text("canonical_solution"));
   TIDAR_TRY(const std::string test, fields.text("test"));
-  TIDAR_TRY(const std::string entry_point, fields.text("entry_point"));
+  TIDAR_TRY(problem.function, fields.text("entry_point"));
   problem.shot = problem.prompt + problem.target;
   problem.before = problem.prompt;
-  problem.tests = test + "\ncheck(" + entry_point + ")\n";
+  problem.tests = test + "\ncheck(" + problem.function + ")\n";
   return problem;
 }
 
@@ -105,7 +105,7 @@ Result<std::string> prompt_with_shots(const Problem& problem, std::span<const Pr
 }
 
 std::string program_of(const Problem& problem, std::string_view completion) {
-  return problem.before + std::string(completion) + "\n" + problem.tests;
+  return problem.before + std::string(completion) + "\n";
 }
 
 }  // namespace tidar

@@ -19,8 +19,10 @@ struct Problem {
   std::string prompt;  ///< what the model continues, behind the shots
   std::string target;  ///< the solution that stands in the file, as the model could have said it
   std::string shot;    ///< prompt and target, as an example for other problems
-  std::string before;  ///< programs: what stands before the completion
-  std::string tests;   ///< programs: what stands behind it
+  // Programs:
+  std::string before;    ///< what stands before the completion
+  std::string function;  ///< what is tested; "" means what the tests name of the solution
+  std::string tests;     ///< statements that fail where the program is wrong
 };
 
 /// "gsm8k", "humaneval", "mbpp".
@@ -37,7 +39,7 @@ std::vector<std::string> stop_strings(ProblemKind kind);
 Result<std::string> prompt_with_shots(const Problem& problem, std::span<const Problem> shots,
                                       int count);
 
-/// The whole program that tests a completion.
+/// The whole program that a completion makes, without its tests.
 std::string program_of(const Problem& problem, std::string_view completion);
 
 }  // namespace tidar

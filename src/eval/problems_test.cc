@@ -51,9 +51,9 @@ TEST(Problems, HumanEval) {
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_EQ(problems[0].id, "HumanEval/9");
   EXPECT_EQ(*prompt_with_shots(problems[0], {}, 0), "def f(x):\n");
-  EXPECT_EQ(program_of(problems[0], problems[0].target),
-            "def f(x):\n    return x\n\ndef check(candidate):\n    assert candidate(1) == 1\n\n"
-            "check(f)\n");
+  EXPECT_EQ(program_of(problems[0], problems[0].target), "def f(x):\n    return x\n\n");
+  EXPECT_EQ(problems[0].function, "f");
+  EXPECT_EQ(problems[0].tests, "def check(candidate):\n    assert candidate(1) == 1\n\ncheck(f)\n");
 }
 
 TEST(Problems, Mbpp) {
@@ -71,9 +71,9 @@ TEST(Problems, Mbpp) {
             "def f(x):\n  return 2 * x\n[DONE]\n\n"
             "You are an expert Python programmer, and here is your task: Halve it. Your code "
             "should pass these tests:\n\nassert 4\n[BEGIN]\n");
-  EXPECT_EQ(program_of(problems[0], "code"),
-            "code\nimport math\nassert f(1) == 2\nassert 1\nassert 2\nassert 3\n");
-  EXPECT_EQ(program_of(problems[1], "code"), "code\nimport re\n\nassert 4\n");
+  EXPECT_EQ(program_of(problems[0], "code"), "code\n");
+  EXPECT_EQ(problems[0].tests, "import math\nassert f(1) == 2\nassert 1\nassert 2\nassert 3\n");
+  EXPECT_EQ(problems[1].tests, "import re\n\nassert 4\n");
 }
 
 TEST(Problems, WhatIsWrongIsSaid) {

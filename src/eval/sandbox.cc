@@ -69,9 +69,10 @@ class Descriptor {
   int fd_ = -1;
 };
 
-/// A file in memory that holds `bytes` and is read from its beginning.
+/// A file in memory that holds `bytes`, is read from its beginning and stays as it is: what a
+/// program wrote into it would not count as its memory.
 Descriptor memory_file(const void* bytes, size_t size) {
-  Descriptor file = Descriptor::high(memfd_create("tidar", MFD_CLOEXEC));
+  Descriptor file = Descriptor::high(memfd_create("tidar", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   const char* next = static_cast<const char*>(bytes);
   for (size_t left = size; file.open() && left > 0;) {
     const ssize_t written = ::write(file.get(), next, left);
@@ -79,7 +80,9 @@ Descriptor memory_file(const void* bytes, size_t size) {
     next += written;
     left -= static_cast<size_t>(written);
   }
-  if (file.open()) lseek(file.get(), 0, SEEK_SET);
+  if (!file.open()) return file;
+  lseek(file.get(), 0, SEEK_SET);
+  if (fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK) != 0) return {};
   return file;
 }
 
@@ -115,7 +118,7 @@ class Run {
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  Result<void> start(const std::string& bwrap, std::string_view program);
+  Result<void> start(const std::string& bwrap, std::string_view program, std::string_view input);
   /// Watches it until it ends or has used up a limit.
   SandboxOutcome watch();
   /// Kills what is left, and waits for it.
@@ -125,7 +128,8 @@ class Run {
   bool told_exit() const { return status_text_.find("\"exit-code\"") != status_text_.npos; }
 
  private:
-  int spawn(std::vector<std::string>& words, const Descriptor& program, const Descriptor& filter);
+  int spawn(std::vector<std::string>& words, const Descriptor& input, const Descriptor& program,
+            const Descriptor& filter);
   std::optional<SandboxEnd> used_up(const SandboxOutcome& outcome, bool all_read) const;
   /// Takes the exit status of bwrap, which has ended or is about to.
   int reap();
@@ -138,7 +142,7 @@ class Run {
   Clock::time_point start_ = Clock::now();
 };
 
-int Run::spawn(std::vector<std::string>& words, const Descriptor& program,
+int Run::spawn(std::vector<std::string>& words, const Descriptor& input, const Descriptor& program,
                const Descriptor& filter) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -147,7 +151,7 @@ int Run::spawn(std::vector<std::string>& words, const Descriptor& program,
 
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, input.get(), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&files, output_.write.get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&files, errors_.write.get(), STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&files, program.get(), kProgramFd);
@@ -171,22 +175,24 @@ int Run::spawn(std::vector<std::string>& words, const Descriptor& program,
   return failure;
 }
 
-Result<void> Run::start(const std::string& bwrap, std::string_view program) {
+Result<void> Run::start(const std::string& bwrap, std::string_view program,
+                        std::string_view input) {
   const std::vector<sock_filter> filter = syscall_filter();
+  const Descriptor input_file = memory_file(input.data(), input.size());
   const Descriptor program_file = memory_file(program.data(), program.size());
   const Descriptor filter_file = memory_file(filter.data(), filter.size() * sizeof(sock_filter));
   output_ = Pipe::make();
   errors_ = Pipe::make();
   status_ = Pipe::make();
-  const std::array<const Descriptor*, 8> all = {&program_file,  &filter_file,   &output_.write,
-                                                &errors_.write, &status_.write, &output_.read,
-                                                &errors_.read,  &status_.read};
+  const std::array<const Descriptor*, 9> all = {&input_file,    &program_file,  &filter_file,
+                                                &output_.write, &errors_.write, &status_.write,
+                                                &output_.read,  &errors_.read,  &status_.read};
   for (const Descriptor* each : all) {
     if (!each->open()) return no_sandbox(strerror(errno));
   }
   std::vector<std::string> words = sandbox_command(limits_, bwrap);
   start_ = Clock::now();
-  if (const int failure = spawn(words, program_file, filter_file); failure != 0) {
+  if (const int failure = spawn(words, input_file, program_file, filter_file); failure != 0) {
     pid_ = -1;
     return no_sandbox(fmt::format("{}: {}", words.front(), strerror(failure)));
   }
@@ -278,9 +284,9 @@ Result<Sandbox> Sandbox::open(const SandboxLimits& limits, const std::string& bw
   return Sandbox(limits, bwrap);
 }
 
-Result<SandboxOutcome> Sandbox::run(std::string_view program) const {
+Result<SandboxOutcome> Sandbox::run(std::string_view program, std::string_view input) const {
   Run run(limits_);
-  TIDAR_TRY_VOID(run.start(bwrap_, program));
+  TIDAR_TRY_VOID(run.start(bwrap_, program, input));
   SandboxOutcome outcome = run.watch();
   if (outcome.end == SandboxEnd::exited && !run.told_exit()) {
     return no_sandbox(in_quotes(outcome.errors) + advice(outcome.errors));

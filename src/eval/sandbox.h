@@ -49,10 +49,10 @@ class Sandbox {
   static Result<Sandbox> open(const SandboxLimits& limits,
                               const std::string& bwrap = "/usr/bin/bwrap");
 
-  /// Runs the program to its end, which comes within limits.wall_s and the time that the kernel
-  /// needs to kill. Nothing of it is left afterwards. What it does wrong is an outcome; an Error
-  /// says that the sandbox itself could not be set up.
-  Result<SandboxOutcome> run(std::string_view program) const;
+  /// Runs the program, with `input` as its stdin, to its end, which comes within limits.wall_s and
+  /// the time that the kernel needs to kill. Nothing of it is left afterwards. What it does wrong
+  /// is an outcome; an Error says that the sandbox itself could not be set up.
+  Result<SandboxOutcome> run(std::string_view program, std::string_view input = "") const;
 
   const SandboxLimits& limits() const { return limits_; }
 
