@@ -186,8 +186,8 @@ Result<BpeTrainer> BpeTrainer::create(BpeTrainerOptions options) {
                  options.vocabulary, least, special.size(), kMaxVocabularySize);
   }
   auto cutter = std::make_unique<Cutter>();
-  TIDAR_TRY(cutter->parts,
-            parse_tokenizer_json(tokenizer_json({byte_tokens(), {}}, options.special), ""));
+  const std::string untrained = tokenizer_json({byte_tokens(), {}}, options.special);
+  TIDAR_TRY(cutter->parts, parse_tokenizer_json({untrained, "tokenizer.json"}, {}));
   return BpeTrainer(std::move(options), std::move(cutter));
 }
 

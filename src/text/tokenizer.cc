@@ -80,20 +80,20 @@ Tokenizer::~Tokenizer() = default;
 Result<Tokenizer> Tokenizer::open(const std::filesystem::path& folder) {
   const auto path = folder / "tokenizer.json";
   TIDAR_TRY(const std::string json, read_text_file(path));
+  const auto config_path = folder / "tokenizer_config.json";
   std::string config;
   std::error_code ignored;
-  if (std::filesystem::exists(folder / "tokenizer_config.json", ignored)) {
-    TIDAR_TRY(config, read_text_file(folder / "tokenizer_config.json"));
+  if (std::filesystem::exists(config_path, ignored)) {
+    TIDAR_TRY(config, read_text_file(config_path));
   }
-  auto parts = parse_tokenizer_json(json, config);
-  if (!parts.ok()) return error("{}: {}", path.string(), parts.error().message);
-  return Tokenizer(std::make_unique<Impl>(std::move(*parts)));
+  TIDAR_TRY(auto parts,
+            parse_tokenizer_json({json, path.string()}, {config, config_path.string()}));
+  return Tokenizer(std::make_unique<Impl>(std::move(parts)));
 }
 
 Result<Tokenizer> Tokenizer::parse(std::string_view json, const std::string& where) {
-  auto parts = parse_tokenizer_json(json, "");
-  if (!parts.ok()) return error("{}: {}", where, parts.error().message);
-  return Tokenizer(std::make_unique<Impl>(std::move(*parts)));
+  TIDAR_TRY(auto parts, parse_tokenizer_json({json, where}, {}));
+  return Tokenizer(std::make_unique<Impl>(std::move(parts)));
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, AddSpecial special) const {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <optional>
 
+#include "format/json.h"
 #include "text/byte_level.h"
 #include "text/json_object.h"
 
@@ -431,11 +432,7 @@ Result<JsonObject> parse_file(simdjson::dom::parser& parser, std::string_view te
   return JsonObject::of(root, "");
 }
 
-}  // namespace
-
-Result<TokenizerParts> parse_tokenizer_json(std::string_view tokenizer, std::string_view config) {
-  simdjson::dom::parser parser;
-  TIDAR_TRY(const JsonObject file, parse_file(parser, tokenizer));
+Result<TokenizerParts> parse_parts(const JsonObject& file) {
   TIDAR_TRY_VOID(file.only({"version", "truncation", "padding", "added_tokens", "normalizer",
                             "pre_tokenizer", "post_processor", "decoder", "model"}));
   TokenizerParts parts;
@@ -447,17 +444,44 @@ Result<TokenizerParts> parse_tokenizer_json(std::string_view tokenizer, std::str
   TIDAR_TRY(parts.normalizer, read_normalizer(file));
   TIDAR_TRY(parts.pre_tokenizer, read_pre_tokenizer(file));
   TIDAR_TRY_VOID(check_decoder(file));
+  return parts;
+}
 
-  TIDAR_TRY(auto added, read_added_tokens(file, parts));
-  if (!config.empty()) {
+/// What simdjson takes for the file's "added_tokens_decoder" alone. The rest of the file may hold
+/// numbers that it refuses: "model_max_length" is 1000000000000000019884624838656 where there is no
+/// limit.
+Result<std::string> added_tokens_of(const NamedText& config) {
+  TIDAR_TRY(const Json file, parse_json_object(config.text, config.name));
+  const auto tokens = file.find("added_tokens_decoder");
+  Json wanted = Json::object();
+  if (tokens != file.end()) wanted["added_tokens_decoder"] = *tokens;
+  return wanted.dump();
+}
+
+}  // namespace
+
+Result<TokenizerParts> parse_tokenizer_json(const NamedText& tokenizer, const NamedText& config) {
+  const auto named = [](const NamedText& file, const Error& cause) {
+    return error("{}: {}", file.name, cause.message);
+  };
+  simdjson::dom::parser parser;
+  const auto file = parse_file(parser, tokenizer.text);
+  if (!file.ok()) return named(tokenizer, file.error());
+  auto parts = parse_parts(*file);
+  if (!parts.ok()) return named(tokenizer, parts.error());
+  auto added = read_added_tokens(*file, *parts);
+  if (!added.ok()) return named(tokenizer, added.error());
+  if (!config.text.empty()) {
+    TIDAR_TRY(const std::string declared, added_tokens_of(config));
     simdjson::dom::parser config_parser;
-    auto object = parse_file(config_parser, config);
-    if (!object.ok()) return error("tokenizer_config.json: {}", object.error().message);
-    const auto read = read_config_tokens(*object, parts, added);
-    if (!read.ok()) return error("tokenizer_config.json: {}", read.error().message);
+    TIDAR_TRY(const JsonObject object, parse_file(config_parser, declared));
+    const auto read = read_config_tokens(object, *parts, *added);
+    if (!read.ok()) return named(config, read.error());
   }
-  TIDAR_TRY_VOID(build_added_tokens(std::move(added), parts));
-  TIDAR_TRY_VOID(read_post_processor(file, parts));
+  const auto built = build_added_tokens(std::move(*added), *parts);
+  if (!built.ok()) return named(tokenizer, built.error());
+  const auto surrounded = read_post_processor(*file, *parts);
+  if (!surrounded.ok()) return named(tokenizer, surrounded.error());
   return parts;
 }
 

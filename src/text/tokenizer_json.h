@@ -30,9 +30,15 @@ struct TokenizerParts {
   std::vector<bool> special;  // by id
 };
 
-/// Parses the text of a tokenizer.json, and that of a tokenizer_config.json (or "") for the added
-/// tokens that only it declares. "truncation" and "padding" are not looked at: how long a text may
-/// be is its user's matter. Errors begin with the place in the file.
-Result<TokenizerParts> parse_tokenizer_json(std::string_view tokenizer, std::string_view config);
+/// The text of a file, and the name that errors give it.
+struct NamedText {
+  std::string_view text;
+  std::string name;
+};
+
+/// Parses a tokenizer.json, and a tokenizer_config.json (its text may be "") for the added tokens
+/// that only it declares. "truncation" and "padding" are not looked at: how long a text may be is
+/// its user's matter. Errors begin with the name of the file and the place in it.
+Result<TokenizerParts> parse_tokenizer_json(const NamedText& tokenizer, const NamedText& config);
 
 }  // namespace tidar

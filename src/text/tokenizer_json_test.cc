@@ -19,6 +19,10 @@ std::string error_of(const json& file) {
   return parsed.ok() ? "" : parsed.error().message;
 }
 
+Result<TokenizerParts> parse(const std::string& tokenizer, const std::string& config) {
+  return parse_tokenizer_json({tokenizer, "tokenizer.json"}, {config, "tokenizer_config.json"});
+}
+
 struct Refused {
   const char* what;
   std::function<void(json&)> change;
@@ -188,7 +192,7 @@ TEST(TokenizerJson, TokensOnlyTheConfigDeclares) {
                   {{"299", {{"content", "<bos>"}, {"special", true}}},  // tokenizer.json has it
 
                    {"300", {{"content", "<extra>"}, {"special", true}, {"normalized", false}}}}}};
-  const auto parts = parse_tokenizer_json(file, config.dump());
+  const auto parts = parse(file, config.dump());
   ASSERT_TRUE(parts.ok()) << parts.error().message;
   EXPECT_EQ(parts->raw_tokens.find("<extra>"), 300);
   EXPECT_EQ(parts->vocabulary.bytes(300), "<extra>");
@@ -198,12 +202,34 @@ TEST(TokenizerJson, TokensOnlyTheConfigDeclares) {
 
   for (const char* id : {"5", "-1", "x", "4194304", "99999999999", "30 "}) {
     config["added_tokens_decoder"] = {{id, {{"content", "<extra>"}}}};
-    const auto wrong = parse_tokenizer_json(file, config.dump());
+    const auto wrong = parse(file, config.dump());
     ASSERT_FALSE(wrong.ok()) << id;
     EXPECT_TRUE(wrong.error().message.starts_with("tokenizer_config.json: added_tokens_decoder."))
         << wrong.error().message;
   }
-  EXPECT_FALSE(parse_tokenizer_json(file, "[]").ok());
+  EXPECT_FALSE(parse(file, "[]").ok());
+}
+
+// What transformers writes where there is no limit; no integer type holds it.
+TEST(TokenizerJson, TheConfigMayHoldNumbersOfAnyLength) {
+  const auto parts = parse(small_tokenizer().dump(),
+                           R"({"model_max_length": 1000000000000000019884624838656,
+      "added_tokens_decoder": {"300": {"content": "<extra>"}}})");
+  ASSERT_TRUE(parts.ok()) << parts.error().message;
+  EXPECT_EQ(parts->vocabulary.bytes(300), "<extra>");
+}
+
+TEST(TokenizerJson, ErrorsNameTheFileThatIsWrongAndNoOther) {
+  const std::string good = small_tokenizer().dump();
+  for (const char* config : {"[]", "{", R"({"added_tokens_decoder": 3})"}) {
+    const auto wrong = parse(good, config);
+    ASSERT_FALSE(wrong.ok());
+    EXPECT_TRUE(wrong.error().message.starts_with("tokenizer_config.json"))
+        << wrong.error().message;
+  }
+  const auto wrong = parse("{}", "{}");
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_EQ(wrong.error().message, "tokenizer.json: model must be an object, found nothing");
 }
 
 TEST(TokenizerJson, TemplatesNest) {
@@ -211,7 +237,7 @@ TEST(TokenizerJson, TemplatesNest) {
   json outer = bos_template({kBos, kText, kBos});
   outer["special_tokens"]["<bos>"]["ids"] = {267, 1};
   file["post_processor"] = sequence("processors", {bos_template({kBos, kText}), outer});
-  const auto parts = parse_tokenizer_json(file.dump(), "");
+  const auto parts = parse(file.dump(), "");
   ASSERT_TRUE(parts.ok()) << parts.error().message;
   EXPECT_EQ(parts->prefix, (std::vector<int32_t>{267, 1, 266}));
   EXPECT_EQ(parts->suffix, (std::vector<int32_t>{267, 1}));
