@@ -9,7 +9,7 @@ namespace {
 constexpr int kRowCounts[] = {0, 1, 2, 5, 11, 16, 17, 33, 64};
 constexpr int kLengths[] = {1, 7, 31, 32, 33, 64, 100, 131, 257, 640};
 constexpr int kOutputs[] = {1, 2, 15, 16, 17, 32, 48, 65, 100};
-constexpr int kHeadSizes[] = {16, 32, 48, 64, 80, 96, 128};
+constexpr int kHeadSizes[] = {8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128};
 constexpr int kVocabularies[] = {2, 7, 64, 500, 1003};
 constexpr DType kWeights[] = {DType::f32, DType::bf16};
 

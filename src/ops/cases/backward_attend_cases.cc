@@ -196,7 +196,7 @@ void Attention::add_bounds(const Ops& ops, const std::vector<Outcome>& truth,
   }
 }
 
-constexpr int kHeadSizes[] = {2, 5, 16, 24, 32, 48, 64, 80, 96, 128};
+constexpr int kHeadSizes[] = {2, 5, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128};
 
 }  // namespace
 

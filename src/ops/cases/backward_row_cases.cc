@@ -235,7 +235,7 @@ class CrossEntropy final : public BackwardCase {
 };
 
 constexpr int kLengths[] = {1, 7, 31, 32, 33, 64, 100, 131, 257, 640};
-constexpr int kHeadSizes[] = {16, 32, 48, 64, 80, 96, 128};
+constexpr int kHeadSizes[] = {8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128};
 constexpr int kVocabularies[] = {1, 2, 7, 64, 500, 1003};
 
 }  // namespace

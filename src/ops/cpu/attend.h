@@ -40,20 +40,20 @@ struct Workspace {
         padded(static_cast<int>(round_up(queries, kPanel))),
         scores(call.scratch),
         sums(scores + int64_t{padded} * kChunkKeys),
-        largest(sums + int64_t{padded} * call.head_size),
+        largest(sums + int64_t{padded} * call.padded_size),
         total(largest + padded),
         rescale(total + padded),
         q(reinterpret_cast<Operand*>(rescale + padded)),
-        weights(q + int64_t{padded} * call.head_size) {}
+        weights(q + int64_t{padded} * call.padded_size) {}
 
   int queries;
   int padded;     // there is room for whole tiles of 16 queries; what is behind the last is ignored
   float* scores;  // [queries][kChunkKeys]
-  float* sums;    // [queries][head_size]: unnormalised output
+  float* sums;    // [queries][padded_size]: unnormalised output
   float* largest;    // [queries]: largest score so far
   float* total;      // [queries]: sum of exp(score - largest) so far
   float* rescale;    // [queries]: factor of this chunk for sums and total
-  Operand* q;        // [queries][head_size]
+  Operand* q;        // [queries][padded_size]
   Operand* weights;  // [queries][kChunkKeys]: exp(score - largest) as an operand
 };
 
@@ -62,13 +62,13 @@ void begin(const AttendCall& call, const Workspace<Keys>& work) {
   for (int i = 0; i < work.queries; ++i) {
     const float* q = call.q + (i / call.heads) * call.q_stride +
                      static_cast<int64_t>(i % call.heads) * call.head_size;
-    for (int e = 0; e < call.head_size; ++e) {
-      Keys::convert(q[e], work.q[int64_t{i} * call.head_size + e]);
-    }
+    typename Keys::Operand* padded = work.q + int64_t{i} * call.padded_size;
+    for (int e = 0; e < call.head_size; ++e) Keys::convert(q[e], padded[e]);
+    for (int e = call.head_size; e < call.padded_size; ++e) Keys::convert(0, padded[e]);
     work.largest[i] = -INFINITY;
     work.total[i] = 0;
   }
-  for (int64_t i = 0; i < int64_t{work.queries} * call.head_size; ++i) work.sums[i] = 0;
+  for (int64_t i = 0; i < int64_t{work.queries} * call.padded_size; ++i) work.sums[i] = 0;
 }
 
 // The keys [from, to) of the chunk that query i sees, relative to its first key.
@@ -132,7 +132,7 @@ void take_chunk(const AttendCall& call, const Workspace<Keys>& work, const Chunk
 template <class Keys>
 void finish(const AttendCall& call, const Workspace<Keys>& work) {
   for (int i = 0; i < work.queries; ++i) {
-    const float* sums = work.sums + int64_t{i} * call.head_size;
+    const float* sums = work.sums + int64_t{i} * call.padded_size;
     const int64_t at =
         (i / call.heads) * call.out_stride + static_cast<int64_t>(i % call.heads) * call.head_size;
     for (int e = 0; e < call.head_size; ++e) {

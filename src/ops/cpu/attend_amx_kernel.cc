@@ -1,4 +1,4 @@
-// Attention with bf16 keys and values on AMX tiles, for head sizes that are multiples of 32.
+// Attention with bf16 keys and values on AMX tiles, for padded heads that are multiples of 32.
 
 #include "ops/cpu/attend.h"
 #include "ops/cpu/tiles.h"
@@ -26,13 +26,13 @@ void score_queries(const AttendCall& call, const Workspace<KeysBf16>& work, cons
   for (int p = 0; p < kChunkPanels; ++p) {
     panels[p] = call.key_panel(chunk.panels[p < chunk.count ? p : 0]);
   }
-  const BFloat16* q = work.q + int64_t{query} * call.head_size;
-  const int64_t q_row_bytes = 2 * int64_t{call.head_size};
+  const BFloat16* q = work.q + int64_t{query} * call.padded_size;
+  const int64_t q_row_bytes = 2 * int64_t{call.padded_size};
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
-  for (int e = 0; e < call.head_size; e += kTileDepth) {
+  for (int e = 0; e < call.padded_size; e += kTileDepth) {
     const int64_t at = e / kTileDepth * kTileBytes;
     _tile_loadd(4, q + e, q_row_bytes);
     _tile_loadd(5, panels[0] + at, 64);
@@ -85,7 +85,7 @@ struct TileProducts {
       pairs[panel / 2] = two_panels(call, chunk, panel, copies[panel / 2]);
     }
     settle_memory();
-    for (int element = 0; element < call.head_size; element += 2 * kPanel) {
+    for (int element = 0; element < call.padded_size; element += 2 * kPanel) {
       for (int query = 0; query < work.queries; query += kQueries) {
         weigh_queries(call, work, chunk, pairs, query, element);
       }
@@ -96,9 +96,9 @@ struct TileProducts {
   // Rescales the sums of a query, and clears the weights of a panel that the chunk lacks.
   static void prepare(const AttendCall& call, const Workspace<KeysBf16>& work, const Chunk& chunk,
                       int query) {
-    float* sums = work.sums + int64_t{query} * call.head_size;
+    float* sums = work.sums + int64_t{query} * call.padded_size;
     const Floats factor = all(work.rescale[query]);
-    for (int e = 0; e < call.head_size; e += kLanes) store(sums + e, mul(load(sums + e), factor));
+    for (int e = 0; e < call.padded_size; e += kLanes) store(sums + e, mul(load(sums + e), factor));
     if (chunk.count % 2 == 1) {
       BFloat16* weights = work.weights + int64_t{query} * kChunkKeys + chunk.count * kPanel;
       store_bf16(weights, zero());
@@ -109,9 +109,9 @@ struct TileProducts {
   static void weigh_queries(const AttendCall& call, const Workspace<KeysBf16>& work,
                             const Chunk& chunk, const std::byte* const (&pairs)[kChunkPanels / 2],
                             int query, int element) {
-    float* sums = work.sums + int64_t{query} * call.head_size + element;
-    const int64_t sums_row_bytes = 4 * int64_t{call.head_size};
-    const int64_t values_row_bytes = 4 * int64_t{call.head_size};  // a pair of keys
+    float* sums = work.sums + int64_t{query} * call.padded_size + element;
+    const int64_t sums_row_bytes = 4 * int64_t{call.padded_size};
+    const int64_t values_row_bytes = 4 * int64_t{call.padded_size};  // a pair of keys
     constexpr int64_t kWeightsRowBytes = kChunkKeys * sizeof(BFloat16);
     const BFloat16* weights = work.weights + int64_t{query} * kChunkKeys;
     _tile_loadd(0, sums, sums_row_bytes);
@@ -134,7 +134,7 @@ struct TileProducts {
 void attend_bf16(const AttendCall& call);
 
 void attend_bf16_tiles(const AttendCall& call) {
-  if (call.head_size % (2 * kPanel) != 0 || call.head_size > TileProducts::kLargestHead) {
+  if (call.padded_size % (2 * kPanel) != 0 || call.padded_size > TileProducts::kLargestHead) {
     return attend_bf16(call);
   }
   configure(TileConfig());

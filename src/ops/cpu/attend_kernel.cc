@@ -18,12 +18,12 @@ void score_tile(const AttendCall& call, const Workspace<Keys>& work, const Chunk
         reinterpret_cast<const typename Keys::Weight*>(call.key_panel(chunk.panels[panel + p]));
   }
   const typename Keys::Operand* x[R];
-  for (int r = 0; r < R; ++r) x[r] = work.q + int64_t{query + r} * call.head_size;
+  for (int r = 0; r < R; ++r) x[r] = work.q + int64_t{query + r} * call.padded_size;
   Tile<R, P> tile;
   for (auto& row : tile.sums) {
     for (auto& sums : row) sums = zero();
   }
-  Keys::multiply(tile, x, columns, call.head_size);
+  Keys::multiply(tile, x, columns, call.padded_size);
   for (int r = 0; r < R; ++r) {
     float* scores = work.scores + int64_t{query + r} * kChunkKeys + panel * kPanel;
     for (int c = 0; c < P * kPanelVectors; ++c) store(scores + c * kLanes, tile.sums[r][c]);
@@ -36,7 +36,7 @@ void weigh_tile(const AttendCall& call, const Workspace<Keys>& work, const Chunk
                 int element) {
   Tile<R, P> tile;
   for (int r = 0; r < R; ++r) {
-    const float* sums = work.sums + int64_t{query + r} * call.head_size + element;
+    const float* sums = work.sums + int64_t{query + r} * call.padded_size + element;
     const Floats factor = all(work.rescale[query + r]);
     for (int c = 0; c < P * kPanelVectors; ++c) {
       tile.sums[r][c] = mul(load(sums + c * kLanes), factor);
@@ -44,7 +44,7 @@ void weigh_tile(const AttendCall& call, const Workspace<Keys>& work, const Chunk
   }
   constexpr int64_t kPairing = Keys::kStep / kPanel;
   Columns<typename Keys::Weight, P> columns;
-  columns.step = call.head_size * kPairing;
+  columns.step = call.padded_size * kPairing;
   for (int panel = 0; panel < chunk.count; ++panel) {
     const auto* values =
         reinterpret_cast<const typename Keys::Weight*>(call.value_panel(chunk.panels[panel]));
@@ -56,7 +56,7 @@ void weigh_tile(const AttendCall& call, const Workspace<Keys>& work, const Chunk
     Keys::multiply(tile, x, columns, kPanel);
   }
   for (int r = 0; r < R; ++r) {
-    float* sums = work.sums + int64_t{query + r} * call.head_size + element;
+    float* sums = work.sums + int64_t{query + r} * call.padded_size + element;
     for (int c = 0; c < P * kPanelVectors; ++c) store(sums + c * kLanes, tile.sums[r][c]);
   }
 }
@@ -83,34 +83,12 @@ int score_panels(const AttendCall& call, const Workspace<Keys>& work, const Chun
 template <class Keys, int P>
 int weigh_elements(const AttendCall& call, const Workspace<Keys>& work, const Chunk& chunk,
                    int element) {
-  for (; element + P * kPanel <= call.head_size; element += P * kPanel) {
+  for (; element + P * kPanel <= call.padded_size; element += P * kPanel) {
     for_tiles<kTileRowsWith<P>>(work.queries, [&]<int R>(int query) {
       weigh_tile<Keys, R, P>(call, work, chunk, query, element);
     });
   }
   return element;
-}
-
-// Elements behind the last whole group of 16, one by one: head sizes that are not multiples of 16.
-template <class Keys>
-void weigh_rest(const AttendCall& call, const Workspace<Keys>& work, const Chunk& chunk,
-                int element) {
-  constexpr int64_t kPairing = Keys::kStep / kPanel;
-  for (int query = 0; query < work.queries; ++query) {
-    for (int e = element; e < call.head_size; ++e) {
-      float& sum = work.sums[int64_t{query} * call.head_size + e];
-      sum *= work.rescale[query];
-      for (int key = 0; key < chunk.count * kPanel; ++key) {
-        const auto* values = reinterpret_cast<const typename Keys::Weight*>(
-            call.value_panel(chunk.panels[key / kPanel]));
-        const int64_t in_panel = key % kPanel;
-        const auto value =
-            values[(in_panel / kPairing * call.head_size + e) * kPairing + in_panel % kPairing];
-        sum += static_cast<float>(work.weights[int64_t{query} * kChunkKeys + key]) *
-               static_cast<float>(value);
-      }
-    }
-  }
 }
 
 template <class Keys>
@@ -125,8 +103,7 @@ struct VectorProducts {
     int element = 0;
     if constexpr (kLanes == 16) element = weigh_elements<Keys, 4>(call, work, chunk, element);
     element = weigh_elements<Keys, 2>(call, work, chunk, element);
-    element = weigh_elements<Keys, 1>(call, work, chunk, element);
-    weigh_rest(call, work, chunk, element);
+    weigh_elements<Keys, 1>(call, work, chunk, element);
   }
 };
 

@@ -236,6 +236,7 @@ void VectorOps::attend_tile(const AttendTile& tile, int head, Matrix q, const Pa
   cpu::AttendCall call;
   call.rows = tile.rows;
   call.head_size = shape.head_size;
+  call.padded_size = cpu::padded_head(shape.head_size);
   call.heads = static_cast<int>(q.cols / shape.head_size / shape.kv_heads);
   const int64_t first_column = int64_t{head} * call.heads * shape.head_size;
   call.q = q.row<float>(tile.first_row) + first_column;
@@ -257,7 +258,7 @@ void VectorOps::attend_tile(const AttendTile& tile, int head, Matrix q, const Pa
   call.out_dtype = out.dtype;
   call.out_stride = out.stride;
   call.scratch = thread_scratch(
-      thread, cpu::attend_scratch_floats(int64_t{call.rows} * call.heads, call.head_size));
+      thread, cpu::attend_scratch_floats(int64_t{call.rows} * call.heads, call.padded_size));
   (shape.dtype == DType::bf16 ? kernels_.attend_bf16 : kernels_.attend_f32)(call);
 }
 

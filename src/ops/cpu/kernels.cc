@@ -31,11 +31,11 @@ const Kernels& kernels_for(Isa isa) {
   fail_check(__FILE__, __LINE__, "no such instruction set");
 }
 
-int64_t attend_scratch_floats(int64_t queries, int64_t head_size) {
+int64_t attend_scratch_floats(int64_t queries, int64_t padded_size) {
   constexpr int64_t kChunkKeys = 64;
   queries = round_up(queries, kPanel);
   // Scores, sums, three statistics; then queries and weights as operands, at most floats.
-  return queries * (2 * kChunkKeys + 2 * head_size + 3);
+  return queries * (2 * kChunkKeys + 2 * padded_size + 3);
 }
 
 }  // namespace tidar::cpu

@@ -8,9 +8,10 @@
 // linked into code that runs on every processor.
 //
 // Packed layouts (one for all instruction sets, and the one that AMX tiles load directly):
-//   weight panel  16 output columns. f32 [K][16];  bf16 [K2/2][16][2], K2 = K rounded up to 32,
-//   zeros key panel     16 keys of one head. f32 [E][16];  bf16 [E/2][16][2] value panel   16 keys
-//   of one head. f32 [16][E];  bf16 [8][E][2]: pairs of keys side by side
+//   weight panel  16 output columns. f32 [K][16];  bf16 [K2/2][16][2], K2 = K rounded up to 32
+//   key panel     16 keys of one head. f32 [E2][16];  bf16 [E2/2][16][2], E2 = E rounded up to 16
+//   value panel   16 keys of one head. f32 [16][E2];  bf16 [8][E2][2]: pairs of keys side by side
+// What is behind K or E is zero.
 
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +26,9 @@ inline constexpr int kPanel = 16;      // columns of a weight panel, keys of a k
 inline constexpr int kTileDepth = 32;  // inputs (bf16) that an AMX tile multiplies at once
 
 constexpr int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+/// Elements of a head where keys and values are kept: whole registers, whatever the head's size.
+constexpr int padded_head(int head_size) { return static_cast<int>(round_up(head_size, kPanel)); }
 
 /// Elements of one weight panel.
 constexpr int64_t weight_panel_elements(DType dtype, int64_t inputs) {
@@ -80,8 +84,9 @@ struct AttendCall {
   const float* q = nullptr;  // row r, head h of this KV head: q + r * q_stride + h * head_size
   int64_t q_stride = 0;
   int rows = 0;
-  int heads = 0;  // query heads of this KV head
-  int head_size = 0;
+  int heads = 0;        // query heads of this KV head
+  int head_size = 0;    // of q and out
+  int padded_size = 0;  // of keys and values: padded_head(head_size), zeros behind the head's
   float scale = 0;
   // Panels [0, own_panels) are the layer's, from `keys` and `values` on; the others are scratch.
   const std::byte* keys = nullptr;
@@ -97,7 +102,7 @@ struct AttendCall {
   void* out = nullptr;  // as q, f32 or bf16
   DType out_dtype = DType::f32;
   int64_t out_stride = 0;
-  float* scratch = nullptr;  // attend_scratch_floats(rows * heads, head_size)
+  float* scratch = nullptr;  // attend_scratch_floats(rows * heads, padded_size)
 
   const std::byte* key_panel(int32_t panel) const {
     return panel < own_panels ? keys + panel * panel_bytes
@@ -110,7 +115,7 @@ struct AttendCall {
 };
 
 /// Floats of scratch that one attend call needs.
-int64_t attend_scratch_floats(int64_t queries, int64_t head_size);
+int64_t attend_scratch_floats(int64_t queries, int64_t padded_size);
 
 /// One row of logits, reduced.
 struct LogitSummary {

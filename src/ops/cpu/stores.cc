@@ -88,7 +88,7 @@ void PanelWeight::copy_row(int64_t output, float* out) const {
 }
 
 PanelKv::PanelKv(const KvShape& kv_shape)
-    : panel_bytes_(int64_t{kKeyPanel} * kv_shape.head_size *
+    : panel_bytes_(int64_t{kKeyPanel} * padded_head(kv_shape.head_size) *
                    static_cast<int64_t>(size_of(kv_shape.dtype))) {
   shape = kv_shape;
   const int64_t half = scratch_offset(shape.kv_heads);
@@ -103,12 +103,12 @@ void PanelKv::put(int layer, int head, int32_t slot, const float* key, const flo
                          ? own_offset(layer, head) + panel * panel_bytes_
                          : scratch_offset(head) + (panel - own_panels()) * panel_bytes_;
   const int64_t column = slot % kKeyPanel;
-  const int64_t size = shape.head_size;
+  const int64_t padded = padded_head(shape.head_size);
   const auto write = [&]<class T>(T* key_panel, T* value_panel) {
     // The values' inputs are keys and their columns a head's elements.
     constexpr int64_t kPairing = sizeof(T) == 2 ? 2 : 1;
-    T* values_row = value_panel + column / kPairing * kPairing * size + column % kPairing;
-    for (int64_t e = 0; e < size; ++e) {
+    T* values_row = value_panel + column / kPairing * kPairing * padded + column % kPairing;
+    for (int64_t e = 0; e < shape.head_size; ++e) {
       key_panel[place<T>(e, column)] = T(key[e]);
       values_row[e * kPairing] = T(value[e]);
     }

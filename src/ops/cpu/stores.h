@@ -60,7 +60,7 @@ class PanelKv final : public KvStore {
   std::byte* keys() const { return keys_.data(); }
   std::byte* values() const { return values_.data(); }
 
-  /// Writes one head's key and value, [head_size] each, into a slot.
+  /// Writes one head's key and value, [head_size] each, into a slot; its padding stays zero.
   void put(int layer, int head, int32_t slot, const float* key, const float* value);
 
  private:
