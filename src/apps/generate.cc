@@ -136,11 +136,11 @@ Json to_json(const Outcome& outcome, const std::string& method, double memory_by
 
 std::string summary(const Outcome& outcome, const std::string& method, double memory_bytes_per_s) {
   const RequestStats& stats = outcome.stats;
-  std::string line = fmt::format(
-      "{}: {} tokens ({}), {} passes, {:.2f} tokens per pass, {:.1f} tokens/s; prompt {} tokens, "
-      "{:.3f} s",
-      method, stats.new_tokens, name_of(outcome.finish), stats.passes, stats.tokens_per_pass(),
-      outcome.tokens_per_s(), stats.prompt_tokens, stats.prefill_s);
+  std::string line =
+      fmt::format("{}: {} ({}), {}, {:.2f} tokens per pass, {:.1f} tokens/s; prompt {}, {:.3f} s",
+                  method, counted(stats.new_tokens, "token"), name_of(outcome.finish),
+                  counted(stats.passes, "pass"), stats.tokens_per_pass(), outcome.tokens_per_s(),
+                  counted(stats.prompt_tokens, "token"), stats.prefill_s);
   line += fmt::format("; {:.1f} GB/s", outcome.bytes_per_s() / 1e9);
   if (memory_bytes_per_s > 0) {
     line += fmt::format(", {:.0f} % of the memory's {:.1f}",
@@ -208,7 +208,7 @@ Result<int> generate(const GenerateFlags& flags) {
   TIDAR_TRY(const Outcome outcome, run(meter, session.tokenizer(), request, stream, interrupt));
   Json json = to_json(outcome, method, memory_bytes_per_s);
   print_note(summary(outcome, method, memory_bytes_per_s));
-  if (flags.compare && !interrupt.requested()) {
+  if (flags.compare && outcome.finish != FinishReason::no_choice && !interrupt.requested()) {
     Request ar_request = request;
     ar_request.method = ArOptions{};
     Stream silent(true, false);
@@ -218,6 +218,9 @@ Result<int> generate(const GenerateFlags& flags) {
                       flags.json ? &json : nullptr);
   }
   if (flags.json) print_json(json);
+  if (outcome.finish == FinishReason::no_choice) {
+    return error("after {}: {}", counted(outcome.stats.new_tokens, "new token"), kNoChoice);
+  }
   return interrupt.requested() ? kInterrupted : kDone;
 }
 

@@ -28,7 +28,8 @@ void add_prompt_flags(CLI::App& command, GenerateFlags& flags) {
   command
       .add_option("--prompts", flags.prompts,
                   "JSONL file whose fields \"prompt\" are continued, some at a time; writes a JSON "
-                  "object a line")
+                  "object a line, in the order in which they end; line i samples from seed --seed "
+                  "+ i - 1")
       ->type_name("FILE")
       ->excludes(text)
       ->excludes(file)

@@ -52,6 +52,7 @@ Result<std::vector<NumberedPrompt>> read_prompts(const GenerateFlags& flags,
 /// What has come of a request so far.
 struct Continuation {
   int64_t line = 0;
+  uint64_t seed = 0;
   std::string text{};
   std::vector<int32_t> tokens{};
 
@@ -62,6 +63,7 @@ struct Continuation {
 
   Json json(const Update& last) const {
     return {{"line", line},
+            {"seed", seed},
             {"text", text},
             {"tokens", tokens},
             {"prompt_tokens", last.stats.prompt_tokens},
@@ -76,10 +78,13 @@ struct Continuation {
 /// Sums over all prompts.
 struct Account {
   int64_t prompts = 0, tokens = 0, passes = 0, decoded = 0;
+  int64_t without_choice = 0;  ///< ended by FinishReason::no_choice
   Clock::time_point start = Clock::now();
 
-  void add(const RequestStats& stats) {
+  void add(const Update& last) {
+    const RequestStats& stats = last.stats;
     ++prompts;
+    without_choice += last.finish == FinishReason::no_choice;
     tokens += stats.new_tokens;
     passes += stats.passes;
     decoded += stats.decoded;
@@ -89,8 +94,8 @@ struct Account {
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     const double per_pass =
         passes == 0 ? 0 : static_cast<double>(decoded) / static_cast<double>(passes);
-    return fmt::format("{} prompts: {} tokens in {:.1f} s, {:.2f} tokens per pass", prompts, tokens,
-                       seconds, per_pass);
+    return fmt::format("{}: {} in {:.1f} s, {:.2f} tokens per pass", counted(prompts, "prompt"),
+                       counted(tokens, "token"), seconds, per_pass);
   }
 };
 
@@ -101,9 +106,11 @@ Result<std::map<RequestId, Continuation>> submit_all(Engine& engine, const Gener
   std::map<RequestId, Continuation> running;
   for (NumberedPrompt& prompt : prompts) {
     request.sequence.prompt = std::move(prompt.ids);
+    // Lines with the same prompt are samples of it.
+    request.sequence.sampling.seed = flags.sampling.seed + static_cast<uint64_t>(prompt.line) - 1;
     const auto id = engine.submit(request);
     if (id.ok()) {
-      running.emplace(*id, Continuation{prompt.line});
+      running.emplace(*id, Continuation{prompt.line, request.sequence.sampling.seed});
     } else {
       skip(flags.prompts, prompt.line, id.error().message);
     }
@@ -149,12 +156,16 @@ Result<int> generate_many(const GenerateFlags& flags) {
       continuation.take(update);
       if (update.finish == FinishReason::none) continue;
       print_json(continuation.json(update));
-      account.add(update.stats);
+      account.add(update);
       running.erase(update.id);
     }
     TIDAR_TRY_VOID(flush_output());
   }
   print_note(account.text());
+  if (account.without_choice > 0) {
+    return error("{}: {} ended early: {}", flags.prompts, counted(account.without_choice, "prompt"),
+                 kNoChoice);
+  }
   return interrupt.requested() ? kInterrupted : kDone;
 }
 

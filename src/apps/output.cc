@@ -74,7 +74,8 @@ std::string format_count(int64_t count) {
 }
 
 std::string counted(int64_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", format_count(count), noun, count == 1 ? "" : "s");
+  const char* const plural = noun.ends_with("s") ? "es" : "s";
+  return fmt::format("{} {}{}", format_count(count), noun, count == 1 ? "" : plural);
 }
 
 void Table::add(std::vector<std::string> cells) {

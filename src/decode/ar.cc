@@ -12,15 +12,11 @@ namespace {
 
 // Reading a prompt and decoding are the same turn: read what is unread, and when that is all of it,
 // choose what follows.
-class ArDecoder final : public Decoder {
+class ArDecoder final : public SequenceDecoder {
  public:
-  explicit ArDecoder(Sequence sequence) : sequence_(std::move(sequence)) {}
+  explicit ArDecoder(Sequence sequence) : SequenceDecoder(std::move(sequence)) {}
 
-  bool full() const override { return sequence_.full(); }
   int min_rows() const override { return 1; }
-  std::span<const TokenLogprob> committed() const override { return sequence_.committed(); }
-  std::span<const Ask> more_asks() const override { return {}; }
-  const DecodeStats& stats() const override { return sequence_.stats; }
 
   int plan(Pass& pass, int row_budget) override {
     TIDAR_CHECK(!full());
@@ -51,7 +47,6 @@ class ArDecoder final : public Decoder {
   }
 
  private:
-  Sequence sequence_;
   int reading_ = 0;  // rows of the pass under way
 };
 

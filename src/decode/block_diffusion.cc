@@ -10,10 +10,10 @@
 namespace tidar {
 namespace {
 
-class BlockDiffusionDecoder final : public Decoder {
+class BlockDiffusionDecoder final : public SequenceDecoder {
  public:
   BlockDiffusionDecoder(Sequence sequence, const BlockDiffusionOptions& options)
-      : sequence_(std::move(sequence)),
+      : SequenceDecoder(std::move(sequence)),
         options_(options),
         blocks_(blocks_of(sequence_.size(), options)),
         prompt_blocks_(blocks_.around(sequence_.size(), sequence_.size() + 1).from),
@@ -22,11 +22,7 @@ class BlockDiffusionDecoder final : public Decoder {
     open_block(prompt_blocks_);
   }
 
-  bool full() const override { return sequence_.full(); }
   int min_rows() const override { return options_.block_size; }
-  std::span<const TokenLogprob> committed() const override { return sequence_.committed(); }
-  std::span<const Ask> more_asks() const override { return {}; }
-  const DecodeStats& stats() const override { return sequence_.stats; }
 
   int plan(Pass& pass, int row_budget) override;
   void take(std::span<const Answer> answers) override;
@@ -43,7 +39,6 @@ class BlockDiffusionDecoder final : public Decoder {
   int readable(int row_budget) const;
   void read(Pass& pass) const;
 
-  Sequence sequence_;
   BlockDiffusionOptions options_;
   Blocks blocks_;
   int32_t prompt_blocks_;  // end of the blocks that are prompt alone

@@ -1,5 +1,6 @@
 #include "decode/canvas.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
@@ -67,7 +68,10 @@ void Canvas::ask(const Sequence& sequence, Pass& pass, int32_t row_of_begin, int
   ++passes_;
 }
 
-void Canvas::reveal(const Sequence& sequence, std::span<const Answer> answers, int count) {
+void Canvas::reveal(Sequence& sequence, std::span<const Answer> answers, int count) {
+  if (std::any_of(answers.begin(), answers.end(), [](const Answer& a) { return a.token < 0; })) {
+    return sequence.fail();
+  }
   std::vector<MaskGuess> guesses;
   for (int32_t position = begin_; guesses.size() < answers.size(); ++position) {
     if (!is_masked(position)) continue;

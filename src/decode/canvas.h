@@ -50,8 +50,8 @@ class Canvas {
            LogitShift shift);
 
   /// Takes the answers to those asks: reveals as many places as the rule says, with `count` in the
-  /// place of its own.
-  void reveal(const Sequence& sequence, std::span<const Answer> answers, int count);
+  /// place of its own. Fails the sequence if nothing could be chosen for one of them.
+  void reveal(Sequence& sequence, std::span<const Answer> answers, int count);
 
   /// Adds to the sequence what is known behind its text without a gap.
   void commit_known(Sequence& sequence) const;

@@ -84,6 +84,11 @@ class Decoder {
   /// complete; plan() must not be called any more.
   virtual bool full() const = 0;
 
+  /// True when nothing could be chosen for the next token: the model's logits are not finite there,
+  /// or every token is forbidden. What was committed before stands; plan() must not be called any
+  /// more.
+  virtual bool failed() const = 0;
+
   /// Rows that a pass must at least grant.
   virtual int min_rows() const = 0;
 

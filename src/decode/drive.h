@@ -21,7 +21,9 @@ struct Driven {
   std::vector<TokenLogprob> output{};
   std::vector<PageId> pages{};  ///< of its last pass
 
-  bool done() const { return decoder->full() || static_cast<int>(output.size()) >= wanted; }
+  bool done() const {
+    return decoder->full() || decoder->failed() || static_cast<int>(output.size()) >= wanted;
+  }
   std::vector<int32_t> tokens() const {
     std::vector<int32_t> out;
     for (const TokenLogprob& token : output) out.push_back(token.token);

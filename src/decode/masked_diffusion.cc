@@ -12,11 +12,11 @@ namespace {
 
 constexpr std::string_view kMethod = "masked diffusion";
 
-class MaskedDiffusionDecoder final : public Decoder {
+class MaskedDiffusionDecoder final : public SequenceDecoder {
  public:
   // Options without zeros that stand for something else.
   MaskedDiffusionDecoder(Sequence sequence, const MaskedDiffusionOptions& options)
-      : sequence_(std::move(sequence)),
+      : SequenceDecoder(std::move(sequence)),
         options_(options),
         prompt_(sequence_.tokens().begin(), sequence_.tokens().end()),
         canvas_(options.reveal) {
@@ -27,9 +27,6 @@ class MaskedDiffusionDecoder final : public Decoder {
 
   bool full() const override { return sequence_.size() == canvas_.end(); }
   int min_rows() const override { return canvas_.end(); }
-  std::span<const TokenLogprob> committed() const override { return sequence_.committed(); }
-  std::span<const Ask> more_asks() const override { return {}; }
-  const DecodeStats& stats() const override { return sequence_.stats; }
 
   int plan(Pass& pass, int row_budget) override {
     TIDAR_CHECK(!full());
@@ -67,7 +64,6 @@ class MaskedDiffusionDecoder final : public Decoder {
     steps_left_ = steps_until(block_end_) - steps_until(begin);
   }
 
-  Sequence sequence_;
   MaskedDiffusionOptions options_;
   std::vector<int32_t> prompt_;
   Canvas canvas_;  // the whole output

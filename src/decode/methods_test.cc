@@ -86,6 +86,61 @@ TEST_P(EveryMethod, KeepsItsWord) {
   }
 }
 
+/// Cannot choose a token for one position.
+class BrokenAt final : public Evaluator {
+ public:
+  BrokenAt(Evaluator& evaluator, size_t position) : evaluator_(evaluator), position_(position) {}
+
+  const EvaluatorLimits& limits() const override { return evaluator_.limits(); }
+  void evaluate(const Pass& pass, std::span<Answer> answers) override {
+    evaluator_.evaluate(pass, answers);
+    spoil(pass.asks, answers);
+  }
+  void answer(std::span<const Ask> asks, std::span<Answer> answers) override {
+    evaluator_.answer(asks, answers);
+    spoil(asks, answers);
+  }
+
+ private:
+  void spoil(std::span<const Ask> asks, std::span<Answer> answers) const {
+    for (size_t i = 0; i < asks.size(); ++i) {
+      // What a canvas draws counts its passes in the upper half.
+      if (static_cast<uint32_t>(asks[i].draw) == position_) answers[i] = {};
+    }
+  }
+
+  Evaluator& evaluator_;
+  uint64_t position_;
+};
+
+// Where nothing can be chosen the text ends, with what was right before.
+TEST_P(EveryMethod, EndsWhereNothingCanBeChosen) {
+  Rng rng(GetParam() + 1000);
+  const MockModel model{.seed = rng.bits(), .agreement = 0.7};
+  SequenceSpec spec;
+  spec.prompt = random_text(rng, 30 + rng.below(40));
+  spec.mask_token = 10;
+  spec.sampling = random_sampling(rng);
+  const int wanted = 30, good = rng.below(20);
+  const auto truth = plain_ar(model, spec, wanted);
+  MockEvaluator evaluator(model, kLimits), drafting(model, kLimits);
+  BrokenAt broken(evaluator, spec.prompt.size() + static_cast<size_t>(good));
+  PagePool pool(kLimits.pages), drafting_pool(kLimits.pages);
+  for (const MethodInfo& info : all_methods()) {
+    SCOPED_TRACE(info.name);
+    Method method = info.make();
+    if (auto* speculative = std::get_if<SpeculativeOptions>(&method))
+      speculative->drafters = model_drafters(drafting, drafting_pool);
+    if (auto* masked = std::get_if<MaskedDiffusionOptions>(&method)) masked->length = wanted;
+    Driven driven{make_decoder(method, spec, SequenceCache(pool), kLimits).value(), wanted};
+    drive(broken, driven);
+    EXPECT_TRUE(driven.decoder->failed());
+    EXPECT_LE(driven.output.size(), static_cast<size_t>(good));
+    if (!equals_ar(method)) continue;
+    EXPECT_EQ(driven.tokens(), std::vector<int32_t>(truth.begin(), truth.begin() + good));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, EveryMethod, testing::Range<uint64_t>(0, 10));
 
 TEST(EqualsAr, DependsOnTrust) {

@@ -87,6 +87,7 @@ inline std::vector<std::vector<float>> dense_logits(const MockModel& model,
 }
 
 /// The distribution that a token is drawn from (base/sampling.h); greedy: 1 for the one token.
+/// Empty where every token is forbidden.
 inline std::vector<double> mock_distribution(std::vector<double> logits, const Ask& ask) {
   const auto change = [&](const LogitChange& c) {
     double& logit = logits[static_cast<size_t>(c.token)];
@@ -102,6 +103,7 @@ inline std::vector<double> mock_distribution(std::vector<double> logits, const A
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return logits[a] > logits[b]; });
+  if (!std::isfinite(logits[order[0]])) return {};
   const Sampling& how = ask.sampling;
   std::vector<double> p(logits.size(), 0);
   if (how.greedy()) {
@@ -154,9 +156,12 @@ inline Answer mock_answer(const Ask& ask, const std::vector<float>& row,
     answer.logits.assign(logits.begin(), logits.end());
     return answer;
   }
-  answer.token = ask.kind == AskKind::score
-                     ? ask.token
-                     : mock_draw(mock_distribution(logits, ask), ask.sampling.seed, ask.draw);
+  answer.token = ask.token;
+  if (ask.kind == AskKind::choose) {
+    const auto p = mock_distribution(logits, ask);
+    if (p.empty()) return answer;
+    answer.token = mock_draw(p, ask.sampling.seed, ask.draw);
+  }
   double sum = 0;
   for (const double logit : logits) sum += std::exp(logit);
   const double log_sum = std::log(sum);

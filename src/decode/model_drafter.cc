@@ -51,7 +51,9 @@ std::span<const int32_t> ModelDrafter::draft(std::span<const int32_t> text, int 
   guesses_.clear();
   if (!follow(text)) return {};
   while (true) {
-    guesses_.push_back(choose_next());
+    const int32_t next = choose_next();
+    if (next < 0) break;
+    guesses_.push_back(next);
     if (static_cast<int>(guesses_.size()) == most) break;
     if (!read(std::span<const int32_t>(guesses_).last(1))) break;
   }

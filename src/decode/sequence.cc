@@ -29,6 +29,7 @@ Ask Sequence::choose(int32_t row, int32_t position, std::span<const LogitChange>
 }
 
 void Sequence::append(const TokenLogprob& token) {
+  if (token.token < 0) return fail();
   TIDAR_CHECK(!full());
   tokens_.push_back(token.token);
   history.append(token.token);

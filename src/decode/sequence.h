@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "decode/decoder.h"
@@ -28,6 +29,9 @@ class Sequence {
   /// Tokens that the context has room for.
   int positions_left() const { return max_position_ - size(); }
   bool full() const { return positions_left() == 0; }
+  /// True when nothing could be chosen for the next token (Decoder::failed()).
+  bool failed() const { return failed_; }
+  void fail() { failed_ = true; }
 
   int32_t mask_token() const { return mask_token_; }
   const Sampling& sampling() const { return sampling_; }
@@ -36,7 +40,7 @@ class Sequence {
   /// must stay valid like the spans of every Ask.
   Ask choose(int32_t row, int32_t position, std::span<const LogitChange> own = {}) const;
 
-  /// Adds a chosen token to the text and to committed().
+  /// Adds a chosen token to the text and to committed(); token -1 fails the sequence.
   void append(const TokenLogprob& token);
 
   /// To be called when a pass is planned: nothing is committed by it yet.
@@ -57,6 +61,22 @@ class Sequence {
   int32_t prompt_size_;
   std::vector<int32_t> tokens_;
   std::vector<TokenLogprob> committed_;
+  bool failed_ = false;
+};
+
+/// A decoder of one such sequence: what all methods tell of it alike.
+class SequenceDecoder : public Decoder {
+ public:
+  bool full() const override { return sequence_.full(); }
+  bool failed() const final { return sequence_.failed(); }
+  std::span<const TokenLogprob> committed() const final { return sequence_.committed(); }
+  std::span<const Ask> more_asks() const override { return {}; }
+  const DecodeStats& stats() const final { return sequence_.stats; }
+
+ protected:
+  explicit SequenceDecoder(Sequence sequence) : sequence_(std::move(sequence)) {}
+
+  Sequence sequence_;
 };
 
 }  // namespace tidar

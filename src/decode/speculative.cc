@@ -10,20 +10,16 @@
 namespace tidar {
 namespace {
 
-class SpeculativeDecoder final : public Decoder {
+class SpeculativeDecoder final : public SequenceDecoder {
  public:
   SpeculativeDecoder(Sequence sequence, int draft_length, std::unique_ptr<Drafter> drafter,
                      int vocabulary)
-      : sequence_(std::move(sequence)),
+      : SequenceDecoder(std::move(sequence)),
         draft_length_(draft_length),
         vocabulary_(vocabulary),
         drafter_(std::move(drafter)) {}
 
-  bool full() const override { return sequence_.full(); }
   int min_rows() const override { return 1; }
-  std::span<const TokenLogprob> committed() const override { return sequence_.committed(); }
-  std::span<const Ask> more_asks() const override { return {}; }
-  const DecodeStats& stats() const override { return sequence_.stats; }
 
   int plan(Pass& pass, int row_budget) override;
   void take(std::span<const Answer> answers) override;
@@ -31,7 +27,6 @@ class SpeculativeDecoder final : public Decoder {
  private:
   void draft(int rows_left);
 
-  Sequence sequence_;
   int draft_length_;
   int vocabulary_;
   std::unique_ptr<Drafter> drafter_;

@@ -13,19 +13,16 @@ namespace {
 // A step verifies drafts_: the newest token, which is certain, and guesses behind it. Reading the
 // end of the prompt is such a step too, with the last prompt token as its only draft; so the first
 // pass is [prompt | K masks] without a case of its own.
-class TidarDecoder final : public Decoder {
+class TidarDecoder final : public SequenceDecoder {
  public:
   TidarDecoder(Sequence sequence, TidarOptions options)
-      : sequence_(std::move(sequence)),
+      : SequenceDecoder(std::move(sequence)),
         options_(std::move(options)),
         drafts_{sequence_.tokens().back()},
         confidences_{0} {}
 
-  bool full() const override { return sequence_.full(); }
   int min_rows() const override { return options_.trust < 1 ? 2 : 1; }
-  std::span<const TokenLogprob> committed() const override { return sequence_.committed(); }
   std::span<const Ask> more_asks() const override { return more_asks_; }
-  const DecodeStats& stats() const override { return sequence_.stats; }
 
   int plan(Pass& pass, int row_budget) override;
   void take(std::span<const Answer> answers) override;
@@ -39,7 +36,6 @@ class TidarDecoder final : public Decoder {
   void ask_next_draft(int accepted);
   void take_next_draft(std::span<const Answer> answers);
 
-  Sequence sequence_;
   TidarOptions options_;
 
   std::vector<int32_t> drafts_;     // of the step under way, or to come
@@ -117,7 +113,7 @@ void TidarDecoder::take(std::span<const Answer> answers) {
 void TidarDecoder::ask_next_draft(int accepted) {
   drafts_.assign(1, sequence_.tokens().back());
   confidences_.assign(1, 0);
-  if (full()) return;
+  if (full() || failed()) return;
   const MaskRun run = next_draft(groups_, accepted);
   for (int32_t m = 0; m < run.masks; ++m)
     more_asks_.push_back(sequence_.choose(run.first_row + m, sequence_.size() + m));
@@ -127,6 +123,7 @@ void TidarDecoder::take_next_draft(std::span<const Answer> answers) {
   TIDAR_CHECK_EQ(answers.size(), more_asks_.size());
   more_asks_.clear();
   for (const Answer& answer : answers) {
+    if (answer.token < 0) break;  // the draft is only shorter
     drafts_.push_back(answer.token);
     confidences_.push_back(answer.logprob);
   }

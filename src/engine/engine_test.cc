@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -388,6 +389,33 @@ TEST(Engine, PagesForDraftsArePromised) {
     Outputs outputs;
     run_until_idle(engine, outputs);
     for (const auto& [id, output] : outputs) EXPECT_EQ(output.tokens.size(), 34u);
+  }
+}
+
+TEST(Engine, ARequestWithoutAChoiceEndsAloneAndSaysWhy) {
+  const Tokenizer tokenizer = letters();
+  const MockModel model{.seed = 8};
+  const EvaluatorLimits frame = limits(200, 8);
+  for (const MethodInfo& info : all_methods()) {
+    if (info.name == "speculative") continue;  // needs another model
+    SCOPED_TRACE(info.name);
+    Request good = request_of({1, 2, 3}, 20, info.make());
+    if (auto* masked = std::get_if<MaskedDiffusionOptions>(&good.method)) masked->length = 20;
+    Request forbidden = good;
+    for (int32_t token = 0; token < 11; ++token) {
+      forbidden.sequence.penalties.bias.push_back(
+          {.token = token, .add = -std::numeric_limits<float>::infinity()});
+    }
+    forbidden.sequence.sampling = {.temperature = 1, .top_k = 5};
+    MockEvaluator evaluator(model, frame);
+    Engine engine(evaluator, &tokenizer);
+    const RequestId bad_id = engine.submit(forbidden).value();
+    const RequestId good_id = engine.submit(good).value();
+    Outputs outputs;
+    run_until_idle(engine, outputs);
+    EXPECT_EQ(outputs[bad_id].finish, FinishReason::no_choice);
+    EXPECT_TRUE(outputs[bad_id].tokens.empty());
+    EXPECT_EQ(outputs[good_id].tokens, run_alone(model, frame, tokenizer, good).tokens);
   }
 }
 

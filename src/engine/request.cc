@@ -14,6 +14,8 @@ std::string_view name_of(FinishReason reason) {
       return "length";
     case FinishReason::context:
       return "context";
+    case FinishReason::no_choice:
+      return "no_choice";
     case FinishReason::cancelled:
       return "cancelled";
   }

@@ -31,11 +31,16 @@ enum class FinishReason : uint8_t {
   stop,       ///< an end-of-text token or a stop string
   length,     ///< max_new tokens
   context,    ///< no position is left for another token
+  no_choice,  ///< Decoder::failed(): logits that are not finite, or every token forbidden
   cancelled,  ///< Engine::cancel()
 };
 
-/// "stop", "length", "context", "cancelled"; "" for none.
+/// "stop", "length", "context", "no_choice", "cancelled"; "" for none.
 std::string_view name_of(FinishReason reason);
+
+/// FinishReason::no_choice for users.
+inline constexpr std::string_view kNoChoice =
+    "nothing can be chosen: the model's logits are not finite here, or every token is forbidden";
 
 /// What a request has cost and brought. Tokens that a pass committed but that were cut from the
 /// output (behind an end-of-text token, a stop string or the length limit) are not counted.

@@ -56,6 +56,7 @@ void Running::take(std::span<const Answer> answers) {
   }
   stats_.places = decoder_->stats().places;
   stats_.drafter_passes = decoder_->stats().drafter_passes;
+  if (!finished() && decoder_->failed()) update_.finish = FinishReason::no_choice;
   if (!finished() && decoder_->full()) update_.finish = FinishReason::context;
   if (finished()) flush_text();
 }

@@ -1,6 +1,7 @@
 #include "eval/causal_scorer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 #include <utility>
 
@@ -162,7 +163,9 @@ Result<void> CausalScorer::score(const NextGroup& next, const TakeScores& take) 
       if (lane.rows == 0) continue;
       lane.cache.commit(lane.rows);
       for (size_t i = 0; i < lane.asks; ++i) {
-        lane.score.logprob += double{answers_[next_answer++].logprob};
+        const float logprob = answers_[next_answer++].logprob;
+        if (!std::isfinite(logprob)) return not_finite();
+        lane.score.logprob += double{logprob};
       }
     }
     for (Lane& lane : lanes_) {

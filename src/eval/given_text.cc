@@ -1,5 +1,7 @@
 #include "eval/given_text.h"
 
+#include <cmath>
+
 #include "base/check.h"
 
 namespace tidar {
@@ -13,17 +15,26 @@ Ask GivenText::given(Ask ask) const {
   return ask;
 }
 
+// A score that is no number fails the text, as a choice would.
+void GivenText::check(std::span<const Ask> asks, std::span<Answer> answers) {
+  for (size_t i = 0; i < asks.size(); ++i) {
+    if (asks[i].kind == AskKind::score && !std::isfinite(answers[i].logprob)) answers[i].token = -1;
+  }
+}
+
 void GivenText::evaluate(const Pass& pass, std::span<Answer> answers) {
   TIDAR_CHECK(pass.sequences.size() == 1);
   pass_ = pass;
   for (Ask& ask : pass_.asks) ask = given(ask);
   evaluator_.evaluate(pass_, answers);
+  check(pass_.asks, answers);
 }
 
 void GivenText::answer(std::span<const Ask> asks, std::span<Answer> answers) {
   asks_.clear();
   for (const Ask& ask : asks) asks_.push_back(given(ask));
   evaluator_.answer(asks_, answers);
+  check(asks_, answers);
 }
 
 }  // namespace tidar

@@ -28,6 +28,7 @@ class GivenText final : public Evaluator {
 
  private:
   Ask given(Ask ask) const;
+  static void check(std::span<const Ask> asks, std::span<Answer> answers);
 
   Evaluator& evaluator_;
   int32_t mask_token_;

@@ -1,6 +1,7 @@
 #include "eval/monte_carlo_scorer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -165,7 +166,9 @@ Result<TextScore> MonteCarloScorer::score(const ScoredText& text, uint64_t id) {
     for (const auto& places : samples_) {
       double sum = 0;
       for (const MaskedPlace& place : places) {
-        sum += place.weight * double{answers_[answer++].logprob};
+        const float logprob = answers_[answer++].logprob;
+        if (!std::isfinite(logprob)) return not_finite();
+        sum += place.weight * double{logprob};
       }
       logprobs.push_back(sum);
     }

@@ -101,6 +101,9 @@ Result<void> Run::take(const Update& update) {
   sample.text += update.text;
   if (update.finish == FinishReason::none) return {};
   const Problem& problem = task_.problems[sample.problem];
+  if (update.finish == FinishReason::no_choice) {
+    return error("problem {}: {}", problem.id, kNoChoice);
+  }
   TIDAR_TRY(const Verdict verdict, judge_.judge(problem, sample.text));
   const Json line = result_line(problem, sample, update, verdict, std::exchange(seconds_, 0.0));
   TIDAR_TRY_VOID(results_.add(problem.id, sample.number, text_of(line)));

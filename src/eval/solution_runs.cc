@@ -42,6 +42,9 @@ Result<Json> decode(Engine& engine, Request request, const Problem& problem) {
   while (!engine.idle()) {
     for (const Update& update : engine.step()) {
       for (const TokenLogprob& token : update.tokens) logprob += token.logprob;
+      if (update.finish == FinishReason::no_choice) {
+        return error("problem {}: {}", problem.id, kNoChoice);
+      }
       if (update.finish != FinishReason::none) put_cost(line, update.stats, clock.lap());
     }
   }

@@ -39,12 +39,20 @@ struct ScoringCost {
   int64_t reused = 0;  ///< rows that were not needed, since an earlier text began alike
 };
 
+/// What a score that is no finite number is told as.
+inline Error not_finite() {
+  return error(
+      "the model's log-probabilities are not finite: its weights, or what they compute, "
+      "are broken");
+}
+
 class TextScorer {
  public:
   virtual ~TextScorer() = default;
 
   /// Scores every group that next() brings; groups may be done in another order. An Error when a
-  /// text is empty, has no token to score, or does not fit, and that of take().
+  /// text is empty, has no token to score, or does not fit, when a score is not finite, and that of
+  /// take(): what take() was given before stands.
   virtual Result<void> score(const NextGroup& next, const TakeScores& take) = 0;
 
   /// Tokens that a text may have at most.

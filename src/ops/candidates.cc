@@ -51,6 +51,11 @@ void keep_min_p(std::vector<Candidate>& candidates, double min_p) {
 
 }  // namespace
 
+LogitAnswer no_answer(const LogitTask& task) {
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  return {.token = task.token, .logprob = kNaN, .entropy = kNaN, .top = {}};
+}
+
 double race_time(uint64_t seed, uint64_t draw, int32_t token) {
   const auto block = philox(seed, draw, static_cast<uint64_t>(token) / 4);
   const double bits = block[static_cast<size_t>(token) % 4];

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -40,6 +41,18 @@ void for_each_change(const LogitTask& task, F&& f) {
   for (const LogitChange& change : task.own_changes) f(change);
 }
 
+/// Whether logits are a distribution that something can be chosen from: numbers or -infinity, not
+/// all of them the latter.
+template <class T>
+bool is_distribution(std::span<const T> logits) {
+  bool any = false;
+  for (const T logit : logits) {
+    if (!(logit <= std::numeric_limits<T>::max())) return false;
+    any = any || logit >= std::numeric_limits<T>::lowest();
+  }
+  return any;
+}
+
 /// Order of candidates: larger logit first, lower id first on ties.
 inline bool stands_before(const Candidate& a, const Candidate& b) {
   const bool a_is_number = a.logit == a.logit, b_is_number = b.logit == b.logit;
@@ -48,6 +61,9 @@ inline bool stands_before(const Candidate& a, const Candidate& b) {
   }
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
+
+/// The answer where logits are no distribution.
+LogitAnswer no_answer(const LogitTask& task);
 
 /// E_i of the exponential race (ops/logits.h): the time that token i would need at probability 1.
 double race_time(uint64_t seed, uint64_t draw, int32_t token);

@@ -26,23 +26,25 @@ struct LogitTask {
   /// If >= 0, this token is scored; otherwise one is chosen.
   int32_t token = -1;
 
-  Sampling sampling;
+  Sampling sampling{};
   uint64_t draw = 0;
   /// Changes before a choice. An entry of `own_changes` replaces that of `changes` with the same
   /// token; within one list no token comes twice.
-  std::span<const LogitChange> changes;
-  std::span<const LogitChange> own_changes;
+  std::span<const LogitChange> changes{};
+  std::span<const LogitChange> own_changes{};
 
   /// Also list this many most probable tokens.
   int32_t top = 0;
 };
 
-/// Log-probabilities are natural, of the (mixed) logits before changes, temperature and cuts.
+/// Log-probabilities are natural, of the (mixed) logits before changes, temperature and cuts. Where
+/// those are not all numbers, one of them is +infinity or all are -infinity, they are no
+/// distribution: log-probability and entropy are NaN, and nothing is chosen or listed.
 struct LogitAnswer {
-  int32_t token = -1;
+  int32_t token = -1;  ///< -1: nothing can be chosen, since that is so, or is after the changes
   float logprob = 0;
-  float entropy = 0;              ///< of the distribution whose logarithms these are, in nats
-  std::vector<TokenLogprob> top;  ///< most probable first, lower id first on ties
+  float entropy = 0;                ///< of the distribution whose logarithms these are, in nats
+  std::vector<TokenLogprob> top{};  ///< most probable first, lower id first on ties
 };
 
 }  // namespace tidar

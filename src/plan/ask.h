@@ -49,11 +49,12 @@ struct Ask {
 };
 
 /// The answer to one Ask. Log-probabilities are natural, of the (mixed) logits before any change,
-/// temperature or cut.
+/// temperature or cut; NaN where these are no distribution, since they are not finite.
 struct Answer {
-  int32_t token = -1;             ///< chosen, or the one that was scored
-  float logprob = 0;              ///< of that token
-  float entropy = 0;              ///< of the distribution whose logarithms these are, in nats
+  int32_t token = -1;  ///< chosen, or the one that was scored; -1: nothing can be chosen,
+                       ///< as logits are not finite or every token is forbidden
+  float logprob = 0;   ///< of that token
+  float entropy = 0;   ///< of the distribution whose logarithms these are, in nats
   std::vector<TokenLogprob> top;  ///< most probable first
   std::vector<float> logits;      ///< kind `logits` only: [V]
 };

@@ -2,9 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cmath>
 #include <cstdio>
+#include <limits>
+#include <vector>
 
+#include "base/rng.h"
 #include "ops/cases/suite.h"
+#include "ops/ref/ref_ops.h"
 
 namespace tidar {
 namespace {
@@ -60,6 +66,74 @@ TEST_P(CpuOpsTest, ResultsDoNotDependOnTheNumberOfThreads) {
   Threads one(1), three(3);
   const auto a = make(one), b = make(three);
   for (const std::string& failure : match_bits(*a, *b, kSeed)) ADD_FAILURE() << failure;
+}
+
+// A row of logits is a distribution, or it says that it is none.
+TEST_P(CpuOpsTest, LogitsThatAreNoDistributionChooseNothing) {
+  Threads threads(1);
+  const auto ops = make(threads);
+  const auto ref = make_ref_ops(DType::f32);
+  constexpr int kVocabulary = 77;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  Rng rng(kSeed);
+  for (const float wrong : {kNaN, kInfinity, -kInfinity}) {
+    for (const int everywhere : {0, 1}) {
+      for (const Sampling& sampling :
+           {Sampling{}, Sampling{.temperature = 1}, Sampling{.temperature = 1, .top_k = 5},
+            Sampling{.temperature = 0.7f, .top_p = 0.9f},
+            Sampling{.temperature = 2, .min_p = 0.1f}}) {
+        std::vector<float> row(kVocabulary);
+        for (float& logit : row) logit = everywhere ? wrong : rng.normal();
+        row[static_cast<size_t>(rng.below(kVocabulary))] = wrong;
+        const Matrix logits(row.data(), DType::f32, 1, kVocabulary);
+        const LogitTask choice = {.sampling = sampling, .top = 3}, score = {.token = 7};
+        for (Ops* some : {static_cast<Ops*>(ops.get()), ref.get()}) {
+          SCOPED_TRACE(fmt::format("{} {} {}", some->name(), wrong, everywhere));
+          std::array<LogitAnswer, 2> answers;
+          some->read_logits(logits, std::array{choice, score}, answers);
+          EXPECT_EQ(answers[1].token, 7);
+          if (wrong == -kInfinity && !everywhere) {
+            EXPECT_GE(answers[0].token, 0);
+            EXPECT_TRUE(std::isfinite(answers[0].logprob));
+            continue;
+          }
+          EXPECT_EQ(answers[0].token, -1);
+          EXPECT_TRUE(std::isnan(answers[0].logprob));
+          EXPECT_TRUE(std::isnan(answers[1].logprob));
+          EXPECT_TRUE(answers[0].top.empty());
+        }
+      }
+    }
+  }
+}
+
+TEST_P(CpuOpsTest, WhereEveryTokenIsForbiddenNothingIsChosen) {
+  Threads threads(1);
+  const auto ops = make(threads);
+  const auto ref = make_ref_ops(DType::f32);
+  constexpr int kVocabulary = 19;
+  std::vector<float> row(kVocabulary);
+  std::vector<LogitChange> changes;
+  Rng rng(kSeed);
+  for (int32_t token = 0; token < kVocabulary; ++token) {
+    row[static_cast<size_t>(token)] = rng.normal();
+    changes.push_back({.token = token, .add = -std::numeric_limits<float>::infinity()});
+  }
+  const Matrix logits(row.data(), DType::f32, 1, kVocabulary);
+  for (const Sampling& sampling :
+       {Sampling{}, Sampling{.temperature = 1}, Sampling{.temperature = 1, .top_k = 5},
+        Sampling{.temperature = 1, .top_p = 0.5f}}) {
+    for (Ops* some : {static_cast<Ops*>(ops.get()), ref.get()}) {
+      LogitTask task = {.sampling = sampling, .changes = changes};
+      LogitAnswer answer;
+      some->read_logits(logits, {&task, 1}, {&answer, 1});
+      EXPECT_EQ(answer.token, -1) << some->name();
+      task.changes = std::span(changes).subspan(1);  // token 0 is left
+      some->read_logits(logits, {&task, 1}, {&answer, 1});
+      EXPECT_EQ(answer.token, 0) << some->name();
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, CpuOpsTest, testing::ValuesIn(usable_variants()), name_of_variant);

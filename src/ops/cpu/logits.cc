@@ -11,8 +11,11 @@ namespace tidar::cpu {
 
 namespace {
 
-// The token with the largest changed logit. Changes are few: unless they lower the best of the row,
-// it only has to be compared with the changed ones.
+// The sum of exp is finite just where the logits are a distribution (candidates.h).
+bool is_distribution(const LogitSummary& summary) { return std::isfinite(summary.log_sum); }
+
+// The token with the largest changed logit; -1 where that is not finite. Changes are few: unless
+// they lower the best of the row, it only has to be compared with the changed ones.
 int32_t choose_greedy(const Kernels& kernels, const float* row, int64_t vocabulary,
                       const LogitTask& task, int32_t unchanged_best, float* scratch) {
   Candidate best = {unchanged_best, row[unchanged_best]};
@@ -27,13 +30,14 @@ int32_t choose_greedy(const Kernels& kernels, const float* row, int64_t vocabula
     for_each_change(task, [&](const LogitChange& change) {
       scratch[change.token] = changed(row[change.token], change);
     });
-    return kernels.summarize(scratch, vocabulary).best;
+    const LogitSummary now = kernels.summarize(scratch, vocabulary);
+    return is_distribution(now) ? now.best : -1;
   }
   for_each_change(task, [&](const LogitChange& change) {
     const Candidate other = {change.token, changed(row[change.token], change)};
     if (stands_before(other, best)) best = other;
   });
-  return best.token;
+  return std::isfinite(best.logit) ? best.token : -1;
 }
 
 // Tokens within `gap` of the largest logit, with logits divided by the temperature.
@@ -107,6 +111,7 @@ int32_t choose(const Kernels& kernels, const float* row, int64_t vocabulary, con
     });
     row = scratch;
     now = kernels.summarize(row, vocabulary);
+    if (!is_distribution(now)) return -1;
   }
   const bool cuts = (sampling.top_k > 0 && sampling.top_k < vocabulary) || sampling.top_p < 1 ||
                     sampling.min_p > 0;
@@ -140,11 +145,12 @@ LogitAnswer read_task(const Kernels& kernels, Matrix logits, const LogitTask& ta
     row = scratch;
   }
   const LogitSummary summary = kernels.summarize(row, vocabulary);
+  if (!is_distribution(summary)) return no_answer(task);
   LogitAnswer answer;
   answer.token = task.token >= 0
                      ? task.token
                      : choose(kernels, row, vocabulary, task, summary, scratch + vocabulary);
-  answer.logprob = row[answer.token] - summary.log_sum;
+  if (answer.token >= 0) answer.logprob = row[answer.token] - summary.log_sum;
   answer.entropy = summary.entropy;
   if (task.top > 0) answer.top = most_probable(row, vocabulary, summary.log_sum, task.top);
   return answer;

@@ -57,6 +57,7 @@ int32_t choose(std::vector<T> logits, const LogitTask& task) {
     T& logit = logits[static_cast<size_t>(change.token)];
     logit = changed(logit, change);
   });
+  if (!is_distribution(std::span<const T>(logits))) return -1;
   auto candidates = candidates_of(logits, static_cast<T>(task.sampling.temperature));
   if (task.sampling.greedy()) {
     return std::min_element(candidates.begin(), candidates.end(), stands_before)->token;
@@ -85,10 +86,13 @@ std::vector<TokenLogprob> most_probable(const std::vector<T>& logits, double log
 template <class T>
 LogitAnswer read_logits(Matrix logits, const LogitTask& task) {
   const std::vector<T> mixed = mixed_row<T>(logits, task);
+  if (!is_distribution(std::span<const T>(mixed))) return no_answer(task);
   const double log_sum = log_sum_exp(mixed);
   LogitAnswer answer;
   answer.token = task.token >= 0 ? task.token : choose(mixed, task);
-  answer.logprob = static_cast<float>(mixed[static_cast<size_t>(answer.token)] - log_sum);
+  if (answer.token >= 0) {
+    answer.logprob = static_cast<float>(mixed[static_cast<size_t>(answer.token)] - log_sum);
+  }
   answer.entropy = static_cast<float>(entropy_of(mixed, log_sum));
   answer.top = most_probable(mixed, log_sum, task.top);
   return answer;
