@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <numeric>
 #include <set>
 #include <utility>
 
+#include "base/check.h"
 #include "format/files.h"
 #include "format/json.h"
 #include "format/tensor_header.h"
@@ -108,6 +110,42 @@ Result<std::vector<StoredTensor>> parse_tensors(std::span<const std::byte> bytes
                        .file = where});
   }
   return tensors;
+}
+
+namespace {
+
+// Whether all exponent bits are set is looked at for many elements at once, and only then for one.
+template <class Bits>
+std::optional<int64_t> first_with_exponent(std::span<const std::byte> data, Bits exponent) {
+  constexpr size_t kStretch = 4096;  // elements
+  const size_t count = data.size() / sizeof(Bits);
+  std::array<Bits, kStretch> stretch;  // data may be unaligned
+  for (size_t begin = 0; begin < count; begin += kStretch) {
+    const size_t here = std::min(kStretch, count - begin);
+    std::memcpy(stretch.data(), data.data() + begin * sizeof(Bits), here * sizeof(Bits));
+    Bits any = 0;
+    for (size_t i = 0; i < here; ++i) any |= (stretch[i] & exponent) == exponent;
+    if (any == 0) continue;
+    for (size_t i = 0;; ++i) {
+      if ((stretch[i] & exponent) == exponent) return static_cast<int64_t>(begin + i);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<int64_t> first_not_finite(const StoredTensor& tensor) {
+  switch (tensor.dtype) {
+    case DType::f32:
+      return first_with_exponent<uint32_t>(tensor.data, 0x7f800000u);
+    case DType::bf16:
+      return first_with_exponent<uint16_t>(tensor.data, 0x7f80u);
+    case DType::f16:
+      return first_with_exponent<uint16_t>(tensor.data, 0x7c00u);
+    default:
+      fail_check(__FILE__, __LINE__, "not a floating type of checkpoints");
+  }
 }
 
 Result<TensorFile> TensorFile::open(const std::filesystem::path& path) {

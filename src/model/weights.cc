@@ -190,6 +190,13 @@ Result<ModelWeights> ModelWeights::from_folder(const std::filesystem::path& fold
   std::set<std::string_view> used;
   for (size_t row = 0; row < impl->table.size(); ++row) {
     TIDAR_TRY(const StoredTensor* tensor, find_checked(files, impl->table[row], folder.string()));
+    if (const auto at = first_not_finite(*tensor)) {
+      return error(
+          "{}: tensor {}: element {} is not a finite number; the file is broken, or its "
+          "training was",
+          tensor->file, in_quotes(tensor->name), *at);
+    }
+    files.release(*tensor);
     impl->tensors[row] = *tensor;
     used.insert(impl->table[row].name);
   }

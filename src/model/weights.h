@@ -55,7 +55,8 @@ class ModelWeights {
   /// Checks a folder against the table: a missing, extra, mis-shaped or mis-typed tensor is an
   /// Error that names file, tensor, expected and found. Accepted types: f32, bf16, f16. A stored
   /// head beside a tied embedding is accepted when config says tied (it is not used), as are
-  /// stored rotary frequencies.
+  /// stored rotary frequencies. A weight that is NaN or infinite is an Error that names its place:
+  /// every file is read once for that.
   static Result<ModelWeights> from_folder(const std::filesystem::path& folder,
                                           const ModelConfig& config);
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <thread>
 
@@ -174,6 +175,33 @@ TEST(ModelWeights, NamesAWrongShapeOrType) {
   integers.at("model.norm.weight").dtype = DType::i32;
   EXPECT_TRUE(says(integers.reread().error().message,
                    "tensor 'model.norm.weight' is I32 of shape [64]; config.json asks for F32"));
+}
+
+TEST(ModelWeights, NamesAWeightThatIsNotFinite) {
+  for (const auto& [fixture, type] :
+       {std::pair("qwen2", DType::f32), {"qwen3_bf16", DType::bf16}}) {
+    for (const float wrong :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+          -std::numeric_limits<float>::infinity()}) {
+      // Behind the first stretch that is looked at together, at its end, and in a short tensor.
+      for (const auto& [name, index] : {std::pair("model.embed_tokens.weight", 5000),
+                                        {"model.embed_tokens.weight", 4095},
+                                        {"model.norm.weight", 63}}) {
+        Checkpoint checkpoint(fixture);
+        TensorToWrite& tensor = checkpoint.at(name);
+        std::vector<std::byte> changed(tensor.data.begin(), tensor.data.end());
+        const BFloat16 narrow(wrong);
+        const size_t size = size_of(type), at = static_cast<size_t>(index) * size;
+        std::memcpy(changed.data() + at,
+                    type == DType::f32 ? static_cast<const void*>(&wrong) : &narrow, size);
+        tensor.data = changed;
+        EXPECT_TRUE(says(checkpoint.reread().error().message,
+                         fmt::format("/model.safetensors: tensor '{}': element {} is not a finite "
+                                     "number",
+                                     name, index)));
+      }
+    }
+  }
 }
 
 ModelConfig small_qwen2() { return read_model_config(kFixtures / "qwen2").value(); }
