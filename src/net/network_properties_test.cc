@@ -2,7 +2,12 @@
 // gives depends on what it sees, and on nothing else. Random models of all families, contexts
 // across the borders of panels, tiles and pages.
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <list>
 #include <numeric>
+#include <optional>
 
 #include "net/network_suite.h"
 
@@ -93,6 +98,64 @@ TEST_P(NetworkProperties, GroupsOfAStepAreBlocksBehindTheirDrafts) {
       }
     }
   });
+}
+
+// A model whose token 7 is not a number, and what its weights view.
+struct BrokenModel {
+  explicit BrokenModel(Rng& rng) : config(random_model(rng, 1)) {  // its head is not the embedding
+    const ModelWeights good = ModelWeights::random(config, DType::f32, rng.bits());
+    std::vector<StoredTensor> tensors;
+    for (const WeightSpec& spec : weight_table(config)) {
+      StoredTensor tensor = good.get(spec.role, spec.layer);
+      data.emplace_back(tensor.data.begin(), tensor.data.end());
+      tensor.data = data.back();
+      tensors.push_back(std::move(tensor));
+    }
+    float* const row = reinterpret_cast<float*>(data.front().data()) + kToken * config.hidden;
+    std::fill_n(row, config.hidden, std::numeric_limits<float>::quiet_NaN());
+    weights.emplace(ModelWeights::of_memory(config, std::move(tensors)));
+  }
+  static constexpr int kToken = 7;
+  ModelConfig config;
+  std::list<std::vector<std::byte>> data;
+  std::optional<ModelWeights> weights;
+};
+
+// Keys that a row does not see do not count, whatever they hold: those of later rows, of other
+// sequences in the pass, and of sequences that had the pages before.
+TEST_P(NetworkProperties, WhatIsNotSeenMayBeNoNumber) {
+  Rng rng(15);
+  const BrokenModel model(rng);
+  NetworkOnBackend clean(model.config, *model.weights, GetParam());
+  NetworkOnBackend on(model.config, *model.weights, GetParam());
+  for (int round = 0; round < 4; ++round) {
+    const int size = 1 + rng.below(90), broken_at = rng.below(size);
+    SCOPED_TRACE(testing::Message() << size << " tokens, broken at " << broken_at);
+    Tokens good = random_tokens(rng, size, model.config.vocabulary);
+    std::replace(good.begin(), good.end(), BrokenModel::kToken, BrokenModel::kToken + 1);
+    Tokens bad = good;
+    bad[static_cast<size_t>(broken_at)] = BrokenModel::kToken;
+    auto expected_cache = clean.cache(size);
+    const Logits expected = clean.prefill(expected_cache, good);
+    {
+      auto cache = on.cache(size), beside = on.cache(size);
+      Pass pass;
+      pass.begin_sequence(cache);
+      add_causal(pass, bad, Keep::page);
+      add_masks(pass, kMaskToken, 3);  // blocks at scratch slots that later passes use
+      pass.begin_sequence(beside);
+      add_causal(pass, good, Keep::page);
+      const Logits rows = on.logits(pass);
+      expect_equal(rows_of(rows, 0, broken_at), rows_of(expected, 0, broken_at));
+      expect_equal(rows_of(rows, size + 3, size), expected);
+      for (int row = broken_at; row < size + 3; ++row) {
+        ASSERT_TRUE(std::isnan(rows[static_cast<size_t>(row)][0])) << row;
+      }
+    }
+    auto cache = on.cache(size);  // the same pages again
+    expect_equal(on.prefill(cache, good), expected);
+    expect_equal(masks_behind(on, good, 5), masks_behind(clean, good, 5));
+  }
 }
 
 // Each key by itself (a row that sees one key gives its value), then all of them.

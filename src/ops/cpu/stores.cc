@@ -1,5 +1,7 @@
 #include "ops/cpu/stores.h"
 
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include "ops/host_matrix.h"
@@ -108,9 +110,16 @@ void PanelKv::put(int layer, int head, int32_t slot, const float* key, const flo
     // The values' inputs are keys and their columns a head's elements.
     constexpr int64_t kPairing = sizeof(T) == 2 ? 2 : 1;
     T* values_row = value_panel + column / kPairing * kPairing * padded + column % kPairing;
+    bool finite = true;
     for (int64_t e = 0; e < shape.head_size; ++e) {
       key_panel[place<T>(e, column)] = T(key[e]);
       values_row[e * kPairing] = T(value[e]);
+      finite = finite && std::isfinite(static_cast<float>(T(value[e])));
+    }
+    if (finite) return;
+    for (int64_t e = 0; e < shape.head_size; ++e) {
+      key_panel[place<T>(e, column)] = T(std::numeric_limits<float>::quiet_NaN());
+      values_row[e * kPairing] = T(0.0f);
     }
   };
   std::byte* keys_at = keys() + at;
