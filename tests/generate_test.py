@@ -190,6 +190,18 @@ class Generate(FixtureCase):
         self.assertRegex(
             err, rf"5 prompts: \d+ tokens in .* {decoded / passes:.2f} tokens per pass")
 
+    def test_each_line_of_many_prompts_has_a_seed(self):
+        model, prompts = self.lettered_model(), self.folder / "same.jsonl"
+        prompts.write_text('{"prompt": "Answer:"}\n' * 8)
+        ask = ["generate", "--model", model, "--temperature", 1.5, "--max-new", 12, "--ignore-eos"]
+        out, _ = self.succeed(*ask, "--prompts", prompts, "--seed", 5)
+        lines = sorted(map(json.loads, out.splitlines()), key=lambda line: line["line"])
+        self.assertEqual([line["seed"] for line in lines], list(range(5, 13)))
+        self.assertGreater(len({line["text"] for line in lines}), 4)
+        for line in (lines[0], lines[7]):
+            alone, _ = self.succeed(*ask, "--prompt", "Answer:", "--seed", line["seed"], "--json")
+            self.assertEqual(json.loads(alone)["tokens"], line["tokens"])
+
     def test_many_prompts_of_which_none_is_good(self):
         file = self.folder / "prompts.jsonl"
         file.write_text("{}\n")
@@ -237,6 +249,18 @@ class Generate(FixtureCase):
         for wrong in ["x:1", "5", "5:", "5:nan", "5:inf", "5:1x", "512:1"]:
             self.refuse(1, "generate", "--model", FIXTURES / "qwen2", *ask, "--logit-bias", wrong,
                       holds=["--logit-bias"])
+
+    def test_every_token_forbidden(self):
+        model, forbidden = ["generate", "--model", FIXTURES / "qwen2"], []
+        for token in range(512):
+            forbidden += ["--logit-bias", f"{token}:-inf"]
+        for how in ([], ["--temperature", 1, "--top-k", 5], ["--temperature", 1]):
+            code, out, err = run(*model, "--prompt-ids", "1,2,3", *how, *forbidden, "--json")
+            self.assertEqual(code, 1, err)
+            self.assertEqual(json.loads(out)["finish_reason"], "no_choice")
+            self.assertIn("tidar: after 0 new tokens: nothing can be chosen", err)
+        _, out, _ = run(*model, "--prompt-ids", "1,2,3", *forbidden[2:], "--max-new", 3, "--json")
+        self.assertEqual(json.loads(out)["tokens"], [0, 0, 0])
 
     def test_print_pass(self):
         prompt, _ = self.greedy("qwen2")

@@ -1,7 +1,10 @@
 #include "eval/results_file.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 #include "format/files.h"
 #include "format/json.h"
@@ -46,6 +49,22 @@ Result<void> make_folder(const std::filesystem::path& folder, const RunIdentity&
                folder.string());
 }
 
+// Of a line, these fields are texts; all others are numbers or lists of numbers, which are summed.
+constexpr std::array<std::string_view, 4> kTexts = {"item", "text", "finish_reason", "why"};
+
+Result<void> check_values(const Json& line, const JsonFields& fields) {
+  const auto is_number = [](const Json& value) { return value.is_number() || value.is_boolean(); };
+  for (const auto& [key, value] : line.items()) {
+    if (std::find(kTexts.begin(), kTexts.end(), key) != kTexts.end()) {
+      TIDAR_TRY_VOID(fields.text(key));
+    } else if (value.is_array() ? !std::all_of(value.begin(), value.end(), is_number)
+                                : !is_number(value)) {
+      return fields.wrong(key, "a number; without this line the item is evaluated again");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ResultsFile> ResultsFile::open(const std::filesystem::path& folder,
@@ -77,6 +96,7 @@ Result<size_t> ResultsFile::read(const std::string& text) {
     const JsonFields fields(json, where);
     TIDAR_TRY(std::string item, fields.text("item"));
     TIDAR_TRY(const int sample, fields.integer("sample", {0, 1 << 30}));
+    TIDAR_TRY_VOID(check_values(json, fields));
     lines_.insert_or_assign({std::move(item), sample}, std::move(line));
     begin = end + 1;
   }

@@ -77,6 +77,19 @@ TEST_F(Results, DamageIsSaid) {
   EXPECT_TRUE(says(failure(out()), "out: has results.jsonl but no run.json"));
 }
 
+TEST_F(Results, ValuesOfAnotherTypeAreSaid) {
+  const std::string before = bytes_of_file(file());
+  for (const auto& [value, part] : {std::pair(R"("acc": null)", "acc"),
+                                    {R"("acc": "x")", "acc"},
+                                    {R"("accepted": [1, "2"])", "accepted"},
+                                    {R"("tokens": {})", "tokens"},
+                                    {R"("text": 5)", "text"},
+                                    {R"("finish_reason": null)", "finish_reason"}}) {
+    std::ofstream(file()) << before << R"({"item": "y", "sample": 0, )" << value << "}\n";
+    EXPECT_TRUE(says(failure(out()), std::string("results.jsonl:3|field '") + part)) << value;
+  }
+}
+
 TEST(Fingerprints, TellContentsApart) {
   const ScratchFolder a, b;
   const std::string weights(200'000, 'w');
