@@ -7,7 +7,7 @@
 #include "apps/method_flags.h"
 #include "apps/session.h"
 #include "base/sampling.h"
-#include "eval/sandbox.h"
+#include "sandbox/sandbox.h"
 
 namespace tidar {
 

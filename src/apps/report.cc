@@ -1,6 +1,6 @@
 // tidar report: the results of a study as a page, as Markdown and as figures.
 
-#include "eval/report.h"
+#include "report/report.h"
 
 #include <filesystem>
 #include <memory>
@@ -10,9 +10,9 @@
 #include "apps/command.h"
 #include "apps/output.h"
 #include "apps/svg_to_png.h"
-#include "eval/page.h"
-#include "eval/study_file.h"
 #include "format/files.h"
+#include "report/page.h"
+#include "report/study_file.h"
 
 namespace tidar {
 namespace {

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "base/check.h"
-#include "eval/examination.h"
 #include "eval/number_answer.h"
+#include "sandbox/examination.h"
 
 namespace tidar {
 namespace {

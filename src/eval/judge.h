@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "eval/problems.h"
-#include "eval/sandbox.h"
+#include "sandbox/sandbox.h"
 
 namespace tidar {
 

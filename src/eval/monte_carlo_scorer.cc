@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/rng.h"
-#include "eval/scores.h"
+#include "base/scores.h"
 #include "plan/layouts.h"
 
 namespace tidar {

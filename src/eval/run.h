@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "eval/scores.h"
+#include "base/scores.h"
 
 namespace tidar {
 

@@ -1,0 +1,161 @@
+#include "report/comparison.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tidar {
+namespace {
+
+/// The mean of a number that each task may tell; 0 when one does not.
+double mean_of(const StudyEntry& entry, std::span<const StudyTask* const> tasks,
+               double TaskResult::*number) {
+  double sum = 0;
+  for (const StudyTask* task : tasks) {
+    const double value = entry.results.at(task->name).*number;
+    if (value <= 0) return 0;
+    sum += value;
+  }
+  return sum / static_cast<double>(tasks.size());
+}
+
+/// The entries that the headline is made of.
+std::vector<const StudyEntry*> main_entries(const Study& study) {
+  std::vector<const StudyEntry*> found;
+  for (const StudyEntry& entry : study.entries) {
+    if (entry.sections.count(Section::generation) + entry.sections.count(Section::trade_off) > 0) {
+      found.push_back(&entry);
+    }
+  }
+  return found;
+}
+
+std::vector<PassPoint> diffusion_points(std::span<const StudyEntry* const> entries,
+                                        std::span<const StudyTask* const> tasks) {
+  std::vector<PassPoint> points;
+  for (const StudyEntry* entry : entries) {
+    if (entry->role != Role::block_diffusion) continue;
+    const auto mean = mean_over(*entry, tasks);
+    if (mean && mean->tokens_per_pass > 0) {
+      points.push_back({mean->tokens_per_pass, mean->score.mean});
+    }
+  }
+  return points;
+}
+
+}  // namespace
+
+std::vector<const StudyEntry*> entries_in(const Study& study, Section section) {
+  std::vector<const StudyEntry*> found;
+  for (const StudyEntry& entry : study.entries) {
+    if (entry.sections.count(section) > 0) found.push_back(&entry);
+  }
+  return found;
+}
+
+std::vector<const StudyTask*> tasks_of(const Study& study, ScoreKind kind,
+                                       std::span<const StudyEntry* const> entries) {
+  std::vector<const StudyTask*> found;
+  for (const StudyTask& task : study.tasks) {
+    const auto names = [&](const StudyEntry* entry) { return entry->folders.count(task.name) > 0; };
+    if (task.kind == kind && std::any_of(entries.begin(), entries.end(), names)) {
+      found.push_back(&task);
+    }
+  }
+  return found;
+}
+
+std::optional<TaskMean> mean_over(const StudyEntry& entry,
+                                  std::span<const StudyTask* const> tasks) {
+  if (tasks.empty()) return {};
+  TaskMean mean;
+  double squares = 0;
+  for (const StudyTask* task : tasks) {
+    const auto found = entry.results.find(task->name);
+    if (found == entry.results.end()) return {};
+    const TaskResult& result = found->second;
+    mean.score.mean += result.score.mean;
+    mean.score.count += result.score.count;
+    squares += result.score.standard_error * result.score.standard_error;
+    mean.finished = mean.finished && result.finished();
+  }
+  const auto count = static_cast<double>(tasks.size());
+  mean.score.mean /= count;
+  mean.score.standard_error = std::sqrt(squares) / count;
+  mean.tokens_per_pass = mean_of(entry, tasks, &TaskResult::tokens_per_pass);
+  mean.tokens_per_s = mean_of(entry, tasks, &TaskResult::tokens_per_s);
+  return mean;
+}
+
+Score difference(const Score& a, const Score& b) {
+  return {.mean = a.mean - b.mean,
+          .standard_error = std::hypot(a.standard_error, b.standard_error),
+          .count = std::min(a.count, b.count)};
+}
+
+std::optional<EqualPasses> at_equal_passes(std::vector<PassPoint> points, double tokens_per_pass) {
+  if (points.empty()) return {};
+  // The better of two at one place first: it is the one that stays.
+  std::sort(points.begin(), points.end(), [](const PassPoint& a, const PassPoint& b) {
+    return a.tokens_per_pass != b.tokens_per_pass ? a.tokens_per_pass < b.tokens_per_pass
+                                                  : a.score > b.score;
+  });
+  const auto same_place = [](const PassPoint& a, const PassPoint& b) {
+    return a.tokens_per_pass == b.tokens_per_pass;
+  };
+  points.erase(std::unique(points.begin(), points.end(), same_place), points.end());
+  using Where = EqualPasses::Where;
+  if (tokens_per_pass < points.front().tokens_per_pass) {
+    return EqualPasses{Where::below_all, points.front()};
+  }
+  if (tokens_per_pass > points.back().tokens_per_pass) {
+    return EqualPasses{Where::above_all, points.back()};
+  }
+  const auto right = std::find_if(points.begin(), points.end(), [&](const PassPoint& point) {
+    return point.tokens_per_pass >= tokens_per_pass;
+  });
+  if (right->tokens_per_pass == tokens_per_pass) return EqualPasses{Where::between, *right};
+  const PassPoint& left = *std::prev(right);
+  const double part =
+      (tokens_per_pass - left.tokens_per_pass) / (right->tokens_per_pass - left.tokens_per_pass);
+  return EqualPasses{Where::between,
+                     {tokens_per_pass, left.score + part * (right->score - left.score)}};
+}
+
+const HeadlineRow* Headline::fastest() const {
+  const HeadlineRow* best = nullptr;
+  for (const HeadlineRow& row : rows) {
+    if (!row.mean) continue;
+    if (best == nullptr || row.mean->tokens_per_s > best->mean->tokens_per_s) best = &row;
+  }
+  return best;
+}
+
+Headline headline_of(const Study& study) {
+  Headline headline;
+  const auto entries = main_entries(study);
+  headline.tasks = tasks_of(study, ScoreKind::generated, entries);
+  for (const StudyEntry* entry : entries) {
+    if (entry->role != Role::baseline) continue;
+    headline.baseline = entry;
+    headline.baseline_mean = mean_over(*entry, headline.tasks);
+  }
+  const auto points = diffusion_points(entries, headline.tasks);
+  const auto& baseline = headline.baseline_mean;
+  for (const StudyEntry* entry : entries) {
+    if (entry->role != Role::tidar) continue;
+    HeadlineRow row;
+    row.entry = entry;
+    row.mean = mean_over(*entry, headline.tasks);
+    if (row.mean && baseline) row.gain = difference(row.mean->score, baseline->score);
+    if (row.mean && baseline && baseline->tokens_per_s > 0 && row.mean->tokens_per_s > 0) {
+      row.times_faster = row.mean->tokens_per_s / baseline->tokens_per_s;
+    }
+    if (row.mean && row.mean->tokens_per_pass > 0) {
+      row.diffusion = at_equal_passes(points, row.mean->tokens_per_pass);
+    }
+    headline.rows.push_back(row);
+  }
+  return headline;
+}
+
+}  // namespace tidar

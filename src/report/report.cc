@@ -1,0 +1,301 @@
+#include "report/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "report/comparison.h"
+#include "report/markup.h"
+#include "report/report_figures.h"
+#include "report/report_text.h"
+
+namespace tidar {
+namespace {
+
+std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
+
+// --- Headline ------------------------------------------------------------------------------------
+
+std::string diffusion_cell(const std::optional<EqualPasses>& diffusion) {
+  if (!diffusion) return std::string(kNothing);
+  std::string score = percent(diffusion->point.score);
+  const std::string passes = rate_text(diffusion->point.tokens_per_pass);
+  switch (diffusion->where) {
+    case EqualPasses::Where::between:
+      return score;
+    case EqualPasses::Where::below_all:
+      return fmt::format("{} at {} tokens per pass, its least", score, passes);
+    case EqualPasses::Where::above_all:
+      return fmt::format("at most {} tokens per pass: {}", passes, score);
+  }
+  return std::string(kNothing);
+}
+
+std::string diffusion_sentence(const EqualPasses& diffusion) {
+  const std::string score = percent(diffusion.point.score);
+  const std::string passes = rate_text(diffusion.point.tokens_per_pass);
+  switch (diffusion.where) {
+    case EqualPasses::Where::between:
+      return fmt::format(" Block diffusion of as many tokens per pass scores {}.", score);
+    case EqualPasses::Where::below_all:
+      return fmt::format(" Block diffusion scores {} at {} tokens per pass, its least.", score,
+                         passes);
+    case EqualPasses::Where::above_all:
+      return fmt::format(
+          " Block diffusion comes to at most {} tokens per pass, and scores {} there.", passes,
+          score);
+  }
+  return "";
+}
+
+/// The main numbers of the fastest entry, in words.
+std::string headline_sentences(const Headline& headline) {
+  const HeadlineRow* row = headline.fastest();
+  if (row == nullptr) return "";
+  std::string text = fmt::format("**{}** scores {} %", escape_markdown(row->entry->label),
+                                 percent_text(row->mean->score));
+  const std::string baseline =
+      headline.baseline == nullptr ? "" : escape_markdown(headline.baseline->label);
+  if (row->gain) {
+    text += fmt::format(", {} {} %: a difference of {} points", baseline,
+                        percent_text(headline.baseline_mean->score), gain_text(*row->gain));
+  }
+  text += ".";
+  if (row->mean->tokens_per_pass > 0) {
+    text += fmt::format(" A pass brings {} tokens", rate_text(row->mean->tokens_per_pass));
+    if (row->times_faster) {
+      text += fmt::format(", a second {} × as many as with {}", rate_text(*row->times_faster),
+                          baseline);
+    }
+    text += ".";
+  }
+  if (row->diffusion) text += diffusion_sentence(*row->diffusion);
+  return text + "\n\n";
+}
+
+std::string headline_part(const Study& study) {
+  const Headline headline = headline_of(study);
+  if (headline.rows.empty() || headline.tasks.empty()) return "";
+  const StudyEntry* baseline = headline.baseline;
+  const std::string other = baseline == nullptr ? "baseline" : escape_markdown(baseline->label);
+  MarkdownTable table({"", "mean score, %", "against " + other, "tokens per pass", "tokens/s",
+                       "× " + other, "block diffusion at as many tokens per pass"});
+  const std::string nothing(kNothing);
+  if (baseline != nullptr) {
+    const auto& mean = headline.baseline_mean;
+    table.add({other, ScoreCells::mean(mean), nothing, rate_text(mean ? mean->tokens_per_pass : 0),
+               rate_text(mean ? mean->tokens_per_s : 0), nothing, nothing});
+  }
+  for (const HeadlineRow& row : headline.rows) {
+    table.add({escape_markdown(row.entry->label), ScoreCells::mean(row.mean),
+               row.gain ? gain_text(*row.gain) : nothing,
+               rate_text(row.mean ? row.mean->tokens_per_pass : 0),
+               rate_text(row.mean ? row.mean->tokens_per_s : 0),
+               rate_text(row.times_faster.value_or(0)), diffusion_cell(row.diffusion)});
+  }
+  std::string over;
+  for (const StudyTask* task : headline.tasks) {
+    over += (over.empty() ? "" : ", ") + escape_markdown(task->label);
+  }
+  return headline_sentences(headline) + table.text() +
+         fmt::format("Means over {}; ± is one standard error.\n\n", over);
+}
+
+// --- Sections ------------------------------------------------------------------------------------
+
+using Entries = std::vector<const StudyEntry*>;
+
+std::string likelihood_part(const Study& study, const Entries& entries) {
+  std::vector<const StudyTask*> tasks;
+  for (const StudyTask& task : study.tasks) {
+    if (task.kind == ScoreKind::generated) continue;
+    const auto names = [&](const StudyEntry* entry) { return entry->folders.count(task.name) > 0; };
+    if (std::any_of(entries.begin(), entries.end(), names)) tasks.push_back(&task);
+  }
+  std::vector<std::string> heading = {""};
+  for (const StudyTask* task : tasks) heading.push_back(heading_of(*task));
+  MarkdownTable table(heading);
+  ScoreCells cells;
+  for (const StudyEntry* entry : entries) {
+    std::vector<std::string> row = {escape_markdown(entry->label)};
+    for (const StudyTask* task : tasks) row.push_back(cells.score_and_passes(*entry, *task));
+    table.add(row);
+  }
+  return "## Likelihood\n\nOf texts that are given; ± is one standard error. In brackets: tokens "
+         "per "
+         "pass, where decoding said them.\n\n" +
+         table.text() + cells.footnote();
+}
+
+std::string generation_part(const Study& study, const Entries& entries) {
+  const auto tasks = tasks_of(study, ScoreKind::generated, entries);
+  std::vector<std::string> heading = {""};
+  for (const StudyTask* task : tasks) heading.push_back(heading_of(*task));
+  heading.insert(heading.end(), {"mean, %", "tokens/s"});
+  MarkdownTable table(heading);
+  ScoreCells cells;
+  for (const StudyEntry* entry : entries) {
+    std::vector<std::string> row = {escape_markdown(entry->label)};
+    for (const StudyTask* task : tasks) row.push_back(cells.score_and_passes(*entry, *task));
+    const auto mean = mean_over(*entry, tasks);
+    row.push_back(ScoreCells::mean_and_passes(mean));
+    row.push_back(rate_text(mean ? mean->tokens_per_s : 0));
+    table.add(row);
+  }
+  return "## Generation\n\nIn brackets: tokens per pass (T/NFE); passes over the prompt are not "
+         "counted.\n\n" +
+         table.text() + cells.footnote();
+}
+
+std::string strategies_part(const Study& study, const Entries& entries) {
+  const auto tasks = tasks_of(study, ScoreKind::generated, entries);
+  std::vector<std::string> heading = {"", "tokens per pass"};
+  for (const StudyTask* task : tasks) heading.push_back(heading_of(*task));
+  MarkdownTable table(heading);
+  ScoreCells cells;
+  for (const StudyEntry* entry : entries) {
+    const auto mean = mean_over(*entry, tasks);
+    std::vector<std::string> row = {escape_markdown(entry->label),
+                                    rate_text(mean ? mean->tokens_per_pass : 0)};
+    for (const StudyTask* task : tasks) row.push_back(cells.score(*entry, *task));
+    table.add(row);
+  }
+  return "## Decoding strategies\n\n" + table.text() + cells.footnote();
+}
+
+/// The means of all entries that `belongs` picks, one behind the other.
+template <class Belongs>
+std::string cell_of(const Entries& entries, const std::vector<const StudyTask*>& tasks,
+                    const Belongs& belongs) {
+  std::string text;
+  for (const StudyEntry* entry : entries) {
+    if (!belongs(*entry)) continue;
+    text += (text.empty() ? "" : "; ") + ScoreCells::mean_and_passes(mean_over(*entry, tasks));
+  }
+  return text.empty() ? std::string(kNothing) : text;
+}
+
+std::string masks_part(const Study& study, const Entries& entries) {
+  const auto tasks = tasks_of(study, ScoreKind::generated, entries);
+  std::set<int> lengths;
+  for (const StudyEntry* entry : entries) lengths.insert(entry->draft_length);
+  MarkdownTable table({"", "random masks, %", "full masks, %"});
+  for (const int length : lengths) {
+    std::vector<std::string> row = {fmt::format("K = {}", length)};
+    for (const std::string_view masking : {"random", "full"}) {
+      row.push_back(cell_of(entries, tasks, [&](const StudyEntry& entry) {
+        return entry.draft_length == length && entry.masking == masking;
+      }));
+    }
+    table.add(row);
+  }
+  return "## Full against random masks\n\nMean scores; in brackets: tokens per pass.\n\n" +
+         table.text();
+}
+
+/// Figures in one paragraph stand side by side where there is room. They move to the report.
+std::string show(std::vector<Plot> figures, Report& report) {
+  std::string text;
+  for (Plot& plot : figures) {
+    text += fmt::format("![{}](figures/{}.svg)\n", escape_markdown(plot.title), plot.name);
+    report.figures.push_back(std::move(plot));
+  }
+  return text + "\n";
+}
+
+std::string trade_off_part(const Study& study, const Entries& entries, Report& report) {
+  const auto tasks = tasks_of(study, ScoreKind::generated, entries);
+  MarkdownTable table({"", "mean score, %", "tokens per pass", "tokens/s"});
+  for (const StudyEntry* entry : entries) {
+    const auto mean = mean_over(*entry, tasks);
+    table.add({escape_markdown(entry->label), ScoreCells::mean(mean),
+               rate_text(mean ? mean->tokens_per_pass : 0),
+               rate_text(mean ? mean->tokens_per_s : 0)});
+  }
+  return "## Quality against speed\n\n" + show(trade_off_figures(study), report) + table.text();
+}
+
+std::string trust_part(const Study& study, const Entries& entries, Report& report) {
+  const auto tasks = tasks_of(study, ScoreKind::generated, entries);
+  std::set<std::optional<double>> alphas;
+  std::set<double> trusts;
+  for (const StudyEntry* entry : entries) {
+    alphas.insert(entry->alpha);
+    trusts.insert(entry->trust_ar.value_or(1));
+  }
+  std::vector<std::string> heading = {"trust in AR (β)"};
+  for (const auto& alpha : alphas) {
+    heading.push_back(alpha ? fmt::format("α = {:g}, %", *alpha) : "mean score, %");
+  }
+  MarkdownTable table(heading);
+  for (const double trust : trusts) {
+    std::vector<std::string> row = {fmt::format("{:g}", trust)};
+    for (const auto& alpha : alphas) {
+      row.push_back(cell_of(entries, tasks, [&](const StudyEntry& entry) {
+        return entry.trust_ar == trust && entry.alpha == alpha;
+      }));
+    }
+    table.add(row);
+  }
+  return "## Trust in AR against trust in diffusion\n\n" + show(trust_figures(study), report) +
+         "Mean scores; in brackets: tokens per pass.\n\n" + table.text();
+}
+
+std::string latency_part(const Study& study, Report& report) {
+  std::set<int> all_rows;
+  std::vector<std::string> heading = {"rows"};
+  for (const LatencyCurve& curve : study.latency) {
+    heading.push_back(escape_markdown(curve.label) + ", ms");
+    for (const auto& point : curve.points) all_rows.insert(point.rows);
+  }
+  MarkdownTable table(heading);
+  for (const int rows : all_rows) {
+    std::vector<std::string> row = {std::to_string(rows)};
+    for (const LatencyCurve& curve : study.latency) {
+      const auto found = std::find_if(curve.points.begin(), curve.points.end(),
+                                      [&](const auto& point) { return point.rows == rows; });
+      const bool there = found != curve.points.end();
+      const LatencyCurve::Point one = there ? curve.points.front() : LatencyCurve::Point();
+      row.push_back(!there ? std::string(kNothing)
+                    : one.rows != 1
+                        ? rate_text(found->ms)
+                        : fmt::format("{} ({:.2f})", rate_text(found->ms), found->ms / one.ms));
+    }
+    table.add(row);
+  }
+  return "## Time of a pass\n\n" + show(latency_figures(study), report) +
+         "In brackets: as a multiple of one row.\n\n" + table.text();
+}
+
+}  // namespace
+
+Report make_report(const Study& study) {
+  Report report;
+  report.title = study.title;
+  std::string& text = report.markdown;
+  text = "# " + escape_markdown(study.title) + "\n\n" + headline_part(study);
+  if (!study.notes.empty()) text += study.notes + "\n\n";
+
+  const auto part = [&](Section section, const auto& write) {
+    const Entries entries = entries_in(study, section);
+    if (!entries.empty()) text += write(entries);
+  };
+  part(Section::likelihood, [&](const Entries& e) { return likelihood_part(study, e); });
+  part(Section::generation, [&](const Entries& e) { return generation_part(study, e); });
+  part(Section::strategies, [&](const Entries& e) { return strategies_part(study, e); });
+  part(Section::masks, [&](const Entries& e) { return masks_part(study, e); });
+  part(Section::trade_off, [&](const Entries& e) { return trade_off_part(study, e, report); });
+  part(Section::trust, [&](const Entries& e) { return trust_part(study, e, report); });
+  if (!study.latency.empty()) text += latency_part(study, report);
+  part(Section::histogram, [&](const Entries&) {
+    return "## Tokens per pass\n\n" + show(histogram_figures(study), report);
+  });
+  if (!study.facts.empty()) text += "## Circumstances\n\n";
+  for (const std::string& fact : study.facts) text += "- " + escape_markdown(fact) + "\n";
+  return report;
+}
+
+}  // namespace tidar

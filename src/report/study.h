@@ -1,0 +1,97 @@
+#pragma once
+// A study: which evaluations are compared, as which rows and points of a report, and what they
+// found. The file that says so is read by study_file.h.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/scores.h"
+
+namespace tidar {
+
+/// What an entry is to the headline.
+enum class Role : uint8_t {
+  other,
+  ar,               ///< AR before anything else was trained
+  baseline,         ///< AR trained on: what TiDAR is compared with
+  tidar,            ///< a row of the headline
+  block_diffusion,  ///< a point of the curve on which the equal of each TiDAR is looked up
+};
+
+/// Where an entry appears.
+enum class Section : uint8_t {
+  likelihood,
+  generation,
+  strategies,
+  masks,
+  trade_off,
+  trust,
+  histogram,
+};
+
+/// How a score is shown.
+enum class ScoreKind : uint8_t {
+  generated,   ///< strict, flexible, pass@N: a share of right answers that were generated
+  likelihood,  ///< acc, acc_norm: a share of right choices
+  loss,        ///< nll, perplexity, bits_per_byte: a number, less is better
+};
+
+struct StudyTask {
+  std::string name;   ///< letters, digits, '-' and '_'
+  std::string label;  ///< what readers see
+  std::string score;  ///< field of summary.json
+  ScoreKind kind = ScoreKind::generated;
+};
+
+/// What one folder of `tidar eval` holds.
+struct TaskResult {
+  int64_t done = 0;
+  int64_t all = 0;
+  Score score;                  ///< only the mean where it is a plain number of the summary
+  double tokens_per_pass = 0;   ///< T/NFE; 0: not told
+  double tokens_per_s = 0;      ///< 0: not told
+  std::vector<int64_t> passes;  ///< passes[a]: decoding passes that brought a tokens
+
+  bool finished() const { return done >= all; }
+};
+
+struct StudyEntry {
+  std::string label;
+  std::string series;  ///< entries of one series share a line and a colour
+  Role role = Role::other;
+  std::set<Section> sections;
+  int draft_length = 0;  ///< K; 0: not told
+  std::string masking;   ///< "full", "random", or ""
+  std::optional<double> alpha;
+  std::optional<double> trust_ar;
+  std::optional<double> confidence;
+  std::map<std::string, std::filesystem::path> folders;  ///< by the name of a task
+  std::map<std::string, TaskResult> results;             ///< of the folders that hold some
+};
+
+/// How long passes of one model take.
+struct LatencyCurve {
+  struct Point {
+    int rows = 1;
+    double ms = 0;
+  };
+  std::string label;
+  std::vector<Point> points;  ///< by rows, upwards
+};
+
+struct Study {
+  std::string title;
+  std::string notes;  ///< Markdown
+  std::vector<std::string> facts;
+  std::vector<StudyTask> tasks;
+  std::vector<StudyEntry> entries;
+  std::vector<LatencyCurve> latency;
+  std::vector<std::string> missing;  ///< folders and files without results, one sentence each
+};
+
+}  // namespace tidar
