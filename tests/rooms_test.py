@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The map of rooms is kept: docs/house.md draws it, CMake links along it, every #include obeys it.
+"""The map of rooms is kept: docs/house.md draws it, CMake links along it, every #include and every
+name obey it.
 
     python3 tests/rooms_test.py [root]
 
@@ -23,6 +24,18 @@ FENCED_HEADERS = [
     (re.compile(r"CLI/"), ("src/apps", "tools")),
     (re.compile(r"pcre2|utf8proc"), ("src/text",)),
 ]
+# What is there for tests only, and who may include it.
+FOR_TESTS = re.compile(r"_testing\.\w+$|^ops/cases/")
+TESTS = re.compile(r"_(test|fuzz|testing)\.\w+$|^src/ops/cases/")
+# Words that mean something else, or say a name from elsewhere, outside their rooms.
+OTHER_MEANINGS = {
+    ("src/engine/request.cc", "draft"),  # draft_keys() of decode/methods.h
+    ("src/engine/request.h", "draft"),
+    ("src/format/token_shards.cc", "head"),  # of a file
+    ("src/ops/cpu/isa.cc", "request"),  # to the kernel of the system
+    ("src/sandbox/syscall_filter.cc", "request"),  # SYS_request_key
+    ("src/train/initial_weights.cc", "layer"),  # the depth of the network
+}
 # Pairs of folders that may not know each other though they are of one room.
 STRANGERS = [("ops/cpu", "ops/cuda"), ("ops/cuda", "ops/cpu")]
 ENVIRONMENT = re.compile(r"\b(?:secure_)?getenv\s*\(|\benviron\b")
@@ -42,6 +55,13 @@ def read_methods(root):
     text = (root / "docs/house.md").read_text(encoding="utf-8")
     line = re.search(r"^ {4}decode/ .*?methods: ([\w, ]+?) *->", text, re.MULTILINE)
     return re.split(r", *", line.group(1)) if line else []
+
+
+def read_vocabulary(root):
+    """Word -> rooms whose code may say it, from the lines 'draft accept   in plan decode'."""
+    text = (root / "docs/house.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^ {4}([a-z ]+?) +in ([a-z ]+)$", text, re.MULTILINE)
+    return {word: set(rooms.split()) for words, rooms in lines for word in words.split()}
 
 
 def read_cmake(root):
@@ -65,6 +85,29 @@ def without_comments(text):
         return found if found.startswith('"') else re.sub(r"[^\n]", " ", found)
 
     return pattern.sub(blank, text)
+
+
+def words_of(code):
+    """The words of all names: 'kDraftLength' and 'draft_length' are a draft and a length."""
+    without_strings = re.sub(r'"(?:\\.|[^"\\\n])*"', "", code)
+    return re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", without_strings)
+
+
+def foreign_words(root):
+    """(file, word) wherever a room says a word of other rooms."""
+    vocabulary = read_vocabulary(root)
+    found = set()
+    for path in sorted((root / "src").rglob("*")):
+        name = path.relative_to(root).as_posix()
+        room = name.split("/")[1]
+        if path.suffix not in SOURCES or TESTS.search(name) or room == "apps":
+            continue
+        for word in words_of(without_comments(path.read_text(encoding="utf-8"))):
+            word = word.lower()
+            word = word if word in vocabulary else word.removesuffix("s")
+            if word in vocabulary and room not in vocabulary[word]:
+                found.add((name, word))
+    return found
 
 
 def map_violations(root):
@@ -122,7 +165,7 @@ class Reader:
         for pattern, folders in FENCED_HEADERS:
             if pattern.match(header) and not name.startswith(tuple(f + "/" for f in folders)):
                 yield f"<{header}> may be included in {' and '.join(folders)} only"
-        if header.startswith("gtest/") and not re.search(r"(_test|_testing|_suite)\.\w+$", name):
+        if header.startswith("gtest/") and not TESTS.search(name):
             yield f"<{header}> may be included by tests only"
 
     def own_header(self, name, place, header):
@@ -133,6 +176,8 @@ class Reader:
             yield f'"{header}" is not a file of src/; own headers are named by room and file'
         elif room not in self.allowed(place):
             yield f'{place} may not include "{header}"; see the arrows in docs/house.md'
+        elif FOR_TESTS.search(header) and not TESTS.search(name):
+            yield f'"{header}" may be included by tests only'
         for here, there in STRANGERS:
             if name.startswith(f"src/{here}/") and header.startswith(there + "/"):
                 yield f'{here} may not include "{header}"'
@@ -142,9 +187,28 @@ class Reader:
                 yield f'one method may not include another: "{header}"'
 
 
+def nameless_helpers(root):
+    """Headers without a source of their own that only tests include, and whose names hide it."""
+    includers = {}
+    for path in sorted((root / "src").rglob("*")):
+        if path.suffix in SOURCES and path.is_file():
+            name = path.relative_to(root).as_posix()
+            text = without_comments(path.read_text(encoding="utf-8"))
+            for header in re.findall(r'^\s*#\s*include\s*"([^"]+)"', text, re.MULTILINE):
+                includers.setdefault(header, []).append(name)
+    for header, names in sorted(includers.items()):
+        path = root / "src" / header
+        alone = path.exists() and not path.with_suffix(".cc").exists()
+        if alone and not FOR_TESTS.search(header) and all(map(TESTS.search, names)):
+            yield f"src/{header}: only tests include it; a helper of tests is named *_testing.h"
+
+
 def violations(root):
     reader = Reader(root)
     found = map_violations(root)
+    found.extend(nameless_helpers(root))
+    for name, word in sorted(foreign_words(root) - OTHER_MEANINGS):
+        found.append(f"{name}: says '{word}', a word of other rooms; see docs/house.md")
     for folder in ("src", "tools", "lab"):
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in SOURCES and path.is_file():
@@ -156,8 +220,12 @@ class TheTree(unittest.TestCase):
     def test_keeps_the_map(self):
         self.assertEqual([], violations(ROOT))
 
+    def test_exceptions_are_needed(self):
+        self.assertEqual(set(), OTHER_MEANINGS - foreign_words(ROOT))
+
     def test_the_map_was_read(self):
         rooms = read_map(ROOT)
+        self.assertEqual({"model", "ops", "net"}, read_vocabulary(ROOT)["rope"])
         self.assertEqual(set(), rooms["base"])
         self.assertEqual({"all"}, rooms["apps"])
         self.assertIn("plan", rooms["net"])
@@ -177,16 +245,18 @@ class Planted(unittest.TestCase):
             "    base/    things   -> (nothing)\n"
             "    ops/     verbs    -> base\n"
             "    decode/  methods: ar, tidar   -> base\n"
-            "    apps/    main()   -> all\n",
+            "    apps/    main()   -> all\n"
+            "    draft accept   in decode\n",
         )
         self.write("src/base/CMakeLists.txt", "tidar_room(base LIBRARIES fmt::fmt)\n")
         self.write("src/ops/CMakeLists.txt", "tidar_room(ops DEPENDS base)\n")
         self.write("src/decode/CMakeLists.txt", "tidar_room(decode DEPENDS base)\n")
         self.write("src/apps/CMakeLists.txt", "add_executable(tidar)\n")
-        self.write("src/base/check.h", "#include <vector>\n")
+        self.write("src/base/check.h", '#include <vector>\nauto no = "draft";  // draft\n')
         self.write("src/ops/ops.h", '#include "base/check.h"\n')
         self.write("src/decode/ar.h", '// like "decode/tidar.h"\n')
         self.write("src/decode/tidar.h", "#pragma once\n")
+        self.write("src/decode/ar.cc", '#include "decode/ar.h"\n')
         self.write("src/decode/tidar_test.cc", '#include <gtest/gtest.h>\n#include "decode/ar.h"\n')
         self.write(
             "src/apps/main.cc",
@@ -236,6 +306,26 @@ class Planted(unittest.TestCase):
 
     def test_test_framework_outside_tests(self):
         self.expect("src/ops/a.h:1:", "src/ops/a.h", "#include <gtest/gtest.h>\n")
+
+    def test_helper_of_tests_outside_tests(self):
+        self.write("src/decode/mock_testing.h", "")
+        self.write("src/decode/mock_test.cc", '#include "decode/mock_testing.h"\n')
+        self.expect("src/decode/ar.cc:1:", "src/decode/ar.cc", '#include "decode/mock_testing.h"\n')
+
+    def test_cases_outside_tests(self):
+        self.write("src/ops/cases/cases.h", "")
+        self.write("src/ops/cases/cases.cc", '#include "ops/cases/cases.h"\n')
+        self.expect("src/ops/a.cc:1:", "src/ops/a.cc", '#include "ops/cases/cases.h"\n')
+
+    def test_helper_of_tests_without_its_name(self):
+        self.write("src/decode/mock.h", "")
+        self.expect("src/decode/mock.h:", "src/decode/a_test.cc", '#include "decode/mock.h"\n')
+
+    def test_word_of_another_room(self):
+        self.expect("src/ops/a.h: says 'draft'", "src/ops/a.h", "int kDraftLength = 1;\n")
+
+    def test_plural_of_a_word_of_another_room(self):
+        self.expect("src/ops/a.h: says 'draft'", "src/ops/a.h", "int many_drafts = 1;\n")
 
     def test_environment(self):
         self.expect("src/base/a.cc:2:", "src/base/a.cc",

@@ -10,10 +10,10 @@
 
 #include "base/rng.h"
 #include "decode/ar.h"
-#include "decode/drive.h"
+#include "decode/drive_testing.h"
 #include "decode/methods.h"
 #include "decode/model_drafter.h"
-#include "net/network_suite.h"
+#include "net/network_testing.h"
 
 namespace tidar {
 namespace {

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "base/rng.h"
-#include "decode/drive.h"
+#include "decode/drive_testing.h"
 #include "decode/methods.h"
 #include "eval/causal_scorer.h"
-#include "net/network_suite.h"
+#include "net/network_testing.h"
 
 namespace tidar {
 namespace {

@@ -10,8 +10,8 @@
 #include <optional>
 #include <string>
 
-#include "decode/drive.h"
-#include "decode/test_canvas.h"
+#include "decode/canvas_testing.h"
+#include "decode/drive_testing.h"
 
 namespace tidar {
 namespace {

@@ -11,9 +11,9 @@
 #include <map>
 #include <string>
 
-#include "decode/chi_square.h"
-#include "decode/drive.h"
-#include "decode/test_canvas.h"
+#include "decode/canvas_testing.h"
+#include "decode/chi_square_testing.h"
+#include "decode/drive_testing.h"
 
 namespace tidar {
 namespace {

@@ -5,9 +5,9 @@
 #include <set>
 #include <string>
 
-#include "decode/drive.h"
+#include "decode/drive_testing.h"
 #include "decode/model_drafter.h"
-#include "decode/test_text.h"
+#include "decode/text_testing.h"
 
 namespace tidar {
 namespace {

@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "decode/chi_square.h"
-#include "decode/drive.h"
+#include "decode/chi_square_testing.h"
+#include "decode/drive_testing.h"
 #include "decode/lookup.h"
 #include "decode/model_drafter.h"
 #include "decode/speculative.h"
-#include "decode/test_text.h"
+#include "decode/text_testing.h"
 
 namespace tidar {
 namespace {

@@ -6,10 +6,10 @@
 #include <functional>
 #include <string>
 
-#include "decode/drive.h"
+#include "decode/drive_testing.h"
 #include "decode/lookup.h"
 #include "decode/model_drafter.h"
-#include "decode/test_text.h"
+#include "decode/text_testing.h"
 
 namespace tidar {
 namespace {

@@ -6,8 +6,8 @@
 #include <iterator>
 #include <numeric>
 
-#include "decode/drive.h"
-#include "decode/test_text.h"
+#include "decode/drive_testing.h"
+#include "decode/text_testing.h"
 
 namespace tidar {
 namespace {

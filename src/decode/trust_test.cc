@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "decode/drive.h"
-#include "decode/test_text.h"
+#include "decode/drive_testing.h"
+#include "decode/text_testing.h"
 
 namespace tidar {
 namespace {

@@ -8,10 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/rng.h"
-#include "decode/drive.h"
-#include "decode/mock_evaluator.h"
+#include "decode/drive_testing.h"
+#include "decode/mock_evaluator_testing.h"
 #include "decode/model_drafter.h"
-#include "text/small_tokenizer.h"
+#include "text/small_tokenizer_testing.h"
 
 namespace tidar {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <map>
 
-#include "decode/drive.h"
-#include "decode/mock_evaluator.h"
-#include "decode/test_text.h"
+#include "decode/drive_testing.h"
+#include "decode/mock_evaluator_testing.h"
+#include "decode/text_testing.h"
 #include "format/files_testing.h"
 
 namespace tidar {

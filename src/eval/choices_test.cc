@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "format/files_testing.h"
-#include "text/small_tokenizer.h"
+#include "text/small_tokenizer_testing.h"
 
 namespace tidar {
 namespace {

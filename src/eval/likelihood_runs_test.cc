@@ -5,11 +5,11 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "decode/mock_evaluator.h"
+#include "decode/mock_evaluator_testing.h"
 #include "eval/causal_scorer.h"
 #include "eval/monte_carlo_scorer.h"
 #include "format/files_testing.h"
-#include "text/small_tokenizer.h"
+#include "text/small_tokenizer_testing.h"
 
 namespace tidar {
 namespace {

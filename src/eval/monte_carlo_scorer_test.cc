@@ -6,8 +6,8 @@
 #include <cmath>
 #include <string>
 
-#include "decode/mock_evaluator.h"
-#include "decode/test_text.h"
+#include "decode/mock_evaluator_testing.h"
+#include "decode/text_testing.h"
 #include "format/files_testing.h"
 
 namespace tidar {

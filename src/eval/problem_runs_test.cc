@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "decode/mock_evaluator.h"
+#include "decode/mock_evaluator_testing.h"
 #include "eval/number_answer.h"
 #include "format/files_testing.h"
-#include "text/small_tokenizer.h"
+#include "text/small_tokenizer_testing.h"
 
 namespace tidar {
 namespace {

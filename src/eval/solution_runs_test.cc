@@ -4,11 +4,11 @@
 
 #include <map>
 
-#include "decode/mock_evaluator.h"
+#include "decode/mock_evaluator_testing.h"
 #include "eval/causal_scorer.h"
 #include "format/files_testing.h"
 #include "format/json.h"
-#include "text/small_tokenizer.h"
+#include "text/small_tokenizer_testing.h"
 
 namespace tidar {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "net/network_suite.h"
+#include "net/network_testing.h"
 #include "plan/layouts.h"
 
 namespace tidar {

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "net/fixture_files_testing.h"
-#include "net/network_suite.h"
+#include "net/network_testing.h"
 #include "ops/wrap/forward_ops.h"
 
 namespace tidar {

@@ -9,7 +9,7 @@
 #include <numeric>
 #include <optional>
 
-#include "net/network_suite.h"
+#include "net/network_testing.h"
 
 namespace tidar {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "net/attention_plan.h"
 #include "net/head.h"
-#include "net/network_suite.h"
+#include "net/network_testing.h"
 #include "ops/wrap/checked_ops.h"
 
 namespace tidar {

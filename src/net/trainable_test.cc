@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "net/fixture_files_testing.h"
-#include "net/trainable_suite.h"
+#include "net/trainable_testing.h"
 
 namespace tidar {
 namespace {

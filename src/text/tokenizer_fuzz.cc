@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-#include "text/small_tokenizer.h"
+#include "text/small_tokenizer_testing.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 

@@ -6,7 +6,7 @@
 
 #include <functional>
 
-#include "text/small_tokenizer.h"
+#include "text/small_tokenizer_testing.h"
 #include "text/tokenizer.h"
 
 namespace tidar {

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "base/rng.h"
-#include "text/small_tokenizer.h"
+#include "text/small_tokenizer_testing.h"
 #include "text/utf8.h"
 
 namespace tidar {

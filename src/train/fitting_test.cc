@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "net/trainable_suite.h"
+#include "net/trainable_testing.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"

@@ -10,7 +10,7 @@
 #include "format/files.h"
 #include "format/files_testing.h"
 #include "format/tensors.h"
-#include "net/trainable_suite.h"
+#include "net/trainable_testing.h"
 #include "train/checkpoint.h"
 #include "train/initial_weights.h"
 

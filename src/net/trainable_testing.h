@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "net/network_suite.h"
+#include "net/network_testing.h"
 #include "net/trainable.h"
 #include "ops/cpu/cpu_backward.h"
 #include "ops/ref/ref_backward.h"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "decode/reveal.h"
-#include "decode/test_text.h"
+#include "decode/text_testing.h"
 
 namespace tidar {
 

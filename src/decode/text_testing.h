@@ -10,7 +10,7 @@
 
 #include "base/rng.h"
 #include "decode/decoder.h"
-#include "decode/mock_evaluator.h"
+#include "decode/mock_evaluator_testing.h"
 
 namespace tidar {
 
