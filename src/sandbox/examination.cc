@@ -1,5 +1,6 @@
 #include "sandbox/examination.h"
 
+#include "base/check.h"
 #include "format/files.h"
 #include "format/json.h"
 

@@ -1,6 +1,6 @@
 #pragma once
-// The backward halves in the plain backend, over activations of type T (float, double); one source
-// a verb. Arguments are checked by the caller (ref_backward.cc).
+// The backward halves in the plain backend, over activations of type T (float, double). Arguments
+// are checked by the caller (ref_backward.cc).
 
 #include <span>
 #include <vector>
@@ -32,9 +32,6 @@ void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up);
 template <class T>
 void rms_norm_backward(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
                        Matrix d_weight);
-template <class T>
-void rope_backward(Matrix d_x, int heads, std::span<const int32_t> positions,
-                   const RopeTable& table);
 template <class T>
 void attend_rows(const AttendRows& rows, Matrix out, Matrix log_sums);
 template <class T>

@@ -72,7 +72,7 @@ class RefBackward final : public BackwardOps {
   void rope(Matrix d_x, int heads, std::span<const int32_t> positions,
             const RopeTable& table) override {
     check_rope(forward_, d_x, heads, positions, table);
-    ref::rope_backward<T>(d_x, heads, positions, table);
+    ref::rotate<T>(d_x, heads, positions, table, -1);
   }
 
   void attend(const AttendRows& rows, Matrix out, Matrix log_sums) override {

@@ -66,7 +66,7 @@ class RefOps final : public Ops {
   void rope(Matrix x, int heads, std::span<const int32_t> positions,
             const RopeTable& table) override {
     check_rope(*this, x, heads, positions, table);
-    ref::rope<T>(x, heads, positions, table);
+    ref::rotate<T>(x, heads, positions, table, 1);
   }
 
   void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,

@@ -1,27 +1,8 @@
+#include <cmath>
+
 #include "ops/ref/backward_verbs.h"
 
 namespace tidar::ref {
-
-// A rotation's transpose is the rotation by the opposite angle.
-template <class T>
-void rope_backward(Matrix d_x, int heads, std::span<const int32_t> positions,
-                   const RopeTable& table) {
-  for (int64_t r = 0; r < d_x.rows; ++r) {
-    const auto angle =
-        static_cast<size_t>(positions[static_cast<size_t>(r)]) * static_cast<size_t>(table.half);
-    for (int head = 0; head < heads; ++head) {
-      T* const low = d_x.row<T>(r) + int64_t{2} * table.half * head;
-      T* const high = low + table.half;
-      for (int i = 0; i < table.half; ++i) {
-        const T cosine = static_cast<T>(table.cosines[angle + static_cast<size_t>(i)]);
-        const T sine = static_cast<T>(table.sines[angle + static_cast<size_t>(i)]);
-        const T a = low[i], b = high[i];
-        low[i] = a * cosine + b * sine;
-        high[i] = b * cosine - a * sine;
-      }
-    }
-  }
-}
 
 template <class T>
 void add_rows_at(Matrix from, std::span<const int32_t> rows, Matrix to) {
@@ -31,9 +12,90 @@ void add_rows_at(Matrix from, std::span<const int32_t> rows, Matrix to) {
   }
 }
 
-template void rope_backward<float>(Matrix, int, std::span<const int32_t>, const RopeTable&);
-template void rope_backward<double>(Matrix, int, std::span<const int32_t>, const RopeTable&);
+namespace {
+
+template <class T>
+struct Vectors {
+  const T* x;
+  const T* d_out;
+  T* d_x;
+};
+
+// With s = 1 / sqrt(mean(x²) + eps), out_i = x_i s w_i and ds/dx_j = -s³ x_j / C:
+// d_x_j = s (d_j w_j - x_j s² / C sum_i d_i w_i x_i), d_w_i = d_i x_i s.
+template <class T>
+void one_vector(const RmsNormCall& call, const Vectors<T>& of, Into into, Matrix d_weight) {
+  const size_t size = call.weight.size();
+  T squares = 0, along = 0;
+  for (size_t i = 0; i < size; ++i) {
+    squares += of.x[i] * of.x[i];
+    along += of.d_out[i] * static_cast<T>(call.weight[i]) * of.x[i];
+  }
+  const T scale = 1 / std::sqrt(squares / static_cast<T>(size) + static_cast<T>(call.eps));
+  const T share = along * scale * scale / static_cast<T>(size);
+  for (size_t i = 0; i < size; ++i) {
+    const T d = of.d_out[i];
+    if (d_weight.data != nullptr) d_weight.row<T>(0)[i] += d * of.x[i] * scale;
+    const T d_x = scale * (d * static_cast<T>(call.weight[i]) - of.x[i] * share);
+    of.d_x[i] = into == Into::add ? of.d_x[i] + d_x : d_x;
+  }
+}
+
+}  // namespace
+
+template <class T>
+void rms_norm_backward(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
+                       Matrix d_weight) {
+  const auto size = static_cast<int64_t>(call.weight.size());
+  for (int64_t r = 0; r < call.x.rows; ++r) {
+    for (int64_t first = 0; first < call.x.cols; first += size) {
+      one_vector<T>(call,
+                    {call.x.row<T>(r) + first, d_out.row<T>(r) + first, d_x.row<T>(r) + first},
+                    into, d_weight);
+    }
+  }
+}
+
+namespace {
+
+template <class T>
+T sigmoid(T value) {
+  return 1 / (1 + std::exp(-value));
+}
+
+}  // namespace
+
+template <class T>
+void swiglu(Matrix gate_up, Matrix out) {
+  for (int64_t r = 0; r < out.rows; ++r) {
+    const T* const gate = gate_up.row<T>(r);
+    const T* const up = gate + out.cols;
+    for (int64_t n = 0; n < out.cols; ++n) {
+      out.row<T>(r)[n] = gate[n] * sigmoid(gate[n]) * up[n];
+    }
+  }
+}
+
+// silu(t) = t s(t) with s the sigmoid, whose derivative is s (1 - s): silu' = s (1 + t (1 - s)).
+template <class T>
+void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) {
+  for (int64_t r = 0; r < d_out.rows; ++r) {
+    for (int64_t n = 0; n < d_out.cols; ++n) {
+      const T gate = gate_up.row<T>(r)[n], up = gate_up.row<T>(r)[d_out.cols + n];
+      const T d = d_out.row<T>(r)[n], s = sigmoid(gate);
+      d_gate_up.row<T>(r)[n] = d * up * s * (1 + gate * (1 - s));
+      d_gate_up.row<T>(r)[d_out.cols + n] = d * gate * s;
+    }
+  }
+}
+
 template void add_rows_at<float>(Matrix, std::span<const int32_t>, Matrix);
 template void add_rows_at<double>(Matrix, std::span<const int32_t>, Matrix);
+template void rms_norm_backward<float>(const RmsNormCall&, Matrix, Into, Matrix, Matrix);
+template void rms_norm_backward<double>(const RmsNormCall&, Matrix, Into, Matrix, Matrix);
+template void swiglu<float>(Matrix, Matrix);
+template void swiglu<double>(Matrix, Matrix);
+template void swiglu_backward<float>(Matrix, Matrix, Matrix);
+template void swiglu_backward<double>(Matrix, Matrix, Matrix);
 
 }  // namespace tidar::ref

@@ -1,5 +1,6 @@
 #pragma once
-// The verbs of the plain backend over activations of type T (float, double); one source each.
+// The verbs of the plain backend over activations of type T (float, double). Arguments are
+// checked by the caller (ref_ops.cc).
 
 #include <span>
 
@@ -47,8 +48,11 @@ template <class T>
 void linear_add(Matrix x, const Weight<T>& weight, Matrix out);
 template <class T>
 void linear_swiglu(Matrix x, const Weight<T>& gate_up, Matrix out);
+/// By the table's angles times `direction`: 1 is rope, -1 its backward half, since a rotation's
+/// transpose is the rotation by the opposite angle.
 template <class T>
-void rope(Matrix x, int heads, std::span<const int32_t> positions, const RopeTable& table);
+void rotate(Matrix x, int heads, std::span<const int32_t> positions, const RopeTable& table,
+            int direction);
 template <class T>
 void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, const Store<T>& kv, int layer);
 template <class T>
