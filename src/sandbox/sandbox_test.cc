@@ -56,6 +56,15 @@ TEST(Sandbox, RunsAProgram) {
   EXPECT_EQ(outcome.errors, "e");
 }
 
+TEST(Sandbox, GivesInput) {
+  const auto sandbox = Sandbox::open(small_limits());
+  ASSERT_TRUE(sandbox.ok()) << sandbox.error().message;
+  const auto outcome =
+      sandbox->run("print(input(), len(input()))", "one\n" + std::string(300'000, 'x'));
+  ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_EQ(outcome->output, "one 300000\n");
+}
+
 TEST(Sandbox, TellsSignals) {
   EXPECT_EQ(run("import ctypes\nctypes.string_at(1)").exit_code, 128 + 11);
 }
@@ -213,6 +222,7 @@ TEST(SandboxAttack, OpensASocket) {
 
 TEST(SandboxAttack, AsksForMemoryThatNoLimitCounts) {
   expect_refused(run("import os\nos.memfd_create('x')"), "PermissionError");
+  expect_refused(run("import os\nos.write(0, b'x')"), "PermissionError");  // its stdin
   const auto outcome =
       run("import ctypes\n"
           "libc = ctypes.CDLL(None, use_errno=True)\n"
