@@ -89,13 +89,13 @@ class Decoder {
   /// more.
   virtual bool failed() const = 0;
 
-  /// Rows that a pass must at least grant.
+  /// Rows that the next pass must at least grant; never more than the evaluator's passes have.
   virtual int min_rows() const = 0;
 
   /// Adds the rows of the next pass, at most `row_budget` >= min_rows(), and their asks. Returns
   /// the number of rows added, at least 1. When the page pool cannot hold their keys it returns 0
-  /// and has added nothing: try again when pages have been given back. Whatever the budget of each
-  /// pass, methods that promise the tokens of AR keep that promise.
+  /// and has added nothing: try again when pages have been given back. Tokens never depend on the
+  /// budgets, only the number of passes does.
   virtual int plan(Pass& pass, int row_budget) = 0;
 
   /// The answers to the asks of the last plan(), then those of more_asks(), in their order. Must be

@@ -102,11 +102,15 @@ TEST(DecoderDeathTest, StopsAtMisuse) {
   ASSERT_TRUE(whole.reserve(3));
   whole.commit(3);
   EXPECT_DEATH((void)make_ar(right_spec(), std::move(whole), kLimits), "prompt_size_");
-  auto tidar = make_tidar(right_spec(), {.trust = 0.5f}, SequenceCache(pool), kLimits).value();
+  SequenceCache begun(pool);
+  ASSERT_TRUE(begun.reserve(2));
+  begun.commit(2);
+  const TidarOptions whole_steps{.draft_length = 3, .trust = 0.5f};
+  auto tidar = make_tidar(right_spec(), whole_steps, std::move(begun), kLimits).value();
   Pass pass;
-  EXPECT_EQ(tidar->min_rows(), 2);
-  EXPECT_DEATH(tidar->plan(pass, 1), "row_budget >= min_rows");
-  EXPECT_EQ(tidar->plan(pass, 5), 5);
+  EXPECT_EQ(tidar->min_rows(), 1 + 3);
+  EXPECT_DEATH(tidar->plan(pass, 3), "row_budget >= min_rows");
+  EXPECT_EQ(tidar->plan(pass, 5), 4);
   EXPECT_DEATH(tidar->take({}), "answers.size");
 }
 

@@ -37,6 +37,9 @@ GroupPolicy only_groups(std::vector<int> kept);
 /// step is two passes, of K and of K + 1 rows, where TiDAR's is one of K (K + 1).
 GroupPolicy no_groups();
 
+/// Rows of a step of K drafts with all groups: no step has more.
+inline int rows_of_whole_step(int draft_length) { return draft_length * (draft_length + 1); }
+
 /// The frame that a step must fit into.
 struct StepFrame {
   int draft_length = 0;    ///< K

@@ -84,16 +84,11 @@ bool equals_ar(const Method& method) {
                     method);
 }
 
-bool depends_on_rows(const Method& method) {
-  const auto* tidar = std::get_if<TidarOptions>(&method);
-  return tidar != nullptr && tidar->trust != 1;
-}
-
 int useful_rows(const Method& method, int prompt_tokens) {
   return std::visit(
       Overloaded{
           [](const ArOptions&) { return 1; },
-          [](const TidarOptions& tidar) { return tidar.draft_length * (tidar.draft_length + 1); },
+          [](const TidarOptions& tidar) { return rows_of_whole_step(tidar.draft_length); },
           [](const SelfSpeculativeOptions& self) { return self.draft_length + 1; },
           [](const LookupMethodOptions& lookup) { return lookup.draft_length + 1; },
           [](const SpeculativeOptions& speculative) { return speculative.draft_length + 1; },

@@ -55,10 +55,6 @@ bool needs_mask_token(const Method& method);
 /// Whether the tokens are those of AR with the same spec: greedy, and sampled from the same seed.
 bool equals_ar(const Method& method);
 
-/// Whether the tokens depend on the rows that each pass grants. (Where TiDAR mixes the mask's
-/// reading in, it depends on how many masks stand beside it.)
-bool depends_on_rows(const Method& method);
-
 /// Rows that a decoding pass can use. The prompt's tokens count for methods that read it in every
 /// pass.
 int useful_rows(const Method& method, int prompt_tokens = 0);

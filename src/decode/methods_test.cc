@@ -147,9 +147,6 @@ TEST(EqualsAr, DependsOnTrust) {
   EXPECT_TRUE(equals_ar(TidarOptions{.trust = 1}));
   EXPECT_FALSE(equals_ar(TidarOptions{.trust = 0.5f}));
   EXPECT_FALSE(equals_ar(BlockDiffusionOptions{}));
-  EXPECT_TRUE(depends_on_rows(TidarOptions{.trust = 0.5f}));
-  EXPECT_FALSE(depends_on_rows(TidarOptions{.trust = 1}));
-  EXPECT_FALSE(depends_on_rows(BlockDiffusionOptions{}));
 }
 
 }  // namespace

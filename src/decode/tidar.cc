@@ -21,7 +21,7 @@ class TidarDecoder final : public SequenceDecoder {
         drafts_{sequence_.tokens().back()},
         confidences_{0} {}
 
-  int min_rows() const override { return options_.trust < 1 ? 2 : 1; }
+  int min_rows() const override;
   std::span<const Ask> more_asks() const override { return more_asks_; }
 
   int plan(Pass& pass, int row_budget) override;
@@ -31,7 +31,24 @@ class TidarDecoder final : public SequenceDecoder {
   // The choice after the prompt is the causal reading's alone: no pass has held its mask yet.
   bool mixes() const { return options_.trust < 1 && !sequence_.in_prompt(); }
 
-  void plan_step(Pass& pass, const StepFrame& frame);
+  // Where masks are read for the text itself, what they say depends on how many of them stand
+  // together. So a step is then planned whole, in whatever pass has the rows for it.
+  bool steps_are_whole() const { return options_.trust < 1; }
+
+  // The step that comes next, once the prompt before its drafts has been read.
+  struct Step {
+    int drafts = 0;
+    std::vector<MaskGroup> groups;
+    int rows() const {
+      int rows = drafts;
+      for (const MaskGroup& group : groups) rows += group.masks;
+      return rows;
+    }
+  };
+  // As much of it as `rows` rows hold; all of it, or nothing, where steps are whole.
+  Step fit_step(int rows) const;
+
+  void plan_step(Pass& pass, Step step);
   void ask_drafts(Pass& pass, int32_t first_row);
   void ask_next_draft(int accepted);
   void take_next_draft(std::span<const Answer> answers);
@@ -58,31 +75,46 @@ int TidarDecoder::plan(Pass& pass, int row_budget) {
   const auto unread = sequence_.unread();
   const int before_drafts = static_cast<int>(unread.size()) - 1;
   reading_ = std::min(before_drafts, row_budget);
-  const StepFrame frame{.draft_length = options_.draft_length,
-                        .row_budget = row_budget - reading_,
-                        .positions_left = sequence_.positions_left() + 1,
-                        .mixes = mixes()};
-  const int drafts = fit_drafts(static_cast<int>(drafts_.size()), frame);
-  steps_ = reading_ == before_drafts && drafts > 0;
+  Step step;
+  if (reading_ == before_drafts) step = fit_step(row_budget - reading_);
+  steps_ = step.drafts > 0;
 
   SequenceCache& cache = sequence_.cache;
-  if (!cache.reserve(cache.length() + reading_ + (steps_ ? drafts : 0))) return 0;
+  if (!cache.reserve(cache.length() + reading_ + step.drafts)) return 0;
   pass.begin_sequence(cache);
   const int32_t first_row =
       add_causal(pass, unread.first(static_cast<size_t>(reading_)), Keep::page);
-  if (steps_) {
-    drafts_.resize(static_cast<size_t>(drafts));
-    confidences_.resize(drafts_.size());
-    plan_step(pass, frame);
-  }
+  if (steps_) plan_step(pass, std::move(step));
   return pass.rows() - first_row;
 }
 
-void TidarDecoder::plan_step(Pass& pass, const StepFrame& frame) {
+TidarDecoder::Step TidarDecoder::fit_step(int rows) const {
+  const StepFrame frame{
+      .draft_length = options_.draft_length,
+      .row_budget = steps_are_whole() ? rows_of_whole_step(options_.draft_length) : rows,
+      .positions_left = sequence_.positions_left() + 1,
+      .mixes = mixes()};
+  Step step{.drafts = fit_drafts(static_cast<int>(drafts_.size()), frame), .groups = {}};
+  if (step.drafts < 1) return {};
+  const auto confidences = std::span(confidences_).first(static_cast<size_t>(step.drafts));
   const std::vector<int> kept = options_.groups({.draft_length = frame.draft_length,
                                                  .row_budget = frame.row_budget,
-                                                 .confidences = confidences_});
-  groups_ = fit_groups(static_cast<int>(drafts_.size()), kept, frame);
+                                                 .confidences = confidences});
+  step.groups = fit_groups(step.drafts, kept, frame);
+  if (step.rows() > rows) return {};
+  return step;
+}
+
+int TidarDecoder::min_rows() const {
+  const bool step_is_next = sequence_.unread().size() == 1;
+  if (!steps_are_whole() || !step_is_next) return 1;
+  return fit_step(rows_of_whole_step(options_.draft_length)).rows();
+}
+
+void TidarDecoder::plan_step(Pass& pass, Step step) {
+  drafts_.resize(static_cast<size_t>(step.drafts));
+  confidences_.resize(drafts_.size());
+  groups_ = std::move(step.groups);
   ask_drafts(pass, add_tidar_step(pass, drafts_, sequence_.mask_token(), groups_));
 }
 
@@ -138,6 +170,12 @@ Result<void> check_options(const TidarOptions& options, const SequenceSpec& spec
                  options.draft_length);
   if (!(options.trust >= 0 && options.trust <= 1))
     return error("trust: expected a number from 0 (diffusion) to 1 (AR), found {}", options.trust);
+  const int whole = rows_of_whole_step(options.draft_length);
+  if (options.trust < 1 && whole > limits.max_rows)
+    return error(
+        "trust below 1 needs passes of {} rows for drafts of {} tokens, since what masks say "
+        "depends on how many there are; these have {}: draft fewer tokens, or trust 1",
+        whole, options.draft_length, limits.max_rows);
   return {};
 }
 

@@ -3,7 +3,9 @@
 // could be accepted, already drafts what would come next.
 //
 // At trust 1 the tokens are those of AR with the same spec: greedy, and at every temperature from
-// the same seed, whatever the draft length, the groups and the row budgets.
+// the same seed, whatever the draft length, the groups and the row budgets. Below that they depend
+// on the draft length and the groups, for these say which masks stand together; not on row budgets:
+// a step waits for a pass that can hold all of it.
 
 #include <memory>
 
@@ -26,7 +28,8 @@ struct TidarOptions {
 
 /// `cache` may hold the keys of the first tokens of the prompt, not of all; further pages are taken
 /// from its pool as the text grows, for up to K - 1 keys beyond it. Needs spec.mask_token. Fails as
-/// check_spec() does, and when an option is out of range.
+/// check_spec() does, when an option is out of range, and at trust < 1 when a whole step of
+/// K (K + 1) rows does not fit a pass.
 Result<std::unique_ptr<Decoder>> make_tidar(SequenceSpec spec, TidarOptions options,
                                             SequenceCache cache, const EvaluatorLimits& limits);
 

@@ -99,6 +99,39 @@ TEST_P(Tidar, AtTrustOneEmitsTheTokensOfAr) {
   }
 }
 
+// What masks say depends on how many stand together, so below trust 1 a step is planned whole: the
+// tokens and their log-probabilities are the same whatever the rows that passes grant.
+TEST_P(Tidar, BelowTrustOneRowBudgetsChangeNothing) {
+  const MockModel model = random_model(rng);
+  const SequenceSpec spec = random_spec(rng);
+  for (const int draft_length : kDraftLengths) {
+    SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
+    const TidarOptions options{
+        .draft_length = draft_length,
+        .trust = rng.uniform(),
+        .groups = rng.below(2) == 0 ? random_groups(rng, draft_length) : GroupPolicy()};
+    Bench bench(model);
+    Driven roomy = bench.tidar(spec, options, 30);
+    drive(bench.evaluator, roomy);
+
+    EvaluatorLimits least = bench.evaluator.limits();
+    least.max_rows = rows_of_whole_step(draft_length);
+    Bench cramped(model, least);
+    Driven other = cramped.tidar(spec, options, 30);
+    drive(cramped.evaluator, other, [&](int left) { return 1 + rng.below(left); });
+    ASSERT_EQ(other.tokens(), roomy.tokens());
+    for (size_t i = 0; i < roomy.output.size(); ++i)
+      EXPECT_EQ(other.output[i].logprob, roomy.output[i].logprob);
+    EXPECT_EQ(other.decoder->stats().accepted, roomy.decoder->stats().accepted);
+
+    least.max_rows -= 1;
+    const auto refused = make_tidar(spec, options, SequenceCache(cramped.pool), least);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().message.find("trust below 1 needs passes of"), std::string::npos)
+        << refused.error().message;
+  }
+}
+
 // The log-probability of a token is that of the causal reading before penalties and temperature.
 TEST_P(Tidar, LogprobsAreThoseOfAr) {
   const MockModel model = random_model(rng);

@@ -73,7 +73,7 @@ void Engine::plan() {
   pass_.clear();
   int sharers = active();
   for (const auto& running : active_) {
-    running->plan(pass_, limits_.max_rows - pass_.rows(), sharers--, limits_.max_rows);
+    running->plan(pass_, limits_.max_rows - pass_.rows(), sharers--);
   }
 }
 

@@ -233,7 +233,10 @@ TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {
     Outputs outputs;
     for (int n = 2 + rng.below(6); n > 0; --n) {
       const Request request = random_request(rng, Methods::all);
-      requests.emplace(engine.submit(request).value(), request);
+      const auto id = engine.submit(request);
+      EXPECT_TRUE(id.ok() || !equals_ar(request.method)) << id.error().message;
+      if (!id.ok()) continue;  // what it depends on does not fit these passes
+      requests.emplace(*id, request);
       for (int steps = rng.below(5); steps > 0; --steps) {
         for (const Update& update : engine.step()) outputs[update.id].add(update);
         waited += engine.waiting();
@@ -241,7 +244,9 @@ TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {
     }
     run_until_idle(engine, outputs);
     for (const auto& [id, request] : requests) {
-      expect_same(outputs[id], run_alone(model, frame, tokenizer, request));
+      EvaluatorLimits others = frame;
+      others.max_rows = 30 + rng.below(60);
+      expect_same(outputs[id], run_alone(model, others, tokenizer, request));
       expect_consistent(outputs[id], request.method);
     }
     if (HasFailure()) return;

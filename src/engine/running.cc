@@ -18,16 +18,8 @@ Running::Running(RequestId id, Request request, std::unique_ptr<Decoder> decoder
   stats_.prompt_tokens = static_cast<int64_t>(request_.sequence.prompt.size());
 }
 
-int Running::wanted_rows(int left, int sharers, int max_rows) const {
-  // What depends on the rows it gets must get the same rows in company as alone.
-  if (depends_on_rows(request_.method)) {
-    return reads_prompt() ? max_rows : std::min(max_rows, useful_rows(request_));
-  }
-  return std::max(decoder_->min_rows(), left / sharers);
-}
-
-void Running::plan(Pass& pass, int left, int sharers, int max_rows) {
-  const int rows = wanted_rows(left, sharers, max_rows);
+void Running::plan(Pass& pass, int left, int sharers) {
+  const int rows = std::max(decoder_->min_rows(), left / sharers);
   planned_ = rows <= left;
   waited_ = planned_ ? 0 : waited_ + 1;
   if (!planned_) return;

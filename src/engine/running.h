@@ -37,9 +37,9 @@ class Running {
 
   // One step is plan(), take(), then take_more() while there are more_asks(), and end_step().
 
-  /// Adds its rows to the pass, which has room for `left` of `max_rows` and is shared with
-  /// `sharers` - 1 others from here on; or nothing, when that is not enough.
-  void plan(Pass& pass, int left, int sharers, int max_rows);
+  /// Adds its rows to the pass, which has room for `left` rows and is shared with `sharers` - 1
+  /// others from here on; or nothing, when that is not enough.
+  void plan(Pass& pass, int left, int sharers);
   /// Takes its part of the answers to the pass's asks, and makes its update.
   void take(std::span<const Answer> answers);
   /// What it still wants to know for the next pass.
@@ -52,8 +52,6 @@ class Running {
   Update cancel();
 
  private:
-  /// Rows to ask for. May be more than `left`: then it waits for the next pass.
-  int wanted_rows(int left, int sharers, int max_rows) const;
   /// Uses one committed token; returns whether and why the output ends with it.
   FinishReason use(const TokenLogprob& token);
   /// The update of the step, which then begins anew.
