@@ -128,7 +128,7 @@ class Text(FixtureCase):
     def test_real_tokenizers(self):
         if not (TOKENIZERS / "qwen2.5").exists():
             self.skipTest(f"{TOKENIZERS}: run scripts/fetch-tokenizers")
-        for name in ["qwen2.5", "llama3.2"]:
+        for name in ["qwen2.5", "llama3.2", "llama2"]:
             cases = load(FIXTURES / "tokenizer" / f"{name}.json")
             start = cases["bos_prefix_with_special_tokens"]
             for case in cases["cases"][::12]:

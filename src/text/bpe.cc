@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "text/utf8.h"
 
 namespace tidar {
 namespace {
@@ -31,7 +32,10 @@ Bpe::Bpe(const Vocabulary& vocabulary, const std::vector<Merge>& merges, BpeRule
     : vocabulary_(&vocabulary), rules_(rules) {
   for (int byte = 0; byte < 256; ++byte) {
     const char text = static_cast<char>(byte);
-    byte_tokens_[static_cast<size_t>(byte)] = vocabulary.find({&text, 1});
+    const std::string written =
+        rules.byte_fallback ? fmt::format("<0x{:02X}>", byte) : std::string(1, text);
+    byte_tokens_[static_cast<size_t>(byte)] = vocabulary.find(written);
+    TIDAR_CHECK(!rules.byte_fallback || byte_tokens_[static_cast<size_t>(byte)] >= 0);
   }
   pairs_.resize(std::bit_ceil(merges.size() * 3 / 2 + 1));
   merged_.reserve(merges.size());
@@ -83,7 +87,7 @@ void Bpe::encode(std::string_view piece, Scratch& scratch, std::vector<int32_t>&
 void Bpe::merge(std::string_view piece, Scratch& scratch, std::vector<int32_t>& ids) const {
   TIDAR_CHECK_LT(piece.size(), size_t{kEnd});
   std::vector<int32_t>& tokens = scratch.tokens;
-  split_into_bytes(piece, tokens);
+  split_into_units(piece, tokens);
   if (tokens.empty()) return;
   scratch.ranks.assign(tokens.size(), kNoRank);
   for (size_t i = 0; i + 1 < tokens.size(); ++i) {
@@ -97,14 +101,20 @@ void Bpe::merge(std::string_view piece, Scratch& scratch, std::vector<int32_t>& 
   ids.insert(ids.end(), tokens.begin(), tokens.end());
 }
 
-void Bpe::split_into_bytes(std::string_view piece, std::vector<int32_t>& tokens) const {
+void Bpe::split_into_units(std::string_view piece, std::vector<int32_t>& tokens) const {
   tokens.clear();
   bool after_unknown = false;
-  for (char c : piece) {
-    const int32_t token = byte_tokens_[static_cast<uint8_t>(c)];
+  while (!piece.empty()) {
+    const bool bytes = rules_.unit == BpeUnit::byte;
+    const std::string_view unit = piece.substr(0, bytes ? 1 : utf8_front(piece).size);
+    piece.remove_prefix(unit.size());
+    const int32_t token =
+        bytes ? byte_tokens_[static_cast<uint8_t>(unit.front())] : vocabulary_->find(unit);
     const bool unknown = token < 0;
     if (!unknown) {
       tokens.push_back(token);
+    } else if (rules_.byte_fallback) {
+      for (const char c : unit) tokens.push_back(byte_tokens_[static_cast<uint8_t>(c)]);
     } else if (rules_.unknown >= 0 && !(after_unknown && rules_.fuse_unknown)) {
       tokens.push_back(rules_.unknown);
     }

@@ -1,6 +1,6 @@
 #pragma once
-// Byte-pair encoding of one piece of text: start from single bytes, and merge the adjacent pair of
-// lowest rank (the leftmost of equals) until no pair is left to merge.
+// Byte-pair encoding of one piece of text: start from single bytes or characters, and merge the
+// adjacent pair of lowest rank (the leftmost of equals) until no pair is left to merge.
 
 #include <array>
 #include <cstdint>
@@ -19,11 +19,18 @@ struct Merge {
   int32_t merged = 0;
 };
 
-/// What becomes of single bytes and of pieces that are tokens as a whole.
+/// What merging begins with.
+enum class BpeUnit : uint8_t { byte, character };
+
+/// What becomes of single units and of pieces that are tokens as a whole.
 struct BpeRules {
-  /// Token of each byte that is not in the vocabulary, or -1: such bytes are left out.
+  BpeUnit unit = BpeUnit::byte;
+  /// A character that is not in the vocabulary becomes the tokens <0x00> … <0xFF> of its bytes. All
+  /// of them must be there.
+  bool byte_fallback = false;
+  /// Token of each unit that is not in the vocabulary, or -1: such units are left out.
   int32_t unknown = -1;
-  /// Neighbouring unknown bytes become one unknown token.
+  /// Neighbouring unknown units become one unknown token.
   bool fuse_unknown = false;
   /// A piece that is a token becomes that token, even where merges would not lead to it.
   bool ignore_merges = false;
@@ -57,7 +64,7 @@ class Bpe {
 
   void add_pair(const Merge& merge, uint32_t rank);
   uint32_t rank_of(int32_t left, int32_t right) const;
-  void split_into_bytes(std::string_view piece, std::vector<int32_t>& tokens) const;
+  void split_into_units(std::string_view piece, std::vector<int32_t>& tokens) const;
   void merge(std::string_view piece, Scratch& scratch, std::vector<int32_t>& ids) const;
   void merge_short(Scratch& scratch) const;
   void merge_long(Scratch& scratch) const;
@@ -66,10 +73,10 @@ class Bpe {
 
   const Vocabulary* vocabulary_ = nullptr;
   BpeRules rules_;
-  std::array<int32_t, 256> byte_tokens_{};
-  std::vector<Pair> pairs_;      // hash table
-  std::vector<int32_t> merged_;  // by rank
-  std::vector<bool> whole_;      // by id: a piece of these bytes becomes this token alone
+  std::array<int32_t, 256> byte_tokens_{};  // -1: none
+  std::vector<Pair> pairs_;                 // hash table
+  std::vector<int32_t> merged_;             // by rank
+  std::vector<bool> whole_;  // by id: a piece of these bytes becomes this token alone
 };
 
 }  // namespace tidar

@@ -211,7 +211,9 @@ void BpeTrainer::add(std::string_view text) {
   parts.raw_tokens.split(text, matcher, sections);
   for (const Section& section : sections) {
     if (section.id >= 0) continue;
-    parts.pre_tokenizer.split(parts.normalizer.apply(section.text, normalized), matcher, count);
+    const auto place = section.text.data() == text.data() ? TextPlace::begin : TextPlace::inside;
+    parts.pre_tokenizer.split(parts.normalizer.apply(section.text, normalized), place, matcher,
+                              count);
   }
 }
 

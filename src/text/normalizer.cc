@@ -111,11 +111,43 @@ std::string normalize(std::string_view text, NormalForm form) {
   return out;
 }
 
+std::string replace_all(std::string_view text, std::string_view pattern, std::string_view content) {
+  TIDAR_CHECK(!pattern.empty());
+  std::string out;
+  size_t done = 0;
+  for (size_t at = text.find(pattern); at != std::string_view::npos;
+       at = text.find(pattern, done)) {
+    out += text.substr(done, at - done);
+    out += content;
+    done = at + pattern.size();
+  }
+  out += text.substr(done);
+  return out;
+}
+
+namespace {
+
+/// Whether the step may change a text.
+bool touches(const NormalStep& step, std::string_view text) {
+  if (std::holds_alternative<NormalForm>(step)) return ascii_end(text, 0) < text.size();
+  if (std::holds_alternative<Prepend>(step)) return !text.empty();
+  return text.find(std::get<Replace>(step).pattern) != std::string_view::npos;
+}
+
+std::string after(const NormalStep& step, std::string_view text) {
+  if (const auto* form = std::get_if<NormalForm>(&step)) return normalize(text, *form);
+  if (const auto* prepend = std::get_if<Prepend>(&step)) return prepend->text + std::string(text);
+  const auto& replace = std::get<Replace>(step);
+  return replace_all(text, replace.pattern, replace.content);
+}
+
+}  // namespace
+
 std::string_view Normalizer::apply(std::string_view text, std::string& scratch) const {
-  if (forms_.empty() || ascii_end(text, 0) == text.size()) return text;
   std::string_view normalized = text;
-  for (NormalForm form : forms_) {
-    scratch = normalize(normalized, form);
+  for (const NormalStep& step : steps_) {
+    if (!touches(step, normalized)) continue;
+    scratch = after(step, normalized);
     normalized = scratch;
   }
   return normalized;

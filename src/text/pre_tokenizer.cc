@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "text/normalizer.h"
 #include "text/utf8.h"
 
 namespace tidar {
@@ -68,7 +69,26 @@ void for_each_piece(const Split& split, std::string_view text, Matcher& matcher,
   finish();
 }
 
+std::string with_marks(const Metaspace& metaspace, std::string_view text, TextPlace place) {
+  std::string marked = replace_all(text, " ", metaspace.mark);
+  const bool wanted = metaspace.prepend == Metaspace::Prepend::always ||
+                      (metaspace.prepend == Metaspace::Prepend::first && place == TextPlace::begin);
+  if (wanted && !marked.empty() && !marked.starts_with(metaspace.mark)) {
+    marked.insert(0, metaspace.mark);
+  }
+  return marked;
+}
+
 }  // namespace
+
+void PreTokenizer::split(std::string_view text, TextPlace place, Matcher& matcher,
+                         const Use& use) const {
+  if (metaspace_) {
+    run(0, with_marks(*metaspace_, text, place), matcher, use);
+  } else {
+    run(0, text, matcher, use);
+  }
+}
 
 void PreTokenizer::run(size_t stage, std::string_view text, Matcher& matcher,
                        const Use& use) const {

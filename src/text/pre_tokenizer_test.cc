@@ -18,7 +18,8 @@ Split split(std::string_view pattern, SplitBehavior behavior, bool invert = fals
 Pieces pieces(const PreTokenizer& pre_tokenizer, std::string_view text) {
   Pieces found;
   Matcher matcher;
-  pre_tokenizer.split(text, matcher, [&](std::string_view piece) { found.emplace_back(piece); });
+  pre_tokenizer.split(text, TextPlace::begin, matcher,
+                      [&](std::string_view piece) { found.emplace_back(piece); });
   return found;
 }
 

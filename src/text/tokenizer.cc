@@ -12,6 +12,8 @@ namespace tidar {
 struct Tokenizer::Impl {
   explicit Impl(TokenizerParts parts_)
       : parts(std::move(parts_)), bpe(parts.vocabulary, parts.merges, parts.rules) {
+    decoding =
+        parts.decoding ? Decoding(parts.vocabulary, *parts.decoding) : Decoding(parts.vocabulary);
     parts.merges = {};  // the encoder has them in its own form
   }
   Impl(const Impl&) = delete;  // the encoder points into the parts
@@ -19,6 +21,7 @@ struct Tokenizer::Impl {
 
   TokenizerParts parts;
   Bpe bpe;
+  Decoding decoding;
 };
 
 namespace {
@@ -37,7 +40,7 @@ class Encoding {
       if (section.id >= 0) {
         ids_.push_back(section.id);
       } else {
-        encode_raw(section.text);
+        encode_raw(section.text, section.text.data() == text.data());
       }
     }
     if (special == AddSpecial::yes) append(parts_.suffix);
@@ -47,7 +50,8 @@ class Encoding {
  private:
   void append(const std::vector<int32_t>& ids) { ids_.insert(ids_.end(), ids.begin(), ids.end()); }
 
-  void encode_raw(std::string_view text) {
+  /// `begins`: nothing stands before it.
+  void encode_raw(std::string_view text, bool begins) {
     text = parts_.normalizer.apply(text, normalized_);
     std::vector<Section> sections;
     parts_.normalized_tokens.split(text, matcher_, sections);
@@ -56,9 +60,10 @@ class Encoding {
         ids_.push_back(section.id);
         continue;
       }
-      parts_.pre_tokenizer.split(section.text, matcher_, [this](std::string_view piece) {
-        bpe_.encode(piece, scratch_, ids_);
-      });
+      const bool first = begins && section.text.data() == text.data();
+      parts_.pre_tokenizer.split(
+          section.text, first ? TextPlace::begin : TextPlace::inside, matcher_,
+          [this](std::string_view piece) { bpe_.encode(piece, scratch_, ids_); });
     }
   }
 
@@ -106,16 +111,18 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, AddSpecial special
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, SkipSpecial special) const {
-  std::string raw;
-  for (int32_t id : ids) {
-    if (special == SkipSpecial::no || !is_special(id)) raw += bytes(id);
-  }
   std::string text;
-  append_lossy(text, raw);
+  Decoding::State state;
+  for (int32_t id : ids) {
+    if (special == SkipSpecial::no || !is_special(id)) impl_->decoding.push(id, state, text);
+  }
+  impl_->decoding.finish(state, text);
   return text;
 }
 
-std::string_view Tokenizer::bytes(int32_t id) const { return impl_->parts.vocabulary.bytes(id); }
+std::string_view Tokenizer::bytes(int32_t id) const { return impl_->decoding.bytes(id); }
+
+const Decoding& Tokenizer::decoding() const { return impl_->decoding; }
 
 bool Tokenizer::is_special(int32_t id) const {
   const std::vector<bool>& special = impl_->parts.special;

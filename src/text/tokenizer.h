@@ -1,5 +1,6 @@
 #pragma once
-// Strings <-> token ids, as the tokenizer.json of a Hugging Face folder says (byte-level BPE).
+// Strings <-> token ids, as the tokenizer.json of a Hugging Face folder says: byte-level BPE, and
+// BPE of characters as SentencePiece does it (Llama 2, Mistral, Gemma).
 
 #include <cstdint>
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "text/decoding.h"
 
 namespace tidar {
 
@@ -37,22 +39,25 @@ class Tokenizer {
   /// symbols to it. Takes no lock and keeps nothing; time grows as n log n for any text.
   std::vector<int32_t> encode(std::string_view text, AddSpecial special = AddSpecial::yes) const;
 
-  /// Text of the ids; bytes that are not UTF-8 become U+FFFD, as Rust's from_utf8_lossy does.
-  /// Unknown ids give nothing.
+  /// Text of the ids; bytes that are not UTF-8 become U+FFFD (Decoding::push). Unknown ids give
+  /// nothing.
   std::string decode(std::span<const int32_t> ids, SkipSpecial special = SkipSpecial::no) const;
 
-  /// The raw bytes of one token ("" for an unknown id), and whether it is special.
+  /// The bytes that one token has inside a text ("" for an unknown id), and whether it is special.
   std::string_view bytes(int32_t id) const;
   bool is_special(int32_t id) const;
 
-  /// Id of the token with exactly this text (" the", "<|im_end|>"; an added token before one of the
-  /// model), or -1.
+  /// Id of the token with exactly this text (" the", in a vocabulary of characters as it is written
+  /// there; "<|im_end|>"; an added token before one of the model), or -1.
   int32_t id_of(std::string_view token) const;
 
   /// One more than the largest id.
   int32_t size() const;
 
  private:
+  friend class Detokenizer;
+  const Decoding& decoding() const;
+
   struct Impl;
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
@@ -60,18 +65,20 @@ class Tokenizer {
 
 /// Turns a stream of ids into a stream of text: what push() returns never ends inside a UTF-8
 /// character, and all returned pieces and finish() together equal Tokenizer::decode() of all ids.
+/// What following ids can still change is held back: an unfinished character, a run of fallback
+/// bytes.
 /// The tokenizer must outlive it.
 class Detokenizer {
  public:
   explicit Detokenizer(const Tokenizer& tokenizer, SkipSpecial special = SkipSpecial::yes);
   std::string push(int32_t id);
-  /// What is left: an incomplete character as U+FFFD, or nothing.
+  /// What was held back; of an unfinished character U+FFFD.
   std::string finish();
 
  private:
   const Tokenizer* tokenizer_;
   SkipSpecial special_;
-  std::string pending_;
+  Decoding::State state_;
 };
 
 }  // namespace tidar

@@ -70,7 +70,8 @@ TEST_P(TokenizerFixtures, Decode) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Real, TokenizerFixtures, testing::Values("qwen2.5", "llama3.2", "qwen3"),
+INSTANTIATE_TEST_SUITE_P(Real, TokenizerFixtures,
+                         testing::Values("qwen2.5", "llama3.2", "qwen3", "llama2"),
                          [](const auto& instance) {
                            std::string name = instance.param;
                            std::erase(name, '.');

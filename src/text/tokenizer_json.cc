@@ -7,55 +7,36 @@
 #include "format/json.h"
 #include "text/byte_level.h"
 #include "text/json_object.h"
+#include "text/tokenizer_stages.h"
 
 namespace tidar {
 namespace {
 
-/// The elements of {"type": T, …}, or of its nested {"type": "Sequence", `list`: […]}, one after
-/// another.
-Result<void> flatten(const JsonObject& object, std::string_view list,
-                     std::vector<JsonObject>& elements) {
-  TIDAR_TRY(const auto type, object.text("type"));
-  if (type != "Sequence") {
-    elements.push_back(object);
-    return {};
-  }
-  TIDAR_TRY_VOID(object.only({"type", list}));
-  TIDAR_TRY(const auto inner, object.objects(list));
-  for (const JsonObject& element : inner) TIDAR_TRY_VOID(flatten(element, list, elements));
-  return {};
-}
-
-/// The elements of a field of the file; none when it is absent or null.
-Result<std::vector<JsonObject>> elements_of(const JsonObject& file, std::string_view key,
-                                            std::string_view list) {
-  std::vector<JsonObject> elements;
-  if (!file.find(key)) return elements;
-  TIDAR_TRY(const auto object, file.object(key));
-  TIDAR_TRY_VOID(flatten(object, list, elements));
-  return elements;
-}
-
-Error unsupported_type(const JsonObject& object, std::string_view type, std::string_view known) {
-  return object.unsupported(fmt::format("the type \"{}\" (known: {})", type, known));
-}
-
 // --- the model -----------------------------------------------------------------------------------
 
-/// The bytes of a token in the byte-level alphabet; of one that is not in it, its own. The latter
-/// is how <|a token with spaces|> decodes.
-std::string bytes_of(std::string_view token) {
+/// Appends what the vocabulary knows a token by: at byte level the bytes that it writes in that
+/// alphabet, otherwise its own. False, and nothing appended, when it is not of the alphabet.
+bool append_token(BpeUnit unit, std::string_view token, std::string& bytes) {
+  if (unit == BpeUnit::byte) return append_byte_level(token, bytes);
+  bytes += token;
+  return true;
+}
+
+/// The same; of a token that is not of the alphabet, its own bytes. The latter is how <|a token
+/// with spaces|> decodes.
+std::string bytes_of(BpeUnit unit, std::string_view token) {
   std::string bytes;
-  if (!append_byte_level(token, bytes)) bytes = token;
+  if (!append_token(unit, token, bytes)) bytes = token;
   return bytes;
 }
 
-bool is_byte_level(std::string_view token) {
+/// Whether text can lead to the token.
+bool is_reachable(BpeUnit unit, std::string_view token) {
   std::string bytes;
-  return append_byte_level(token, bytes);
+  return append_token(unit, token, bytes);
 }
 
-Result<void> read_vocabulary(const JsonObject& model, Vocabulary& vocabulary) {
+Result<void> read_vocabulary(const JsonObject& model, BpeUnit unit, Vocabulary& vocabulary) {
   TIDAR_TRY(const auto object, model.object("vocab"));
   const simdjson::dom::object tokens = model.find("vocab")->get_object().value_unsafe();
   size_t bytes = 0;
@@ -71,9 +52,9 @@ Result<void> read_vocabulary(const JsonObject& model, Vocabulary& vocabulary) {
       return error("{}: two tokens have the id {}, \"{}\" is one of them", object.path(), id,
                    token);
     }
-    vocabulary.add(static_cast<int32_t>(id), bytes_of(token));
+    vocabulary.add(static_cast<int32_t>(id), bytes_of(unit, token));
     // Tokens outside the alphabet can be decoded, but no text leads to them.
-    if (is_byte_level(token) && !vocabulary.index(static_cast<int32_t>(id))) {
+    if (is_reachable(unit, token) && !vocabulary.index(static_cast<int32_t>(id))) {
       return error("{}: the token \"{}\" occurs twice", object.path(), token);
     }
   }
@@ -104,7 +85,7 @@ std::optional<MergeText> merge_text(simdjson::dom::element element) {
   return text;
 }
 
-Result<void> read_merges(const JsonObject& model, const Vocabulary& vocabulary,
+Result<void> read_merges(const JsonObject& model, BpeUnit unit, const Vocabulary& vocabulary,
                          std::vector<Merge>& merges) {
   TIDAR_TRY(const auto items, model.array("merges"));
   merges.reserve(items.size());
@@ -115,9 +96,9 @@ Result<void> read_merges(const JsonObject& model, const Vocabulary& vocabulary,
     const auto text = merge_text(item);
     if (!text) return error("{} must be two tokens, as \"a b\" or [\"a\", \"b\"]", where());
     bytes.clear();
-    const bool left_fits = append_byte_level(text->left, bytes);
+    const bool left_fits = append_token(unit, text->left, bytes);
     const size_t middle = bytes.size();
-    if (!left_fits || !append_byte_level(text->right, bytes)) {
+    if (!left_fits || !append_token(unit, text->right, bytes)) {
       return error(
           "{} (\"{}\" and \"{}\") holds characters that are not of the byte-level alphabet",
           where(), text->left, text->right);
@@ -150,21 +131,35 @@ Result<void> check_bpe(const JsonObject& model) {
     double rate = 0;
     if (dropout->get(rate) || rate != 0) return model.unsupported("a dropout other than 0");
   }
-  TIDAR_TRY(const bool byte_fallback, model.flag("byte_fallback", false));
-  if (byte_fallback) {
-    return model.unsupported(
-        "byte_fallback (of SentencePiece vocabularies; this is byte-level BPE)");
-  }
   return {};
 }
 
+Result<bool> read_byte_fallback(const JsonObject& model, BpeUnit unit,
+                                const Vocabulary& vocabulary) {
+  TIDAR_TRY(const bool byte_fallback, model.flag("byte_fallback", false));
+  if (!byte_fallback) return false;
+  if (unit == BpeUnit::byte) return model.unsupported("byte_fallback beside a ByteLevel decoder");
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string token = fmt::format("<0x{:02X}>", byte);
+    if (vocabulary.find(token) < 0) {
+      return error("{}: the token {} is missing, and byte_fallback needs it",
+                   model.path_of("vocab"), token);
+    }
+  }
+  return true;
+}
+
 Result<void> read_rules(const JsonObject& model, const Vocabulary& vocabulary, BpeRules& rules) {
+  TIDAR_TRY(rules.byte_fallback, read_byte_fallback(model, rules.unit, vocabulary));
   TIDAR_TRY(rules.fuse_unknown, model.flag("fuse_unk", false));
   TIDAR_TRY(rules.ignore_merges, model.flag("ignore_merges", false));
   if (!model.find("unk_token")) return {};
   TIDAR_TRY(const auto unknown, model.text("unk_token"));
-  rules.unknown = vocabulary.find(bytes_of(unknown));
-  if (rules.unknown >= 0) return {};
+  rules.unknown = vocabulary.find(bytes_of(rules.unit, unknown));
+  if (rules.unknown >= 0 || rules.byte_fallback) return {};
+  if (rules.unit == BpeUnit::character) {
+    return error("{} \"{}\" is not in the vocabulary", model.path_of("unk_token"), unknown);
+  }
   for (int byte = 0; byte < 256; ++byte) {
     const char text = static_cast<char>(byte);
     if (vocabulary.find({&text, 1}) < 0) {
@@ -176,100 +171,6 @@ Result<void> read_rules(const JsonObject& model, const Vocabulary& vocabulary, B
 }
 
 // --- what surrounds it ---------------------------------------------------------------------------
-
-Result<Normalizer> read_normalizer(const JsonObject& file) {
-  TIDAR_TRY(const auto elements, elements_of(file, "normalizer", "normalizers"));
-  std::vector<NormalForm> forms;
-  for (const JsonObject& element : elements) {
-    TIDAR_TRY(const auto type, element.text("type"));
-    TIDAR_TRY_VOID(element.only({"type"}));
-    if (type == "NFC") {
-      forms.push_back(NormalForm::nfc);
-    } else if (type == "NFD") {
-      forms.push_back(NormalForm::nfd);
-    } else if (type == "NFKC") {
-      forms.push_back(NormalForm::nfkc);
-    } else if (type == "NFKD") {
-      forms.push_back(NormalForm::nfkd);
-    } else {
-      return unsupported_type(element, type, "NFC, NFD, NFKC, NFKD, Sequence");
-    }
-  }
-  return Normalizer(std::move(forms));
-}
-
-Result<SplitBehavior> read_behavior(const JsonObject& object) {
-  TIDAR_TRY(const auto name, object.text("behavior"));
-  if (name == "Isolated") return SplitBehavior::isolated;
-  if (name == "Removed") return SplitBehavior::removed;
-  if (name == "MergedWithPrevious") return SplitBehavior::merged_with_previous;
-  if (name == "MergedWithNext") return SplitBehavior::merged_with_next;
-  if (name == "Contiguous") return SplitBehavior::contiguous;
-  return object.unsupported(fmt::format("the behavior \"{}\"", name));
-}
-
-Result<Split> read_split(const JsonObject& object) {
-  TIDAR_TRY_VOID(object.only({"type", "pattern", "behavior", "invert"}));
-  TIDAR_TRY(const auto behavior, read_behavior(object));
-  TIDAR_TRY(const bool invert, object.flag("invert", false));
-  TIDAR_TRY(const auto pattern, object.object("pattern"));
-  TIDAR_TRY_VOID(pattern.only({"Regex", "String"}));
-  const bool literal = pattern.find("String").has_value();
-  TIDAR_TRY(const auto text, pattern.text(literal ? "String" : "Regex"));
-  auto regex = literal ? Regex::literal(text) : Regex::compile(text);
-  if (!regex.ok()) return error("{}: {}", pattern.path(), regex.error().message);
-  return Split{std::move(*regex), behavior, invert};
-}
-
-Result<Split> read_digits(const JsonObject& object) {
-  TIDAR_TRY_VOID(object.only({"type", "individual_digits"}));
-  TIDAR_TRY(const bool individual, object.flag("individual_digits", false));
-  TIDAR_TRY(auto digit, Regex::compile("\\p{N}"));
-  return Split{std::move(digit), individual ? SplitBehavior::isolated : SplitBehavior::contiguous};
-}
-
-Result<PreTokenizer> read_pre_tokenizer(const JsonObject& file) {
-  // The pattern of GPT-2, which "use_regex" stands for.
-  constexpr std::string_view gpt2 =
-      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-  TIDAR_TRY(const auto elements, elements_of(file, "pre_tokenizer", "pretokenizers"));
-  std::vector<Split> splits;
-  for (size_t i = 0; i < elements.size(); ++i) {
-    const JsonObject& element = elements[i];
-    TIDAR_TRY(const auto type, element.text("type"));
-    if (type == "Split") {
-      TIDAR_TRY(Split split, read_split(element));
-      splits.push_back(std::move(split));
-    } else if (type == "Digits") {
-      TIDAR_TRY(Split split, read_digits(element));
-      splits.push_back(std::move(split));
-    } else if (type == "ByteLevel") {
-      if (i + 1 < elements.size()) return element.unsupported("a ByteLevel that is not the last");
-      TIDAR_TRY_VOID(element.only({"type", "add_prefix_space", "trim_offsets", "use_regex"}));
-      TIDAR_TRY(const bool prefix, element.flag("add_prefix_space", true));
-      TIDAR_TRY(const bool use_regex, element.flag("use_regex", true));
-      const size_t place = splits.size();
-      if (use_regex) {
-        TIDAR_TRY(auto pattern, Regex::compile(gpt2));
-        splits.push_back({std::move(pattern)});
-      }
-      return PreTokenizer(std::move(splits), prefix ? std::optional(place) : std::nullopt);
-    } else {
-      return unsupported_type(element, type, "Split, Digits, ByteLevel, Sequence");
-    }
-  }
-  return error("pre_tokenizer must end in a ByteLevel: only byte-level BPE is supported");
-}
-
-Result<void> check_decoder(const JsonObject& file) {
-  TIDAR_TRY(const auto elements, elements_of(file, "decoder", "decoders"));
-  for (const JsonObject& element : elements) {
-    TIDAR_TRY(const auto type, element.text("type"));
-    if (type != "ByteLevel") return unsupported_type(element, type, "ByteLevel, Sequence");
-  }
-  if (elements.size() != 1) return error("decoder must be one ByteLevel");
-  return {};
-}
 
 /// The ids of the special token that an element of a template names.
 Result<std::vector<int32_t>> template_ids(const JsonObject& processor, const JsonObject& special,
@@ -348,14 +249,19 @@ Result<AddedToken> read_added_token(const JsonObject& object) {
 /// Gives the token its place in the vocabulary, unless the model has it there already.
 Result<void> place_added_token(const AddedToken& token, const std::string& path,
                                TokenizerParts& parts) {
-  const std::string bytes = bytes_of(token.content);
-  const int32_t known = is_byte_level(token.content) ? parts.vocabulary.find(bytes) : -1;
+  const BpeUnit unit = parts.rules.unit;
+  const std::string bytes = bytes_of(unit, token.content);
+  const int32_t known = is_reachable(unit, token.content) ? parts.vocabulary.find(bytes) : -1;
   if (known >= 0 && known != token.id) {
     return error("{}: \"{}\" has the id {}, and {} in the model's vocabulary", path, token.content,
                  token.id, known);
   }
   if (!parts.vocabulary.has(token.id)) {
-    parts.vocabulary.add(token.id, bytes);
+    // It decodes to what it is looked for by: behind a Prepend, to a text with a space before it.
+    std::string scratch;
+    const std::string_view found =
+        token.normalized ? parts.normalizer.apply(token.content, scratch) : token.content;
+    parts.vocabulary.add(token.id, bytes_of(unit, found));
   } else if (parts.vocabulary.bytes(token.id) != bytes) {
     return error("{}: the id {} of \"{}\" belongs to the token \"{}\"", path, token.id,
                  token.content, parts.vocabulary.bytes(token.id));
@@ -415,7 +321,12 @@ Result<void> build_added_tokens(std::vector<AddedToken> tokens, TokenizerParts& 
       raw.push_back(std::move(token));
       continue;
     }
-    token.content = std::string(parts.normalizer.apply(token.content, scratch));
+    const std::string_view content = parts.normalizer.apply(token.content, scratch);
+    if (content.empty()) {
+      return error("the added token \"{}\" is empty when normalized; no text can hold it",
+                   token.content);
+    }
+    token.content = std::string(content);
     normalized.push_back(std::move(token));
   }
   TIDAR_TRY(parts.raw_tokens, AddedTokens::build(std::move(raw)));
@@ -438,12 +349,14 @@ Result<TokenizerParts> parse_parts(const JsonObject& file) {
   TokenizerParts parts;
   TIDAR_TRY(const JsonObject model, file.object("model"));
   TIDAR_TRY_VOID(check_bpe(model));
-  TIDAR_TRY_VOID(read_vocabulary(model, parts.vocabulary));
-  TIDAR_TRY_VOID(read_merges(model, parts.vocabulary, parts.merges));
+  TIDAR_TRY(parts.decoding, read_decoder(file));
+  const BpeUnit unit = parts.decoding ? BpeUnit::character : BpeUnit::byte;
+  parts.rules.unit = unit;
+  TIDAR_TRY_VOID(read_vocabulary(model, unit, parts.vocabulary));
+  TIDAR_TRY_VOID(read_merges(model, unit, parts.vocabulary, parts.merges));
   TIDAR_TRY_VOID(read_rules(model, parts.vocabulary, parts.rules));
   TIDAR_TRY(parts.normalizer, read_normalizer(file));
-  TIDAR_TRY(parts.pre_tokenizer, read_pre_tokenizer(file));
-  TIDAR_TRY_VOID(check_decoder(file));
+  TIDAR_TRY(parts.pre_tokenizer, read_pre_tokenizer(file, unit));
   return parts;
 }
 

@@ -3,6 +3,7 @@
 // that is not known here is an Error that names it.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "text/added_tokens.h"
 #include "text/bpe.h"
+#include "text/decoding.h"
 #include "text/normalizer.h"
 #include "text/pre_tokenizer.h"
 #include "text/vocabulary.h"
@@ -25,6 +27,7 @@ struct TokenizerParts {
   Vocabulary vocabulary;  // added tokens too, though find() knows only the model's
   std::vector<Merge> merges;
   BpeRules rules;
+  std::optional<CharacterDecoding> decoding;  // nothing at byte level
   std::vector<int32_t> prefix;  // put around every text when special tokens are wanted
   std::vector<int32_t> suffix;
   std::vector<bool> special;  // by id

@@ -57,7 +57,59 @@ TEST(TokenizerJson, RefusesByName) {
       {"dropout", [](json& f) { f["model"]["dropout"] = 0.1; }, "a dropout other than 0"},
       {"prefix", [](json& f) { f["model"]["continuing_subword_prefix"] = "##"; }, "prefix \"##\""},
       {"suffix", [](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }, "suffix \"</w>\""},
-      {"fallback", [](json& f) { f["model"]["byte_fallback"] = true; }, "byte_fallback"},
+      {"fallback", [](json& f) { f["model"]["byte_fallback"] = true; }, "byte_fallback beside"},
+      {"no bytes",
+       [](json& f) {
+         f["model"]["byte_fallback"] = true;
+         f["decoder"] = {{"type", "Fuse"}};
+       },
+       "the token <0x00> is missing"},
+      {"pattern",
+       [](json& f) {
+         f["normalizer"] = {{"type", "Replace"}, {"pattern", {{"Regex", "a"}}}, {"content", ""}};
+       },
+       "normalizer.pattern: a Regex to replace is not supported"},
+      {"empty pattern",
+       [](json& f) {
+         f["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", ""}};
+       },
+       "normalizer.pattern.String must not be empty"},
+      {"no content",
+       [](json& f) {
+         f["normalizer"] = {
+             {"type", "Replace"}, {"pattern", {{"String", "<tool>"}}}, {"content", ""}};
+         f["added_tokens"][1]["normalized"] = true;
+       },
+       "the added token \"<tool>\" is empty when normalized"},
+      {"strip",
+       [](json& f) {
+         f["decoder"] = {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}};
+       },
+       "decoder: a Strip at this place is not supported"},
+      {"order",
+       [](json& f) {
+         f["decoder"] = sequence("decoders", {{{"type", "Fuse"}}, {{"type", "ByteFallback"}}});
+       },
+       "decoder.decoders[1]: a ByteFallback at this place"},
+      {"scheme",
+       [](json& f) {
+         f["decoder"] = {
+             {"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "sometimes"}};
+       },
+       "the prepend_scheme \"sometimes\""},
+      {"disagree",
+       [](json& f) {
+         f["decoder"] = {{"type", "Metaspace"},
+                         {"replacement", "_"},
+                         {"add_prefix_space", false},
+                         {"prepend_scheme", "first"}};
+       },
+       "they must agree"},
+      {"mark",
+       [](json& f) {
+         f["decoder"] = {{"type", "Metaspace"}, {"replacement", "__"}};
+       },
+       "decoder.replacement must be one character"},
       {"flag", [](json& f) { f["model"]["fuse_unk"] = 1; }, "fuse_unk must be true or false"},
       {"unk",
        [](json& f) {
@@ -120,7 +172,7 @@ TEST(TokenizerJson, RefusesByName) {
        },
        "behavior \"Kept\""},
       {"decoder", [](json& f) { f["decoder"] = nullptr; }, "decoder must be one ByteLevel"},
-      {"fuse", [](json& f) { f["decoder"]["type"] = "Fuse"; }, "\"Fuse\" (known: ByteLevel"},
+      {"cut", [](json& f) { f["decoder"]["type"] = "WordPiece"; }, "\"WordPiece\" (known: ByteL"},
       {"roberta",
        [](json& f) {
          f["post_processor"] = {{"type", "RobertaProcessing"}};

@@ -9,8 +9,6 @@
 namespace tidar {
 namespace {
 
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-
 bool is_continuation(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
 
 /// How a sequence goes on after its first byte: its length, and the range of the second byte, which
@@ -64,7 +62,8 @@ void append_lossy(std::string& out, std::string_view bytes) {
   }
   while (!bytes.empty()) {
     const Utf8Unit unit = utf8_front(bytes);
-    out += unit.kind == Utf8Unit::Kind::character ? bytes.substr(0, unit.size) : kReplacement;
+    out +=
+        unit.kind == Utf8Unit::Kind::character ? bytes.substr(0, unit.size) : kReplacementCharacter;
     bytes.remove_prefix(unit.size);
   }
 }

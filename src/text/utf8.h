@@ -9,6 +9,8 @@
 
 namespace tidar {
 
+inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
+
 /// What stands at the front of some bytes. `incomplete`: they end before the character does, and
 /// more bytes could complete it.
 struct Utf8Unit {
