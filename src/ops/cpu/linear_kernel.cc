@@ -39,10 +39,12 @@ constexpr bool kBf16Vectors = false;
 constexpr int64_t kNarrowRows = 32;
 
 // A tile of up to so many rows reads its weights at the speed of memory by itself, and slower when
-// the next panels are fetched beside it. Multiplying pairs is so quick that this holds for more
-// rows than one.
+// the next panels are fetched beside it. With operands of the weights' own type, arithmetic is so
+// quick that this holds for more rows than one.
 template <class Policy>
 constexpr int kStreamingRows = 1;
+template <>
+constexpr int kStreamingRows<WeightsF32> = 4;
 #if defined(__AVX512BF16__)
 template <>
 constexpr int kStreamingRows<WeightsBf16Pairs> = 3;
