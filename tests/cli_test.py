@@ -7,6 +7,7 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import struct
@@ -217,6 +218,40 @@ class BrokenFiles(FixtureCase):
         text = (model / "tokenizer.json").read_text()
         (model / "tokenizer.json").write_text(text[:len(text) // 2])
         self.inspect(model, "tokenizer.json")
+
+
+class Memory(FixtureCase):
+    """What cannot be had is a sentence, wherever it is noticed."""
+
+    def under(self, megabytes, *args):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+        return run(*args, preexec_fn=limit)
+
+    def test_little_memory(self):
+        ask = ["generate", "--model", ROOT / "models/tidar-mini", "--prompt", "Answer:",
+               "--max-new", 2, "--threads", 2]
+        if self.under(1000, *ask)[0] != 0:
+            self.skipTest("a sanitizer maps more than it uses")
+        codes = set()
+        for megabytes in range(12, 60, 2):
+            code, _, err = self.under(megabytes, *ask)
+            codes.add(code)
+            if code == 127:  # not even its libraries fit
+                continue
+            self.assertIn(code, (0, 1), (megabytes, err))
+            if code == 1:
+                self.assertRegex(err, r"\Atidar: [^\n]+\n\Z")
+                self.assertNotIn(".cc", err)
+        self.assertTrue({0, 1} <= codes, codes)
+
+    def test_what_for(self):
+        ask = ["inspect", "--model", FIXTURES / "qwen2"]
+        if self.under(1000, *ask)[0] != 0:
+            self.skipTest("a sanitizer maps more than it uses")
+        code, out, err = self.under(200, *ask, "--rows", 65536)
+        self.assertEqual((code, out), (1, ""))
+        self.assertRegex(err, r"no memory for (keys and values of|the activations of) .*--rows")
 
 
 class Inspect(FixtureCase):

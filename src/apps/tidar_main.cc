@@ -1,14 +1,18 @@
 // The program: reads the command line, runs one subcommand, turns its outcome into an exit code.
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "apps/command.h"
 #include "apps/help.h"
 #include "apps/output.h"
 #include "base/nearest.h"
+#include "base/out_of_memory.h"
 
 namespace tidar {
 namespace {
@@ -64,6 +68,22 @@ int wrong_use(const CLI::App& program, const std::string& what) {
   return kWrongUse;
 }
 
+/// What nobody has caught is said, too: memory for something small, a thread that cannot be
+/// started.
+Result<int> guarded(const Action& action) {
+  try {
+    return action();
+  } catch (const std::bad_alloc& failure) {
+    return error("{}; a smaller model, --context or --rows, or --weights bf16, takes less",
+                 describe(failure, "this run"));
+  } catch (const std::system_error& failure) {
+    return error("the system lets no more threads be started ({}); --threads 1 needs none",
+                 failure.what());
+  } catch (const std::exception& failure) {
+    return error("{}", failure.what());
+  }
+}
+
 int run_program(int argc, char** argv) {
   CLI::App program("Text from hybrid diffusion/autoregressive language models, on the CPU.",
                    "tidar");
@@ -94,7 +114,7 @@ int run_program(int argc, char** argv) {
     return wrong_use(program, unknown_command ? describe_unknown(program) : error.what());
   }
 
-  Result<int> outcome = action();
+  Result<int> outcome = guarded(action);
   if (outcome.ok()) {
     if (const Result<void> flushed = flush_output(); !flushed.ok()) outcome = flushed.error();
   }
@@ -106,4 +126,11 @@ int run_program(int argc, char** argv) {
 }  // namespace
 }  // namespace tidar
 
-int main(int argc, char** argv) { return tidar::run_program(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return tidar::run_program(argc, argv);
+  } catch (const std::exception& failure) {  // before there is anything to do
+    std::fprintf(stderr, "tidar: %s\n", failure.what());
+    return tidar::kFailed;
+  }
+}

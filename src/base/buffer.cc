@@ -2,7 +2,7 @@
 
 #include <sys/mman.h>
 
-#include "base/check.h"
+#include "base/out_of_memory.h"
 
 namespace tidar {
 
@@ -28,9 +28,7 @@ Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   if (bytes <= kMost) {
     base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   }
-  if (base == MAP_FAILED) {
-    fail_check(__FILE__, __LINE__, fmt::format("out of memory: {} bytes were asked for", bytes));
-  }
+  if (base == MAP_FAILED) throw OutOfMemory(bytes);
   auto* start = static_cast<std::byte*>(base);
   if (huge) {
     const auto address = reinterpret_cast<size_t>(start);

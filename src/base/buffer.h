@@ -8,7 +8,7 @@ namespace tidar {
 
 /// One zeroed, 64-byte aligned block of host memory. Blocks of 4 MiB and more are aligned to 2 MiB
 /// and ask the system for huge pages: a pass over weights then misses the TLB 512 times less.
-/// Moves, never copies. Running out of memory stops the program with the size asked for.
+/// Moves, never copies. Where there is no memory, its constructor throws OutOfMemory.
 class Buffer {
  public:
   Buffer() = default;

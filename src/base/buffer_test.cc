@@ -9,6 +9,8 @@
 #include <fstream>
 #include <limits>
 
+#include "base/out_of_memory.h"
+
 namespace tidar {
 namespace {
 
@@ -74,10 +76,13 @@ TEST(Buffer, GivesEverythingBack) {
   EXPECT_LT(read_statm().mapped - before, static_cast<int64_t>(32 * kMiB));
 }
 
-TEST(BufferDeathTest, SaysHowMuchWasAskedForWhenThereIsNoMemory) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(Buffer{size_t{1} << 60}, "out of memory: 1152921504606846976 bytes");
-  EXPECT_DEATH(Buffer{std::numeric_limits<size_t>::max()}, "out of memory");
+TEST(Buffer, SaysHowMuchWasAskedForWhenThereIsNoMemory) {
+  EXPECT_EQ(with_memory_for("maps", "a smaller world may do", [] { Buffer(size_t{1} << 60); })
+                .error()
+                .message,
+            "no memory for maps (1.153e+09 GB were asked for at once); a smaller world may do");
+  EXPECT_THROW(Buffer{std::numeric_limits<size_t>::max()}, OutOfMemory);
+  EXPECT_TRUE(with_memory_for("maps", "", [] { Buffer(100); }).ok());
 }
 
 }  // namespace

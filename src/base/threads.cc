@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -49,10 +50,17 @@ Range share_of(int64_t count, int part, int parts, int64_t grain) {
 Threads::Threads(int count) {
   if (count <= 0) count = usable_cpus();
   parts_ = std::make_unique<Part[]>(static_cast<size_t>(count));
-  for (int i = 1; i < count; ++i) workers_.emplace_back([this, i] { serve(i); });
+  try {
+    for (int i = 1; i < count; ++i) workers_.emplace_back([this, i] { serve(i); });
+  } catch (...) {
+    end_workers();
+    throw;
+  }
 }
 
-Threads::~Threads() {
+Threads::~Threads() { end_workers(); }
+
+void Threads::end_workers() {
   stop_.store(true, std::memory_order_relaxed);
   region_.fetch_add(1, std::memory_order_release);
   region_.notify_all();
@@ -70,6 +78,7 @@ void Threads::run(const std::function<void(int)>& work) {
   for (uint32_t left = running_.load(std::memory_order_acquire); left != 0;) {
     left = wait_change(running_, left);
   }
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 void Threads::split(int64_t count, int64_t grain, const std::function<void(Range, int)>& work) {
@@ -90,7 +99,12 @@ void Threads::do_part(int part, uint32_t region) {
                                                                        std::memory_order_acq_rel)) {
     return;
   }
-  (*work_)(part);
+  try {
+    (*work_)(part);
+  } catch (...) {
+    const std::lock_guard lock(failure_mutex_);
+    failure_ = std::current_exception();
+  }
   if (running_.fetch_sub(1, std::memory_order_release) == 1) running_.notify_one();
 }
 

@@ -5,8 +5,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -32,7 +34,8 @@ Range share_of(int64_t count, int part, int parts, int64_t grain = 1);
 /// depend on it.
 class Threads {
  public:
-  /// `count` >= 1 threads in all; 0 means as many as this process may run on.
+  /// `count` >= 1 threads in all; 0 means as many as this process may run on. Throws
+  /// std::system_error where the system lets no more be started.
   explicit Threads(int count = 0);
   ~Threads();
   Threads(const Threads&) = delete;
@@ -41,7 +44,8 @@ class Threads {
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
   /// Calls work(part) once for each part = 0 … size()-1, several at the same time, and returns when
-  /// all have returned. Memory that belongs to a part is used by nobody else meanwhile.
+  /// all have returned. Memory that belongs to a part is used by nobody else meanwhile. What a part
+  /// throws (base/out_of_memory.h), one of them if several do, is thrown here when all have ended.
   void run(const std::function<void(int)>& work);
 
   /// Calls work(range, part) with [0, count) split evenly over as many parts as get at least
@@ -55,6 +59,7 @@ class Threads {
     std::atomic<uint32_t> begun{0};
   };
 
+  void end_workers();
   void serve(int part);
   // Does the part, unless it was begun already or `region` is over.
   void do_part(int part, uint32_t region);
@@ -65,6 +70,8 @@ class Threads {
   std::atomic<uint32_t> region_{0};   // counts regions; the one under way or the last
   std::atomic<uint32_t> running_{0};  // parts of it that are not done
   std::atomic<bool> stop_{false};
+  std::mutex failure_mutex_;
+  std::exception_ptr failure_;  // of the region under way
 };
 
 }  // namespace tidar

@@ -85,6 +85,21 @@ TEST(Threads, TheCallerDoesThePartsThatNoWorkerBegins) {
   sched_setaffinity(0, sizeof(before), &before);
 }
 
+TEST(Threads, WhatAPartThrowsReachesTheCaller) {
+  Threads threads(3);
+  for (const int thrower : {0, 1, 2}) {
+    std::vector<int> calls(3);
+    const auto work = [&](int part) {
+      ++calls[static_cast<size_t>(part)];
+      if (part == thrower) throw std::bad_alloc();
+    };
+    EXPECT_THROW(threads.run(work), std::bad_alloc);
+    EXPECT_EQ(calls, std::vector<int>(3, 1));
+    threads.run([&](int part) { ++calls[static_cast<size_t>(part)]; });
+    EXPECT_EQ(calls, std::vector<int>(3, 2));
+  }
+}
+
 TEST(Threads, PoolsLiveBesideEachOther) {
   Threads outer(2);
   std::vector<std::vector<int64_t>> sums(2);

@@ -3,6 +3,7 @@
 #include <array>
 #include <limits>
 
+#include "base/out_of_memory.h"
 #include "net/attention_plan.h"
 #include "net/block.h"
 #include "net/head.h"
@@ -40,7 +41,7 @@ struct Network::Impl {
                                read_vector(weights.get(WeightRole::final_norm)), limits.max_rows);
   }
 
-  void allocate(const NetworkOptions& options) {
+  void allocate_keys(const NetworkOptions& options) {
     KvShape shape;
     shape.layers = config.layers;
     shape.kv_heads = config.kv_heads;
@@ -53,6 +54,9 @@ struct Network::Impl {
     attention = std::make_unique<AttentionPlanner>(
         ScratchSlots{static_cast<int32_t>(shape.slots), static_cast<int32_t>(shape.scratch_slots)});
     rope = make_rope_table(config.rope.frequencies(config.head_size), limits.max_position);
+  }
+
+  void allocate_activations(const NetworkOptions& options) {
     activations = std::make_unique<Activations>(config, ops, options.weights, limits.max_rows);
   }
 
@@ -122,8 +126,17 @@ Result<std::unique_ptr<Network>> Network::build(const ModelConfig& config,
   }
   auto impl = std::make_unique<Impl>(config, ops);
   impl->limits = limits;
-  impl->pack(weights, options.weights);
-  impl->allocate(options);
+  TIDAR_TRY_VOID(with_memory_for(
+      "the weights", "--weights bf16 takes half of what f32 takes, and a smaller model less",
+      [&] { impl->pack(weights, options.weights); }));
+  TIDAR_TRY_VOID(with_memory_for(
+      fmt::format("keys and values of {} tokens", int64_t{limits.pages} * kPageSlots),
+      "a smaller --context or --kv bf16 takes less, and fewer texts at the same time do",
+      [&] { impl->allocate_keys(options); }));
+  TIDAR_TRY_VOID(with_memory_for(
+      fmt::format("the activations of {} rows", limits.max_rows),
+      "passes of fewer rows take less: --rows, shorter drafts, or fewer texts at the same time",
+      [&] { impl->allocate_activations(options); }));
   return std::unique_ptr<Network>(new Network(std::move(impl)));
 }
 
