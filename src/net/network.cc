@@ -131,7 +131,9 @@ Result<std::unique_ptr<Network>> Network::build(const ModelConfig& config,
       [&] { impl->pack(weights, options.weights); }));
   TIDAR_TRY_VOID(with_memory_for(
       fmt::format("keys and values of {} tokens", int64_t{limits.pages} * kPageSlots),
-      "a smaller --context or --kv bf16 takes less, and fewer texts at the same time do",
+      "a smaller --context, --kv bf16, passes of fewer rows (--rows) or fewer texts at the same "
+      "time "
+      "take less",
       [&] { impl->allocate_keys(options); }));
   TIDAR_TRY_VOID(with_memory_for(
       fmt::format("the activations of {} rows", limits.max_rows),
