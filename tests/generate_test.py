@@ -298,6 +298,9 @@ class Generate(FixtureCase):
         self.refuse(1, *ask, "1,2", "--mask-token", 512, holds=["512"])
         self.refuse(1, *ask, "1,2", "--stop", "x", holds=["tokenizer"])
         self.refuse(1, *ask, "1,2", "--mask-token", 511, "--groups", "1,x", holds=["--groups"])
+        mask = [*ask, "1,2", "--mask-token", 511, "--draft-length", 16]
+        self.refuse(1, *mask, "--groups", "17", holds=["--groups", "1 to 16", "17"])
+        self.refuse(1, *mask, "--groups", "1,0", holds=["--groups", "1 to 16", "group 0"])
         self.refuse(1, *ask, comma([1] * 64), "--context", 64, holds=["64"])
         self.refuse(1, *ask, "1", "--context", 1 << 20, holds=["--context", "positions for"])
 

@@ -173,11 +173,16 @@ Result<void> check_given(const MethodFlags& flags, std::string_view method) {
   return {};
 }
 
-Result<GroupPolicy> parse_groups(const std::string& text) {
+Result<GroupPolicy> parse_groups(const std::string& text, int draft_length) {
   if (text == "all") return all_groups();
   if (text == "first") return only_groups({1});
   TIDAR_TRY(const std::vector<int32_t> groups, parse_ids(text, "--groups"));
   if (groups.empty()) return error("--groups: expected all, first, or numbers such as 1,3,4");
+  for (const int32_t group : groups) {
+    if (group < 1 || group > draft_length)
+      return error("--groups: a draft of {} tokens has the groups 1 to {}, and no group {}",
+                   draft_length, draft_length, group);
+  }
   return only_groups({groups.begin(), groups.end()});
 }
 
@@ -207,7 +212,7 @@ struct FromFlags {
   Result<void> operator()(TidarOptions& tidar) const {
     tidar.draft_length = draft_length();
     tidar.trust = flags.trust_ar;
-    TIDAR_TRY(tidar.groups, parse_groups(flags.groups));
+    TIDAR_TRY(tidar.groups, parse_groups(flags.groups, tidar.draft_length));
     return {};
   }
   Result<void> operator()(SelfSpeculativeOptions& self) const {

@@ -98,6 +98,10 @@ int useful_rows(const Method& method, int prompt_tokens) {
       method);
 }
 
+bool keeps_keys(const Method& method) {
+  return !std::holds_alternative<MaskedDiffusionOptions>(method);
+}
+
 int draft_keys(const Method& method) {
   return std::visit(
       Overloaded{[](const ArOptions&) { return 0; },

@@ -59,6 +59,9 @@ bool equals_ar(const Method& method);
 /// pass.
 int useful_rows(const Method& method, int prompt_tokens = 0);
 
+/// Whether the text's keys are kept from pass to pass; else the method needs no pages.
+bool keeps_keys(const Method& method);
+
 /// Keys that a pass can keep beyond those of the text: drafts.
 int draft_keys(const Method& method);
 

@@ -77,6 +77,7 @@ TEST_P(EveryMethod, KeepsItsWord) {
       const PassSequence& sequence = pass.sequences[0];
       EXPECT_LE(sequence.cached + sequence.stored, text + draft_keys(method));
     }
+    EXPECT_EQ(pool.available() < pool.capacity(), keeps_keys(method));
     EXPECT_EQ(most_rows, useful_rows(method, prompt));
     if (equals_ar(method)) {
       auto tokens = driven.tokens();

@@ -25,7 +25,8 @@ class SpeculativeDecoder final : public SequenceDecoder {
   void take(std::span<const Answer> answers) override;
 
  private:
-  void draft(int rows_left);
+  int most_guesses(int rows_left) const;
+  void draft(int most);
 
   int draft_length_;
   int vocabulary_;
@@ -45,25 +46,32 @@ int SpeculativeDecoder::plan(Pass& pass, int row_budget) {
   const int before_drafts = static_cast<int>(unread.size()) - 1;
   reading_ = std::min(before_drafts, row_budget);
   drafts_.clear();
-  if (reading_ == before_drafts && reading_ < row_budget) draft(row_budget - reading_);
+  const bool verifies = reading_ == before_drafts && reading_ < row_budget;
+  const int most = verifies ? most_guesses(row_budget - reading_) : 0;
 
+  // Guesses may cost passes of another model: first their room must be sure.
   SequenceCache& cache = sequence_.cache;
-  const int rows = reading_ + static_cast<int>(drafts_.size());
-  if (!cache.reserve(cache.length() + rows)) return 0;
+  if (!cache.reserve(cache.length() + reading_ + (verifies ? 1 + most : 0))) return 0;
+  if (verifies) draft(most);
   pass.begin_sequence(cache);
   add_causal(pass, unread.first(static_cast<size_t>(reading_)), Keep::page);
   const int32_t first_row = add_causal(pass, drafts_, Keep::page);
   if (!drafts_.empty())
     for (const Ask& ask : verification_.asks(sequence_, drafts_, first_row)) pass.add_ask(ask);
-  return rows;
+  return reading_ + static_cast<int>(drafts_.size());
 }
 
-// The newest token and guesses behind it, each of which is of use only where a position follows
-// it. The pass that reads the end of the prompt has none: it commits one token, as it does for AR.
-void SpeculativeDecoder::draft(int rows_left) {
+// A guess is of use only where a position follows it. The pass that reads the end of the prompt has
+// none: it commits one token, as it does for AR.
+int SpeculativeDecoder::most_guesses(int rows_left) const {
+  if (sequence_.in_prompt()) return 0;
+  return std::min({draft_length_, rows_left - 1, sequence_.positions_left() - 1});
+}
+
+// The newest token and guesses behind it.
+void SpeculativeDecoder::draft(int most) {
   drafts_.assign(1, sequence_.tokens().back());
-  const int most = std::min({draft_length_, rows_left - 1, sequence_.positions_left() - 1});
-  if (sequence_.in_prompt() || most < 1) return;
+  if (most == 0) return;
   const auto guesses = drafter_->draft(sequence_.tokens(), most);
   TIDAR_CHECK_LE(guesses.size(), static_cast<size_t>(most));
   // Another model may know tokens that this one lacks.

@@ -45,6 +45,19 @@ DrafterFactory by_chance(uint64_t seed) {
 
 DrafterFactory by_lookup() { return lookup_drafters({.least_matched = 1}); }
 
+// Counts how often it is asked.
+class CountingDrafter final : public Drafter {
+ public:
+  explicit CountingDrafter(int& calls) : calls_(calls) {}
+  std::span<const int32_t> draft(std::span<const int32_t> /*text*/, int /*most*/) override {
+    ++calls_;
+    return {};
+  }
+
+ private:
+  int& calls_;
+};
+
 // A model, and another one that drafts for it.
 struct Bench {
   explicit Bench(const MockModel& model, const MockModel& small = {},
@@ -191,6 +204,28 @@ TEST_P(Speculative, StopsAtTheLastPosition) {
     EXPECT_TRUE(driven.decoder->full());
     EXPECT_EQ(driven.tokens(), plain_ar(model, spec, room));
   }
+}
+
+TEST(SpeculativePages, NothingIsDraftedBeforeThePagesAreSure) {
+  EvaluatorLimits limits = kLimits;
+  limits.pages = 2;
+  Bench bench({.seed = 1}, {}, limits);
+  int calls = 0;
+  const DrafterFactory counting = [&](const SequenceSpec&) -> Result<std::unique_ptr<Drafter>> {
+    return std::unique_ptr<Drafter>(std::make_unique<CountingDrafter>(calls));
+  };
+  SequenceSpec spec;
+  spec.prompt = Tokens(kPageSlots, 1);
+  Driven driven = bench.speculative(spec, 3, counting, 100);
+  Driven* all[] = {&driven};
+  Pass pass;
+  ASSERT_TRUE(drive_pass(bench.evaluator, pass, all));
+  const PageId other = bench.pool.take();
+  EXPECT_FALSE(drive_pass(bench.evaluator, pass, all));
+  EXPECT_EQ(calls, 0);
+  bench.pool.give_back(other);
+  EXPECT_TRUE(drive_pass(bench.evaluator, pass, all));
+  EXPECT_EQ(calls, 1);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Speculative, testing::Range<uint64_t>(0, 20));

@@ -28,7 +28,9 @@ Result<RequestId> Engine::submit(Request request) {
   if (tokenizer_ == nullptr && !request.stop.empty()) {
     return error("stop strings need a tokenizer; this model has no tokenizer.json");
   }
-  TIDAR_TRY(auto decoder, make_decoder(request, pool_, limits_));
+  // A text without keys may be longer than the pages.
+  const auto& limits = keeps_keys(request.method) ? limits_ : evaluator_.limits();
+  TIDAR_TRY(auto decoder, make_decoder(request, pool_, limits));
   if (decoder->min_rows() > limits_.max_rows) {
     return error("the method needs passes of at least {} rows; this engine's have {}",
                  decoder->min_rows(), limits_.max_rows);

@@ -67,7 +67,7 @@ class Engine {
 
   Evaluator& evaluator_;
   const Tokenizer* tokenizer_;
-  EvaluatorLimits limits_;  // of one sequence: max_position is what the pages can hold, at most
+  EvaluatorLimits limits_;  // of a sequence with keys: its max_position is at most what pages hold
   PagePool pool_;
   int promised_pages_ = 0;  // that active requests can come to need
   RequestId next_id_ = 1;

@@ -397,6 +397,20 @@ TEST(Engine, PagesForDraftsArePromised) {
   }
 }
 
+TEST(Engine, WhoKeepsNoKeysIsPromisedNoPages) {
+  MockEvaluator evaluator({.seed = 1}, limits(400, 1));
+  Engine engine(evaluator);
+  const MaskedDiffusionOptions masked{.length = 80, .steps = 4};
+  ASSERT_TRUE(engine.submit(request_of({1, 2, 3}, 60)).ok());
+  ASSERT_TRUE(engine.submit(request_of({1, 2}, 80, masked)).ok());
+  ASSERT_TRUE(engine.submit(request_of({3}, 80, masked)).ok());
+  engine.step();
+  EXPECT_EQ(engine.waiting(), 0);
+  Outputs outputs;
+  run_until_idle(engine, outputs);
+  EXPECT_EQ(outputs[2].stats.new_tokens, 80);
+}
+
 TEST(Engine, ARequestWithoutAChoiceEndsAloneAndSaysWhy) {
   const Tokenizer tokenizer = letters();
   const MockModel model{.seed = 8};

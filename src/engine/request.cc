@@ -38,6 +38,7 @@ int useful_rows(const Request& request) {
 }
 
 int most_keys(const Request& request, const EvaluatorLimits& limits) {
+  if (!keeps_keys(request.method)) return 0;
   const int64_t keys = static_cast<int64_t>(request.sequence.prompt.size()) + request.max_new +
                        draft_keys(request.method);
   return static_cast<int>(std::min<int64_t>(keys, limits.max_position));

@@ -82,7 +82,7 @@ Result<std::unique_ptr<Decoder>> make_decoder(const Request& request, PagePool& 
 /// Rows that a decoding pass of the request can use.
 int useful_rows(const Request& request);
 
-/// Keys that the request can come to need at most.
+/// Keys that the request can come to keep at most; none where the method keeps none.
 int most_keys(const Request& request, const EvaluatorLimits& limits);
 
 }  // namespace tidar

@@ -22,7 +22,8 @@ struct Network::Impl {
   std::unique_ptr<Activations> activations;
   std::unique_ptr<Head> head;
   std::unique_ptr<AttentionPlanner> attention;
-  int32_t rows = 0;  // of the last pass
+  int32_t rows = 0;             // of the last pass
+  std::vector<bool> page_used;  // by the pass that is checked
 
   Impl(const ModelConfig& config_, Ops& ops_) : config(config_), ops(ops_) {}
 
@@ -60,12 +61,23 @@ struct Network::Impl {
     activations = std::make_unique<Activations>(config, ops, options.weights, limits.max_rows);
   }
 
+  // Every page of the pass is one of ours, and no two sequences write into the same.
+  void check_pages(const Pass& pass) {
+    page_used.assign(static_cast<size_t>(limits.pages), false);
+    for (const PassSequence& sequence : pass.sequences) {
+      for (const PageId page : sequence.pages) {
+        TIDAR_CHECK_GE(page, 0);
+        TIDAR_CHECK_LT(page, limits.pages);
+        TIDAR_CHECK(!page_used[static_cast<size_t>(page)]);
+        page_used[static_cast<size_t>(page)] = true;
+      }
+    }
+  }
+
   void forward(const Pass& pass) {
     TIDAR_CHECK_LE(pass.rows(), limits.max_rows);
     pass.check();
-    for (const PassSequence& sequence : pass.sequences) {
-      for (const PageId page : sequence.pages) TIDAR_CHECK_LT(page, limits.pages);
-    }
+    check_pages(pass);
     attention->plan(pass);
     rows = pass.rows();
     ops.embed(pass.tokens, *embedding, activations->x.row_range(0, rows));

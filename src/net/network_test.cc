@@ -167,6 +167,25 @@ TEST_F(NetworkTest, BrokenPassesStopTheProgram) {
   const Ask outside = {.row = 4};
   std::vector<Answer> answers(1);
   EXPECT_DEATH(network->answer({&outside, 1}, answers), "row < rows");
+
+  PagePool pool(2);
+  SequenceCache cache(pool);
+  ASSERT_TRUE(cache.reserve(2 * kPageSlots));
+  Pass pass;
+  pass.begin_sequence(cache);
+  pass.add_row(1, 0, {.prefix = {0, 1}, .block = {}}, Keep::page);
+  const auto with_page = [&](PageId page) {
+    pass.sequences[0].pages[0] = page;
+    network->evaluate(pass, {});
+  };
+  with_page(0);
+  EXPECT_DEATH(with_page(-1), "page >= 0");
+  EXPECT_DEATH(with_page(network->limits().pages), "page < limits.pages");
+  with_page(0);
+  pass.begin_sequence(cache);
+  pass.add_row(1, 0, {.prefix = {0, 1}, .block = {}}, Keep::page);
+  EXPECT_DEATH(pass.sequences[1].pages = pass.sequences[0].pages;
+               network->evaluate(pass, {}), "page_used");
 }
 
 // ---- every verb of a whole pass against float64 ----
