@@ -113,7 +113,7 @@ class Text(FixtureCase):
             self.assertEqual(out, "a<eos>b")
         out, _ = self.succeed("detokenize", "--model", model, "--skip-special", text="97,510,98")
         self.assertEqual(out, "ab")
-        for text in ["[1,2", "1,2]", "1;2", "-1", "1 99999999999"]:
+        for text in ["[1,2", "1,2]", "1;2", "-1", "1 99999999999", "97 98 512"]:
             self.refuse(1, "detokenize", "--model", model, text=text, holds=["stdin"])
 
     def test_only_tokenizer_files_are_needed(self):

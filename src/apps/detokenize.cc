@@ -19,6 +19,7 @@ Result<int> detokenize(const DetokenizeFlags& flags) {
   TIDAR_TRY(const Tokenizer tokenizer, Tokenizer::open(flags.model));
   TIDAR_TRY(const std::string text, read_text("-"));
   TIDAR_TRY(const std::vector<int32_t> ids, parse_ids(text, "stdin"));
+  TIDAR_TRY_VOID(check_ids(ids, tokenizer.size(), "stdin"));
   print(tokenizer.decode(ids, flags.skip_special ? SkipSpecial::yes : SkipSpecial::no));
   return kDone;
 }

@@ -6,7 +6,15 @@
 #include <cstdio>
 #include <cstring>
 
+#include "format/input_file.h"
+
 namespace tidar {
+
+namespace {
+
+constexpr size_t kMostText = size_t{256} << 20;
+
+}  // namespace
 
 Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where) {
   constexpr std::string_view kBlanks = " \t\r\n";
@@ -61,14 +69,21 @@ Result<std::string> read_text(const std::string& path) {
   const bool standard_input = path == "-";
   FILE* file = standard_input ? stdin : std::fopen(path.c_str(), "rb");
   if (file == nullptr) return error("{}: {}", path, std::strerror(errno));
+  const std::string where = standard_input ? "stdin" : path;
   std::string text;
   char chunk[1 << 16];
   size_t read = 0;
-  while ((read = std::fread(chunk, 1, sizeof chunk, file)) > 0) text.append(chunk, read);
+  while (text.size() <= kMostText && (read = std::fread(chunk, 1, sizeof chunk, file)) > 0) {
+    text.append(chunk, read);
+  }
   const bool failed = std::ferror(file) != 0;
   const int reason = errno;
   if (!standard_input) std::fclose(file);
-  if (failed) return error("{}: {}", standard_input ? "stdin" : path, std::strerror(reason));
+  if (failed) return error("{}: {}", where, std::strerror(reason));
+  if (text.size() > kMostText) {
+    return error("{}: holds more than {} MiB of text; give less", where, kMostText >> 20);
+  }
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
   return text;
 }
 

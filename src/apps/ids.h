@@ -23,7 +23,8 @@ Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string
 /// which says that `needed_by` needs one, or when it is outside the vocabulary.
 Result<int> mask_token_of(const ModelConfig& config, int flag, std::string_view needed_by);
 
-/// All of a file, or of stdin when `path` is "-".
+/// All of a file, or of stdin when `path` is "-", without the byte order mark that it may begin
+/// with. An Error when it is more than 256 MiB, as a file without an end is.
 Result<std::string> read_text(const std::string& path);
 
 }  // namespace tidar

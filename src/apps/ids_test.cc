@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "format/files_testing.h"
+
 namespace tidar {
 namespace {
 
@@ -25,6 +27,19 @@ TEST(Ids, RefusesEverythingElse) {
             "--ids: expected token ids such as 1,2,3, found 'zebra'");
   EXPECT_TRUE(check_ids(std::vector<int32_t>{0, 9}, 10, "--ids").ok());
   EXPECT_FALSE(check_ids(std::vector<int32_t>{0, 10}, 10, "--ids").ok());
+}
+
+TEST(ReadText, AFileWithoutAnEndIsRefused) {
+  const auto text = read_text("/dev/zero");
+  ASSERT_FALSE(text.ok());
+  EXPECT_EQ(text.error().message, "/dev/zero: holds more than 256 MiB of text; give less");
+}
+
+TEST(ReadText, AByteOrderMarkIsNoText) {
+  const ScratchFolder folder;
+  EXPECT_EQ(read_text(folder.put("marked", "\xEF\xBB\xBFone \xEF\xBB\xBF")).value(),
+            "one \xEF\xBB\xBF");
+  EXPECT_EQ(read_text(folder.put("cut", "\xEF\xBB")).value(), "\xEF\xBB");
 }
 
 }  // namespace

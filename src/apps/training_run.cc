@@ -164,7 +164,8 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
 }
 
 Result<void> TrainingRun::open_texts() {
-  const StreamOptions options = {config_.sequence, model_config_.vocabulary, config_.seed};
+  const StreamOptions options = {config_.sequence, model_config_.vocabulary, config_.seed,
+                                 config_.objective.mask_token};
   TIDAR_TRY(TokenStream stream, TokenStream::open(config_.train, options));
   print_note(
       fmt::format("text: {} tokens in {} documents, {} of one token left out; a step reads "
@@ -275,7 +276,8 @@ Result<Json> TrainingRun::losses_on(const std::vector<std::filesystem::path>& sh
   const auto loss_of = [&](const Objective& objective) -> Result<TextLoss> {
     // Each time the same text: the stream is opened anew, with a seed of its own.
     TIDAR_TRY(TokenStream stream,
-              TokenStream::open(shards, {config_.sequence, model_config_.vocabulary, 0}));
+              TokenStream::open(shards, {config_.sequence, model_config_.vocabulary, 0,
+                                         config_.objective.mask_token}));
     return text_loss(*model_, objective, stream, config_.validation_packs);
   };
   TIDAR_TRY(const TextLoss loss, loss_of(*objective_));

@@ -22,7 +22,8 @@ Result<Recital> recital_of(const ProblemTask& task, const Problem& problem,
   Recital recital{task.request, {}};
   Request& request = recital.request;
   TIDAR_TRY(request.sequence.prompt, prompt_tokens(task, problem, tokenizer));
-  auto solution = tokenizer.encode(problem.shot.substr(problem.prompt.size()));
+  // It goes on where the prompt ends: what the tokenizer puts around a text stands there already.
+  auto solution = tokenizer.encode(problem.shot.substr(problem.prompt.size()), AddSpecial::no);
   if (!request.eos.empty()) solution.push_back(request.eos.front());
   if (solution.empty()) return error("problem {}: has an empty solution", problem.id);
   recital.text = request.sequence.prompt;

@@ -17,10 +17,19 @@ constexpr MockModel kModel{.seed = 5, .vocabulary = 270, .mask_token = 269, .agr
 constexpr EvaluatorLimits kLimits{
     .max_rows = 256, .pages = 32, .max_position = 200, .vocabulary = 270};
 
+/// A tokenizer that puts <bos> before every text.
+nlohmann::json with_beginning() {
+  nlohmann::json file = small_tokenizer();
+  file["post_processor"] = nlohmann::json::parse(R"({"type": "TemplateProcessing",
+      "single": [{"SpecialToken": {"id": "<bos>"}}, {"Sequence": {"id": "A"}}],
+      "special_tokens": {"<bos>": {"id": "<bos>", "ids": [266]}}})");
+  return file;
+}
+
 class SolutionRuns : public testing::Test {
  protected:
   SolutionRuns()
-      : tokenizer_(*Tokenizer::parse(small_tokenizer().dump(), "test")),
+      : tokenizer_(*Tokenizer::parse(with_beginning().dump(), "test")),
         evaluator_(kModel, kLimits),
         given_(evaluator_, 269) {
     for (const char* solution : {" 1 + 1 = 2", " nothing", " aaaaaaaaaaaaaaaaaaaaaaaa"}) {
@@ -55,7 +64,8 @@ class SolutionRuns : public testing::Test {
     const auto text_of = [&](const Problem& problem) {
       ScoredText text{tokenizer_.encode(problem.prompt), 0};
       text.from = static_cast<int32_t>(text.tokens.size());
-      const auto solution = tokenizer_.encode(problem.shot.substr(problem.prompt.size()));
+      const auto solution =
+          tokenizer_.encode(problem.shot.substr(problem.prompt.size()), AddSpecial::no);
       text.tokens.insert(text.tokens.end(), solution.begin(), solution.end());
       return text;
     };

@@ -30,6 +30,18 @@ std::vector<CorpusDocument> read_all(const std::filesystem::path& path, Document
   return documents;
 }
 
+TEST(InputFile, AByteOrderMarkIsNoText) {
+  const ScratchFolder folder;
+  const std::string mark(kByteOrderMark);
+  const auto rest = [&](const std::string& content) {
+    return InputFile::open(folder.put("f", content)).value().rest(1 << 20).value();
+  };
+  EXPECT_EQ(rest(mark + "{}\n" + mark), "{}\n" + mark);
+  EXPECT_EQ(rest(mark), "");
+  EXPECT_EQ(rest(mark.substr(0, 2)), mark.substr(0, 2));
+  EXPECT_EQ(rest(""), "");
+}
+
 TEST(InputFile, LinesAreTheSamePlainAndCompressed) {
   const ScratchFolder folder;
   for (uint64_t seed = 0; seed < 40; ++seed) {

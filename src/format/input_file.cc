@@ -128,7 +128,21 @@ Result<InputFile> InputFile::open(const std::filesystem::path& path) {
     return error("{}: expected a file, found a folder", path.string());
   }
   TIDAR_TRY_VOID(source->begin());
-  return InputFile(std::move(source));
+  InputFile file(std::move(source));
+  TIDAR_TRY_VOID(file.skip_byte_order_mark());
+  return file;
+}
+
+Result<void> InputFile::skip_byte_order_mark() {
+  while (end_ < kByteOrderMark.size()) {
+    TIDAR_TRY(const size_t count, source_->read(buffer_.data() + end_, buffer_.size() - end_));
+    if (count == 0) break;
+    end_ += count;
+  }
+  if (std::string_view(buffer_.data(), end_).starts_with(kByteOrderMark)) {
+    begin_ = kByteOrderMark.size();
+  }
+  return {};
 }
 
 Result<bool> InputFile::fill() {

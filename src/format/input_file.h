@@ -7,14 +7,19 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 
 namespace tidar {
 
-/// Reads a file, or a pipe. Whether it is compressed is told by its first bytes, not by its name.
-/// Memory stays below the longest line that is asked for and a few megabytes. Not thread-safe.
+/// What some programs put before UTF-8 text: U+FEFF.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+/// Reads a file, or a pipe; a byte order mark at its beginning is no part of it. Whether it is
+/// compressed is told by its first bytes, not by its name. Memory stays below the longest line that
+/// is asked for and a few megabytes. Not thread-safe.
 class InputFile {
  public:
   static Result<InputFile> open(const std::filesystem::path& path);
@@ -42,6 +47,7 @@ class InputFile {
  private:
   class Source;
   explicit InputFile(std::unique_ptr<Source> source);
+  Result<void> skip_byte_order_mark();
   /// Refills the empty buffer. False when the file has ended.
   Result<bool> fill();
 

@@ -34,6 +34,8 @@ class TokenShard {
   /// that the borders of documents increase. Allocates nothing. `where` names the shard in errors.
   static Result<TokenShard> parse(std::span<const std::byte> bytes, const std::string& where);
 
+  /// Its name in errors.
+  const std::string& where() const { return where_; }
   int64_t vocabulary() const { return vocabulary_; }
   int64_t tokens() const { return tokens_; }
   int64_t documents() const { return documents_; }

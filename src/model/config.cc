@@ -154,19 +154,35 @@ Result<Rope> parse_rope(const JsonFields& fields) {
 /// By TrainedLayout.
 constexpr std::array<std::string_view, 3> kLayouts = {"tidar", "block", "masked"};
 
-Result<std::optional<TidarConfig>> parse_tidar(const JsonFields& fields, int vocabulary) {
-  TIDAR_TRY(const auto object, fields.object("tidar"));
-  if (!object) return std::optional<TidarConfig>();
+Result<TidarConfig> parse_tidar(const JsonFields& object, int vocabulary) {
   TidarConfig tidar;
-  TIDAR_TRY(tidar.mask_token, object->integer("mask_token_id", {0, vocabulary - 1}));
-  TIDAR_TRY(const std::string layout, object->text("layout", "tidar"));
+  TIDAR_TRY(tidar.mask_token, object.integer("mask_token_id", {0, vocabulary - 1}));
+  TIDAR_TRY(const std::string layout, object.text("layout", "tidar"));
   const auto known = std::find(kLayouts.begin(), kLayouts.end(), layout);
-  if (known == kLayouts.end()) return object->wrong("layout", "'tidar', 'block' or 'masked'");
+  if (known == kLayouts.end()) return object.wrong("layout", "'tidar', 'block' or 'masked'");
   tidar.layout = static_cast<TrainedLayout>(known - kLayouts.begin());
-  if (tidar.layout != TrainedLayout::masked || object->has("block_size")) {
-    TIDAR_TRY(tidar.block_size, object->integer("block_size", {1, kLargestBlock}));
+  if (tidar.layout != TrainedLayout::masked || object.has("block_size")) {
+    TIDAR_TRY(tidar.block_size, object.integer("block_size", {1, kLargestBlock}));
   }
-  return std::optional(tidar);
+  return tidar;
+}
+
+/// generation_config.json's ends of text count before config.json's.
+Result<void> read_generation_config(const std::filesystem::path& path, ModelConfig& config) {
+  TIDAR_TRY(const std::string text, read_text_file(path));
+  TIDAR_TRY(const Json document, parse_json_object(text, path.string()));
+  const JsonFields fields(document, path.string());
+  TIDAR_TRY(auto eos, fields.integers("eos_token_id", {0, config.vocabulary - 1}));
+  if (!eos.empty()) config.eos_tokens = std::move(eos);
+  return {};
+}
+
+/// tidar_config.json holds what config.json may hold as "tidar".
+Result<void> read_tidar_config(const std::filesystem::path& path, ModelConfig& config) {
+  TIDAR_TRY(const std::string text, read_text_file(path));
+  TIDAR_TRY(const Json document, parse_json_object(text, path.string()));
+  TIDAR_TRY(config.tidar, parse_tidar(JsonFields(document, path.string()), config.vocabulary));
+  return {};
 }
 
 }  // namespace
@@ -187,7 +203,10 @@ Result<ModelConfig> parse_model_config(std::string_view json, const std::string&
   const IntegerRange ids = {0, config.vocabulary - 1};
   TIDAR_TRY(config.bos_token, fields.integer("bos_token_id", ids, -1));
   TIDAR_TRY(config.eos_tokens, fields.integers("eos_token_id", ids));
-  TIDAR_TRY(config.tidar, parse_tidar(fields, config.vocabulary));
+  TIDAR_TRY(const auto tidar, fields.object("tidar"));
+  if (tidar) {
+    TIDAR_TRY(config.tidar, parse_tidar(*tidar, config.vocabulary));
+  }
   return config;
 }
 
@@ -195,14 +214,14 @@ Result<ModelConfig> read_model_config(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
   TIDAR_TRY(const std::string text, read_text_file(path));
   TIDAR_TRY(ModelConfig config, parse_model_config(text, path.string()));
-  const auto generation = folder / "generation_config.json";
   std::error_code ignored;
-  if (!std::filesystem::exists(generation, ignored)) return config;
-  TIDAR_TRY(const std::string more, read_text_file(generation));
-  TIDAR_TRY(const Json document, parse_json_object(more, generation.string()));
-  const JsonFields fields(document, generation.string());
-  TIDAR_TRY(auto eos, fields.integers("eos_token_id", {0, config.vocabulary - 1}));
-  if (!eos.empty()) config.eos_tokens = std::move(eos);
+  if (const auto more = folder / "generation_config.json"; std::filesystem::exists(more, ignored)) {
+    TIDAR_TRY_VOID(read_generation_config(more, config));
+  }
+  if (const auto more = folder / "tidar_config.json";
+      !config.tidar && std::filesystem::exists(more, ignored)) {
+    TIDAR_TRY_VOID(read_tidar_config(more, config));
+  }
   return config;
 }
 

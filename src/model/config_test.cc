@@ -397,6 +397,23 @@ TEST(ReadModelConfig, LetsGenerationConfigNameTheEnd) {
                    "/generation_config.json, line 1, column 1: the JSON ends too early"));
 }
 
+TEST(ReadModelConfig, TidarMayStandInAFileOfItsOwn) {
+  const ScratchFolder folder;
+  Json config = small_config("Qwen3ForCausalLM");
+  config.erase("tidar");
+  folder.put("config.json", config.dump());
+  EXPECT_FALSE(read_model_config(folder.path()).value().tidar);
+  folder.put("tidar_config.json", R"({"mask_token_id": 7, "block_size": 4})");
+  EXPECT_EQ(read_model_config(folder.path()).value().tidar,
+            (TidarConfig{.mask_token = 7, .block_size = 4}));
+  folder.put("tidar_config.json", R"({"mask_token_id": 512, "block_size": 4})");
+  EXPECT_TRUE(says(read_model_config(folder.path()).error().message,
+                   "/tidar_config.json: field 'mask_token_id' is 512"));
+  config["tidar"] = {{"mask_token_id", 9}, {"block_size", 2}};
+  folder.put("config.json", config.dump());
+  EXPECT_EQ(read_model_config(folder.path()).value().tidar->mask_token, 9);
+}
+
 TEST(ReadModelConfig, NamesAFolderWithoutConfig) {
   const ScratchFolder folder;
   EXPECT_TRUE(says(read_model_config(folder.path()).error().message,

@@ -140,6 +140,14 @@ Result<void> TokenStream::append(const Piece& piece, TokenPack& pack) const {
   pack.tokens.resize(pack.tokens.size() + static_cast<size_t>(piece.rows));
   TIDAR_TRY_VOID(from.read(piece.document, piece.from,
                            std::span(pack.tokens).last(static_cast<size_t>(piece.rows))));
+  const auto read = std::span(pack.tokens).last(static_cast<size_t>(piece.rows));
+  const auto mask = std::find(read.begin(), read.end(), options_.mask_token);
+  if (mask != read.end()) {
+    return error(
+        "{}: document {} holds the mask token {} at position {}; a model cannot learn to fill "
+        "masks from text with masks: give another mask token, or make the shard without it",
+        from.where(), piece.document, options_.mask_token, piece.from + (mask - read.begin()));
+  }
   pack.pieces.push_back(piece);
   const int64_t end = piece.from + piece.rows;
   if (end == from.size_of(piece.document)) return {};

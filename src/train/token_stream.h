@@ -24,9 +24,10 @@
 namespace tidar {
 
 struct StreamOptions {
-  int rows = 512;          ///< tokens of one pack at most; at least 2
-  int64_t vocabulary = 0;  ///< of the model; shards with a larger one are refused
-  uint64_t seed = 0;       ///< of the shuffle
+  int rows = 512;           ///< tokens of one pack at most; at least 2
+  int64_t vocabulary = 0;   ///< of the model; shards with a larger one are refused
+  uint64_t seed = 0;        ///< of the shuffle
+  int32_t mask_token = -1;  ///< a text that holds it is refused when it is read; -1: none
 };
 
 /// A stretch of one document within a pack.

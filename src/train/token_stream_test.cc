@@ -97,6 +97,20 @@ void expect_whole(const std::vector<TokenPack>& packs, const std::vector<Documen
   }
 }
 
+TEST_F(TokenStreamTest, ATextThatHoldsTheMaskTokenIsRefusedByName) {
+  const auto path = write("s", {{1, 2, 3}, {4, 5, 6, 7}});
+  const auto read = [&](int32_t mask) {
+    auto stream = TokenStream::open({path}, {8, kVocabulary, 0, mask});
+    EXPECT_TRUE(stream.ok());
+    return stream->next();
+  };
+  EXPECT_TRUE(read(8).ok());
+  const auto refused = read(6);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_TRUE(says(refused.error().message, "/s: document 1 holds the mask token 6 at position 2"))
+      << refused.error().message;
+}
+
 TEST_F(TokenStreamTest, AnEpochHoldsEveryTokenOnce) {
   for (uint64_t seed = 0; seed < 40; ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
