@@ -293,7 +293,11 @@ Result<void> TrainingRun::validate() {
   Json line = {{"step", trainer_->state().step}};
   std::string text = fmt::format("step {}:", trainer_->state().step);
   for (const auto& [name, shards] : validation_) {
-    TIDAR_TRY(const Json terms, losses_on(shards));
+    const Result<Json> losses = losses_on(shards);
+    if (!losses.ok()) {
+      return error("step {}: {}: {}", trainer_->state().step, name, losses.error().message);
+    }
+    const Json& terms = losses.value();
     text += " " + name;
     for (const auto& [term, value] : terms.items()) {
       text += fmt::format(" {} {:.4f}", term, value.get<double>());

@@ -134,6 +134,12 @@ Result<TextLoss> text_loss(Trainable& model, const Objective& objective, TokenSt
   }
   for (const TokenPack& pack : texts) result.tokens += static_cast<int64_t>(pack.tokens.size());
   result.loss = total_loss(objective.terms(), result.terms);
+  if (!std::isfinite(result.loss)) {
+    return error(
+        "the loss of the validation text is {}, which is not finite; go on from an earlier "
+        "checkpoint, with a smaller learning rate",
+        result.loss);
+  }
   return result;
 }
 

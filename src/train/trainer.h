@@ -98,7 +98,8 @@ struct TextLoss {
 std::vector<Document> documents_of(const TokenPack& pack);
 
 /// The loss of at most the first `packs` packs of a stream, which is read from where it stands,
-/// with the same noise at every call.
+/// with the same noise at every call. An Error when a shard holds what it may not, and when the
+/// loss is not finite.
 Result<TextLoss> text_loss(Trainable& model, const Objective& objective, TokenStream& stream,
                            int packs);
 

@@ -253,5 +253,15 @@ TEST_F(TrainerTest, TextLossIsThatOfAStepWithoutChangingAnything) {
   EXPECT_EQ(text_loss(*run.model, *run.objective, *again, 1 << 20).value().tokens, again->tokens());
 }
 
+TEST_F(TrainerTest, TextLossThatIsNotFiniteIsNoLoss) {
+  TrialRun run(text_, options(10));
+  run.model->parameters().get(WeightRole::final_norm).value.row<float>(0)[0] = NAN;
+  run.model->refresh();
+  auto stream = TokenStream::open({text_}, {kSequence, run.config.vocabulary, 7});
+  const auto loss = text_loss(*run.model, *run.objective, *stream, 2);
+  ASSERT_FALSE(loss.ok());
+  EXPECT_TRUE(says(loss.error().message, "validation|nan|not finite"));
+}
+
 }  // namespace
 }  // namespace tidar
