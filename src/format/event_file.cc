@@ -1,13 +1,16 @@
 #include "format/event_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <utility>
+
+#include "format/crc32c.h"
+#include "format/files.h"
 
 namespace tidar {
 
@@ -49,17 +52,6 @@ std::string event_now() {
   return event;
 }
 
-constexpr std::array<uint32_t, 256> make_crc_table() {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t crc = i;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82F63B78u : 0u);
-    table[i] = crc;
-  }
-  return table;
-}
-constexpr std::array<uint32_t, 256> kCrcTable = make_crc_table();
-
 // Masked, so that the check of data that holds checks is not special.
 uint32_t masked_crc(std::string_view bytes) {
   const uint32_t crc = crc32c(std::as_bytes(std::span(bytes)));
@@ -71,14 +63,6 @@ Error failed(const std::filesystem::path& path, std::string_view what) {
 }
 
 }  // namespace
-
-uint32_t crc32c(std::span<const std::byte> bytes) {
-  uint32_t crc = ~0u;
-  for (const std::byte byte : bytes) {
-    crc = crc >> 8 ^ kCrcTable[(crc ^ static_cast<uint32_t>(byte)) & 0xff];
-  }
-  return ~crc;
-}
 
 Result<EventFile> EventFile::create(const std::filesystem::path& folder) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -127,12 +111,16 @@ Result<void> EventFile::write(const std::string& event) {
   put_raw(record, masked_crc(length));
   record += event;
   put_raw(record, masked_crc(event));
-  const auto written = ::write(fd_, record.data(), record.size());
-  if (written != static_cast<ssize_t>(record.size())) {
-    if (written >= 0) errno = ENOSPC;
-    return failed(path_, "written");
+  size_t written = 0;
+  if (write_all(fd_, std::as_bytes(std::span(record)), written)) return {};
+  const Error why = failed(path_, "written");
+  // What was written of the record would hide all that follow.
+  struct stat status {};
+  if (written > 0 && fstat(fd_, &status) == 0) {
+    const off_t before = status.st_size - static_cast<off_t>(written);
+    if (ftruncate(fd_, before) != 0) return failed(path_, "cut back to its whole records");
   }
-  return {};
+  return why;
 }
 
 }  // namespace tidar

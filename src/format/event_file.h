@@ -47,7 +47,4 @@ class EventFile {
   int fd_ = -1;
 };
 
-/// CRC-32C (Castagnoli) of the bytes, as RFC 3720 defines it.
-uint32_t crc32c(std::span<const std::byte> bytes);
-
 }  // namespace tidar

@@ -1,23 +1,19 @@
 #include "format/event_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <array>
+#include <csignal>
 #include <cstring>
 #include <string>
 
+#include "format/crc32c.h"
 #include "format/files.h"
 #include "format/files_testing.h"
 
 namespace tidar {
 namespace {
-
-TEST(Crc32c, HasThePublishedValues) {
-  // RFC 3720, appendix B.4, and the usual check value.
-  const std::array<std::byte, 32> zeros{};
-  EXPECT_EQ(crc32c(zeros), 0x8A9136AAu);
-  EXPECT_EQ(crc32c(std::as_bytes(std::span(std::string_view("123456789")))), 0xE3069283u);
-}
 
 // A plain reader of the format's description.
 struct Reader {
@@ -106,6 +102,29 @@ TEST(EventFile, SaysWhereItCannotBe) {
   const auto file = EventFile::create("/nonexistent/folder");
   ASSERT_FALSE(file.ok());
   EXPECT_NE(file.error().message.find("/nonexistent/folder"), std::string::npos);
+}
+
+TEST(EventFile, AnEventThatDoesNotFitLeavesNoPartOfItself) {
+  const ScratchFolder folder;
+  auto file = EventFile::create(folder.path());
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  const std::array scalars = {Scalar{"train/loss", 2.5}};
+  ASSERT_TRUE(file->add(1, scalars).ok());
+  const auto before = std::filesystem::file_size(file->path());
+
+  rlimit limit{};
+  getrlimit(RLIMIT_FSIZE, &limit);
+  const rlimit small = {before + 10, limit.rlim_max};
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &small);
+  const auto failed = file->add(2, scalars);
+  setrlimit(RLIMIT_FSIZE, &limit);
+  std::signal(SIGXFSZ, handler);
+
+  ASSERT_FALSE(failed.ok());
+  EXPECT_NE(failed.error().message.find("File too large"), std::string::npos)
+      << failed.error().message;
+  EXPECT_EQ(std::filesystem::file_size(file->path()), before);
 }
 
 }  // namespace

@@ -30,7 +30,17 @@ class Descriptor {
   int fd_;
 };
 
-// Writes all of `bytes` and adds what was written to `written`; false with errno set on failure.
+// The name of a file is durable only when its folder is.
+bool flush_folder(const std::filesystem::path& folder) {
+  const Descriptor directory(
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return directory.open() && fsync(directory.get()) == 0;
+}
+
+std::filesystem::path partial_of(std::filesystem::path path) { return path += ".partial"; }
+
+}  // namespace
+
 bool write_all(int fd, std::span<const std::byte> bytes, size_t& written) {
   constexpr size_t kChunk = size_t{1} << 30;  // Linux writes no more than 2 GiB at once
   while (!bytes.empty()) {
@@ -42,17 +52,6 @@ bool write_all(int fd, std::span<const std::byte> bytes, size_t& written) {
   }
   return true;
 }
-
-// The name of a file is durable only when its folder is.
-bool flush_folder(const std::filesystem::path& folder) {
-  const Descriptor directory(
-      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return directory.open() && fsync(directory.get()) == 0;
-}
-
-std::filesystem::path partial_of(std::filesystem::path path) { return path += ".partial"; }
-
-}  // namespace
 
 std::string in_quotes(std::string_view text) {
   constexpr size_t kShown = 80;

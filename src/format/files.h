@@ -97,6 +97,10 @@ class FolderWriter {
   std::filesystem::path path_;  ///< empty: committed
 };
 
+/// Writes all of `bytes` to the descriptor, however often the system takes a part or is
+/// interrupted, and adds what was written to `written`. False with errno set when it takes no more.
+bool write_all(int fd, std::span<const std::byte> bytes, size_t& written);
+
 /// Writes the parts, one after the other, to "<path>.partial", flushes that to disk and renames it:
 /// `path` is always the old file or the whole new one, also after a power cut. On failure the
 /// partial file is removed, and the Error says how much was written and why no more.
