@@ -22,6 +22,7 @@
 #include "eval/solution_runs.h"
 #include "eval/task_kind.h"
 #include "format/files.h"
+#include "format/folder_lock.h"
 
 namespace tidar {
 namespace {
@@ -347,6 +348,7 @@ Result<int> eval(const EvalFlags& flags) {
   };
   if (flags.check_solutions) return check(setting);
 
+  TIDAR_TRY(const FolderLock lock, FolderLock::take(flags.out));
   TIDAR_TRY(const EvalSummary summary, evaluate(setting));
   progress.clear();
   const std::string json = to_json_text(summary) + "\n";

@@ -27,6 +27,11 @@ void add_train(CLI::App& program, Action& action) {
       ->type_name("FILE");
   command.add_flag("--resume", flags->resume,
                    "Go on from the newest checkpoint of the run, or begin when there is none");
+  command
+      .add_option("--resume-from", flags->resume_from,
+                  "Go on from the checkpoint of this step; newer ones become step-N.left")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("STEP");
   command.option_defaults()->group("Computing");
   command.add_option("--isa", flags->isa, "Instruction set")
       ->check(CLI::IsMember(isa_choices()))

@@ -1,12 +1,14 @@
 #include "apps/training_run.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <system_error>
 
+#include "base/out_of_memory.h"
 #include "format/files.h"
 #include "ops/cpu/roofs.h"
-#include "train/checkpoint.h"
 #include "train/initial_weights.h"
 
 namespace tidar {
@@ -102,7 +104,10 @@ Result<TrainingRun> TrainingRun::open(const TrainFlags& flags) {
   TIDAR_TRY(run.config_text_, read_text_file(flags.config));
   TIDAR_TRY(run.config_, parse_run_config(run.config_text_, flags.config));
   const auto& out = run.config_.out;
-  if (!flags.resume && !checkpoints_of(out).empty()) {
+  TIDAR_TRY(FolderLock lock, FolderLock::take(out));
+  run.lock_.emplace(std::move(lock));
+  const bool resumed = flags.resume || flags.resume_from;
+  if (!resumed && !checkpoints_of(out).empty()) {
     return error(
         "{}: holds checkpoints of an earlier run; go on with --resume, or name another "
         "folder in \"out\"",
@@ -110,10 +115,7 @@ Result<TrainingRun> TrainingRun::open(const TrainFlags& flags) {
   }
   TIDAR_TRY_VOID(run.open_model(flags));
   TIDAR_TRY_VOID(run.open_texts());
-  std::error_code failure;
-  std::filesystem::create_directories(out, failure);
-  if (failure) return error("{}: cannot be created: {}", out.string(), failure.message());
-  if (flags.resume) TIDAR_TRY_VOID(run.resume());
+  if (resumed) TIDAR_TRY_VOID(run.resume(flags.resume_from));
   TIDAR_TRY(RunLog log, RunLog::open(out, run.trainer_->state().step));
   run.log_.emplace(std::move(log));
   return run;
@@ -152,10 +154,11 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
             fresh ? ModelWeights::random(model_config_, DType::f32, config_.seed)
                   : ModelWeights::from_folder(config_.init, model_config_));
   const PassExtent largest = objective_->largest_pass(config_.sequence);
-  model_ = std::make_unique<Trainable>(
-      model_config_, weights, *backward_,
-      TrainableOptions{
-          .max_rows = largest.rows, .max_position = largest.positions, .compute = config_.compute});
+  const TrainableOptions options = {
+      .max_rows = largest.rows, .max_position = largest.positions, .compute = config_.compute};
+  TIDAR_TRY_VOID(with_memory_for(
+      "masters, gradients and activations", "a smaller model or \"sequence\" needs less",
+      [&] { model_ = std::make_unique<Trainable>(model_config_, weights, *backward_, options); }));
   if (fresh) {
     initialise(model_config_, config_.seed, model_->parameters());
     model_->refresh();
@@ -182,29 +185,52 @@ Result<void> TrainingRun::open_texts() {
     TIDAR_TRY(prompts_, read_prompts(config_.prompts.string(), config_.prompt_count, *tokenizer_,
                                      model_config_));
   }
-  trainer_ = std::make_unique<Trainer>(*model_, *objective_, std::move(stream),
-                                       TrainerOptions{.packs = config_.packs,
-                                                      .seed = config_.seed,
-                                                      .schedule = config_.schedule,
-                                                      .adamw = config_.adamw,
-                                                      .clip = config_.clip,
-                                                      .spike_factor = config_.spike_factor},
-                                       *threads_);
-  return {};
+  const TrainerOptions trainer_options = {.packs = config_.packs,
+                                          .seed = config_.seed,
+                                          .schedule = config_.schedule,
+                                          .adamw = config_.adamw,
+                                          .clip = config_.clip,
+                                          .spike_factor = config_.spike_factor};
+  return with_memory_for("the optimizer's moments", "a smaller model needs less", [&] {
+    trainer_ = std::make_unique<Trainer>(*model_, *objective_, std::move(stream), trainer_options,
+                                         *threads_);
+  });
 }
 
-Result<void> TrainingRun::resume() {
+Error TrainingRun::broken(const Checkpoint& checkpoint, const Error& why) const {
   const std::vector<Checkpoint> saved = checkpoints_of(config_.out);
-  if (saved.empty()) {
+  for (auto older = saved.rbegin(); older != saved.rend(); ++older) {
+    if (older->step >= checkpoint.step) continue;
+    if (check_checkpoint(*older, model_->parameters(), trainer_->optimizer()).ok()) {
+      return error("{}; the checkpoint of step {} is good: go on from it with --resume-from {}",
+                   why.message, older->step, older->step);
+    }
+  }
+  return why;
+}
+
+Result<void> TrainingRun::resume(std::optional<int64_t> from) {
+  const std::vector<Checkpoint> saved = checkpoints_of(config_.out);
+  if (saved.empty() && !from) {
     print_note(fmt::format("{}: no checkpoint yet; the run begins", config_.out.string()));
     return {};
   }
-  TIDAR_TRY(const RestoredRun restored,
-            restore_checkpoint(saved.back(), model_->parameters(), trainer_->optimizer()));
-  TIDAR_TRY_VOID(trainer_->restore(restored.state));
-  print_note(
-      fmt::format("{}: going on at step {}", saved.back().folder.string(), restored.state.step));
-  if (restored.run != config_text_) {
+  const auto found = std::find_if(saved.begin(), saved.end(), [&](const Checkpoint& one) {
+    return one.step == from.value_or(saved.back().step);
+  });
+  if (found == saved.end()) {
+    std::vector<int64_t> steps;
+    for (const Checkpoint& one : saved) steps.push_back(one.step);
+    return error("--resume-from {}: {} has no checkpoint of this step; it has {}", *from,
+                 config_.out.string(),
+                 steps.empty() ? "none" : fmt::format("those of {}", fmt::join(steps, ", ")));
+  }
+  const auto restored = restore_checkpoint(*found, model_->parameters(), trainer_->optimizer());
+  if (!restored.ok()) return broken(*found, restored.error());
+  TIDAR_TRY_VOID(trainer_->restore(restored->state));
+  if (from) TIDAR_TRY_VOID(leave_newer_behind(config_.out, *found));
+  print_note(fmt::format("{}: going on at step {}", found->folder.string(), restored->state.step));
+  if (restored->run != config_text_) {
     print_note("the config is not the one that the checkpoint was made with; the new one counts");
   }
   return {};

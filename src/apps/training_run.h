@@ -17,10 +17,12 @@
 #include "apps/run_log.h"
 #include "base/result.h"
 #include "base/threads.h"
+#include "format/folder_lock.h"
 #include "model/config.h"
 #include "net/trainable.h"
 #include "ops/backward.h"
 #include "text/tokenizer.h"
+#include "train/checkpoint.h"
 #include "train/run_config.h"
 #include "train/trainer.h"
 
@@ -29,6 +31,7 @@ namespace tidar {
 struct TrainFlags {
   std::string config;
   bool resume = false;
+  std::optional<int64_t> resume_from;  ///< a step; nothing: the newest
   std::string isa = "best";
   int threads = 0;
 };
@@ -37,8 +40,8 @@ struct TrainFlags {
 class TrainingRun {
  public:
   /// Reads the config and everything that it names, and puts the run where it is to begin: at step
-  /// 0, or with --resume at its newest checkpoint. An Error when the folder `out` holds checkpoints
-  /// and the run is not to be resumed.
+  /// 0, or with --resume at its newest checkpoint, or at that of --resume-from. An Error when the
+  /// folder `out` holds checkpoints and the run is not to be resumed.
   static Result<TrainingRun> open(const TrainFlags& flags);
 
   /// Trains to the end, or until Ctrl-C. The value is the program's exit code.
@@ -51,7 +54,10 @@ class TrainingRun {
   TrainingRun() = default;
   Result<void> open_model(const TrainFlags& flags);
   Result<void> open_texts();
-  Result<void> resume();
+  /// From the checkpoint of a step, or from the newest; newer ones are left behind.
+  Result<void> resume(std::optional<int64_t> from);
+  /// The Error of a checkpoint that cannot be restored, and which older one can.
+  Error broken(const Checkpoint& checkpoint, const Error& why) const;
 
   void describe() const;
   void measure_roof();
@@ -79,6 +85,7 @@ class TrainingRun {
   std::unique_ptr<Objective> ar_;  ///< for validation, where the objective has no AR term
   std::unique_ptr<Trainer> trainer_;
   std::optional<RunLog> log_;
+  std::optional<FolderLock> lock_;  ///< of `out`
 };
 
 }  // namespace tidar

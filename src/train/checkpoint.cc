@@ -5,9 +5,11 @@
 #include <charconv>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <system_error>
 
 #include "base/dtype.h"
+#include "format/crc32c.h"
 #include "format/files.h"
 #include "format/json.h"
 #include "format/tensors.h"
@@ -19,6 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "step-";
+constexpr const char* kOptimizerFile = "optimizer.safetensors";
+constexpr const char* kStateFile = "training.json";
+constexpr const char* kChecksum = "optimizer_crc32c";  // in training.json
 constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json",
                                         "special_tokens_map.json", "generation_config.json",
                                         "chat_template.jinja"};
@@ -44,15 +49,22 @@ Result<void> write_weights(const fs::path& path, const Parameters& parameters, D
   return write_tensors(path, tensors);
 }
 
-/// The tensors of optimizer.safetensors, in a fixed order.
-std::vector<TensorToWrite> training_tensors(const Parameters& parameters, const AdamW& optimizer) {
-  std::vector<TensorToWrite> tensors;
+/// A tensor of optimizer.safetensors, and the memory of the run that it is a copy of.
+struct RunTensor {
+  std::string name;
+  std::vector<int64_t> shape;
+  Matrix values;
+};
+
+/// All of them, in a fixed order.
+std::vector<RunTensor> tensors_of(const Parameters& parameters, const AdamW& optimizer) {
+  std::vector<RunTensor> tensors;
   for (size_t i = 0; i < parameters.all().size(); ++i) {
     const Parameter& parameter = parameters.all()[i];
     const AdamW::Moments& moments = optimizer.moments()[i];
     const auto add = [&](std::string_view kind, const Matrix& values) {
-      tensors.push_back({fmt::format("{}.{}", kind, parameter.spec.name), DType::f32,
-                         parameter.spec.shape, bytes_of(values)});
+      tensors.push_back(
+          {fmt::format("{}.{}", kind, parameter.spec.name), parameter.spec.shape, values});
     };
     add("master", parameter.value);
     add("first", moments.first);
@@ -61,7 +73,39 @@ std::vector<TensorToWrite> training_tensors(const Parameters& parameters, const 
   return tensors;
 }
 
-std::string to_json(const TrainingState& state, const std::string& run) {
+/// Writes optimizer.safetensors. The value is the checksum of the bytes of all its tensors.
+Result<uint32_t> write_optimizer(const fs::path& path, const std::vector<RunTensor>& tensors) {
+  std::vector<TensorToWrite> to_write;
+  uint32_t checksum = 0;
+  for (const RunTensor& tensor : tensors) {
+    const auto bytes = bytes_of(tensor.values);
+    to_write.push_back({tensor.name, DType::f32, tensor.shape, bytes});
+    checksum = crc32c(bytes, checksum);
+  }
+  TIDAR_TRY_VOID(write_tensors(path, to_write));
+  return checksum;
+}
+
+/// What the file has for each of the tensors. An Error unless it has all of them.
+Result<std::vector<std::span<const std::byte>>> stored_bytes(const TensorFile& file,
+                                                             const std::vector<RunTensor>& tensors,
+                                                             const fs::path& path) {
+  std::map<std::string_view, const StoredTensor*> stored;
+  for (const StoredTensor& tensor : file.tensors()) stored.emplace(tensor.name, &tensor);
+  std::vector<std::span<const std::byte>> found;
+  for (const RunTensor& tensor : tensors) {
+    const auto at = stored.find(tensor.name);
+    if (at == stored.end() || at->second->dtype != DType::f32 ||
+        at->second->shape != tensor.shape) {
+      return error("{}: tensor {} is missing or of another shape; it belongs to another model",
+                   path.string(), in_quotes(tensor.name));
+    }
+    found.push_back(at->second->data);
+  }
+  return found;
+}
+
+std::string to_json(const TrainingState& state, uint32_t checksum, const std::string& run) {
   const StreamPosition& at = state.position;
   const Json json = {{"step", state.step},
                      {"tokens", state.tokens},
@@ -74,6 +118,7 @@ std::string to_json(const TrainingState& state, const std::string& run) {
                      {"spikes_left_out", state.spikes.left_out},
                      {"recent_losses", state.spikes.losses},
                      {"recent_norms", state.spikes.norms},
+                     {kChecksum, fmt::format("{:08x}", checksum)},
                      {"run", run}};
   return json.dump(1) + "\n";
 }
@@ -89,29 +134,45 @@ Result<std::vector<double>> numbers(const Json& json, const char* key, const fs:
   return error("{}: field '{}' is not a list of numbers", path.string(), key);
 }
 
-Result<RestoredRun> read_state(const fs::path& path) {
+/// A number that is kept as hexadecimal text.
+template <class T>
+Result<T> hexadecimal(const JsonFields& fields, const char* key) {
+  TIDAR_TRY(const std::string text, fields.text(key));
+  T value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  if (code != std::errc{} || end != text.data() + text.size()) {
+    return fields.wrong(key, "a hexadecimal number");
+  }
+  return value;
+}
+
+/// What training.json says.
+struct StoredState {
+  RestoredRun run;
+  std::optional<uint32_t> checksum;  ///< older checkpoints have none
+};
+
+Result<StoredState> read_state(const fs::path& path) {
   TIDAR_TRY(const std::string text, read_text_file(path));
   TIDAR_TRY(const Json json, parse_json_object(text, path.string()));
   const JsonFields fields(json, path.string());
-  RestoredRun restored;
-  TrainingState& state = restored.state;
+  StoredState stored;
+  TrainingState& state = stored.run.state;
   TIDAR_TRY(state.step, fields.count("step", 0));
   TIDAR_TRY(state.tokens, fields.count("tokens", 0));
   TIDAR_TRY(state.updates, fields.count("updates", 0));
-  TIDAR_TRY(const std::string corpus, fields.text("corpus"));
-  const auto [end, code] =
-      std::from_chars(corpus.data(), corpus.data() + corpus.size(), state.position.corpus, 16);
-  if (code != std::errc{} || end != corpus.data() + corpus.size()) {
-    return fields.wrong("corpus", "a hexadecimal number");
-  }
+  TIDAR_TRY(state.position.corpus, hexadecimal<uint64_t>(fields, "corpus"));
   TIDAR_TRY(state.position.epoch, fields.count("epoch", 0));
   TIDAR_TRY(state.position.window, fields.count("window", 0));
   TIDAR_TRY(state.position.pack, fields.count("pack", 0));
   TIDAR_TRY(state.spikes.left_out, fields.integer("spikes_left_out", {0, 1 << 20}));
   TIDAR_TRY(state.spikes.losses, numbers(json, "recent_losses", path));
   TIDAR_TRY(state.spikes.norms, numbers(json, "recent_norms", path));
-  TIDAR_TRY(restored.run, fields.text("run"));
-  return restored;
+  if (json.contains(kChecksum)) {
+    TIDAR_TRY(stored.checksum, hexadecimal<uint32_t>(fields, kChecksum));
+  }
+  TIDAR_TRY(stored.run.run, fields.text("run"));
+  return stored;
 }
 
 Result<void> copy_tokenizer(const fs::path& from, const fs::path& to) {
@@ -169,9 +230,11 @@ Result<Checkpoint> save_checkpoint(const fs::path& out, const CheckpointContents
   TIDAR_TRY_VOID(copy_tokenizer(contents.tokenizer, folder));
   TIDAR_TRY_VOID(
       write_weights(folder / "model.safetensors", contents.parameters, contents.weights));
-  const auto tensors = training_tensors(contents.parameters, contents.optimizer);
-  TIDAR_TRY_VOID(write_tensors(folder / "optimizer.safetensors", tensors));
-  TIDAR_TRY_VOID(write_text_file(folder / "training.json", to_json(contents.state, contents.run)));
+  TIDAR_TRY(const uint32_t checksum,
+            write_optimizer(folder / kOptimizerFile,
+                            tensors_of(contents.parameters, contents.optimizer)));
+  TIDAR_TRY_VOID(
+      write_text_file(folder / kStateFile, to_json(contents.state, checksum, contents.run)));
   TIDAR_TRY_VOID(writer.commit());
   TIDAR_TRY_VOID(point_latest(out, saved.folder.filename()));
   std::vector<Checkpoint> all = checkpoints_of(out);
@@ -181,25 +244,67 @@ Result<Checkpoint> save_checkpoint(const fs::path& out, const CheckpointContents
   return saved;
 }
 
+namespace {
+
+/// A checkpoint that was found to be whole, and where its bytes go.
+struct CheckedCheckpoint {
+  RestoredRun run;
+  TensorFile file;
+  std::vector<RunTensor> tensors;
+  std::vector<std::span<const std::byte>> stored;  ///< of `file`, one for each tensor
+};
+
+Result<CheckedCheckpoint> open_checked(const Checkpoint& checkpoint, const Parameters& parameters,
+                                       const AdamW& optimizer) {
+  const fs::path path = checkpoint.folder / kOptimizerFile;
+  TIDAR_TRY(StoredState state, read_state(checkpoint.folder / kStateFile));
+  TIDAR_TRY(TensorFile file, TensorFile::open(path));
+  std::vector<RunTensor> tensors = tensors_of(parameters, optimizer);
+  TIDAR_TRY(auto stored, stored_bytes(file, tensors, path));
+  if (state.checksum) {
+    uint32_t checksum = 0;
+    for (const auto bytes : stored) checksum = crc32c(bytes, checksum);
+    if (checksum != *state.checksum) {
+      return error("{}: is damaged: the checksum of its tensors is {:08x}, but {:08x} was written",
+                   path.string(), checksum, *state.checksum);
+    }
+  }
+  return CheckedCheckpoint{std::move(state.run), std::move(file), std::move(tensors),
+                           std::move(stored)};
+}
+
+}  // namespace
+
+Result<void> check_checkpoint(const Checkpoint& checkpoint, const Parameters& parameters,
+                              const AdamW& optimizer) {
+  TIDAR_TRY_VOID(open_checked(checkpoint, parameters, optimizer));
+  return {};
+}
+
 Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, Parameters& parameters,
                                        const AdamW& optimizer) {
-  const fs::path path = checkpoint.folder / "optimizer.safetensors";
-  TIDAR_TRY(RestoredRun restored, read_state(checkpoint.folder / "training.json"));
-  TIDAR_TRY(const TensorFile file, TensorFile::open(path));
-  std::map<std::string_view, const StoredTensor*> stored;
-  for (const StoredTensor& tensor : file.tensors()) stored.emplace(tensor.name, &tensor);
-  for (const TensorToWrite& tensor : training_tensors(parameters, optimizer)) {
-    const auto found = stored.find(tensor.name);
-    if (found == stored.end() || found->second->dtype != DType::f32 ||
-        found->second->shape != tensor.shape) {
-      return error("{}: tensor {} is missing or of another shape; it belongs to another model",
-                   path.string(), in_quotes(tensor.name));
-    }
-    // The views are of the memory that is to be restored.
-    std::memcpy(const_cast<std::byte*>(tensor.data.data()), found->second->data.data(),
-                tensor.data.size());
+  TIDAR_TRY(const CheckedCheckpoint checked, open_checked(checkpoint, parameters, optimizer));
+  for (size_t i = 0; i < checked.tensors.size(); ++i) {
+    std::memcpy(checked.tensors[i].values.data, checked.stored[i].data(), checked.stored[i].size());
   }
-  return restored;
+  return checked.run;
+}
+
+Result<void> leave_newer_behind(const fs::path& out, const Checkpoint& checkpoint) {
+  TIDAR_TRY_VOID(point_latest(out, checkpoint.folder.filename()));
+  for (const Checkpoint& other : checkpoints_of(out)) {
+    if (other.step <= checkpoint.step) continue;
+    fs::path aside = other.folder;
+    aside += ".left";
+    std::error_code failure;
+    fs::remove_all(aside, failure);
+    if (!failure) fs::rename(other.folder, aside, failure);
+    if (failure) {
+      return error("{}: cannot be renamed to {}: {}", other.folder.string(),
+                   aside.filename().string(), failure.message());
+    }
+  }
+  return {};
 }
 
 }  // namespace tidar

@@ -5,7 +5,7 @@
 //     config.json, tokenizer.json, …   so that any tool which knows the family can read it
 //     model.safetensors                the weights, F32 or BF16
 //     optimizer.safetensors            master.NAME, first.NAME, second.NAME of every weight, F32
-//     training.json                    where the run stands
+//     training.json                    where the run stands, and a checksum of those tensors
 //   OUT/latest -> step-00001500
 //
 // A folder appears whole or not at all, and older ones are removed only afterwards: whenever the
@@ -54,8 +54,19 @@ struct RestoredRun {
   std::string run;  ///< the text of the config that wrote it
 };
 
-/// Reads masters and moments back. An Error when the folder holds another model's.
+/// Whether the checkpoint can be restored into them: all of its tensors are there in their shapes,
+/// and have the bytes that were written. An Error says what is damaged, or that the folder holds
+/// another model's.
+Result<void> check_checkpoint(const Checkpoint& checkpoint, const Parameters& parameters,
+                              const AdamW& optimizer);
+
+/// Reads masters and moments back, once all of it has been checked; after an Error they are as they
+/// were.
 Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, Parameters& parameters,
                                        const AdamW& optimizer);
+
+/// Makes `checkpoint` the newest of its run: `latest` points to it, and newer ones are renamed to
+/// "step-NNNNNNNN.left", which nobody reads, until a later call replaces them.
+Result<void> leave_newer_behind(const std::filesystem::path& out, const Checkpoint& checkpoint);
 
 }  // namespace tidar

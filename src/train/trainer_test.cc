@@ -203,6 +203,68 @@ TEST_F(TrainerTest, AnotherModelsCheckpointIsRefused) {
   EXPECT_TRUE(says(restored.error().message, "optimizer.safetensors|belongs to another model"));
 }
 
+TEST_F(TrainerTest, ADamagedCheckpointChangesNothing) {
+  const auto out = folder_.path() / "out";
+  TrialRun run(text_, options(10));
+  run.go(1);
+  const auto saved = save_checkpoint(out, run.contents(run.trainer->state()), 2).value();
+  run.go(3);
+  const std::string before = run.weights();
+  const auto path = saved.folder / "optimizer.safetensors";
+  const std::string good = read_text_file(path).value();
+  Rng rng(9);
+  for (const size_t from_end : {size_t{1}, good.size() / 2, 1 + size_t{rng.bits()} % 1000}) {
+    SCOPED_TRACE(from_end);
+    std::string bad = good;
+    bad[bad.size() - from_end] ^= 1;
+    ASSERT_TRUE(write_text_file(path, bad).ok());
+    const AdamW& optimizer = run.trainer->optimizer();
+    EXPECT_FALSE(check_checkpoint(saved, run.model->parameters(), optimizer).ok());
+    const auto restored = restore_checkpoint(saved, run.model->parameters(), optimizer);
+    ASSERT_FALSE(restored.ok());
+    EXPECT_TRUE(says(restored.error().message, "optimizer.safetensors|is damaged|checksum"));
+    EXPECT_EQ(run.weights(), before);
+  }
+  ASSERT_TRUE(write_text_file(path, good).ok());
+  EXPECT_TRUE(check_checkpoint(saved, run.model->parameters(), run.trainer->optimizer()).ok());
+}
+
+TEST_F(TrainerTest, ACheckpointThatLacksItsLastTensorChangesNothing) {
+  const auto out = folder_.path() / "out";
+  TrialRun run(text_, options(10));
+  run.go(1);
+  const auto saved = save_checkpoint(out, run.contents(run.trainer->state()), 2).value();
+  run.go(3);
+  const std::string before = run.weights();
+  const auto path = saved.folder / "optimizer.safetensors";
+  std::string text = read_text_file(path).value();
+  const std::string last = "second." + run.model->parameters().all().back().spec.name;
+  text[text.find(last)] = 'S';
+  ASSERT_TRUE(write_text_file(path, text).ok());
+  const auto restored =
+      restore_checkpoint(saved, run.model->parameters(), run.trainer->optimizer());
+  ASSERT_FALSE(restored.ok());
+  EXPECT_TRUE(says(restored.error().message, "is missing"));
+  EXPECT_EQ(run.weights(), before);
+}
+
+TEST_F(TrainerTest, ARunMayGoOnFromAnOlderCheckpoint) {
+  const auto out = folder_.path() / "out";
+  TrialRun run(text_, options(10));
+  for (int64_t step : {1, 2, 3}) {
+    run.go(step);
+    ASSERT_TRUE(save_checkpoint(out, run.contents(run.trainer->state()), 3).ok());
+  }
+  ASSERT_TRUE(leave_newer_behind(out, checkpoints_of(out)[0]).ok());
+  ASSERT_EQ(checkpoints_of(out).size(), 1u);
+  EXPECT_EQ(std::filesystem::read_symlink(out / "latest"), "step-00000001");
+  EXPECT_TRUE(std::filesystem::exists(out / "step-00000003.left" / "optimizer.safetensors"));
+  // A second time over what the first one left.
+  ASSERT_TRUE(save_checkpoint(out, run.contents(run.trainer->state()), 3).ok());
+  ASSERT_TRUE(leave_newer_behind(out, checkpoints_of(out)[0]).ok());
+  EXPECT_EQ(checkpoints_of(out).size(), 1u);
+}
+
 TEST_F(TrainerTest, AnotherTextIsRefused) {
   TrialRun run(text_, options(10));
   run.go(2);
