@@ -192,6 +192,16 @@ class Shards(DataCase):
                               "--tokenizer", tokenizer, "--out", self.folder / "s", "--json")
         self.assertEqual(json.loads(out)["special_tokens_in_text"], {"<|mask|>": 2})
 
+    def test_a_corpus_is_not_replaced_by_its_shard(self):
+        tokenizer, _ = self.make_tokenizer()
+        text = self.put("a.txt", "the quick fox\n")
+        other = self.folder / "link.txt"
+        other.symlink_to(text)
+        for out in (text, other):
+            self.refuse(1, "data", "tokens", text, "--tokenizer", tokenizer, "--out", out,
+                        holds=[f"--out {out}", "one of the files to read"])
+        self.assertEqual(text.read_text(), "the quick fox\n")
+
     def test_errors_leave_the_old_shard(self):
         tokenizer, _ = self.make_tokenizer()
         shard = self.put("s", "old")

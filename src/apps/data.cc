@@ -223,8 +223,20 @@ void print_report(const Json& report, const CorpusAccount& account) {
   if (account.bad_lines > 0) print(counted(account.bad_lines, "bad line") + "\n");
 }
 
+/// An Error when the shard would be written over one of the files that it is made of.
+Result<void> keep_inputs(const TokensFlags& flags) {
+  for (const std::string& file : flags.corpus.files) {
+    std::error_code ignored;
+    if (std::filesystem::equivalent(file, flags.out, ignored)) {
+      return error("--out {}: is one of the files to read; name another file to write", flags.out);
+    }
+  }
+  return {};
+}
+
 Result<int> make_tokens(const TokensFlags& flags) {
   const auto start = Clock::now();
+  TIDAR_TRY_VOID(keep_inputs(flags));
   TIDAR_TRY(const Tokenizer tokenizer, Tokenizer::open(flags.tokenizer));
   TIDAR_TRY(const int32_t end, end_id(flags, tokenizer));
   TIDAR_TRY(TokenShardWriter writer, TokenShardWriter::create(flags.out, tokenizer.size()));
