@@ -1,5 +1,6 @@
 #include "apps/output.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,13 @@
 
 namespace tidar {
 namespace {
+
+/// Columns of the terminal on stderr; asked each time, because windows change. 80 where it does not
+/// know.
+size_t terminal_width() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
 
 void write_stderr(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
@@ -46,8 +54,14 @@ void Progress::clear() {
 
 void Progress::show(std::string_view line) {
   if (!terminal_) return;
-  write_stderr(fmt::format("\r\x1b[K{}", line));
+  write_stderr(fmt::format("\r\x1b[K{}", fit(line, terminal_width())));
   shown_ = true;
+}
+
+std::string_view fit(std::string_view line, size_t width) {
+  if (line.size() <= width) return line;
+  const size_t gap = line.rfind("  ", width);
+  return line.substr(0, gap == std::string_view::npos ? width : gap);
 }
 
 std::string format_bytes(int64_t bytes) {

@@ -34,6 +34,7 @@ class Progress {
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
+  /// Of a line that is wider than the terminal, the parts that fit() keeps.
   void show(std::string_view line);
   /// Wipes the line, so that something else can be printed; show() brings it back.
   void clear();
@@ -42,6 +43,10 @@ class Progress {
   bool terminal_;
   bool shown_ = false;
 };
+
+/// The first parts of a line that fit into `width` columns; two blanks stand between parts. A first
+/// part that does not fit is cut.
+std::string_view fit(std::string_view line, size_t width);
 
 /// "1.23 GB", "45.6 MB", "789 B": powers of ten, three digits.
 std::string format_bytes(int64_t bytes);

@@ -27,5 +27,16 @@ TEST(Output, TablesAreAligned) {
   EXPECT_EQ(table.text(), "rows       ms\n1        12.5\nprefill     3\n");
 }
 
+TEST(Output, LinesAreCutBetweenTheirParts) {
+  const std::string_view line = "step 3/6  loss 1.25  90 tokens/s";
+  EXPECT_EQ(fit(line, 80), line);
+  EXPECT_EQ(fit(line, line.size()), line);
+  EXPECT_EQ(fit(line, line.size() - 1), "step 3/6  loss 1.25");
+  EXPECT_EQ(fit(line, 19), "step 3/6  loss 1.25");
+  EXPECT_EQ(fit(line, 18), "step 3/6");
+  EXPECT_EQ(fit(line, 8), "step 3/6");
+  EXPECT_EQ(fit(line, 5), "step ");
+}
+
 }  // namespace
 }  // namespace tidar
