@@ -37,6 +37,7 @@ class CommandLine(FixtureCase):
             --entropy-bound --per-pass --block-keys --block-borders --steps --shifted-logits
             --groups --weights --kv --isa --precision --context --print-pass"""
         out, _ = self.succeed("generate", "--help")
+        self.assertNotRegex(out, r"(?m)^[a-z]", "a description that left its column")
         for flag in flags.split():
             self.assertRegex(out, rf"(?m)^  (-\w,)?{flag}\b")
         out, _ = self.succeed("--version")
@@ -61,6 +62,29 @@ class CommandLine(FixtureCase):
         self.refuse(2, "inspect", *model, "--kv", "f8", holds=["f8"])
         self.refuse(2, "bench", holds=["--shape"])
         self.refuse(2, "bench", "--shape", "gpt-5", holds=["gpt-5", "mini"])
+
+    def test_numbers_that_a_flag_does_not_take(self):
+        generate = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "-n", 2]
+        whole = "expected a whole number from"
+        for flag, value, expected in [
+                ("--top-k", "-1", f"{whole} 0 to 2147483647"),
+                ("--max-new", "many", f"{whole} 1 to 1073741824"),
+                ("--steps", "2.5", f"{whole} 0 to 2147483647"),
+                ("--seed", 2 ** 64, f"{whole} 0 to 18446744073709551615"),
+                ("--top-p", "1.5", "expected a number from 0 to 1"),
+                ("--top-p", "nan", "expected a number from 0 to 1"),
+                ("--confidence", "-0.5", "expected a number of at least 0"),
+                ("--repetition-penalty", "0", "expected a number above 0")]:
+            with self.subTest(flag=flag, value=value):
+                self.refuse(2, *generate, flag, value,
+                            holds=[f"{flag}: {expected}, found '{value}'"])
+        self.succeed(*generate, "--seed", 2 ** 64 - 1, "--top-p", "0.5", "--temperature", "1e-1",
+                     "--repetition-penalty", "1.1")
+
+    def test_messages_do_nothing_to_a_terminal(self):
+        for text, shown in [("\x1b[31mred", "\\x1b[31mred"), ("\udcff", "\\xff")]:
+            self.refuse(1, "generate", "--model", text, "--prompt", "a", holds=[shown])
+            self.refuse(2, "generate", text, holds=[shown])
 
     def test_output_that_nobody_reads(self):
         model = self.lettered_model()

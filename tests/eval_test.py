@@ -290,6 +290,8 @@ class Misuse(EvalCase):
         self.refuse(1, *self.flags(empty, out=self.folder / "text"), holds=["at least two tokens"])
         self.refuse(1, "eval", "--task", self.task(CHOICES), "--check-solutions",
                     holds=["has none"])
+        self.refuse(2, "eval", "--task", self.task(SUMS), "--check-solutions", "--out", self.out,
+                    holds=["--out"])
 
 
 class Published(EvalCase):

@@ -301,6 +301,10 @@ class Generate(FixtureCase):
         mask = [*ask, "1,2", "--mask-token", 511, "--draft-length", 16]
         self.refuse(1, *mask, "--groups", "17", holds=["--groups", "1 to 16", "17"])
         self.refuse(1, *mask, "--groups", "1,0", holds=["--groups", "1 to 16", "group 0"])
+        for groups, expected in [("0", "no group 0"), ("5", "the groups 1 to 4"), ("1,1", "twice"),
+                                 ("lst", "first, last, or numbers"), ("", "found ''")]:
+            self.refuse(1, *ask, "1,2", "--mask-token", 511, "--draft-length", 4, "--groups",
+                        groups, holds=["--groups", expected])
         self.refuse(1, *ask, comma([1] * 64), "--context", 64, holds=["64"])
         self.refuse(1, *ask, "1", "--context", 1 << 20, holds=["--context", "positions for"])
 

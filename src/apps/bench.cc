@@ -8,6 +8,7 @@
 #include "apps/ids.h"
 #include "apps/output.h"
 #include "apps/pass_bench.h"
+#include "apps/ranges.h"
 #include "apps/session.h"
 #include "ops/cpu/roofs.h"
 
@@ -220,7 +221,7 @@ void add_bench(CLI::App& program, Action& action) {
   add_computing_flags(command, flags->model);
   command.option_defaults()->group("Measurement");
   command.add_option("--context", flags->depth, "Keys that are cached before each pass")
-      ->check(CLI::Range(0, 1 << 24))
+      ->check(whole_number(0, 1 << 24))
       ->type_name("N")
       ->capture_default_str();
   command.add_option("--rows", flags->rows, "Sizes of passes")
@@ -233,7 +234,7 @@ void add_bench(CLI::App& program, Action& action) {
       ->type_name("")
       ->capture_default_str();
   command.add_option("--seconds", flags->seconds, "Time for each size")
-      ->check(CLI::Range(0.0, 3600.0))
+      ->check(number(0.0, 3600.0))
       ->type_name("S")
       ->capture_default_str();
   command.add_flag("--ops", flags->ops, "Also a table of the time that each verb took");

@@ -10,6 +10,7 @@
 #include "apps/command.h"
 #include "apps/corpus_run.h"
 #include "apps/output.h"
+#include "apps/ranges.h"
 #include "format/files.h"
 #include "format/token_shards.h"
 #include "text/bpe_trainer.h"
@@ -100,7 +101,7 @@ void add_tokenizer(CLI::App& data, Action& action) {
   command
       .add_option("--min-count", flags->options.min_count,
                   "Pairs that are met less often do not become a token")
-      ->check(CLI::Range(1, 1 << 30))
+      ->check(whole_number(1, 1 << 30))
       ->type_name("N")
       ->capture_default_str();
   SpecialTokens& special = flags->options.special;

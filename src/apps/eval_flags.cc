@@ -1,5 +1,6 @@
 #include "apps/eval_flags.h"
 
+#include "apps/ranges.h"
 #include "apps/sampling_flags.h"
 
 namespace tidar {
@@ -18,12 +19,12 @@ void add_task_flags(CLI::App& command, EvalFlags& flags) {
                   "Folder for the results, a line an item; a run that was ended goes on there")
       ->type_name("DIR");
   command.add_option("--limit", flags.limit, "Only the first N items (0: all)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->type_name("N")
       ->capture_default_str();
   CLI::Option* shots =
       command.add_option("--shots", flags.shots, "Solved examples before each item")
-          ->check(CLI::NonNegativeNumber)
+          ->check(whole_number(0))
           ->type_name("N")
           ->capture_default_str();
   command
@@ -41,25 +42,25 @@ void add_task_flags(CLI::App& command, EvalFlags& flags) {
 void add_generation_flags(CLI::App& command, EvalFlags& flags) {
   command.option_defaults()->group("Generation (gsm8k, humaneval, mbpp)");
   command.add_option("--samples", flags.samples, "Answers to each problem, for pass@N")
-      ->check(CLI::Range(1, 10000))
+      ->check(whole_number(1, 10000))
       ->type_name("N")
       ->capture_default_str();
   command
       .add_option("--max-new,-n", flags.max_new,
                   "New tokens of an answer at most (0: 256 for gsm8k, 512 for programs)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->type_name("N")
       ->capture_default_str();
   add_sampling_flags(command, flags.sampling);
   command.add_option("--time-limit", flags.sandbox.cpu_s, "Seconds that a program may compute")
-      ->check(CLI::Range(1, 3600))
+      ->check(whole_number(1, 3600))
       ->type_name("S")
       ->capture_default_str();
   command
       .add_option_function<int>(
           "--memory-limit", [&flags](int mib) { flags.sandbox.memory_bytes = int64_t{mib} << 20; },
           "Memory of a program, in MiB (default: 1024)")
-      ->check(CLI::Range(64, 1 << 20))
+      ->check(whole_number(64, 1 << 20))
       ->type_name("MIB");
 }
 
@@ -68,17 +69,17 @@ void add_likelihood_flags(CLI::App& command, EvalFlags& flags) {
   command
       .add_option("--mc-samples", flags.monte_carlo_samples,
                   "With a diffusion method: random maskings of each text, from --seed")
-      ->check(CLI::Range(2, 1 << 20))
+      ->check(whole_number(2, 1 << 20))
       ->type_name("N")
       ->capture_default_str();
   command
       .add_option("--window", flags.window,
                   "text: tokens that are read together (0: up to 2048, as far as the model goes)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->type_name("N")
       ->capture_default_str();
   command.add_option("--stride", flags.stride, "text: tokens between windows (0: half a window)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->type_name("N")
       ->capture_default_str();
 }
@@ -96,7 +97,7 @@ void add_eval_flags(CLI::App& command, EvalFlags& flags) {
   command
       .add_option("--together", flags.together,
                   "Items that share passes; their texts and scores do not depend on it")
-      ->check(CLI::Range(1, 256))
+      ->check(whole_number(1, 256))
       ->type_name("N")
       ->capture_default_str();
   command.option_defaults()->group("Report");
@@ -106,7 +107,10 @@ void add_eval_flags(CLI::App& command, EvalFlags& flags) {
 void check_eval_flags(const EvalFlags& flags) {
   const auto refuse = [](const std::string& what) { throw CLI::ValidationError(what); };
   if (flags.shots > 0 && flags.shots_file.empty()) refuse("--shots needs --shots-file");
-  if (flags.check_solutions) return;
+  if (flags.check_solutions) {
+    if (!flags.out.empty()) refuse("--check-solutions writes no results; leave --out out");
+    return;
+  }
   if (flags.model.model.empty()) refuse("--model is required");
   if (flags.out.empty()) refuse("--out is required");
   if (flags.window == 1) refuse("--window: expected at least 2 tokens, of which one is predicted");

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "apps/ids.h"
+#include "apps/ranges.h"
 #include "apps/sampling_flags.h"
 
 namespace tidar {
@@ -41,7 +42,7 @@ void add_prompt_flags(CLI::App& command, GenerateFlags& flags) {
 void add_stop_flags(CLI::App& command, GenerateFlags& flags) {
   command.option_defaults()->group("End of the output");
   command.add_option("--max-new,-n", flags.max_new, "New tokens at most")
-      ->check(CLI::Range(1, 1 << 30))
+      ->check(whole_number(1, 1 << 30))
       ->type_name("N")
       ->capture_default_str();
   command.add_option("--stop", flags.stop, "Text that ends the output; may be given several times")
@@ -57,7 +58,7 @@ void add_choice_flags(CLI::App& command, GenerateFlags& flags) {
   command
       .add_option("--repetition-penalty,--repeat-penalty", penalties.repetition,
                   "Divides logits of tokens in prompt and output")
-      ->check(CLI::PositiveNumber)
+      ->check(number_above(0))
       ->type_name("X")
       ->capture_default_str();
   command

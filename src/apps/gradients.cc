@@ -8,6 +8,7 @@
 #include "apps/command.h"
 #include "apps/ids.h"
 #include "apps/output.h"
+#include "apps/ranges.h"
 #include "apps/session.h"
 #include "format/tensors.h"
 #include "train/objective.h"
@@ -145,13 +146,14 @@ void add_gradients(CLI::App& program, Action& action) {
       ->required()
       ->type_name("NAME");
   command.add_option("--alpha", flags->options.alpha, "What tidar's AR term weighs")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_from(0))
       ->type_name("X")
       ->capture_default_str();
   command.add_option("--mask-token", flags->mask_token, "Mask id (default: the checkpoint's)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->type_name("ID");
   command.add_option("--seed", flags->seed, "Of the noise of block and masked")
+      ->check(seed_number())
       ->type_name("N")
       ->capture_default_str();
   command.add_option("--out", flags->out, "safetensors file of the gradients, F32")

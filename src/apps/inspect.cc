@@ -6,6 +6,7 @@
 
 #include "apps/command.h"
 #include "apps/output.h"
+#include "apps/ranges.h"
 #include "apps/session.h"
 #include "plan/layouts.h"
 
@@ -167,7 +168,7 @@ void add_inspect(CLI::App& program, Action& action) {
   add_context_flag(command, flags->model);
   command.option_defaults()->group("Report");
   command.add_option("--rows", flags->rows, "Rows of a pass")
-      ->check(CLI::Range(1, 65536))
+      ->check(whole_number(1, 65536))
       ->type_name("N")
       ->capture_default_str();
   command.add_flag("--json", flags->json, "JSON on stdout");

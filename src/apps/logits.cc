@@ -8,6 +8,7 @@
 #include "apps/command.h"
 #include "apps/ids.h"
 #include "apps/output.h"
+#include "apps/ranges.h"
 #include "apps/session.h"
 #include "plan/layouts.h"
 
@@ -228,7 +229,7 @@ void add_logits(CLI::App& program, Action& action) {
       ->type_name("LAYOUT")
       ->capture_default_str();
   command.add_option("--mask-token", flags->mask_token, "Mask id (default: the checkpoint's)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->type_name("ID");
   command.add_option("--out", flags->out, "File for float32 [rows, vocabulary]")
       ->required()

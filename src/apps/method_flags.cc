@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apps/ids.h"
+#include "apps/ranges.h"
 
 namespace tidar {
 namespace {
@@ -86,28 +87,28 @@ void add_draft_flags(CLI::App& command, MethodFlags& flags) {
   group
       .add("--draft-length", flags.draft_length,
            "Tokens of a draft, K (0: the checkpoint's block size, or 8)")
-      ->check(CLI::Range(0, kLongestDraft))
+      ->check(whole_number(0, kLongestDraft))
       ->type_name("K")
       ->capture_default_str();
   group
       .add_for("tidar", "--trust-ar", flags.trust_ar,
                "weight of the causal reading; the rest is the mask's")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number(0.0, 1.0))
       ->type_name("B")
       ->capture_default_str();
   group
       .add_for("tidar", "--groups", flags.groups,
-               "groups of masks in a step: all, first, or numbers such as 1,3,4")
+               "groups of masks in a step: all, first, last, or numbers such as 1,3,4")
       ->type_name("GROUPS")
       ->capture_default_str();
   group
       .add_for("lookup", "--least-match", flags.lookup.least_matched,
                "last tokens that must have occurred before, at least")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->type_name("N")
       ->capture_default_str();
   group.add_for("lookup", "--most-match", flags.lookup.most_matched, "and at most")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->type_name("N")
       ->capture_default_str();
   group
@@ -121,7 +122,7 @@ void add_denoising_flags(CLI::App& command, MethodFlags& flags) {
   group
       .add("--block-size", flags.block_size,
            "Tokens of a block (0: the checkpoint's or 16; masked: all at once)")
-      ->check(CLI::Range(0, kLargestBlock))
+      ->check(whole_number(0, kLargestBlock))
       ->type_name("K")
       ->capture_default_str();
   group.add("--order", flags.order, "Which tokens first (default: confidence)")
@@ -130,31 +131,31 @@ void add_denoising_flags(CLI::App& command, MethodFlags& flags) {
   group
       .add("--confidence", flags.confidence,
            "Also all that are more probable than this; above 1, none are")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_from(0))
       ->type_name("P");
   group
       .add("--entropy-bound", flags.entropy_bound,
            "Also the next ones while their entropies sum up to this, in nats")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_from(0))
       ->type_name("H");
   group.add_for("block-diffusion", "--per-pass", flags.per_pass, "tokens of a pass, at least")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->type_name("N")
       ->capture_default_str();
   group
       .add_for("block-diffusion", "--block-keys", flags.block_keys,
-               "how the model reads finished text (default: as it was\n"
+               "how the model reads finished text (default: as it was "
                "trained, else causal)")
       ->check(CLI::IsMember({"causal", "block"}))
       ->type_name("");
   group
       .add_for("block-diffusion", "--block-borders", flags.block_borders,
-               "where blocks begin: with the output, or at multiples of K\n"
+               "where blocks begin: with the output, or at multiples of K "
                "(default: as it was trained, else output)")
       ->check(CLI::IsMember({"output", "multiples"}))
       ->type_name("");
   group.add_for("masked-diffusion", "--steps", flags.steps, "passes in all (0: one a token)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->type_name("N")
       ->capture_default_str();
   group.add_for("masked-diffusion", "--shifted-logits", flags.shifted_logits,
@@ -173,17 +174,27 @@ Result<void> check_given(const MethodFlags& flags, std::string_view method) {
   return {};
 }
 
+/// The groups of a step of `draft_length` drafts, which are numbered from 1.
 Result<GroupPolicy> parse_groups(const std::string& text, int draft_length) {
   if (text == "all") return all_groups();
   if (text == "first") return only_groups({1});
-  TIDAR_TRY(const std::vector<int32_t> groups, parse_ids(text, "--groups"));
-  if (groups.empty()) return error("--groups: expected all, first, or numbers such as 1,3,4");
-  for (const int32_t group : groups) {
-    if (group < 1 || group > draft_length)
+  if (text == "last") return only_groups({draft_length});
+  const auto numbers = parse_ids(text, "--groups");
+  if (!numbers.ok() || numbers->empty()) {
+    return error("--groups: expected all, first, last, or numbers such as 1,3,4, found '{}'", text);
+  }
+  std::vector<int> groups;
+  for (const int32_t group : *numbers) {
+    if (group < 1 || group > draft_length) {
       return error("--groups: a draft of {} tokens has the groups 1 to {}, and no group {}",
                    draft_length, draft_length, group);
+    }
+    if (std::find(groups.begin(), groups.end(), group) != groups.end()) {
+      return error("--groups: group {} is named twice", group);
+    }
+    groups.push_back(group);
   }
-  return only_groups({groups.begin(), groups.end()});
+  return only_groups(std::move(groups));
 }
 
 int first_positive(int a, int b, int c) { return a > 0 ? a : b > 0 ? b : c; }
@@ -275,7 +286,7 @@ void add_method_flags(CLI::App& command, MethodFlags& flags) {
       ->check(CLI::IsMember(method_names()))
       ->option_text("NAME");
   command.add_option("--mask-token", flags.mask_token, "Mask id (default: the checkpoint's)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->type_name("ID");
   add_draft_flags(command, flags);
   add_denoising_flags(command, flags);

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "text/utf8.h"
+
 namespace tidar {
 namespace {
 
@@ -29,7 +31,28 @@ void print_json(const Json& value) {
   print(value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
-void print_error(std::string_view message) { print_note(fmt::format("tidar: {}", message)); }
+std::string printable(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const Utf8Unit unit = utf8_front(text);
+    const char32_t c = unit.code_point;
+    const bool between = c == '\n' || c == '\t';
+    const bool control = c < 0x20 || (c >= 0x7F && c < 0xA0);
+    if (unit.kind == Utf8Unit::Kind::character && (between || !control)) {
+      shown += text.substr(0, unit.size);
+    } else {
+      for (const char byte : text.substr(0, unit.size)) {
+        shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+      }
+    }
+    text.remove_prefix(unit.size);
+  }
+  return shown;
+}
+
+void print_error(std::string_view message) {
+  print_note(fmt::format("tidar: {}", printable(message)));
+}
 
 void print_note(std::string_view line) {
   // What was printed before must also be seen before, when both go to one terminal.

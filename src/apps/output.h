@@ -18,7 +18,10 @@ using Json = nlohmann::ordered_json;
 void print(std::string_view text);
 /// Writes one line of JSON to stdout. Text that is not UTF-8 becomes U+FFFD.
 void print_json(const Json& value);
-/// Writes "tidar: message" and a line end to stderr.
+/// Text that does nothing to a terminal but appear: control characters other than line ends and
+/// tabs, and bytes that are not UTF-8, become \x1b and the like.
+std::string printable(std::string_view text);
+/// Writes "tidar: message" and a line end to stderr, printable, as messages quote what was given.
 void print_error(std::string_view message);
 /// Writes a line to stderr.
 void print_note(std::string_view line);

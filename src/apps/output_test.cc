@@ -5,6 +5,14 @@
 namespace tidar {
 namespace {
 
+TEST(Output, PrintableTextDoesNothingToATerminal) {
+  EXPECT_EQ(printable("h\u00e9llo \u4f60\tof\ntwo lines"), "h\u00e9llo \u4f60\tof\ntwo lines");
+  EXPECT_EQ(printable("\x1b[31m \x7f \r"), "\\x1b[31m \\x7f \\x0d");
+  EXPECT_EQ(printable("\u009b2J"), "\\xc2\\x9b2J");  // one character that begins a command
+  EXPECT_EQ(printable("\xff\xe4\xbd"), "\\xff\\xe4\\xbd");
+  EXPECT_EQ(printable(std::string_view("\0", 1)), "\\x00");
+}
+
 TEST(Output, Numbers) {
   EXPECT_EQ(format_count(0), "0");
   EXPECT_EQ(format_count(999), "999");

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <limits>
 
+#include "apps/ranges.h"
+
 namespace tidar {
 namespace {
 
@@ -44,7 +46,7 @@ void add_computing_flags(CLI::App& command, ModelFlags& flags) {
       ->type_name("")
       ->capture_default_str();
   command.add_option("--threads", flags.threads, "Threads (0: all that this process may use)")
-      ->check(CLI::Range(0, 1024))
+      ->check(whole_number(0, 1024))
       ->type_name("N")
       ->capture_default_str();
 }
@@ -61,7 +63,7 @@ void add_context_flag(CLI::App& command, ModelFlags& flags) {
   command
       .add_option("--context", flags.context,
                   "Tokens of one sequence to make room for (0: what is needed)")
-      ->check(CLI::Range(0, 1 << 30))
+      ->check(whole_number(0, 1 << 30))
       ->type_name("N")
       ->capture_default_str();
 }

@@ -5,6 +5,7 @@
 
 #include "apps/command.h"
 #include "apps/output.h"
+#include "apps/ranges.h"
 #include "apps/training_run.h"
 
 namespace tidar {
@@ -38,7 +39,7 @@ void add_train(CLI::App& program, Action& action) {
       ->type_name("")
       ->capture_default_str();
   command.add_option("--threads", flags->threads, "Threads (0: all that this process may use)")
-      ->check(CLI::Range(0, 1024))
+      ->check(whole_number(0, 1024))
       ->type_name("N")
       ->capture_default_str();
   command.footer(
