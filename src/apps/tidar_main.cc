@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -76,6 +77,8 @@ Result<int> guarded(const Action& action) {
   } catch (const std::bad_alloc& failure) {
     return error("{}; a smaller model, --context or --rows, or --weights bf16, takes less",
                  describe(failure, "this run"));
+  } catch (const std::filesystem::filesystem_error& failure) {
+    return error("{}: {}", failure.path1().string(), failure.code().message());
   } catch (const std::system_error& failure) {
     return error("the system lets no more threads be started ({}); --threads 1 needs none",
                  failure.what());
