@@ -306,6 +306,7 @@ class Generate(FixtureCase):
             self.refuse(1, *ask, "1,2", "--mask-token", 511, "--draft-length", 4, "--groups",
                         groups, holds=["--groups", expected])
         self.refuse(1, *ask, comma([1] * 64), "--context", 64, holds=["64"])
+        self.refuse(1, *ask, comma([1] * 10), "--context", 10, holds=["10"])
         self.refuse(1, *ask, "1", "--context", 1 << 20, holds=["--context", "positions for"])
 
     def test_flags_of_other_methods(self):

@@ -119,9 +119,12 @@ Result<void> Session::build_network(Room room) {
   NetworkOptions options;
   options.max_rows = room.rows;
   options.pages = static_cast<int>(pages);
-  // The rows of a pass stand behind the keys of a sequence, none further than there are rows.
+  // The rows of a pass stand behind the keys of a sequence, none further than there are rows; what
+  // the user says is a limit for them, too.
   options.max_position = static_cast<int>(
-      std::min<int64_t>(config_.max_positions, int64_t{pages_each} * kPageSlots + room.rows));
+      flags_.context > 0
+          ? flags_.context
+          : std::min<int64_t>(config_.max_positions, int64_t{pages_each} * kPageSlots + room.rows));
   options.weights = weight_type_;
   options.kv = kv_type_;
   TIDAR_TRY(network_, Network::build(config_, *weights_, ops(), options));

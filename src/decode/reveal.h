@@ -43,7 +43,6 @@ struct RevealRule {
   std::optional<float> entropy_bound{};
 
   bool needs_margin() const { return order == RevealOrder::margin; }
-  bool needs_entropy() const { return order == RevealOrder::entropy || entropy_bound; }
 };
 
 /// Says what is wrong with a rule.

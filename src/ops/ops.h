@@ -76,10 +76,6 @@ class KvStore {
 /// Kernels read keys in panels of this many consecutive slots.
 inline constexpr int kKeyPanel = 16;
 
-/// Kernels take the softmax over this many keys at a time. Prefix panels of a tile start at a
-/// multiple of it, so that which keys are taken together depends on the key's index alone.
-inline constexpr int kKeyChunk = 64;
-
 /// One tile of attention: rows that share a list of key panels. Planned on the host once a pass,
 /// used in every layer (net/attention_plan.h).
 struct AttendTile {
