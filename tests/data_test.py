@@ -152,7 +152,7 @@ class Shards(DataCase):
         lines = self.put("c.jsonl", "".join(json.dumps({"text": text}) + "\n"
                                             for text in ("a", long, "b", "a dog")))
         shard = self.folder / "s"
-        base = ["data", "tokens", lines, "--tokenizer", tokenizer, "--out", shard]
+        base = ["data", "tokens", lines, "--tokenizer", tokenizer, "--force", "--out", shard]
         out, _ = self.succeed(*base, "--no-end", "--json")
         report = json.loads(out)
         self.assertEqual(report["one_token_documents"], 2)
@@ -183,7 +183,7 @@ class Shards(DataCase):
         if shutil.which("zstd"):
             subprocess.run(["zstd", "-q", text], check=True)
             self.succeed("data", "tokens", f"{text}.zst", "--tokenizer", tokenizer, "--out", shard,
-                         "--no-end")
+                         "--no-end", "--force")
             self.assertEqual(read_shard(shard)[1], [ids])
 
     def test_special_tokens_in_the_text_are_reported(self):
@@ -206,6 +206,10 @@ class Shards(DataCase):
         tokenizer, _ = self.make_tokenizer()
         shard = self.put("s", "old")
         base = ["data", "tokens", "--tokenizer", tokenizer, "--out", shard]
+        self.refuse(1, *base, self.put("good.txt", "x"), holds=["s is there already", "--force"])
+        self.refuse(1, "data", "tokenizer", self.put("good.txt", "x"), "--out", tokenizer,
+                    holds=["tokenizer.json is there already", "--force"])
+        base.append("--force")
         self.refuse(1, *base, self.put("bad.jsonl", "{}\n[]\n"), alone=False,
                     holds=["2 bad lines", "no document"])
         self.refuse(1, *base, self.put("a.jsonl", '{"text": "x"}'), self.folder / "none",
@@ -238,7 +242,7 @@ class Shards(DataCase):
         text = self.put("big.jsonl", '{"text": "' + "the quick fox " * 200 + '"}\n')
         text.write_text(text.read_text() * 8000)
         flags = [PROGRAM, "data", "tokens", text, "--tokenizer", tokenizer, "--out",
-                 self.folder / "s"]
+                 self.folder / "s", "--force"]
         done = subprocess.run(flags, capture_output=True, timeout=300, check=True)
         self.assertEqual(done.stderr, b"")
         ours, theirs = pty.openpty()

@@ -21,9 +21,9 @@ PLAN = {
     "title": "A study", "notes": "notes.md", "out": "out", "publish": "page.md",
     "before": [
         ["{program}", "data", "tokenizer", "sums.jsonl", "--template", "{question} {answer}",
-         "--vocabulary", "320", "--out", "words"],
+         "--vocabulary", "320", "--force", "--out", "words"],
         ["{program}", "data", "tokens", "sums.jsonl", "--template", "{question} {answer}",
-         "--tokenizer", "words", "--out", "text.tokens"]],
+         "--tokenizer", "words", "--force", "--out", "text.tokens"]],
     "training": {"tokenizer": "words", "mask_token": "<|mask|>", "train": ["text.tokens"],
                  "validation": {"sums": ["text.tokens"]}, "validate_every": 4,
                  "sequence": 64, "packs": 2, "steps": 4, "learning_rate": 1e-3},

@@ -31,8 +31,16 @@ struct TokenizerFlags {
   CorpusFlags corpus;
   BpeTrainerOptions options;
   std::string out;
+  bool force = false;
   bool json = false;
 };
+
+/// An Error when `path`, which --out leads to, is there already and nobody said --force.
+Result<void> keep_existing(const std::filesystem::path& path, bool force) {
+  std::error_code ignored;
+  if (force || !std::filesystem::exists(path, ignored)) return {};
+  return error("--out: {} is there already; --force replaces it", path.string());
+}
 
 Result<void> write_text(const std::filesystem::path& path, const std::string& text) {
   const auto bytes = std::as_bytes(std::span(text));
@@ -51,6 +59,7 @@ Result<void> write_tokenizer(const std::filesystem::path& folder, const LearntBp
 
 Result<int> make_tokenizer(const TokenizerFlags& flags) {
   const auto start = Clock::now();
+  TIDAR_TRY_VOID(keep_existing(std::filesystem::path(flags.out) / "tokenizer.json", flags.force));
   TIDAR_TRY(BpeTrainer trainer, BpeTrainer::create(flags.options));
   TIDAR_TRY(const CorpusAccount account,
             read_corpus(flags.corpus, [&](const CorpusDocument& document) -> Result<void> {
@@ -95,6 +104,7 @@ void add_tokenizer(CLI::App& data, Action& action) {
   add_corpus_flags(command, flags->corpus);
   command.option_defaults()->group("Tokenizer");
   command.add_option("--out", flags->out, "Folder to write into")->required()->type_name("DIR");
+  command.add_flag("--force", flags->force, "Replace a tokenizer that is there");
   command.add_option("--vocabulary", flags->options.vocabulary, "Tokens in all")
       ->type_name("N")
       ->capture_default_str();
@@ -127,6 +137,7 @@ struct TokensFlags {
   std::string end;
   bool no_end = false;
   std::string out;
+  bool force = false;
   bool json = false;
 };
 
@@ -238,6 +249,7 @@ Result<void> keep_inputs(const TokensFlags& flags) {
 Result<int> make_tokens(const TokensFlags& flags) {
   const auto start = Clock::now();
   TIDAR_TRY_VOID(keep_inputs(flags));
+  TIDAR_TRY_VOID(keep_existing(flags.out, flags.force));
   TIDAR_TRY(const Tokenizer tokenizer, Tokenizer::open(flags.tokenizer));
   TIDAR_TRY(const int32_t end, end_id(flags, tokenizer));
   TIDAR_TRY(TokenShardWriter writer, TokenShardWriter::create(flags.out, tokenizer.size()));
@@ -270,6 +282,7 @@ void add_tokens(CLI::App& data, Action& action) {
       ->required()
       ->type_name("DIR");
   command.add_option("--out", flags->out, "The shard to write")->required()->type_name("FILE");
+  command.add_flag("--force", flags->force, "Replace a shard that is there");
   CLI::Option* end =
       command
           .add_option("--end", flags->end,
