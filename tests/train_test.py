@@ -287,7 +287,7 @@ class Refusals(TrainCase):
         path = self.folder / "bad.jsonl"
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
         args = ["data", "tokens", path, "--tokenizer", FOLDER / "words", "--out",
-                self.folder / name, "--no-end"]
+                self.folder / name, "--no-end", "--force"]
         code, _, err = run(*args)
         self.assertEqual(code, 0, err)
         return [str(self.folder / name)]

@@ -218,6 +218,29 @@ std::vector<Checkpoint> checkpoints_of(const fs::path& out) {
   return found;
 }
 
+namespace {
+
+// Removes the oldest checkpoints until `keep` are left, that of `step` among them. A checkpoint
+// loses its name before its files, so that what has the name is whole even if this is killed; what
+// an earlier run was killed over goes as well.
+void remove_all_but(const fs::path& out, int64_t step, int keep) {
+  std::error_code ignored;
+  const std::vector<Checkpoint> all = checkpoints_of(out);
+  for (size_t i = 0; i + static_cast<size_t>(keep) < all.size(); ++i) {
+    if (all[i].step == step) continue;
+    fs::path unnamed = all[i].folder;
+    fs::rename(all[i].folder, unnamed += ".partial", ignored);
+  }
+  std::vector<fs::path> partial;
+  for (const auto& entry : fs::directory_iterator(out, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(kPrefix) && name.ends_with(".partial")) partial.push_back(entry.path());
+  }
+  for (const fs::path& folder : partial) fs::remove_all(folder, ignored);
+}
+
+}  // namespace
+
 Result<Checkpoint> save_checkpoint(const fs::path& out, const CheckpointContents& contents,
                                    int keep) {
   const int64_t step = contents.state.step;
@@ -237,10 +260,7 @@ Result<Checkpoint> save_checkpoint(const fs::path& out, const CheckpointContents
       write_text_file(folder / kStateFile, to_json(contents.state, checksum, contents.run)));
   TIDAR_TRY_VOID(writer.commit());
   TIDAR_TRY_VOID(point_latest(out, saved.folder.filename()));
-  std::vector<Checkpoint> all = checkpoints_of(out);
-  for (size_t i = 0; i + static_cast<size_t>(keep) < all.size(); ++i) {
-    if (all[i].step != step) fs::remove_all(all[i].folder, ignored);
-  }
+  remove_all_but(out, step, keep);
   return saved;
 }
 
