@@ -25,6 +25,7 @@ constexpr IntegerRange kPositions = {1, 1 << 30};
 constexpr NumberRange kTheta = {1, 1e15};
 constexpr NumberRange kNormEps = {1e-20, 0.1};
 constexpr NumberRange kRopeFactor = {1, 1e6};
+constexpr NumberRange kYarnFactor = {1e-3, 1e6};
 constexpr int kLargestBlock = 1024;
 
 Result<const Architecture*> read_architecture(const JsonFields& fields) {
@@ -126,8 +127,42 @@ Result<Llama3RopeScaling> parse_llama3(const JsonFields& fields) {
   return scaling;
 }
 
+// Fields that are 0 count as unsaid, as they do for those who wrote the files.
+Result<YarnRopeScaling> parse_yarn(const JsonFields& fields, int max_positions) {
+  YarnRopeScaling scaling;
+  TIDAR_TRY(scaling.original_max_positions,
+            fields.integer("original_max_position_embeddings", kPositions, max_positions));
+  TIDAR_TRY(scaling.factor,
+            fields.number("factor", kYarnFactor,
+                          static_cast<double>(max_positions) / scaling.original_max_positions));
+  for (const auto& [key, value] : {std::pair{"beta_fast", &scaling.beta_fast},
+                                   {"beta_slow", &scaling.beta_slow},
+                                   {"mscale", &scaling.mscale},
+                                   {"mscale_all_dim", &scaling.mscale_all_dim}}) {
+    TIDAR_TRY(const double given, fields.number(key, {0, 1e6}, 0));
+    if (given != 0) *value = given;
+  }
+  if (scaling.beta_fast < scaling.beta_slow) {
+    return fields.wrong("beta_fast", fmt::format("at least beta_slow, {}", scaling.beta_slow));
+  }
+  if (fields.has("attention_factor")) {
+    TIDAR_TRY(scaling.attention_factor, fields.number("attention_factor", {1e-6, 1e6}));
+  }
+  TIDAR_TRY(scaling.truncate, fields.boolean("truncate", true));
+  if (fields.has("llama_4_scaling_beta")) {
+    return fields.wrong("llama_4_scaling_beta", "none: queries are not scaled by their position");
+  }
+  return scaling;
+}
+
+// Publishers switch YaRN on by rope_scaling alone and leave max_position_embeddings as it was.
+int stretched_positions(const YarnRopeScaling& scaling) {
+  const double positions = scaling.factor * scaling.original_max_positions;
+  return static_cast<int>(std::min<double>(positions, kPositions.to));
+}
+
 // Older files have rope_theta and rope_scaling, newer ones both in one object, rope_parameters.
-Result<Rope> parse_rope(const JsonFields& fields) {
+Result<Rope> parse_rope(const JsonFields& fields, int max_positions) {
   Rope rope;
   TIDAR_TRY(rope.theta, fields.number("rope_theta", kTheta, rope.theta));
   TIDAR_TRY(auto scaling, fields.object("rope_scaling"));
@@ -146,8 +181,14 @@ Result<Rope> parse_rope(const JsonFields& fields) {
   TIDAR_TRY(const double partial, scaling->number("partial_rotary_factor", {0, 1}, 1));
   if (partial != 1) return scaling->wrong("partial_rotary_factor", "1: all of a head is rotated");
   if (type == "default") return rope;
-  if (type != "llama3") return scaling->wrong(key, "'default' or 'llama3'");
-  TIDAR_TRY(rope.llama3, parse_llama3(*scaling));
+  if (type == "llama3") {
+    TIDAR_TRY(rope.scaling, parse_llama3(*scaling));
+  } else if (type == "yarn") {
+    if (rope.theta == 1) return fields.wrong("rope_theta", "more than 1, as rope_scaling is yarn");
+    TIDAR_TRY(rope.scaling, parse_yarn(*scaling, max_positions));
+  } else {
+    return scaling->wrong(key, "'default', 'llama3' or 'yarn'");
+  }
   return rope;
 }
 
@@ -196,8 +237,11 @@ Result<ModelConfig> parse_model_config(std::string_view json, const std::string&
   ModelConfig config = config_of(*architecture);
   TIDAR_TRY_VOID(refuse_unsupported(fields, *architecture));
   TIDAR_TRY_VOID(parse_dimensions(fields, *architecture, config));
+  TIDAR_TRY(config.rope, parse_rope(fields, config.max_positions));
+  if (const auto* yarn = std::get_if<YarnRopeScaling>(&config.rope.scaling)) {
+    config.max_positions = std::max(config.max_positions, stretched_positions(*yarn));
+  }
   TIDAR_TRY_VOID(refuse_window(fields, architecture->window, config.layers, config.max_positions));
-  TIDAR_TRY(config.rope, parse_rope(fields));
   TIDAR_TRY(const bool tied, fields.boolean("tie_word_embeddings", false));
   config.head = tied ? HeadWeight::tied : HeadWeight::own;
   const IntegerRange ids = {0, config.vocabulary - 1};

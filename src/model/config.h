@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
@@ -22,13 +23,30 @@ struct Llama3RopeScaling {
   friend bool operator==(const Llama3RopeScaling&, const Llama3RopeScaling&) = default;
 };
 
+/// YaRN's (arXiv 2309.00071, "rope_type": "yarn"), by the rules of Hugging Face's transformers.
+struct YarnRopeScaling {
+  double factor = 1;
+  int original_max_positions = 2048;
+  double beta_fast = 32;                        ///< turns within the original context: more stay
+  double beta_slow = 1;                         ///< fewer are divided by the factor
+  bool truncate = true;                         ///< the pairs between begin and end at whole pairs
+  std::optional<double> attention_factor = {};  ///< else computed from what follows
+  double mscale = 0, mscale_all_dim = 0;        ///< 0: unsaid
+  friend bool operator==(const YarnRopeScaling&, const YarnRopeScaling&) = default;
+};
+
+using RopeScaling = std::variant<std::monostate, Llama3RopeScaling, YarnRopeScaling>;
+
 struct Rope {
   double theta = 10000;
-  std::optional<Llama3RopeScaling> llama3;
+  RopeScaling scaling;
 
   /// Angle per position of each of the head_size / 2 pairs, [head_size / 2]. Pair i rotates
   /// elements i and i + head_size / 2.
   std::vector<double> frequencies(int head_size) const;
+
+  /// What rotated queries and keys are multiplied by; 1 but for YaRN.
+  double attention_factor() const;
   friend bool operator==(const Rope&, const Rope&) = default;
 };
 
@@ -57,12 +75,12 @@ struct ModelConfig {
   std::string architecture;  ///< as the file says: "Qwen3ForCausalLM"
   int hidden = 0;            ///< D
   int layers = 0;
-  int heads = 0;       ///< H
-  int kv_heads = 0;    ///< G, divides H
-  int head_size = 0;   ///< E, even
-  int ffn = 0;         ///< F
-  int vocabulary = 0;  ///< V
-  int max_positions = 0;
+  int heads = 0;          ///< H
+  int kv_heads = 0;       ///< G, divides H
+  int head_size = 0;      ///< E, even
+  int ffn = 0;            ///< F
+  int vocabulary = 0;     ///< V
+  int max_positions = 0;  ///< with YaRN at least its factor times the original
   double norm_eps = 1e-6;
   Rope rope;
   HeadWeight head = HeadWeight::own;

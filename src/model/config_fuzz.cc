@@ -20,7 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   TIDAR_CHECK(*again == *config);
   if (config->layers <= 16) TIDAR_CHECK(config->parameters() > 0);  // the table is long otherwise
   for (const double frequency : config->rope.frequencies(config->head_size)) {
-    TIDAR_CHECK(frequency > 0 && frequency <= 1);
+    TIDAR_CHECK(frequency > 0 && frequency <= 1000);  // YaRN's factor may be as small as 1e-3
   }
+  TIDAR_CHECK(config->rope.attention_factor() > 0);
   return 0;
 }

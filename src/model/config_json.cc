@@ -22,12 +22,24 @@ std::string to_json(const ModelConfig& config) {
   json["rms_norm_eps"] = config.norm_eps;
   json["rope_theta"] = config.rope.theta;
   json["rope_scaling"] = nullptr;
-  if (const auto& llama3 = config.rope.llama3) {
+  if (const auto* llama3 = std::get_if<Llama3RopeScaling>(&config.rope.scaling)) {
     json["rope_scaling"] = {{"rope_type", "llama3"},
                             {"factor", llama3->factor},
                             {"low_freq_factor", llama3->low_freq_factor},
                             {"high_freq_factor", llama3->high_freq_factor},
                             {"original_max_position_embeddings", llama3->original_max_positions}};
+  }
+  if (const auto* yarn = std::get_if<YarnRopeScaling>(&config.rope.scaling)) {
+    auto& scaling = json["rope_scaling"];
+    scaling = {{"rope_type", "yarn"},
+               {"factor", yarn->factor},
+               {"original_max_position_embeddings", yarn->original_max_positions},
+               {"beta_fast", yarn->beta_fast},
+               {"beta_slow", yarn->beta_slow},
+               {"truncate", yarn->truncate}};
+    if (yarn->attention_factor) scaling["attention_factor"] = *yarn->attention_factor;
+    if (yarn->mscale != 0) scaling["mscale"] = yarn->mscale;
+    if (yarn->mscale_all_dim != 0) scaling["mscale_all_dim"] = yarn->mscale_all_dim;
   }
   json["sliding_window"] = nullptr;
   json["tie_word_embeddings"] = config.head == HeadWeight::tied;

@@ -58,7 +58,7 @@ TEST(ModelConfig, ReadsTheFixtures) {
                                 .vocabulary = 512,
                                 .max_positions = 512,
                                 .norm_eps = 1e-6,
-                                .rope = {.theta = 1e6, .llama3 = {}},
+                                .rope = {.theta = 1e6, .scaling = {}},
                                 .head = HeadWeight::tied,
                                 .qkv_bias = QkvBias::present,
                                 .qk_norm = QkNorm::none,
@@ -84,7 +84,7 @@ TEST(ModelConfig, ReadsTheFixtures) {
   expected.norm_eps = 1e-5;
   expected.rope = {
       .theta = 5e5,
-      .llama3 = Llama3RopeScaling{
+      .scaling = Llama3RopeScaling{
           .factor = 32, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_positions = 64}};
   EXPECT_EQ(read_model_config(kFixtures / "llama").value(), expected);
 
@@ -93,7 +93,7 @@ TEST(ModelConfig, ReadsTheFixtures) {
   expected.heads = 3;
   expected.kv_heads = 3;
   expected.ffn = 128;
-  expected.rope = {.theta = 1e5, .llama3 = {}};
+  expected.rope = {.theta = 1e5, .scaling = {}};
   EXPECT_EQ(read_model_config(kFixtures / "smollm2").value(), expected);
 }
 
@@ -150,10 +150,20 @@ TEST(ModelConfig, RoundTrips) {
     config.norm_eps = 1e-6 * (1 + rng.uniform());
     config.rope.theta = 1e4 * (1 + 100 * rng.uniform());
     if (rng.below(2) == 0) {
-      config.rope.llama3 = {.factor = 1 + 31 * rng.uniform(),
-                            .low_freq_factor = 1 + rng.uniform(),
-                            .high_freq_factor = 3 + rng.uniform(),
-                            .original_max_positions = 1 + rng.below(8192)};
+      config.rope.scaling = Llama3RopeScaling{.factor = 1 + 31 * rng.uniform(),
+                                              .low_freq_factor = 1 + rng.uniform(),
+                                              .high_freq_factor = 3 + rng.uniform(),
+                                              .original_max_positions = 1 + rng.below(8192)};
+    } else if (rng.below(2) == 0) {
+      YarnRopeScaling yarn = {.factor = 0.1 + 31 * rng.uniform(),
+                              .original_max_positions = 1 + rng.below(8192),
+                              .beta_fast = 2 + 40 * rng.uniform(),
+                              .beta_slow = 0.5 + rng.uniform(),
+                              .truncate = rng.below(2) == 0};
+      if (rng.below(2) == 0) yarn.attention_factor = 0.5 + rng.uniform();
+      if (rng.below(2) == 0) yarn.mscale = yarn.mscale_all_dim = 0.5 + rng.uniform();
+      config.rope.scaling = yarn;
+      config.max_positions += static_cast<int>(yarn.factor * yarn.original_max_positions);
     }
     config.head = rng.below(2) == 0 ? HeadWeight::own : HeadWeight::tied;
     config.bos_token = rng.below(100) - 1;
@@ -200,10 +210,11 @@ TEST(ModelConfig, ReadsRopeInAllItsSpellings) {
   const auto rope = [](const char* patch) {
     return parse_patched("LlamaForCausalLM", patch).value().rope;
   };
+  const RopeScaling none;
   EXPECT_EQ(rope(R"({"rope_theta": 1000000})").theta, 1e6);
   EXPECT_EQ(rope(R"({"rope_theta": 1000000.5})").theta, 1000000.5);
-  EXPECT_FALSE(rope(R"({"rope_scaling": null})").llama3.has_value());
-  EXPECT_FALSE(rope(R"({"rope_scaling": {"type": "default"}})").llama3.has_value());
+  EXPECT_EQ(rope(R"({"rope_scaling": null})").scaling, none);
+  EXPECT_EQ(rope(R"({"rope_scaling": {"type": "default"}})").scaling, none);
   EXPECT_EQ(rope(R"({"rope_theta": "-", "rope_parameters": {"rope_theta": 7e5}})").theta, 7e5);
   const Llama3RopeScaling expected{
       .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_positions = 8192};
@@ -215,8 +226,41 @@ TEST(ModelConfig, ReadsRopeInAllItsSpellings) {
         R"({"rope_parameters": {"rope_type": "llama3", "rope_theta": 500000, "factor": 8,
             "low_freq_factor": 1, "high_freq_factor": 4,
             "original_max_position_embeddings": 8192}})"}) {
-    EXPECT_EQ(rope(patch), (Rope{.theta = 5e5, .llama3 = expected})) << patch;
+    EXPECT_EQ(rope(patch), (Rope{.theta = 5e5, .scaling = expected})) << patch;
   }
+}
+
+TEST(ModelConfig, ReadsYarn) {
+  const auto config = [](const char* patch) {
+    return parse_patched("LlamaForCausalLM", patch).value();
+  };
+  // As Qwen2.5's publishers switch it on.
+  const ModelConfig qwen = config(R"({"rope_scaling": {
+      "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}})");
+  EXPECT_EQ(qwen.rope,
+            (Rope{.theta = 5e5,
+                  .scaling = YarnRopeScaling{.factor = 4, .original_max_positions = 32768}}));
+  EXPECT_EQ(qwen.max_positions, 131072);
+  // What is 0 is unsaid, and a factor that is not there is that of the positions.
+  const ModelConfig silent = config(R"({"rope_parameters": {
+      "rope_type": "yarn", "rope_theta": 1e6, "original_max_position_embeddings": 256,
+      "beta_fast": 0, "mscale": 0.0, "factor": null}})");
+  EXPECT_EQ(
+      silent.rope,
+      (Rope{.theta = 1e6, .scaling = YarnRopeScaling{.factor = 4, .original_max_positions = 256}}));
+  EXPECT_EQ(silent.max_positions, 1024);
+  const ModelConfig all = config(R"({"rope_scaling": {"rope_type": "yarn", "factor": 0.25,
+      "beta_fast": 16, "beta_slow": 2, "mscale": 1, "mscale_all_dim": 0.5, "truncate": false,
+      "attention_factor": 1.5}})");
+  EXPECT_EQ(all.rope.scaling, (RopeScaling(YarnRopeScaling{.factor = 0.25,
+                                                           .original_max_positions = 1024,
+                                                           .beta_fast = 16,
+                                                           .beta_slow = 2,
+                                                           .truncate = false,
+                                                           .attention_factor = 1.5,
+                                                           .mscale = 1,
+                                                           .mscale_all_dim = 0.5})));
+  EXPECT_EQ(all.max_positions, 1024);
 }
 
 TEST(ModelConfig, ReadsTokensAndTidar) {
@@ -329,10 +373,20 @@ INSTANTIATE_TEST_SUITE_P(
         BadPatch{"theta", kLlama, R"({"rope_theta": 0})", "'rope_theta' is 0; expected a number"},
         BadPatch{"theta_text", kLlama, R"({"rope_theta": "1e6"})",
                  "'rope_theta' is the text '1e6'"},
-        BadPatch{"yarn", kLlama, R"({"rope_scaling": {"type": "yarn", "factor": 4}})",
-                 "rope_scaling: field 'type' is the text 'yarn'; expected 'default' or 'llama3'"},
-        BadPatch{"new_yarn", kLlama, R"({"rope_parameters": {"rope_type": "yarn"}})",
-                 "rope_parameters: field 'rope_type' is the text 'yarn'; expected"},
+        BadPatch{"linear", kLlama, R"({"rope_scaling": {"type": "linear", "factor": 4}})",
+                 "field 'type' is the text 'linear'; expected 'default', 'llama3' or 'yarn'"},
+        BadPatch{"new_linear", kLlama, R"({"rope_parameters": {"rope_type": "linear"}})",
+                 "rope_parameters: field 'rope_type' is the text 'linear'; expected"},
+        BadPatch{"yarn_factor", kLlama, R"({"rope_scaling": {"type": "yarn", "factor": 0}})",
+                 "rope_scaling: field 'factor' is 0; expected a number from 0.001"},
+        BadPatch{"yarn_betas", kLlama,
+                 R"({"rope_scaling": {"type": "yarn", "beta_fast": 1, "beta_slow": 32}})",
+                 "field 'beta_fast' is 1; expected at least beta_slow, 32"},
+        BadPatch{"yarn_theta", kLlama, R"({"rope_theta": 1, "rope_scaling": {"type": "yarn"}})",
+                 "field 'rope_theta' is 1; expected more than 1"},
+        BadPatch{"yarn_of_llama_4", kLlama,
+                 R"({"rope_scaling": {"type": "yarn", "llama_4_scaling_beta": 0.1}})",
+                 "'llama_4_scaling_beta' is 0.1; expected none"},
         BadPatch{"no_factor", kLlama, R"({"rope_scaling": {"rope_type": "llama3"}})",
                  "rope_scaling: field 'factor' is missing; expected a number from 1"},
         BadPatch{"equal_factors", kLlama,

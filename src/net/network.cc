@@ -54,7 +54,8 @@ struct Network::Impl {
     kv = ops.make_kv(shape);
     attention = std::make_unique<AttentionPlanner>(
         ScratchSlots{static_cast<int32_t>(shape.slots), static_cast<int32_t>(shape.scratch_slots)});
-    rope = make_rope_table(config.rope.frequencies(config.head_size), limits.max_position);
+    rope = make_rope_table(config.rope.frequencies(config.head_size), limits.max_position,
+                           config.rope.attention_factor());
   }
 
   void allocate_activations(const NetworkOptions& options) {

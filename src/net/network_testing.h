@@ -179,11 +179,12 @@ inline ModelConfig random_model(Rng& rng, int kind) {
       config.family = Family::qwen3;
       config.architecture = "Qwen3ForCausalLM";
       config.qk_norm = QkNorm::per_head;
+      config.rope.scaling = YarnRopeScaling{.factor = 4, .original_max_positions = 64};
       break;
     case 2:
       config.family = Family::llama;
       config.architecture = "LlamaForCausalLM";
-      config.rope.llama3 = Llama3RopeScaling{32, 1, 4, 64};
+      config.rope.scaling = Llama3RopeScaling{32, 1, 4, 64};
       config.head = HeadWeight::tied;
       break;
     default:  // SmolLM2

@@ -68,7 +68,8 @@ struct Trainable::Impl {
         every_row(static_cast<size_t>(max_rows)) {
     std::iota(every_row.begin(), every_row.end(), 0);
     rope = make_rope_table(config.rope.frequencies(config.head_size),
-                           options.max_position > 0 ? options.max_position : config.max_positions);
+                           options.max_position > 0 ? options.max_position : config.max_positions,
+                           config.rope.attention_factor());
     embedding = make(WeightRole::embedding, options.compute);
     if (config.head == HeadWeight::own) own_head = make(WeightRole::head, options.compute);
     for (int layer = 0; layer < config.layers; ++layer) {

@@ -110,8 +110,10 @@ struct RopeTable {
   int64_t positions() const { return half == 0 ? 0 : static_cast<int64_t>(cosines.size()) / half; }
 };
 
-/// Angle of pair i at position p is p * frequencies[i], computed in float64 and rounded once.
-RopeTable make_rope_table(std::span<const double> frequencies, int64_t positions);
+/// Angle of pair i at position p is p * frequencies[i]; cos and sin of it, times `factor`, are
+/// computed in float64 and rounded once.
+RopeTable make_rope_table(std::span<const double> frequencies, int64_t positions,
+                          double factor = 1);
 
 class Ops {
  public:

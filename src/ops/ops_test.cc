@@ -20,6 +20,9 @@ TEST(RopeTable, HoldsTheAngleOfEveryPositionRoundedOnce) {
     }
   }
   EXPECT_EQ(RopeTable{}.positions(), 0);
+  const RopeTable scaled = make_rope_table(frequencies, 5000, 1.1);
+  EXPECT_EQ(scaled.cosines[231], static_cast<float>(1.1 * std::cos(77.0)));
+  EXPECT_EQ(scaled.sines[231], static_cast<float>(1.1 * std::sin(77.0)));
 }
 
 TEST(AttendPlan, CountsTheKeysOfAllRows) {
