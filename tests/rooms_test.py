@@ -29,7 +29,7 @@ FOR_TESTS = re.compile(r"_testing\.\w+$|^ops/cases/")
 TESTS = re.compile(r"_(test|fuzz|testing)\.\w+$|^src/ops/cases/")
 # Words that mean something else, or say a name from elsewhere, outside their rooms.
 OTHER_MEANINGS = {
-    ("src/engine/request.cc", "draft"),  # draft_keys() of decode/methods.h
+    ("src/engine/request.cc", "draft"),  # MethodFacts::draft_keys
     ("src/engine/request.h", "draft"),
     ("src/format/token_shards.cc", "head"),  # of a file
     ("src/ops/cpu/isa.cc", "request"),  # to the kernel of the system

@@ -73,7 +73,7 @@ NetworkOptions network_options(const ModelConfig& config, const Backend& backend
   int rows = 1, draft = 1;
   for (const int length : options.draft_lengths) {
     draft = std::max(draft, length);
-    rows = std::max(rows, useful_rows(TidarOptions{.draft_length = length}));
+    rows = std::max(rows, facts_of(TidarOptions{.draft_length = length}).rows);
   }
   const int keys =
       std::min(config.max_positions, static_cast<int>(longest) + options.max_new + 2 * draft);

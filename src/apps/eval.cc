@@ -245,7 +245,7 @@ Result<EvalSummary> evaluate_solutions(const Setting& setting, Session& session)
   TIDAR_TRY(const Tokenizer* tokenizer, tokenizer_of(session, flags));
   TIDAR_TRY(ProblemTask task, read_problem_task(setting, session.config()));
   task.together = 1;
-  if (!equals_ar(task.request.method)) {
+  if (!facts_of(task.request.method).equals_ar) {
     return error("--say-solutions: needs a method with the tokens of AR, which {} is not",
                  flags.method.name);
   }

@@ -77,13 +77,14 @@ TEST_P(TidarEqualsAr, ForAllDraftLengthsGroupsAndFamilies) {
         const SequenceSpec spec = random_spec(rng, prompt_length, samples);
         const auto [expected, ar_stats] = decode(
             [&](const SequenceSpec& one) {
-              return make_ar(one, SequenceCache(on.pool()), network.limits()).value();
+              return make_decoder(ArOptions{}, one, SequenceCache(on.pool()), network.limits())
+                  .value();
             },
             spec);
         const auto [found, stats] = decode(
             [&](const SequenceSpec& one) {
               const TidarOptions options = {.draft_length = draft_length, .groups = groups.policy};
-              return make_tidar(one, options, SequenceCache(on.pool()), network.limits()).value();
+              return make_decoder(options, one, SequenceCache(on.pool()), network.limits()).value();
             },
             spec);
         EXPECT_EQ(found, expected)
@@ -215,8 +216,8 @@ TEST_P(BlockDiffusionKeys, AreThoseOfComputingAnew) {
                                       << ", blocks of " << options.block_size);
       Recomputing network(on.network(), on.pool(), keys, options.block_size);
       Driven driven{
-          .decoder = make_block_diffusion(spec, options, SequenceCache(on.pool()), network.limits())
-                         .value(),
+          .decoder =
+              make_decoder(options, spec, SequenceCache(on.pool()), network.limits()).value(),
           .wanted = 50};
       drive(network, driven);
       EXPECT_GT(network.compared, 50);

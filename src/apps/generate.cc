@@ -175,7 +175,8 @@ void report_comparison(const Outcome& outcome, const Outcome& ar, const Method& 
                                speedup)
                  : fmt::format("the tokens of {} and ar {} from token {} on; {:.2f} times as fast "
                                "as ar",
-                               method, equals_ar(compared) ? "DIFFER" : "differ, as they may,",
+                               method,
+                               facts_of(compared).equals_ar ? "DIFFER" : "differ, as they may,",
                                difference, speedup));
 }
 

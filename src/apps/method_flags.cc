@@ -302,7 +302,7 @@ Result<Method> make_method(const MethodFlags& flags, const ModelConfig& config, 
   const TidarConfig* trained = config.tidar ? &*config.tidar : nullptr;
   TIDAR_TRY(Method method,
             method_named(flags.name.empty() ? default_method(trained, has_mask) : flags.name));
-  if (needs_mask_token(method) && !has_mask) {
+  if (facts_of(method).needs_mask && !has_mask) {
     return error(
         "--method {} needs a mask token, and the checkpoint names none; give --mask-token ID, or "
         "use --method ar",

@@ -52,8 +52,10 @@ class ArDecoder final : public SequenceDecoder {
 
 }  // namespace
 
-Result<std::unique_ptr<Decoder>> make_ar(SequenceSpec spec, SequenceCache cache,
-                                         const EvaluatorLimits& limits) {
+MethodFacts facts_of(const ArOptions&) { return {.equals_ar = true}; }
+
+Result<std::unique_ptr<Decoder>> make_decoder(const ArOptions&, SequenceSpec spec,
+                                              SequenceCache cache, const EvaluatorLimits& limits) {
   TIDAR_TRY_VOID(check_spec(spec, limits));
   return std::unique_ptr<Decoder>(
       std::make_unique<ArDecoder>(Sequence(std::move(spec), std::move(cache), limits)));

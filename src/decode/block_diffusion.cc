@@ -131,10 +131,14 @@ Result<void> check_options(const BlockDiffusionOptions& options, const SequenceS
 
 }  // namespace
 
-Result<std::unique_ptr<Decoder>> make_block_diffusion(SequenceSpec spec,
-                                                      const BlockDiffusionOptions& options,
-                                                      SequenceCache cache,
-                                                      const EvaluatorLimits& limits) {
+MethodFacts facts_of(const BlockDiffusionOptions& options) {
+  // A finished block beside the one that is being denoised.
+  return {.needs_mask = true, .rows = 2 * options.block_size};
+}
+
+Result<std::unique_ptr<Decoder>> make_decoder(const BlockDiffusionOptions& options,
+                                              SequenceSpec spec, SequenceCache cache,
+                                              const EvaluatorLimits& limits) {
   TIDAR_TRY_VOID(check_spec(spec, limits));
   TIDAR_TRY_VOID(check_options(options, spec, limits));
   return std::unique_ptr<Decoder>(std::make_unique<BlockDiffusionDecoder>(

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "decode/decoder.h"
+#include "decode/method_facts.h"
 #include "decode/reveal.h"
 
 namespace tidar {
@@ -25,6 +26,8 @@ enum class BlockBorders : uint8_t {
 };
 
 struct BlockDiffusionOptions {
+  static constexpr MethodTitle kTitle = {"block-diffusion", "denoises block after block"};
+
   int block_size = 16;  ///< at least 1
   /// Confidence above a threshold: {.threshold = 0.9}. The n most confident: {.count = n}. From
   /// left to right: {.order = left_to_right, .count = n}. By entropy: {.order = entropy,
@@ -34,6 +37,8 @@ struct BlockDiffusionOptions {
   BlockBorders borders = BlockBorders::at_output;
 };
 
+MethodFacts facts_of(const BlockDiffusionOptions& options);
+
 /// Tokens are committed from left to right as soon as no mask stands before them, so a pass may
 /// commit none. Every pass but those of the prompt counts. The tokens do not depend on row budgets.
 ///
@@ -41,9 +46,8 @@ struct BlockDiffusionOptions {
 /// with BlockKeys::block only whole blocks of them are used. Needs spec.mask_token. Fails as
 /// check_spec() does, when an option is out of range, and when penalties count what was said: in a
 /// block that is denoised in any order there is no "said before".
-Result<std::unique_ptr<Decoder>> make_block_diffusion(SequenceSpec spec,
-                                                      const BlockDiffusionOptions& options,
-                                                      SequenceCache cache,
-                                                      const EvaluatorLimits& limits);
+Result<std::unique_ptr<Decoder>> make_decoder(const BlockDiffusionOptions& options,
+                                              SequenceSpec spec, SequenceCache cache,
+                                              const EvaluatorLimits& limits);
 
 }  // namespace tidar

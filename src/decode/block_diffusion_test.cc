@@ -124,10 +124,8 @@ struct Bench {
       : evaluator(model, limits), pool(limits.pages) {}
   Driven block_diffusion(const SequenceSpec& spec, const BlockDiffusionOptions& options,
                          int wanted) {
-    return {
-        .decoder =
-            make_block_diffusion(spec, options, SequenceCache(pool), evaluator.limits()).value(),
-        .wanted = wanted};
+    return {.decoder = make_decoder(options, spec, SequenceCache(pool), evaluator.limits()).value(),
+            .wanted = wanted};
   }
 
   MockEvaluator evaluator;
@@ -270,7 +268,7 @@ TEST_P(BlockDiffusion, GoesOnFromASharedBeginning) {
     bench.evaluator.evaluate(pass, {});
     cache.commit(known);
   }
-  Driven driven{.decoder = make_block_diffusion(spec, options, std::move(cache), kLimits).value(),
+  Driven driven{.decoder = make_decoder(options, spec, std::move(cache), kLimits).value(),
                 .wanted = 20};
   drive(bench.evaluator, driven);
   expect_begins(Simulation(model, spec, options).run(40).output, driven.tokens());
@@ -317,7 +315,7 @@ TEST(MakeBlockDiffusion, RefusesWhatItCannotFollow) {
   PagePool pool(1);
   const auto complaint = [&](const BlockDiffusionOptions& options,
                              const SequenceSpec& spec = short_spec()) {
-    const auto made = make_block_diffusion(spec, options, SequenceCache(pool), kLimits);
+    const auto made = make_decoder(options, spec, SequenceCache(pool), kLimits);
     return made.ok() ? "" : made.error().message;
   };
   const auto has = [](const std::string& text, const char* part) {

@@ -37,7 +37,7 @@ std::string complaint(const std::function<void(SequenceSpec&)>& change) {
 
 std::string complaint_about(const TidarOptions& options) {
   PagePool pool(1);
-  const auto made = make_tidar(right_spec(), options, SequenceCache(pool), kLimits);
+  const auto made = make_decoder(options, right_spec(), SequenceCache(pool), kLimits);
   return made.ok() ? "" : made.error().message;
 }
 
@@ -81,8 +81,8 @@ TEST(MakeDecoder, PassesComplaintsOn) {
   PagePool pool(1);
   SequenceSpec spec = right_spec();
   spec.prompt = {};
-  EXPECT_FALSE(make_ar(spec, SequenceCache(pool), kLimits).ok());
-  EXPECT_FALSE(make_tidar(spec, {}, SequenceCache(pool), kLimits).ok());
+  EXPECT_FALSE(make_decoder(ArOptions{}, spec, SequenceCache(pool), kLimits).ok());
+  EXPECT_FALSE(make_decoder(TidarOptions{}, spec, SequenceCache(pool), kLimits).ok());
   EXPECT_EQ(complaint_about({.draft_length = 16}), "");
   EXPECT_NE(complaint_about({.draft_length = 17}).find("draft length"), std::string::npos);
   EXPECT_NE(complaint_about({.draft_length = 0}).find("draft length"), std::string::npos);
@@ -90,8 +90,8 @@ TEST(MakeDecoder, PassesComplaintsOn) {
     EXPECT_NE(complaint_about({.trust = wrong}).find("trust"), std::string::npos);
   spec = right_spec();
   spec.mask_token = -1;
-  EXPECT_TRUE(make_ar(spec, SequenceCache(pool), kLimits).ok());
-  const auto made = make_tidar(spec, {}, SequenceCache(pool), kLimits);
+  EXPECT_TRUE(make_decoder(ArOptions{}, spec, SequenceCache(pool), kLimits).ok());
+  const auto made = make_decoder(TidarOptions{}, spec, SequenceCache(pool), kLimits);
   ASSERT_FALSE(made.ok());
   EXPECT_NE(made.error().message.find("mask token"), std::string::npos);
 }
@@ -101,12 +101,13 @@ TEST(DecoderDeathTest, StopsAtMisuse) {
   SequenceCache whole(pool);
   ASSERT_TRUE(whole.reserve(3));
   whole.commit(3);
-  EXPECT_DEATH((void)make_ar(right_spec(), std::move(whole), kLimits), "prompt_size_");
+  EXPECT_DEATH((void)make_decoder(ArOptions{}, right_spec(), std::move(whole), kLimits),
+               "prompt_size_");
   SequenceCache begun(pool);
   ASSERT_TRUE(begun.reserve(2));
   begun.commit(2);
   const TidarOptions whole_steps{.draft_length = 3, .trust = 0.5f};
-  auto tidar = make_tidar(right_spec(), whole_steps, std::move(begun), kLimits).value();
+  auto tidar = make_decoder(whole_steps, right_spec(), std::move(begun), kLimits).value();
   Pass pass;
   EXPECT_EQ(tidar->min_rows(), 1 + 3);
   EXPECT_DEATH(tidar->plan(pass, 3), "row_budget >= min_rows");

@@ -98,10 +98,13 @@ Result<void> check_options(const MaskedDiffusionOptions& options, const Sequence
 
 }  // namespace
 
-Result<std::unique_ptr<Decoder>> make_masked_diffusion(SequenceSpec spec,
-                                                       const MaskedDiffusionOptions& options,
-                                                       SequenceCache cache,
-                                                       const EvaluatorLimits& limits) {
+MethodFacts facts_of(const MaskedDiffusionOptions& options) {
+  return {.needs_mask = true, .keeps_keys = false, .rows = options.length};
+}
+
+Result<std::unique_ptr<Decoder>> make_decoder(const MaskedDiffusionOptions& options,
+                                              SequenceSpec spec, SequenceCache cache,
+                                              const EvaluatorLimits& limits) {
   TIDAR_TRY_VOID(check_spec(spec, limits));
   TIDAR_TRY_VOID(check_options(options, spec, limits));
   MaskedDiffusionOptions whole = options;

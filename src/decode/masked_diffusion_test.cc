@@ -94,8 +94,7 @@ Outcome decode_plainly(const MockModel& model, const SequenceSpec& spec,
 
 Driven make_driven(const MockEvaluator& evaluator, PagePool& pool, const SequenceSpec& spec,
                    const MaskedDiffusionOptions& options) {
-  return {.decoder =
-              make_masked_diffusion(spec, options, SequenceCache(pool), evaluator.limits()).value(),
+  return {.decoder = make_decoder(options, spec, SequenceCache(pool), evaluator.limits()).value(),
           .wanted = options.length};
 }
 
@@ -293,7 +292,7 @@ TEST(MakeMaskedDiffusion, RefusesWhatItCannotFollow) {
   spec.prompt = {1, 2, 3};
   spec.mask_token = 10;
   const auto complaint = [&](const MaskedDiffusionOptions& options, const SequenceSpec& asked) {
-    const auto made = make_masked_diffusion(asked, options, SequenceCache(pool), kLimits);
+    const auto made = make_decoder(options, asked, SequenceCache(pool), kLimits);
     return made.ok() ? "" : made.error().message;
   };
   const auto has = [](const std::string& text, const char* part) {

@@ -39,7 +39,7 @@ TEST(Methods, UnknownNamesGetAnAnswer) {
 
 class EveryMethod : public testing::TestWithParam<uint64_t> {};
 
-// What the registry says of a method is what its decoder does.
+// What a method says of itself is what its decoder does.
 TEST_P(EveryMethod, KeepsItsWord) {
   Rng rng(GetParam());
   const MockModel model{.seed = rng.bits(), .agreement = 0.7};
@@ -62,7 +62,7 @@ TEST_P(EveryMethod, KeepsItsWord) {
     SequenceSpec without_mask = spec;
     without_mask.mask_token = -1;
     EXPECT_EQ(make_decoder(method, without_mask, SequenceCache(pool), kLimits).ok(),
-              !needs_mask_token(method));
+              !facts_of(method).needs_mask);
 
     Driven driven{.decoder = make_decoder(method, spec, SequenceCache(pool), kLimits).value(),
                   .wanted = wanted};
@@ -75,11 +75,11 @@ TEST_P(EveryMethod, KeepsItsWord) {
       if (driven.decoder->stats().passes > 0) most_rows = std::max(most_rows, pass.rows());
       const auto text = prompt + static_cast<int>(driven.output.size());
       const PassSequence& sequence = pass.sequences[0];
-      EXPECT_LE(sequence.cached + sequence.stored, text + draft_keys(method));
+      EXPECT_LE(sequence.cached + sequence.stored, text + facts_of(method).draft_keys);
     }
-    EXPECT_EQ(pool.available() < pool.capacity(), keeps_keys(method));
-    EXPECT_EQ(most_rows, useful_rows(method, prompt));
-    if (equals_ar(method)) {
+    EXPECT_EQ(pool.available() < pool.capacity(), facts_of(method).keeps_keys);
+    EXPECT_EQ(most_rows, facts_of(method).useful_rows(prompt));
+    if (facts_of(method).equals_ar) {
       auto tokens = driven.tokens();
       tokens.resize(wanted);
       EXPECT_EQ(tokens, truth);
@@ -137,7 +137,7 @@ TEST_P(EveryMethod, EndsWhereNothingCanBeChosen) {
     drive(broken, driven);
     EXPECT_TRUE(driven.decoder->failed());
     EXPECT_LE(driven.output.size(), static_cast<size_t>(good));
-    if (!equals_ar(method)) continue;
+    if (!facts_of(method).equals_ar) continue;
     EXPECT_EQ(driven.tokens(), std::vector<int32_t>(truth.begin(), truth.begin() + good));
   }
 }
@@ -145,9 +145,9 @@ TEST_P(EveryMethod, EndsWhereNothingCanBeChosen) {
 INSTANTIATE_TEST_SUITE_P(Seeds, EveryMethod, testing::Range<uint64_t>(0, 10));
 
 TEST(EqualsAr, DependsOnTrust) {
-  EXPECT_TRUE(equals_ar(TidarOptions{.trust = 1}));
-  EXPECT_FALSE(equals_ar(TidarOptions{.trust = 0.5f}));
-  EXPECT_FALSE(equals_ar(BlockDiffusionOptions{}));
+  EXPECT_TRUE(facts_of(TidarOptions{.trust = 1}).equals_ar);
+  EXPECT_FALSE(facts_of(TidarOptions{.trust = 0.5f}).equals_ar);
+  EXPECT_FALSE(facts_of(BlockDiffusionOptions{}).equals_ar);
 }
 
 }  // namespace

@@ -87,22 +87,24 @@ class SamplingIsExact : public testing::TestWithParam<Cut> {
 
 TEST_P(SamplingIsExact, Ar) {
   EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {
-              return make_ar(spec, SequenceCache(pool), kLimits).value();
+              return make_decoder(ArOptions{}, spec, SequenceCache(pool), kLimits).value();
             }),
             kFarOff);
 }
 
 TEST_P(SamplingIsExact, Tidar) {
   EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {
-              return make_tidar(spec, {.draft_length = 3}, SequenceCache(pool), kLimits).value();
+              return make_decoder(TidarOptions{.draft_length = 3}, spec, SequenceCache(pool),
+                                  kLimits)
+                  .value();
             }),
             kFarOff);
 }
 
 TEST_P(SamplingIsExact, SelfSpeculative) {
   EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {
-              return make_tidar(spec, {.draft_length = 3, .groups = no_groups()},
-                                SequenceCache(pool), kLimits)
+              return make_decoder(TidarOptions{.draft_length = 3, .groups = no_groups()}, spec,
+                                  SequenceCache(pool), kLimits)
                   .value();
             }),
             kFarOff);
@@ -111,8 +113,8 @@ TEST_P(SamplingIsExact, SelfSpeculative) {
 TEST_P(SamplingIsExact, Lookup) {
   const DrafterFactory drafters = lookup_drafters({.least_matched = 1});
   EXPECT_LT(score([&](const SequenceSpec& spec, PagePool& pool) {
-              return make_speculative(spec, {.draft_length = 2, .drafters = drafters},
-                                      SequenceCache(pool), kLimits)
+              return make_decoder(SpeculativeOptions{.draft_length = 2, .drafters = drafters}, spec,
+                                  SequenceCache(pool), kLimits)
                   .value();
             }),
             kFarOff);
@@ -126,8 +128,8 @@ TEST_P(SamplingIsExact, Speculative) {
   PagePool small_pool(kLimits.pages);
   const DrafterFactory drafters = model_drafters(small_evaluator, small_pool);
   EXPECT_LT(score([&](const SequenceSpec& spec, PagePool& pool) {
-              return make_speculative(spec, {.draft_length = 2, .drafters = drafters},
-                                      SequenceCache(pool), kLimits)
+              return make_decoder(SpeculativeOptions{.draft_length = 2, .drafters = drafters}, spec,
+                                  SequenceCache(pool), kLimits)
                   .value();
             }),
             kFarOff);
@@ -137,7 +139,7 @@ TEST_P(SamplingIsExact, Speculative) {
 TEST_P(SamplingIsExact, TheTestWouldNotice) {
   EXPECT_GT(score([](SequenceSpec spec, PagePool& pool) {
               spec.sampling.temperature *= 1.2f;
-              return make_ar(spec, SequenceCache(pool), kLimits).value();
+              return make_decoder(ArOptions{}, spec, SequenceCache(pool), kLimits).value();
             }),
             kFarOff);
 }

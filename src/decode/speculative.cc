@@ -92,10 +92,16 @@ void SpeculativeDecoder::take(std::span<const Answer> answers) {
 
 }  // namespace
 
-Result<std::unique_ptr<Decoder>> make_speculative(SequenceSpec spec,
-                                                  const SpeculativeOptions& options,
-                                                  SequenceCache cache,
-                                                  const EvaluatorLimits& limits) {
+MethodFacts facts_of(const SpeculativeOptions& options) {
+  return {.equals_ar = true, .rows = options.draft_length + 1, .draft_keys = options.draft_length};
+}
+
+MethodFacts facts_of(const LookupMethodOptions& options) {
+  return facts_of(SpeculativeOptions{.draft_length = options.draft_length});
+}
+
+Result<std::unique_ptr<Decoder>> make_decoder(const SpeculativeOptions& options, SequenceSpec spec,
+                                              SequenceCache cache, const EvaluatorLimits& limits) {
   TIDAR_TRY_VOID(check_spec(spec, limits));
   if (options.draft_length < 1)
     return error("draft length: expected at least 1, found {}", options.draft_length);
@@ -104,6 +110,13 @@ Result<std::unique_ptr<Decoder>> make_speculative(SequenceSpec spec,
   return std::unique_ptr<Decoder>(std::make_unique<SpeculativeDecoder>(
       Sequence(std::move(spec), std::move(cache), limits), options.draft_length, std::move(drafter),
       limits.vocabulary));
+}
+
+Result<std::unique_ptr<Decoder>> make_decoder(const LookupMethodOptions& options, SequenceSpec spec,
+                                              SequenceCache cache, const EvaluatorLimits& limits) {
+  const SpeculativeOptions by_lookup{.draft_length = options.draft_length,
+                                     .drafters = lookup_drafters(options.lookup)};
+  return make_decoder(by_lookup, std::move(spec), std::move(cache), limits);
 }
 
 }  // namespace tidar

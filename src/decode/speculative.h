@@ -17,20 +17,35 @@
 
 #include "decode/decoder.h"
 #include "decode/drafter.h"
+#include "decode/lookup.h"
+#include "decode/method_facts.h"
 
 namespace tidar {
 
 struct SpeculativeOptions {
+  static constexpr MethodTitle kTitle = {"speculative", "another model drafts"};
+
   int draft_length = 8;       ///< guesses of a pass at most, at least 1; a pass has one row more
   DrafterFactory drafters{};  ///< who guesses; needed
 };
 
+/// Speculative decoding with what stands in the text already.
+struct LookupMethodOptions {
+  static constexpr MethodTitle kTitle = {"lookup", "drafts what followed the same tokens before"};
+
+  int draft_length = 8;  ///< as of SpeculativeOptions
+  LookupOptions lookup{};
+};
+
+MethodFacts facts_of(const SpeculativeOptions& options);
+MethodFacts facts_of(const LookupMethodOptions& options);
+
 /// `cache` may hold the keys of the first tokens of the prompt, not of all; further pages are taken
 /// from its pool as the text grows, for up to `draft_length` keys beyond it. Fails as check_spec()
 /// and the drafters do, and when an option is out of range.
-Result<std::unique_ptr<Decoder>> make_speculative(SequenceSpec spec,
-                                                  const SpeculativeOptions& options,
-                                                  SequenceCache cache,
-                                                  const EvaluatorLimits& limits);
+Result<std::unique_ptr<Decoder>> make_decoder(const SpeculativeOptions& options, SequenceSpec spec,
+                                              SequenceCache cache, const EvaluatorLimits& limits);
+Result<std::unique_ptr<Decoder>> make_decoder(const LookupMethodOptions& options, SequenceSpec spec,
+                                              SequenceCache cache, const EvaluatorLimits& limits);
 
 }  // namespace tidar

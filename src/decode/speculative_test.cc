@@ -69,14 +69,16 @@ struct Bench {
         small_pool(small_limits.pages) {}
 
   Driven ar(const SequenceSpec& spec, int wanted) {
-    return {.decoder = make_ar(spec, SequenceCache(pool), evaluator.limits()).value(),
-            .wanted = wanted};
+    return {
+        .decoder = make_decoder(ArOptions{}, spec, SequenceCache(pool), evaluator.limits()).value(),
+        .wanted = wanted};
   }
   Driven speculative(const SequenceSpec& spec, int draft_length, const DrafterFactory& drafters,
                      int wanted) {
-    return {.decoder = make_speculative(spec, {.draft_length = draft_length, .drafters = drafters},
-                                        SequenceCache(pool), evaluator.limits())
-                           .value(),
+    return {.decoder =
+                make_decoder(SpeculativeOptions{.draft_length = draft_length, .drafters = drafters},
+                             spec, SequenceCache(pool), evaluator.limits())
+                    .value(),
             .wanted = wanted};
   }
   DrafterFactory by_model() { return model_drafters(small_evaluator, small_pool); }
@@ -316,7 +318,7 @@ TEST(ModelDrafter, IsSilentWhereItCannotFollow) {
 TEST(MakeSpeculative, RefusesWhatItCannotDo) {
   PagePool pool(1);
   const auto complaint = [&](const SpeculativeOptions& options, const SequenceSpec& spec) {
-    const auto made = make_speculative(spec, options, SequenceCache(pool), kLimits);
+    const auto made = make_decoder(options, spec, SequenceCache(pool), kLimits);
     return made.ok() ? "" : made.error().message;
   };
   const auto has = [](const std::string& text, const char* part) {

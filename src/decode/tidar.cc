@@ -181,13 +181,35 @@ Result<void> check_options(const TidarOptions& options, const SequenceSpec& spec
 
 }  // namespace
 
-Result<std::unique_ptr<Decoder>> make_tidar(SequenceSpec spec, TidarOptions options,
-                                            SequenceCache cache, const EvaluatorLimits& limits) {
+MethodFacts facts_of(const TidarOptions& options) {
+  return {.needs_mask = true,
+          .equals_ar = options.trust == 1,
+          .rows = rows_of_whole_step(options.draft_length),
+          .draft_keys = options.draft_length - 1};
+}
+
+MethodFacts facts_of(const SelfSpeculativeOptions& options) {
+  return {.needs_mask = true,
+          .equals_ar = true,
+          .rows = options.draft_length + 1,
+          .draft_keys = options.draft_length - 1};
+}
+
+Result<std::unique_ptr<Decoder>> make_decoder(const TidarOptions& options, SequenceSpec spec,
+                                              SequenceCache cache, const EvaluatorLimits& limits) {
   TIDAR_TRY_VOID(check_spec(spec, limits));
   TIDAR_TRY_VOID(check_options(options, spec, limits));
-  if (!options.groups) options.groups = all_groups();
+  TidarOptions chosen = options;
+  if (!chosen.groups) chosen.groups = all_groups();
   return std::unique_ptr<Decoder>(std::make_unique<TidarDecoder>(
-      Sequence(std::move(spec), std::move(cache), limits), std::move(options)));
+      Sequence(std::move(spec), std::move(cache), limits), std::move(chosen)));
+}
+
+Result<std::unique_ptr<Decoder>> make_decoder(const SelfSpeculativeOptions& options,
+                                              SequenceSpec spec, SequenceCache cache,
+                                              const EvaluatorLimits& limits) {
+  const TidarOptions two_passes{.draft_length = options.draft_length, .groups = no_groups()};
+  return make_decoder(two_passes, std::move(spec), std::move(cache), limits);
 }
 
 }  // namespace tidar

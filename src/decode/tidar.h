@@ -11,10 +11,14 @@
 
 #include "decode/decoder.h"
 #include "decode/mask_groups.h"
+#include "decode/method_facts.h"
 
 namespace tidar {
 
 struct TidarOptions {
+  static constexpr MethodTitle kTitle = {"tidar",
+                                         "drafts by masks and verifies them in the same pass"};
+
   int draft_length = 8;  ///< K >= 1: tokens of a full draft, and masks of a group
 
   /// Weight of the causal reading when a token is chosen; 1 - trust is that of the mask's reading
@@ -26,11 +30,27 @@ struct TidarOptions {
   GroupPolicy groups{};
 };
 
+/// TiDAR's weights in two passes a step, one that drafts and one that verifies (no_groups()): the
+/// tokens of AR for 2 K + 1 rows a step where TiDAR needs K (K + 1), and half the speed where rows
+/// are free.
+struct SelfSpeculativeOptions {
+  static constexpr MethodTitle kTitle = {"self-speculative",
+                                         "a pass of masks drafts, a causal pass verifies"};
+
+  int draft_length = 8;  ///< K, at least 1
+};
+
+MethodFacts facts_of(const TidarOptions& options);
+MethodFacts facts_of(const SelfSpeculativeOptions& options);
+
 /// `cache` may hold the keys of the first tokens of the prompt, not of all; further pages are taken
 /// from its pool as the text grows, for up to K - 1 keys beyond it. Needs spec.mask_token. Fails as
 /// check_spec() does, when an option is out of range, and at trust < 1 when a whole step of
 /// K (K + 1) rows does not fit a pass.
-Result<std::unique_ptr<Decoder>> make_tidar(SequenceSpec spec, TidarOptions options,
-                                            SequenceCache cache, const EvaluatorLimits& limits);
+Result<std::unique_ptr<Decoder>> make_decoder(const TidarOptions& options, SequenceSpec spec,
+                                              SequenceCache cache, const EvaluatorLimits& limits);
+Result<std::unique_ptr<Decoder>> make_decoder(const SelfSpeculativeOptions& options,
+                                              SequenceSpec spec, SequenceCache cache,
+                                              const EvaluatorLimits& limits);
 
 }  // namespace tidar

@@ -34,11 +34,12 @@ struct Bench {
       : evaluator(model, limits), pool(limits.pages) {}
 
   Driven ar(const SequenceSpec& spec, int wanted) {
-    return {.decoder = make_ar(spec, SequenceCache(pool), evaluator.limits()).value(),
-            .wanted = wanted};
+    return {
+        .decoder = make_decoder(ArOptions{}, spec, SequenceCache(pool), evaluator.limits()).value(),
+        .wanted = wanted};
   }
   Driven tidar(const SequenceSpec& spec, const TidarOptions& options, int wanted) {
-    return {.decoder = make_tidar(spec, options, SequenceCache(pool), evaluator.limits()).value(),
+    return {.decoder = make_decoder(options, spec, SequenceCache(pool), evaluator.limits()).value(),
             .wanted = wanted};
   }
 
@@ -125,7 +126,7 @@ TEST_P(Tidar, BelowTrustOneRowBudgetsChangeNothing) {
     EXPECT_EQ(other.decoder->stats().accepted, roomy.decoder->stats().accepted);
 
     least.max_rows -= 1;
-    const auto refused = make_tidar(spec, options, SequenceCache(cramped.pool), least);
+    const auto refused = make_decoder(options, spec, SequenceCache(cramped.pool), least);
     ASSERT_FALSE(refused.ok());
     EXPECT_NE(refused.error().message.find("trust below 1 needs passes of"), std::string::npos)
         << refused.error().message;
@@ -364,7 +365,8 @@ TEST_P(Tidar, GoesOnFromASharedBeginning) {
     bench.evaluator.evaluate(pass, {});
     cache.commit(known);
   }
-  Driven tidar{.decoder = make_tidar(spec, {}, std::move(cache), roomy()).value(), .wanted = 20};
+  Driven tidar{.decoder = make_decoder(TidarOptions{}, spec, std::move(cache), roomy()).value(),
+               .wanted = 20};
   drive(bench.evaluator, tidar);
   EXPECT_EQ(first(tidar.tokens(), 20), plain_ar(model, spec, 20));
 }

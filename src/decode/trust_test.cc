@@ -191,7 +191,7 @@ TEST_P(Trust, DecodesAsThePaperSays) {
           .draft_length = draft_length,
           .trust = static_cast<float>(trust),
           .groups = only_groups(std::vector<int>(method.kept.begin(), method.kept.end()))};
-      Driven tidar{.decoder = make_tidar(spec, options, SequenceCache(pool), limits).value(),
+      Driven tidar{.decoder = make_decoder(options, spec, SequenceCache(pool), limits).value(),
                    .wanted = wanted};
       drive(evaluator, tidar);
       EXPECT_EQ(tidar.tokens(), truth.output);

@@ -29,7 +29,7 @@ Result<RequestId> Engine::submit(Request request) {
     return error("stop strings need a tokenizer; this model has no tokenizer.json");
   }
   // A text without keys may be longer than the pages.
-  const auto& limits = keeps_keys(request.method) ? limits_ : evaluator_.limits();
+  const auto& limits = facts_of(request.method).keeps_keys ? limits_ : evaluator_.limits();
   TIDAR_TRY(auto decoder, make_decoder(request, pool_, limits));
   if (decoder->min_rows() > limits_.max_rows) {
     return error("the method needs passes of at least {} rows; this engine's have {}",

@@ -93,7 +93,7 @@ Output expected_of(const MockModel& model, const EvaluatorLimits& frame, const T
   MockEvaluator evaluator(model, frame);
   PagePool pool(frame.pages);
   Driven driven;
-  driven.decoder = make_ar(request.sequence, SequenceCache(pool), frame).value();
+  driven.decoder = make_decoder(ArOptions{}, request.sequence, SequenceCache(pool), frame).value();
   driven.wanted = request.max_new;
   drive(evaluator, driven);
 
@@ -234,7 +234,7 @@ TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {
     for (int n = 2 + rng.below(6); n > 0; --n) {
       const Request request = random_request(rng, Methods::all);
       const auto id = engine.submit(request);
-      EXPECT_TRUE(id.ok() || !equals_ar(request.method)) << id.error().message;
+      EXPECT_TRUE(id.ok() || !facts_of(request.method).equals_ar) << id.error().message;
       if (!id.ok()) continue;  // what it depends on does not fit these passes
       requests.emplace(*id, request);
       for (int steps = rng.below(5); steps > 0; --steps) {

@@ -34,13 +34,14 @@ Result<std::unique_ptr<Decoder>> make_decoder(const Request& request, PagePool& 
 }
 
 int useful_rows(const Request& request) {
-  return useful_rows(request.method, static_cast<int>(request.sequence.prompt.size()));
+  return facts_of(request.method).useful_rows(static_cast<int>(request.sequence.prompt.size()));
 }
 
 int most_keys(const Request& request, const EvaluatorLimits& limits) {
-  if (!keeps_keys(request.method)) return 0;
-  const int64_t keys = static_cast<int64_t>(request.sequence.prompt.size()) + request.max_new +
-                       draft_keys(request.method);
+  const MethodFacts facts = facts_of(request.method);
+  if (!facts.keeps_keys) return 0;
+  const int64_t keys =
+      static_cast<int64_t>(request.sequence.prompt.size()) + request.max_new + facts.draft_keys;
   return static_cast<int>(std::min<int64_t>(keys, limits.max_position));
 }
 

@@ -130,8 +130,8 @@ TEST(CausalScorer, TidarWeightsScoreAsTheyDecode) {
     spec.sampling.temperature = static_cast<float>(round % 2);
     spec.sampling.seed = static_cast<uint64_t>(round);
     const std::vector<int32_t> prompt = spec.prompt;
-    auto decoder =
-        make_tidar(std::move(spec), {.draft_length = 4}, SequenceCache(pool), evaluator.limits());
+    auto decoder = make_decoder(TidarOptions{.draft_length = 4}, std::move(spec),
+                                SequenceCache(pool), evaluator.limits());
     ASSERT_TRUE(decoder.ok());
     Driven driven{std::move(*decoder), 20};
     drive(evaluator, driven);

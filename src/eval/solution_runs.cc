@@ -58,7 +58,7 @@ Result<Json> decode(Engine& engine, Request request, const Problem& problem) {
 Result<EvalSummary> run_solutions(const ProblemTask& task, const Tokenizer& tokenizer,
                                   Engine& engine, GivenText& evaluator, ResultsFile& results,
                                   const RunHooks& hooks) {
-  TIDAR_CHECK(equals_ar(task.request.method));
+  TIDAR_CHECK(facts_of(task.request.method).equals_ar);
   EvalSummary summary;
   summary.all = static_cast<int64_t>(task.problems.size());
   std::vector<Json> lines;
