@@ -128,7 +128,7 @@ inline std::vector<double> mock_distribution(std::vector<double> logits, const A
   return p;
 }
 
-/// The token that an exponential race over `p` chooses (ops/logits.h).
+/// The token that an exponential race over `p` chooses (plan/ask.h).
 inline int32_t mock_draw(const std::vector<double>& p, uint64_t seed, uint64_t draw) {
   int32_t winner = -1;
   double best = std::numeric_limits<double>::infinity();

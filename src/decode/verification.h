@@ -5,7 +5,7 @@
 // A chain of drafts is d_0, the newest token of the text, which is certain, and guesses behind it.
 // The row of each draft is asked what follows it, given that the drafts before it are right; the
 // guesses are accepted as long as they are what was chosen. Since the noise of a choice belongs to
-// its position (ops/logits.h), what is chosen is what AR would choose there, greedy or sampled:
+// its position (plan/ask.h), what is chosen is what AR would choose there, greedy or sampled:
 // exactness costs no second draw, and a guess that was drawn at the same position from nearly the
 // same distribution is nearly always right.
 

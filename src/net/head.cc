@@ -4,20 +4,6 @@
 
 namespace tidar {
 
-namespace {
-
-// The whole row, as floats.
-std::vector<float> copy_row(Matrix logits, int32_t row) {
-  std::vector<float> values(static_cast<size_t>(logits.cols));
-  with_float_type(logits.dtype, [&]<class T>(T*) {
-    const T* from = logits.row<T>(row);
-    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(from[i]);
-  });
-  return values;
-}
-
-}  // namespace
-
 // A chunk must hold both rows of a mixed ask.
 Head::Head(const ModelConfig& config, Ops& ops, const PackedWeight& weight,
            std::vector<float> final_norm, int max_rows)
@@ -70,37 +56,13 @@ void Head::answer_chunk(Matrix x, std::span<const Ask> asks, std::span<Answer> a
   ops_.rms_norm(gathered, final_norm_, norm_eps_, 1, normed);
   ops_.linear(normed, weight_, {}, logits);
 
-  tasks_.clear();
-  task_asks_.clear();
-  for (size_t i = 0; i < asks.size(); ++i) {
-    const Ask& ask = asks[i];
-    answers[i] = {};
-    if (ask.kind == AskKind::logits) {
-      answers[i].logits = copy_row(logits, place(ask.row));
-      continue;
-    }
-    LogitTask task;
-    task.row = place(ask.row);
-    if (ask.other_row >= 0) task.other_row = place(ask.other_row);
-    task.trust = ask.trust;
-    if (ask.kind == AskKind::score) task.token = ask.token;
-    task.sampling = ask.sampling;
-    task.draw = ask.draw;
-    task.changes = ask.changes;
-    task.own_changes = ask.own_changes;
-    task.top = ask.top;
-    tasks_.push_back(task);
-    task_asks_.push_back(i);
+  asks_.clear();
+  for (Ask ask : asks) {
+    ask.row = place(ask.row);
+    if (ask.other_row >= 0) ask.other_row = place(ask.other_row);
+    asks_.push_back(ask);
   }
-  task_answers_.resize(tasks_.size());
-  ops_.read_logits(logits, tasks_, task_answers_);
-  for (size_t i = 0; i < tasks_.size(); ++i) {
-    Answer& answer = answers[task_asks_[i]];
-    answer.token = task_answers_[i].token;
-    answer.logprob = task_answers_[i].logprob;
-    answer.entropy = task_answers_[i].entropy;
-    answer.top = std::move(task_answers_[i].top);
-  }
+  ops_.read_logits(logits, asks_, answers);
 }
 
 }  // namespace tidar

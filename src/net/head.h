@@ -45,9 +45,7 @@ class Head {
   Matrix gathered_, normed_, logits_;
   // Of the chunk under way; kept for their memory.
   std::vector<int32_t> rows_;
-  std::vector<LogitTask> tasks_;
-  std::vector<LogitAnswer> task_answers_;
-  std::vector<size_t> task_asks_;
+  std::vector<Ask> asks_;  // of rows of logits_
 };
 
 }  // namespace tidar

@@ -23,6 +23,7 @@
 
 #include "base/matrix.h"
 #include "ops/ops.h"
+#include "plan/label.h"
 
 namespace tidar {
 
@@ -36,13 +37,6 @@ class TrainedWeight {
   virtual const PackedWeight& forward() const = 0;
   /// Of both layouts, padding included.
   virtual int64_t bytes() const = 0;
-};
-
-/// What a row is held against, and how much that counts.
-struct Label {
-  int32_t row = 0;  ///< of the pass
-  int32_t token = 0;
-  float weight = 1;  ///< factor of this row's cross-entropy in the loss
 };
 
 /// Gradients of out = x W^T + bias; any of them may be missing.

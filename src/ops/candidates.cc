@@ -51,9 +51,18 @@ void keep_min_p(std::vector<Candidate>& candidates, double min_p) {
 
 }  // namespace
 
-LogitAnswer no_answer(const LogitTask& task) {
+Answer no_answer(const Ask& ask) {
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-  return {.token = task.token, .logprob = kNaN, .entropy = kNaN, .top = {}};
+  return {.token = ask.token, .logprob = kNaN, .entropy = kNaN, .top = {}, .logits = {}};
+}
+
+std::vector<float> whole_row(Matrix logits, int32_t row) {
+  std::vector<float> values(static_cast<size_t>(logits.cols));
+  with_float_type(logits.dtype, [&]<class T>(T*) {
+    const T* from = logits.row<T>(row);
+    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(from[i]);
+  });
+  return values;
 }
 
 double race_time(uint64_t seed, uint64_t draw, int32_t token) {

@@ -9,8 +9,9 @@
 #include <span>
 #include <vector>
 
+#include "base/matrix.h"
 #include "base/sampling.h"
-#include "ops/logits.h"
+#include "plan/ask.h"
 
 namespace tidar {
 
@@ -28,17 +29,17 @@ T changed(T logit, const LogitChange& change) {
   return (logit > 0 ? logit / scale : logit * scale) + static_cast<T>(change.add);
 }
 
-/// Calls f(change) for every change of the task that counts: own ones, and those of the common list
+/// Calls f(change) for every change of the ask that counts: own ones, and those of the common list
 /// that no own one replaces. No token comes twice.
 template <class F>
-void for_each_change(const LogitTask& task, F&& f) {
-  for (const LogitChange& change : task.changes) {
+void for_each_change(const Ask& ask, F&& f) {
+  for (const LogitChange& change : ask.changes) {
     const bool replaced =
-        std::any_of(task.own_changes.begin(), task.own_changes.end(),
+        std::any_of(ask.own_changes.begin(), ask.own_changes.end(),
                     [&](const LogitChange& own) { return own.token == change.token; });
     if (!replaced) f(change);
   }
-  for (const LogitChange& change : task.own_changes) f(change);
+  for (const LogitChange& change : ask.own_changes) f(change);
 }
 
 /// Whether logits are a distribution that something can be chosen from: numbers or -infinity, not
@@ -63,9 +64,12 @@ inline bool stands_before(const Candidate& a, const Candidate& b) {
 }
 
 /// The answer where logits are no distribution.
-LogitAnswer no_answer(const LogitTask& task);
+Answer no_answer(const Ask& ask);
 
-/// E_i of the exponential race (ops/logits.h): the time that token i would need at probability 1.
+/// Row `row` of `logits`, f32 or f64, as an answer holds it.
+std::vector<float> whole_row(Matrix logits, int32_t row);
+
+/// E_i of the exponential race (plan/ask.h): the time that token i would need at probability 1.
 double race_time(uint64_t seed, uint64_t draw, int32_t token);
 
 /// Applies the cuts of `sampling` (top-k, then top-p, then min-p) in place. What is left is not in

@@ -146,11 +146,11 @@ TEST(Candidates, RaceTimesAreThoseOfTheHeader) {
 TEST(Candidates, OwnChangesReplaceCommonOnes) {
   const std::vector<LogitChange> common = {{3, 2, 0}, {5, 1, 1}};
   const std::vector<LogitChange> own = {{5, 1, -7}, {8, 4, 0}};
-  LogitTask task;
-  task.changes = common;
-  task.own_changes = own;
+  Ask ask;
+  ask.changes = common;
+  ask.own_changes = own;
   std::map<int32_t, LogitChange> seen;
-  for_each_change(task, [&](const LogitChange& change) {
+  for_each_change(ask, [&](const LogitChange& change) {
     EXPECT_TRUE(seen.emplace(change.token, change).second);
   });
   ASSERT_EQ(seen.size(), 3u);

@@ -155,18 +155,15 @@ void check_attend(const Ops& ops, Matrix q, const KvStore& kv, int layer, const 
   TIDAR_CHECK_EQ(next_row, q.rows);
 }
 
-void check_read_logits(const Ops& ops, Matrix logits, std::span<const LogitTask> tasks,
-                       std::span<const LogitAnswer> answers) {
+void check_read_logits(const Ops& ops, Matrix logits, std::span<const Ask> asks,
+                       std::span<const Answer> answers) {
   TIDAR_CHECK(is_activation(ops, logits));
-  TIDAR_CHECK_EQ(tasks.size(), answers.size());
-  for (const LogitTask& task : tasks) {
-    TIDAR_CHECK_GE(task.row, 0);
-    TIDAR_CHECK_LT(task.row, logits.rows);
-    TIDAR_CHECK_LT(task.other_row, logits.rows);
-    TIDAR_CHECK_LT(task.token, logits.cols);
-    TIDAR_CHECK_GE(task.top, 0);
-    check_changes(task.changes, logits.cols);
-    check_changes(task.own_changes, logits.cols);
+  TIDAR_CHECK_EQ(asks.size(), answers.size());
+  for (const Ask& ask : asks) {
+    ask.check(static_cast<int32_t>(logits.rows));
+    TIDAR_CHECK_LT(ask.token, logits.cols);
+    check_changes(ask.changes, logits.cols);
+    check_changes(ask.own_changes, logits.cols);
   }
 }
 

@@ -24,7 +24,7 @@
 
 #include "base/dtype.h"
 #include "base/matrix.h"
-#include "ops/logits.h"
+#include "plan/ask.h"
 
 namespace tidar {
 
@@ -174,10 +174,9 @@ class Ops {
   virtual void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan,
                       Matrix out) = 0;
 
-  /// Answers each task from its rows of `logits` [R, V] activation, which are left as they are.
-  /// answers.size() == tasks.size().
-  virtual void read_logits(Matrix logits, std::span<const LogitTask> tasks,
-                           std::span<LogitAnswer> answers) = 0;
+  /// Answers each ask (plan/ask.h) from its rows of `logits` [R, V] activation, which are left as
+  /// they are; Ask::row and other_row count rows of `logits`. answers.size() == asks.size().
+  virtual void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) = 0;
 };
 
 }  // namespace tidar

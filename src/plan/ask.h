@@ -1,6 +1,12 @@
 #pragma once
 // Questions to the logits of a pass, answered where the logits are, so that a vocabulary's worth of
 // numbers never travels unless somebody asks for just that.
+//
+// Drawing. With p the distribution that is left after changes, temperature and cuts, the token
+// drawn is the winner of an exponential race, argmin_i E_i / p_i, which is exactly distributed as
+// p. E_i = -log(1 - v), v = (b + 1/2) / 2^32, where b is word (i mod 4) of
+// philox(key = seed, counter_high = draw, counter_low = i / 4). The noise thus depends on the seed,
+// the draw and the token id alone: every evaluator draws the same token, up to rounding.
 
 #include <cstdint>
 #include <span>
@@ -37,8 +43,8 @@ struct Ask {
 
   /// choose: what makes the draw unique under the seed: the position in its sequence of the token
   /// that is chosen. Two rows that choose for the same position with the same seed share their
-  /// noise (ops/logits.h): a draft drawn from nearly the right distribution is nearly always the
-  /// right token, and a draw depends neither on the method, nor on other rows, nor on the step.
+  /// noise: a draft drawn from nearly the right distribution is nearly always the right token, and
+  /// a draw depends neither on the method, nor on other rows, nor on the step.
   uint64_t draw = 0;
 
   /// choose, score: also list this many most probable tokens.
@@ -49,14 +55,16 @@ struct Ask {
 };
 
 /// The answer to one Ask. Log-probabilities are natural, of the (mixed) logits before any change,
-/// temperature or cut; NaN where these are no distribution, since they are not finite.
+/// temperature or cut. Where those are not all numbers, one of them is +infinity or all are
+/// -infinity, they are no distribution: log-probability and entropy are NaN, and nothing is chosen
+/// or listed.
 struct Answer {
-  int32_t token = -1;  ///< chosen, or the one that was scored; -1: nothing can be chosen,
-                       ///< as logits are not finite or every token is forbidden
+  int32_t token = -1;  ///< chosen, or the one that was scored; -1: nothing can be chosen, since
+                       ///< logits are no distribution, before the changes or after them
   float logprob = 0;   ///< of that token
   float entropy = 0;   ///< of the distribution whose logarithms these are, in nats
-  std::vector<TokenLogprob> top;  ///< most probable first
-  std::vector<float> logits;      ///< kind `logits` only: [V]
+  std::vector<TokenLogprob> top{};  ///< most probable first, lower id first on ties
+  std::vector<float> logits{};      ///< kind `logits` only: [V]
 };
 
 }  // namespace tidar

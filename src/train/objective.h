@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "ops/backward.h"
+#include "plan/label.h"
 #include "plan/pass.h"
 
 namespace tidar {

@@ -76,9 +76,10 @@ struct AttendShape {
   DType kv = DType::f32;
   SightPattern pattern = SightPattern::random;
 };
-/// Each task draws its kind (greedy or sampled, cuts, changes, mixed, scored, top n) from the seed.
+/// Each ask draws its kind (greedy or sampled, cuts, changes, mixed, scored, top n, the whole row)
+/// from the seed.
 struct ReadLogitsShape {
-  int tasks = 1, vocabulary = 1;
+  int asks = 1, vocabulary = 1;
 };
 
 Case make_case(const EmbedShape& shape, uint64_t seed);

@@ -1,4 +1,4 @@
-// Cases of read_logits: one task a row, of every kind.
+// Cases of read_logits: one ask a row, of every kind.
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@ namespace tidar {
 namespace {
 
 struct Question {
-  LogitTask task;  // rows and spans are filled when it is loaded
+  Ask ask;  // rows and spans are filled when it is loaded
   bool mixed = false;
   std::vector<LogitChange> changes, own_changes;
 };
@@ -21,8 +21,8 @@ class ReadLogits final : public PreparedCase {
       : ops_(ops),
         vocabulary_(shape.vocabulary),
         rng_(seed),
-        logits_(rng_, ops.activation(), 2 * shape.tasks, shape.vocabulary) {
-    for (int i = 0; i < shape.tasks; ++i) {
+        logits_(rng_, ops.activation(), 2 * shape.asks, shape.vocabulary) {
+    for (int i = 0; i < shape.asks; ++i) {
       questions_.push_back(random_question());
       for (const int row : {2 * i, 2 * i + 1}) {
         logits_.scale_row(row, 3);
@@ -34,32 +34,33 @@ class ReadLogits final : public PreparedCase {
   // Task i reads rows 2 i and 2 i + 1 of what is loaded.
   void load(std::span<const int32_t> rows) override {
     std::vector<int32_t> pairs;
-    tasks_.clear();
+    asks_.clear();
     for (const int32_t row : rows) {
       const Question& question = questions_[static_cast<size_t>(row)];
-      LogitTask task = question.task;
-      task.row = static_cast<int32_t>(pairs.size());
-      task.other_row = question.mixed ? task.row + 1 : -1;
-      task.changes = question.changes;
-      task.own_changes = question.own_changes;
-      tasks_.push_back(task);
+      Ask ask = question.ask;
+      ask.row = static_cast<int32_t>(pairs.size());
+      ask.other_row = question.mixed ? ask.row + 1 : -1;
+      ask.changes = question.changes;
+      ask.own_changes = question.own_changes;
+      asks_.push_back(ask);
       pairs.push_back(2 * row);
       pairs.push_back(2 * row + 1);
     }
     logits_.load(pairs);
-    answers_.assign(tasks_.size(), {});
+    answers_.assign(asks_.size(), {});
   }
 
-  void run() override { ops_.read_logits(logits_.view(), tasks_, answers_); }
+  void run() override { ops_.read_logits(logits_.view(), asks_, answers_); }
 
   Rows results() const override {
     Rows rows;
-    for (const LogitAnswer& answer : answers_) {
+    for (const Answer& answer : answers_) {
       std::vector<double> row = {static_cast<double>(answer.token), answer.logprob, answer.entropy};
       for (const TokenLogprob& entry : answer.top) {
         row.push_back(entry.token);
         row.push_back(entry.logprob);
       }
+      row.insert(row.end(), answer.logits.begin(), answer.logits.end());
       rows.push_back(std::move(row));
     }
     return rows;
@@ -69,13 +70,19 @@ class ReadLogits final : public PreparedCase {
   Question random_question() {
     Question question;
     question.mixed = rng_.below(3) == 0;
-    question.task.trust = static_cast<float>(rng_.below(5)) / 4;
-    question.task.top = rng_.below(2) * rng_.below(8);
-    if (rng_.below(4) == 0) {
-      question.task.token = rng_.below(vocabulary_);
+    question.ask.trust = static_cast<float>(rng_.below(5)) / 4;
+    question.ask.top = rng_.below(2) * rng_.below(8);
+    if (rng_.below(8) == 0) {
+      question.ask.kind = AskKind::logits;
+      question.mixed = false;
       return question;
     }
-    Sampling& sampling = question.task.sampling;
+    if (rng_.below(4) == 0) {
+      question.ask.kind = AskKind::score;
+      question.ask.token = rng_.below(vocabulary_);
+      return question;
+    }
+    Sampling& sampling = question.ask.sampling;
     if (rng_.below(3) != 0) {
       sampling.temperature = 0.3f + rng_.uniform() * 1.5f;
       if (rng_.below(2) == 0) sampling.top_k = 1 + rng_.below(vocabulary_ + 1);
@@ -83,7 +90,7 @@ class ReadLogits final : public PreparedCase {
       if (rng_.below(2) == 0) sampling.min_p = rng_.uniform() * 0.3f;
     }
     sampling.seed = (uint64_t{rng_.bits()} << 32) | rng_.bits();
-    question.task.draw = rng_.bits();
+    question.ask.draw = rng_.bits();
     if (rng_.below(2) == 0) question.changes = random_changes();
     if (rng_.below(3) == 0) question.own_changes = random_changes();
     return question;
@@ -116,16 +123,16 @@ class ReadLogits final : public PreparedCase {
   Rng rng_;
   Input logits_;
   std::vector<Question> questions_;
-  std::vector<LogitTask> tasks_;
-  std::vector<LogitAnswer> answers_;
+  std::vector<Ask> asks_;
+  std::vector<Answer> answers_;
 };
 
 }  // namespace
 
 Case make_case(const ReadLogitsShape& shape, uint64_t seed) {
-  return case_of<ReadLogits>(
-      Verb::read_logits, fmt::format("read_logits {} tasks V {}", shape.tasks, shape.vocabulary),
-      shape.tasks, shape, seed);
+  return case_of<ReadLogits>(Verb::read_logits,
+                             fmt::format("read_logits {} asks V {}", shape.asks, shape.vocabulary),
+                             shape.asks, shape, seed);
 }
 
 }  // namespace tidar

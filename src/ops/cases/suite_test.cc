@@ -76,13 +76,13 @@ class ShortSight final : public ForwardOps {
 class LastOfTies final : public ForwardOps {
  public:
   using ForwardOps::ForwardOps;
-  void read_logits(Matrix logits, std::span<const LogitTask> tasks,
-                   std::span<LogitAnswer> answers) override {
-    ForwardOps::read_logits(logits, tasks, answers);
-    for (size_t i = 0; i < tasks.size(); ++i) {
-      if (tasks[i].token >= 0 || !tasks[i].sampling.greedy() || tasks[i].other_row >= 0) continue;
-      if (!tasks[i].changes.empty() || !tasks[i].own_changes.empty()) continue;
-      const float* row = logits.row<float>(tasks[i].row);
+  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override {
+    ForwardOps::read_logits(logits, asks, answers);
+    for (size_t i = 0; i < asks.size(); ++i) {
+      if (asks[i].kind != AskKind::choose || !asks[i].sampling.greedy() || asks[i].other_row >= 0)
+        continue;
+      if (!asks[i].changes.empty() || !asks[i].own_changes.empty()) continue;
+      const float* row = logits.row<float>(asks[i].row);
       for (int32_t token = 0; token < logits.cols; ++token) {
         if (row[token] == row[answers[i].token]) answers[i].token = token;
       }
@@ -94,11 +94,21 @@ class LastOfTies final : public ForwardOps {
 class OtherSeed final : public ForwardOps {
  public:
   using ForwardOps::ForwardOps;
-  void read_logits(Matrix logits, std::span<const LogitTask> tasks,
-                   std::span<LogitAnswer> answers) override {
-    std::vector<LogitTask> wrong(tasks.begin(), tasks.end());
-    for (LogitTask& task : wrong) ++task.sampling.seed;
+  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override {
+    std::vector<Ask> wrong(asks.begin(), asks.end());
+    for (Ask& ask : wrong) ++ask.sampling.seed;
     ForwardOps::read_logits(logits, wrong, answers);
+  }
+};
+
+// Gives whole rows with the last logit moved by one part in a million.
+class MovedLogit final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override {
+    ForwardOps::read_logits(logits, asks, answers);
+    for (Answer& answer : answers)
+      if (!answer.logits.empty()) answer.logits.back() *= 1 + 1e-6f;
   }
 };
 
@@ -114,7 +124,7 @@ class CompanyMatters final : public ForwardOps {
 
 template <class Broken>
 class BrokenBackend : public testing::Test {};
-using WrongResults = testing::Types<ShortProduct, ShortSight, LastOfTies, OtherSeed>;
+using WrongResults = testing::Types<ShortProduct, ShortSight, LastOfTies, OtherSeed, MovedLogit>;
 TYPED_TEST_SUITE(BrokenBackend, WrongResults);
 
 TYPED_TEST(BrokenBackend, IsCaught) {

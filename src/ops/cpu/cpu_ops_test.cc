@@ -87,10 +87,11 @@ TEST_P(CpuOpsTest, LogitsThatAreNoDistributionChooseNothing) {
         for (float& logit : row) logit = everywhere ? wrong : rng.normal();
         row[static_cast<size_t>(rng.below(kVocabulary))] = wrong;
         const Matrix logits(row.data(), DType::f32, 1, kVocabulary);
-        const LogitTask choice = {.sampling = sampling, .top = 3}, score = {.token = 7};
+        const Ask choice = {.sampling = sampling, .top = 3},
+                  score = {.kind = AskKind::score, .token = 7};
         for (Ops* some : {static_cast<Ops*>(ops.get()), ref.get()}) {
           SCOPED_TRACE(fmt::format("{} {} {}", some->name(), wrong, everywhere));
-          std::array<LogitAnswer, 2> answers;
+          std::array<Answer, 2> answers;
           some->read_logits(logits, std::array{choice, score}, answers);
           EXPECT_EQ(answers[1].token, 7);
           if (wrong == -kInfinity && !everywhere) {
@@ -125,12 +126,12 @@ TEST_P(CpuOpsTest, WhereEveryTokenIsForbiddenNothingIsChosen) {
        {Sampling{}, Sampling{.temperature = 1}, Sampling{.temperature = 1, .top_k = 5},
         Sampling{.temperature = 1, .top_p = 0.5f}}) {
     for (Ops* some : {static_cast<Ops*>(ops.get()), ref.get()}) {
-      LogitTask task = {.sampling = sampling, .changes = changes};
-      LogitAnswer answer;
-      some->read_logits(logits, {&task, 1}, {&answer, 1});
+      Ask ask = {.sampling = sampling, .changes = changes};
+      Answer answer;
+      some->read_logits(logits, {&ask, 1}, {&answer, 1});
       EXPECT_EQ(answer.token, -1) << some->name();
-      task.changes = std::span(changes).subspan(1);  // token 0 is left
-      some->read_logits(logits, {&task, 1}, {&answer, 1});
+      ask.changes = std::span(changes).subspan(1);  // token 0 is left
+      some->read_logits(logits, {&ask, 1}, {&answer, 1});
       EXPECT_EQ(answer.token, 0) << some->name();
     }
   }

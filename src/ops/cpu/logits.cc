@@ -16,24 +16,24 @@ bool is_distribution(const LogitSummary& summary) { return std::isfinite(summary
 
 // The token with the largest changed logit; -1 where that is not finite. Changes are few: unless
 // they lower the best of the row, it only has to be compared with the changed ones.
-int32_t choose_greedy(const Kernels& kernels, const float* row, int64_t vocabulary,
-                      const LogitTask& task, int32_t unchanged_best, float* scratch) {
+int32_t choose_greedy(const Kernels& kernels, const float* row, int64_t vocabulary, const Ask& ask,
+                      int32_t unchanged_best, float* scratch) {
   Candidate best = {unchanged_best, row[unchanged_best]};
   bool lowered = false;
-  for_each_change(task, [&](const LogitChange& change) {
+  for_each_change(ask, [&](const LogitChange& change) {
     const float logit = changed(row[change.token], change);
     if (change.token == unchanged_best && !(logit >= row[unchanged_best])) lowered = true;
     if (change.token == unchanged_best) best.logit = logit;
   });
   if (lowered) {
     std::copy(row, row + vocabulary, scratch);
-    for_each_change(task, [&](const LogitChange& change) {
+    for_each_change(ask, [&](const LogitChange& change) {
       scratch[change.token] = changed(row[change.token], change);
     });
     const LogitSummary now = kernels.summarize(scratch, vocabulary);
     return is_distribution(now) ? now.best : -1;
   }
-  for_each_change(task, [&](const LogitChange& change) {
+  for_each_change(ask, [&](const LogitChange& change) {
     const Candidate other = {change.token, changed(row[change.token], change)};
     if (stands_before(other, best)) best = other;
   });
@@ -65,8 +65,8 @@ double total_weight(const float* row, int64_t vocabulary, double largest,
 // Candidates that hold all that the cuts of `sampling` can leave, found by widening the distance
 // from the best until they do.
 int32_t choose_cut(const float* row, int64_t vocabulary, const LogitSummary& summary,
-                   const LogitTask& task) {
-  Sampling sampling = task.sampling;
+                   const Ask& ask) {
+  Sampling sampling = ask.sampling;
   if (sampling.top_k >= vocabulary) sampling.top_k = 0;
   const double inverse_temperature = 1.0 / sampling.temperature;
   const bool by_count = sampling.top_k > 0;
@@ -93,20 +93,20 @@ int32_t choose_cut(const float* row, int64_t vocabulary, const LogitSummary& sum
     }
     if (!enough) continue;
     cut(near, sampling, rest);
-    return race(near, sampling, task.draw);
+    return race(near, sampling, ask.draw);
   }
 }
 
-int32_t choose(const Kernels& kernels, const float* row, int64_t vocabulary, const LogitTask& task,
+int32_t choose(const Kernels& kernels, const float* row, int64_t vocabulary, const Ask& ask,
                const LogitSummary& summary, float* scratch) {
-  const Sampling& sampling = task.sampling;
+  const Sampling& sampling = ask.sampling;
   if (sampling.greedy()) {
-    return choose_greedy(kernels, row, vocabulary, task, summary.best, scratch);
+    return choose_greedy(kernels, row, vocabulary, ask, summary.best, scratch);
   }
   LogitSummary now = summary;
-  if (!task.changes.empty() || !task.own_changes.empty()) {
+  if (!ask.changes.empty() || !ask.own_changes.empty()) {
     std::copy(row, row + vocabulary, scratch);
-    for_each_change(task, [&](const LogitChange& change) {
+    for_each_change(ask, [&](const LogitChange& change) {
       scratch[change.token] = changed(row[change.token], change);
     });
     row = scratch;
@@ -115,8 +115,8 @@ int32_t choose(const Kernels& kernels, const float* row, int64_t vocabulary, con
   }
   const bool cuts = (sampling.top_k > 0 && sampling.top_k < vocabulary) || sampling.top_p < 1 ||
                     sampling.min_p > 0;
-  if (cuts) return choose_cut(row, vocabulary, now, task);
-  return kernels.race(row, 1 / sampling.temperature, sampling.seed, task.draw, vocabulary);
+  if (cuts) return choose_cut(row, vocabulary, now, ask);
+  return kernels.race(row, 1 / sampling.temperature, sampling.seed, ask.draw, vocabulary);
 }
 
 std::vector<TokenLogprob> most_probable(const float* row, int64_t vocabulary, float log_sum,
@@ -136,23 +136,26 @@ std::vector<TokenLogprob> most_probable(const float* row, int64_t vocabulary, fl
 
 }  // namespace
 
-LogitAnswer read_task(const Kernels& kernels, Matrix logits, const LogitTask& task,
-                      float* scratch) {
+Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask, float* scratch) {
   const int64_t vocabulary = logits.cols;
-  const float* row = logits.row<float>(task.row);
-  if (task.other_row >= 0) {
-    kernels.mix(row, logits.row<float>(task.other_row), task.trust, vocabulary, scratch);
+  Answer answer;
+  if (ask.kind == AskKind::logits) {
+    answer.logits = whole_row(logits, ask.row);
+    return answer;
+  }
+  const float* row = logits.row<float>(ask.row);
+  if (ask.other_row >= 0) {
+    kernels.mix(row, logits.row<float>(ask.other_row), ask.trust, vocabulary, scratch);
     row = scratch;
   }
   const LogitSummary summary = kernels.summarize(row, vocabulary);
-  if (!is_distribution(summary)) return no_answer(task);
-  LogitAnswer answer;
-  answer.token = task.token >= 0
-                     ? task.token
-                     : choose(kernels, row, vocabulary, task, summary, scratch + vocabulary);
+  if (!is_distribution(summary)) return no_answer(ask);
+  answer.token = ask.kind == AskKind::score
+                     ? ask.token
+                     : choose(kernels, row, vocabulary, ask, summary, scratch + vocabulary);
   if (answer.token >= 0) answer.logprob = row[answer.token] - summary.log_sum;
   answer.entropy = summary.entropy;
-  if (task.top > 0) answer.top = most_probable(row, vocabulary, summary.log_sum, task.top);
+  if (ask.top > 0) answer.top = most_probable(row, vocabulary, summary.log_sum, ask.top);
   return answer;
 }
 

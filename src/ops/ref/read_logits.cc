@@ -10,12 +10,12 @@ namespace tidar::ref {
 namespace {
 
 template <class T>
-std::vector<T> mixed_row(Matrix logits, const LogitTask& task) {
-  const T* const row = logits.row<T>(task.row);
+std::vector<T> mixed_row(Matrix logits, const Ask& ask) {
+  const T* const row = logits.row<T>(ask.row);
   std::vector<T> mixed(row, row + logits.cols);
-  if (task.other_row < 0) return mixed;
-  const T* const other = logits.row<T>(task.other_row);
-  const T trust = static_cast<T>(task.trust);
+  if (ask.other_row < 0) return mixed;
+  const T* const other = logits.row<T>(ask.other_row);
+  const T trust = static_cast<T>(ask.trust);
   for (size_t i = 0; i < mixed.size(); ++i) mixed[i] = trust * mixed[i] + (1 - trust) * other[i];
   return mixed;
 }
@@ -52,18 +52,18 @@ std::vector<Candidate> candidates_of(const std::vector<T>& logits, T temperature
 }
 
 template <class T>
-int32_t choose(std::vector<T> logits, const LogitTask& task) {
-  for_each_change(task, [&](const LogitChange& change) {
+int32_t choose(std::vector<T> logits, const Ask& ask) {
+  for_each_change(ask, [&](const LogitChange& change) {
     T& logit = logits[static_cast<size_t>(change.token)];
     logit = changed(logit, change);
   });
   if (!is_distribution(std::span<const T>(logits))) return -1;
-  auto candidates = candidates_of(logits, static_cast<T>(task.sampling.temperature));
-  if (task.sampling.greedy()) {
+  auto candidates = candidates_of(logits, static_cast<T>(ask.sampling.temperature));
+  if (ask.sampling.greedy()) {
     return std::min_element(candidates.begin(), candidates.end(), stands_before)->token;
   }
-  cut(candidates, task.sampling);
-  return race(candidates, task.sampling, task.draw);
+  cut(candidates, ask.sampling);
+  return race(candidates, ask.sampling, ask.draw);
 }
 
 template <class T>
@@ -84,21 +84,25 @@ std::vector<TokenLogprob> most_probable(const std::vector<T>& logits, double log
 }  // namespace
 
 template <class T>
-LogitAnswer read_logits(Matrix logits, const LogitTask& task) {
-  const std::vector<T> mixed = mixed_row<T>(logits, task);
-  if (!is_distribution(std::span<const T>(mixed))) return no_answer(task);
+Answer read_logits(Matrix logits, const Ask& ask) {
+  Answer answer;
+  if (ask.kind == AskKind::logits) {
+    answer.logits = whole_row(logits, ask.row);
+    return answer;
+  }
+  const std::vector<T> mixed = mixed_row<T>(logits, ask);
+  if (!is_distribution(std::span<const T>(mixed))) return no_answer(ask);
   const double log_sum = log_sum_exp(mixed);
-  LogitAnswer answer;
-  answer.token = task.token >= 0 ? task.token : choose(mixed, task);
+  answer.token = ask.kind == AskKind::score ? ask.token : choose(mixed, ask);
   if (answer.token >= 0) {
     answer.logprob = static_cast<float>(mixed[static_cast<size_t>(answer.token)] - log_sum);
   }
   answer.entropy = static_cast<float>(entropy_of(mixed, log_sum));
-  answer.top = most_probable(mixed, log_sum, task.top);
+  answer.top = most_probable(mixed, log_sum, ask.top);
   return answer;
 }
 
-template LogitAnswer read_logits<float>(Matrix, const LogitTask&);
-template LogitAnswer read_logits<double>(Matrix, const LogitTask&);
+template Answer read_logits<float>(Matrix, const Ask&);
+template Answer read_logits<double>(Matrix, const Ask&);
 
 }  // namespace tidar::ref

@@ -80,10 +80,9 @@ class RefOps final : public Ops {
     ref::attend<T>(q, own(kv), layer, plan, out);
   }
 
-  void read_logits(Matrix logits, std::span<const LogitTask> tasks,
-                   std::span<LogitAnswer> answers) override {
-    check_read_logits(*this, logits, tasks, answers);
-    for (size_t i = 0; i < tasks.size(); ++i) answers[i] = ref::read_logits<T>(logits, tasks[i]);
+  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override {
+    check_read_logits(*this, logits, asks, answers);
+    for (size_t i = 0; i < asks.size(); ++i) answers[i] = ref::read_logits<T>(logits, asks[i]);
   }
 
  private:

@@ -15,8 +15,8 @@ namespace tidar {
 
 namespace {
 
-// The largest finite magnitude among the logits that a task compares, changes included.
-double largest_size(Matrix logits, const LogitTask& task) {
+// The largest finite magnitude among the logits that a ask compares, changes included.
+double largest_size(Matrix logits, const Ask& ask) {
   double size = 0;
   const auto look_at = [&](int32_t row) {
     for (int64_t c = 0; c < logits.cols; ++c) {
@@ -24,14 +24,14 @@ double largest_size(Matrix logits, const LogitTask& task) {
       if (std::isfinite(magnitude)) size = std::max(size, magnitude);
     }
   };
-  look_at(task.row);
-  if (task.other_row >= 0) look_at(task.other_row);
+  look_at(ask.row);
+  if (ask.other_row >= 0) look_at(ask.other_row);
   return size;
 }
 
-double changed_size(double size, const LogitTask& task) {
+double changed_size(double size, const Ask& ask) {
   double largest = size;
-  for_each_change(task, [&](const LogitChange& change) {
+  for_each_change(ask, [&](const LogitChange& change) {
     const double factor =
         std::max({1.0, std::abs(1.0 / change.scale), std::abs(1.0 * change.scale)});
     const double add = std::isfinite(change.add) ? std::abs(change.add) : 0;
@@ -40,18 +40,17 @@ double changed_size(double size, const LogitTask& task) {
   return largest;
 }
 
-// The task with the logit of `up` raised and that of `down` lowered by `distance`.
-struct NudgedTask {
+// The ask with the logit of `up` raised and that of `down` lowered by `distance`.
+struct NudgedAsk {
   std::vector<LogitChange> changes;
-  LogitTask task;
+  Ask ask;
 
-  NudgedTask(const LogitTask& original, int32_t up, int32_t down, double distance)
-      : task(original) {
+  NudgedAsk(const Ask& original, int32_t up, int32_t down, double distance) : ask(original) {
     for_each_change(original, [&](const LogitChange& change) { changes.push_back(change); });
     nudge(up, distance);
     nudge(down, -distance);
-    task.changes = changes;
-    task.own_changes = {};
+    ask.changes = changes;
+    ask.own_changes = {};
   }
 
   void nudge(int32_t token, double distance) {
@@ -62,20 +61,21 @@ struct NudgedTask {
   }
 };
 
-LogitAnswer answer_of(Ops& ops, Matrix logits, const LogitTask& task) {
-  LogitAnswer answer;
-  ops.read_logits(logits, {&task, 1}, {&answer, 1});
+Answer answer_of(Ops& ops, Matrix logits, const Ask& ask) {
+  Answer answer;
+  ops.read_logits(logits, {&ask, 1}, {&answer, 1});
   return answer;
 }
 
 }  // namespace
 
-void CheckedOps::check_answer(Matrix truth_logits, const LogitTask& task, const LogitAnswer& tested,
-                              const LogitAnswer& truth) {
-  const double size = largest_size(truth_logits, task);
+void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask, const Answer& tested,
+                              const Answer& truth) {
+  const double size = largest_size(truth_logits, ask);
   const double allowed = logprob_tolerance(eps_, size, truth_logits.cols);
   const auto true_logprob = [&](int32_t token) -> double {
-    LogitTask score = task;
+    Ask score = ask;
+    score.kind = AskKind::score;
     score.token = token;
     score.top = 0;
     return answer_of(truth_, truth_logits, score).logprob;
@@ -83,22 +83,29 @@ void CheckedOps::check_answer(Matrix truth_logits, const LogitTask& task, const 
   Difference worst;
   worst.verb = Verb::read_logits;
   const auto differs = [&](double found, double expected, double distance, std::string what) {
-    consider(worst, {Verb::read_logits, task.row, 0, found, expected, distance, std::move(what)});
+    consider(worst, {Verb::read_logits, ask.row, 0, found, expected, distance, std::move(what)});
   };
+
+  if (ask.kind == AskKind::logits) {
+    differs(static_cast<double>(tested.logits.size()), static_cast<double>(truth.logits.size()), 0,
+            "length of logits");
+    for (size_t i = 0; i < std::min(tested.logits.size(), truth.logits.size()); ++i)
+      differs(tested.logits[i], truth.logits[i], 0, fmt::format("logit {}", i));
+    return finish(worst);
+  }
 
   const bool is_token = tested.token >= 0 && tested.token < truth_logits.cols;
   if (!is_token)
     return finish(
-        {Verb::read_logits, task.row, 0, double(tested.token), double(truth.token), 0, "token"});
-  const bool is_exact = task.other_row < 0;
+        {Verb::read_logits, ask.row, 0, double(tested.token), double(truth.token), 0, "token"});
+  const bool is_exact = ask.other_row < 0;
   if (tested.token != truth.token) {
     const bool is_compared_only =
-        is_exact && task.sampling.greedy() && task.changes.empty() && task.own_changes.empty();
-    const double nudge =
-        choice_tolerance(eps_, changed_size(size, task), task.sampling.temperature);
-    const NudgedTask nudged(task, tested.token, truth.token, nudge);
-    const bool is_tied = task.token < 0 && !is_compared_only &&
-                         answer_of(truth_, truth_logits, nudged.task).token == tested.token;
+        is_exact && ask.sampling.greedy() && ask.changes.empty() && ask.own_changes.empty();
+    const double nudge = choice_tolerance(eps_, changed_size(size, ask), ask.sampling.temperature);
+    const NudgedAsk nudged(ask, tested.token, truth.token, nudge);
+    const bool is_tied = ask.kind == AskKind::choose && !is_compared_only &&
+                         answer_of(truth_, truth_logits, nudged.ask).token == tested.token;
     if (!is_tied) differs(tested.token, truth.token, 0, "token");
   }
   differs(tested.logprob, true_logprob(tested.token), allowed, "logprob");
@@ -118,14 +125,13 @@ void CheckedOps::check_answer(Matrix truth_logits, const LogitTask& task, const 
   finish(worst);
 }
 
-void CheckedOps::read_logits(Matrix logits, std::span<const LogitTask> tasks,
-                             std::span<LogitAnswer> answers) {
+void CheckedOps::read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) {
   const Grid truth_logits = Grid::copy(logits, truth_.activation());
-  std::vector<LogitAnswer> truth(tasks.size());
-  truth_.read_logits(truth_logits, tasks, truth);
-  tested_.read_logits(logits, tasks, answers);
-  for (size_t i = 0; i < tasks.size(); ++i) {
-    check_answer(truth_logits, tasks[i], answers[i], truth[i]);
+  std::vector<Answer> truth(asks.size());
+  truth_.read_logits(truth_logits, asks, truth);
+  tested_.read_logits(logits, asks, answers);
+  for (size_t i = 0; i < asks.size(); ++i) {
+    check_answer(truth_logits, asks[i], answers[i], truth[i]);
   }
 }
 

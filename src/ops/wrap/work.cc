@@ -42,11 +42,11 @@ Work attend_work(Matrix q, const KvStore& kv, const AttendPlan& plan, Matrix out
           4 * static_cast<double>(plan.keys_seen()) * static_cast<double>(q.cols)};
 }
 
-Work read_logits_work(Matrix logits, std::span<const LogitTask> tasks) {
+Work read_logits_work(Matrix logits, std::span<const Ask> asks) {
   const double row = static_cast<double>(logits.cols) * static_cast<double>(size_of(logits.dtype));
   Work work;
-  for (const LogitTask& task : tasks) {
-    work += {row * (task.other_row < 0 ? 1 : 2), 2 * static_cast<double>(logits.cols)};
+  for (const Ask& ask : asks) {
+    work += {row * (ask.other_row < 0 ? 1 : 2), 2 * static_cast<double>(logits.cols)};
   }
   return work;
 }
