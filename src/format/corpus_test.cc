@@ -100,6 +100,31 @@ TEST(InputFile, DamageIsAnError) {
   EXPECT_TRUE(says(InputFile::open(folder.path() / "none").error().message, "cannot be opened"));
 }
 
+TEST(InputFile, WhatHasNoEndIsAnError) {
+  const ScratchFolder folder;
+  const auto lines_of = [](const std::filesystem::path& path) -> Result<int> {
+    TIDAR_TRY(InputFile file, InputFile::open(path));
+    std::string line;
+    for (int count = 0;; ++count) {
+      TIDAR_TRY(const auto kind, file.next_line(line, 100));
+      if (kind == InputFile::Line::none) return count;
+    }
+  };
+  const auto packed = [](char c, int mebibytes) {
+    const std::string one = compressed(std::string(size_t{1} << 20, c));
+    std::string all;
+    for (int i = 0; i < mebibytes; ++i) all += one;
+    return all;
+  };
+  const std::string_view long_line = "holds a line of more than 1024 MiB";
+  EXPECT_TRUE(says(lines_of("/dev/zero").error().message, long_line));
+  EXPECT_TRUE(says(lines_of(folder.put("a", packed('a', 1025))).error().message, long_line));
+  EXPECT_EQ(lines_of(folder.put("b", packed('a', 3))).value(), 1);
+  EXPECT_EQ(lines_of(folder.put("c", packed('\n', 16))).value(), 16 << 20);
+  EXPECT_TRUE(says(lines_of(folder.put("d", packed('\n', 17))).error().message,
+                   "holds more than 16777216 blank lines in a row"));
+}
+
 TEST(DocumentTemplate, ReadsFieldsAndEscapes) {
   const DocumentTemplate parsed = form("Q: {question}\\nA:\\t{a b}{{x}}\\\\");
   ASSERT_EQ(parsed.parts().size(), 5u);

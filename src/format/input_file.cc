@@ -16,6 +16,9 @@ namespace tidar {
 namespace {
 
 constexpr size_t kChunk = size_t{1} << 18;
+// A few bytes of compressed data, and files such as /dev/zero, can hold what nobody wrote.
+constexpr size_t kEndlessLine = size_t{1} << 30;
+constexpr int kMostBlankLines = 1 << 24;
 constexpr std::string_view kZstdMagic = "\x28\xB5\x2F\xFD";
 
 struct FreeContext {
@@ -155,6 +158,7 @@ Result<bool> InputFile::fill() {
 Result<InputFile::Line> InputFile::next_line(std::string& line, size_t limit) {
   line.clear();
   bool any = false, too_long = false;
+  size_t passed = 0;
   for (;;) {
     if (begin_ == end_) {
       TIDAR_TRY(const bool more, fill());
@@ -168,12 +172,22 @@ Result<InputFile::Line> InputFile::next_line(std::string& line, size_t limit) {
     line += left.substr(0, kept);
     too_long = too_long || kept < size;
     begin_ += size;
+    passed += size;
+    if (passed > kEndlessLine) {
+      return error("{}: holds a line of more than {} MiB, as no text does; take it out of the file",
+                   source_->where(), kEndlessLine >> 20);
+    }
     if (begin_ < end_) {
       ++begin_;
       break;
     }
   }
   if (!any) return Line::none;
+  blank_lines_ = line.find_first_not_of(" \t\r") == line.npos ? blank_lines_ + 1 : 0;
+  if (blank_lines_ > kMostBlankLines) {
+    return error("{}: holds more than {} blank lines in a row; take them out of the file",
+                 source_->where(), kMostBlankLines);
+  }
   if (!too_long && line.ends_with('\r')) line.pop_back();
   if (line.size() <= limit) return Line::read;
   line.resize(limit);

@@ -33,7 +33,8 @@ class InputFile {
     too_long,  ///< it has more than `limit` bytes and was passed over; `line` holds its beginning
     none,      ///< the file has ended
   };
-  /// The next line. Errors are those of the disk, and of compressed data that is damaged or cut.
+  /// The next line. Errors are those of the disk, of compressed data that is damaged or cut, and of
+  /// what may have no end: a line of more than a gibibyte, and sixteen million blank ones in a row.
   Result<Line> next_line(std::string& line, size_t limit);
 
   /// All that is left; an Error when it is more than `limit` bytes.
@@ -55,6 +56,7 @@ class InputFile {
   std::vector<char> buffer_;
   size_t begin_ = 0;  ///< of what is left in the buffer
   size_t end_ = 0;
+  int blank_lines_ = 0;  ///< in a row
 };
 
 }  // namespace tidar

@@ -1,5 +1,6 @@
 #include "format/token_shards.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <string_view>
@@ -41,6 +42,13 @@ T load(const std::byte* from, int64_t index) {
   T value;
   std::memcpy(&value, from + index * static_cast<int64_t>(sizeof(T)), sizeof(T));
   return value;
+}
+
+template <class T>
+T largest_of(const std::byte* ids, int64_t count) {
+  T largest = 0;
+  for (int64_t i = 0; i < count; ++i) largest = std::max(largest, load<T>(ids, i));
+  return largest;
 }
 
 Result<void> check_header(const Header& header, const std::string& where) {
@@ -138,19 +146,36 @@ int64_t TokenShard::prompt_of(int64_t document) const {
   return load<uint32_t>(prompts_, document);
 }
 
+uint32_t TokenShard::id_at(int64_t token) const {
+  return id_bytes_ == 2 ? load<uint16_t>(ids_, token) : load<uint32_t>(ids_, token);
+}
+
+Error TokenShard::outside(int64_t document, int64_t position, uint32_t id) const {
+  return error(
+      "{}: document {} holds the id {} at position {}; expected ids below its "
+      "vocabulary of {}; the shard is damaged",
+      where_, document, id, position, vocabulary_);
+}
+
+Result<void> TokenShard::check_ids() const {
+  const uint32_t largest =
+      id_bytes_ == 2 ? largest_of<uint16_t>(ids_, tokens_) : largest_of<uint32_t>(ids_, tokens_);
+  if (largest < vocabulary_) return {};
+  for (int64_t document = 0; document < documents_; ++document) {
+    for (int64_t i = begin_of(document); i < end_of(document); ++i) {
+      if (id_at(i) >= vocabulary_) return outside(document, i - begin_of(document), id_at(i));
+    }
+  }
+  return {};
+}
+
 Result<void> TokenShard::read(int64_t document, int64_t from, std::span<int32_t> ids) const {
   const auto count = static_cast<int64_t>(ids.size());
   TIDAR_CHECK(from >= 0 && from + count <= size_of(document));
   const int64_t begin = begin_of(document) + from;
   for (int64_t i = 0; i < count; ++i) {
-    const uint32_t id =
-        id_bytes_ == 2 ? load<uint16_t>(ids_, begin + i) : load<uint32_t>(ids_, begin + i);
-    if (id >= vocabulary_) {
-      return error(
-          "{}: document {} holds the id {} at position {}; expected ids below its "
-          "vocabulary of {}; the shard is damaged",
-          where_, document, id, from + i, vocabulary_);
-    }
+    const uint32_t id = id_at(begin + i);
+    if (id >= vocabulary_) return outside(document, from + i, id);
     ids[static_cast<size_t>(i)] = static_cast<int32_t>(id);
   }
   return {};
@@ -159,6 +184,7 @@ Result<void> TokenShard::read(int64_t document, int64_t from, std::span<int32_t>
 Result<TokenShardFile> TokenShardFile::open(const std::filesystem::path& path) {
   TIDAR_TRY(MappedFile file, MappedFile::open(path));
   TIDAR_TRY(TokenShard shard, TokenShard::parse(file.bytes(), path.string()));
+  TIDAR_TRY_VOID(shard.check_ids());
   return TokenShardFile(std::move(file), std::move(shard));
 }
 

@@ -30,8 +30,9 @@ namespace tidar {
 /// Documents and places that are asked for must exist.
 class TokenShard {
  public:
-  /// Checks everything but the ids: magic, version, that the tables fit the size to the byte, and
-  /// that the borders of documents increase. Allocates nothing. `where` names the shard in errors.
+  /// Checks everything but the ids (check_ids() does): magic, version, that the tables fit the size
+  /// to the byte, and that the borders of documents increase. Allocates nothing. `where` names the
+  /// shard in errors.
   static Result<TokenShard> parse(std::span<const std::byte> bytes, const std::string& where);
 
   /// Its name in errors.
@@ -48,6 +49,10 @@ class TokenShard {
   int64_t size_of(int64_t document) const { return end_of(document) - begin_of(document); }
   int64_t prompt_of(int64_t document) const;
 
+  /// An Error when an id is not below the vocabulary; it names document and position. Reads the
+  /// whole shard once, at the speed of the disk.
+  Result<void> check_ids() const;
+
   /// Copies the tokens [from, from + ids.size()) of a document. An Error when one of them is not
   /// below the shard's vocabulary; it names document and position.
   Result<void> read(int64_t document, int64_t from, std::span<int32_t> ids) const;
@@ -55,6 +60,8 @@ class TokenShard {
  private:
   TokenShard() = default;
   int64_t end_of(int64_t document) const;
+  uint32_t id_at(int64_t token) const;
+  Error outside(int64_t document, int64_t position, uint32_t id) const;
   Result<void> check_documents() const;
 
   std::string where_;
@@ -70,6 +77,7 @@ class TokenShard {
 /// A shard and the file that it is a view of.
 class TokenShardFile {
  public:
+  /// What parse() and check_ids() say of the file, and the Errors of the disk.
   static Result<TokenShardFile> open(const std::filesystem::path& path);
 
   const TokenShard& shard() const { return shard_; }

@@ -167,8 +167,12 @@ TEST_F(DamagedShard, Borders) {
   EXPECT_TRUE(refused("document 1 has 2 tokens, but 3"));
 }
 
-TEST_F(DamagedShard, IdsOutsideTheVocabularyAreRefusedWhenRead) {
+TEST_F(DamagedShard, IdsOutsideTheVocabularyAreRefusedWhenOpenedAndWhenRead) {
+  const ScratchFolder folder;
+  EXPECT_TRUE(TokenShardFile::open(folder.put("whole", bytes_)).ok());
   set<uint16_t>(kIds + 8, 6);
+  EXPECT_TRUE(says(TokenShardFile::open(folder.put("damaged", bytes_)).error().message,
+                   "damaged: document 1 holds the id 6 at position 1|vocabulary of 6"));
   const auto shard = parse();
   ASSERT_TRUE(shard.ok());
   Ids ids(2);
