@@ -140,6 +140,21 @@ class Text(FixtureCase):
         for text in ["[1,2", "1,2]", "1;2", "-1", "1 99999999999", "97 98 512"]:
             self.refuse(1, "detokenize", "--model", model, text=text, holds=["stdin"])
 
+    def test_a_model_may_have_more_ids_than_its_tokenizer(self):
+        model = self.lettered_model()
+        self.edit_config(model, vocab_size=600)
+        out, _ = self.succeed("detokenize", "--model", model, text="97,512,599,98")
+        self.assertEqual(out, "ab")
+        self.refuse(1, "detokenize", "--model", model, text="97,600", holds=["600", "0 to 599"])
+
+    def test_the_tokenizer_of_another_model(self):
+        model = self.lettered_model()
+        for size in [49152, 511]:
+            self.edit_config(model, vocab_size=size, eos_token_id=1, bos_token_id=1)
+            for args in [["inspect"], ["detokenize"], ["generate", "--prompt", "a"]]:
+                self.refuse(1, *args, "--model", model, text="1", holds=[
+                    f"{model}: the tokenizer has 512 tokens, but the model {size}"])
+
     def test_only_tokenizer_files_are_needed(self):
         model = self.lettered_model()
         alone = self.folder / "alone"

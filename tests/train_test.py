@@ -315,7 +315,7 @@ class Refusals(TrainCase):
     def test_a_tokenizer_that_does_not_fit(self):
         small = self.folder / "small.json"
         small.write_text(json.dumps({**SMALL_MODEL, "vocab_size": 260, "eos_token_id": 0}))
-        self.refuse_run("260", "fit", model_config=str(small))
+        self.refuse_run("the model 260; it does not fit", model_config=str(small))
         self.refuse_run("260", "fit", model_config=str(small), tokenizer=None, mask_token=7)
 
     def test_objectives(self):

@@ -1,5 +1,6 @@
 // tidar detokenize: ids on stdin to text on stdout.
 
+#include <filesystem>
 #include <memory>
 
 #include "apps/command.h"
@@ -15,11 +16,21 @@ struct DetokenizeFlags {
   bool skip_special = false;
 };
 
+/// How many ids there are: those of the model beside the tokenizer, which may be padded with ids
+/// that have no text; those of the tokenizer where it stands alone.
+Result<int> vocabulary_of(const std::filesystem::path& folder, const Tokenizer& tokenizer) {
+  if (!std::filesystem::exists(folder / "config.json")) return tokenizer.size();
+  TIDAR_TRY(const ModelConfig config, read_model_config(folder));
+  TIDAR_TRY_VOID(check_fits(tokenizer, config.vocabulary, folder.string()));
+  return config.vocabulary;
+}
+
 Result<int> detokenize(const DetokenizeFlags& flags) {
   TIDAR_TRY(const Tokenizer tokenizer, Tokenizer::open(flags.model));
   TIDAR_TRY(const std::string text, read_text("-"));
   TIDAR_TRY(const std::vector<int32_t> ids, parse_ids(text, "stdin"));
-  TIDAR_TRY_VOID(check_ids(ids, tokenizer.size(), "stdin"));
+  TIDAR_TRY(const int vocabulary, vocabulary_of(flags.model, tokenizer));
+  TIDAR_TRY_VOID(check_ids(ids, vocabulary, "stdin"));
   print(tokenizer.decode(ids, flags.skip_special ? SkipSpecial::yes : SkipSpecial::no));
   return kDone;
 }

@@ -12,6 +12,7 @@ namespace tidar {
 
 namespace {
 
+constexpr int kMostPadding = 4096;
 constexpr size_t kMostText = size_t{256} << 20;
 
 }  // namespace
@@ -54,6 +55,13 @@ Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string
     }
   }
   return {};
+}
+
+Result<void> check_fits(const Tokenizer& tokenizer, int vocabulary, std::string_view where) {
+  const int padding = vocabulary - tokenizer.size();
+  if (padding >= 0 && padding <= std::max(kMostPadding, vocabulary / 8)) return {};
+  return error("{}: the tokenizer has {} tokens, but the model {}; it does not fit", where,
+               tokenizer.size(), vocabulary);
 }
 
 Result<int> mask_token_of(const ModelConfig& config, int flag, std::string_view needed_by) {

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "model/config.h"
+#include "text/tokenizer.h"
 
 namespace tidar {
 
@@ -18,6 +19,11 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view w
 
 /// An Error that names the first id outside [0, vocabulary).
 Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string_view where);
+
+/// An Error when a tokenizer cannot belong to a model: it has more ids than the vocabulary, or so
+/// few that what is missing is no padding (more than 4096 and an eighth of the vocabulary; the most
+/// that published models pad is a few thousand). `where` names the tokenizer in errors.
+Result<void> check_fits(const Tokenizer& tokenizer, int vocabulary, std::string_view where);
 
 /// The mask token: `flag`, or the checkpoint's where that is negative. An Error when there is none,
 /// which says that `needed_by` needs one, or when it is outside the vocabulary.

@@ -18,6 +18,18 @@ TEST(Ids, ReadsWhatIsUsuallyWritten) {
   EXPECT_TRUE(parse_ids(" [ ] ", "here")->empty());
 }
 
+TEST(Ids, ATokenizerMayHaveFewerIdsThanItsModel) {
+  const Tokenizer tokenizer =
+      Tokenizer::parse(R"({"model": {"type": "BPE", "vocab": {"a": 511}, "merges": []},
+                           "pre_tokenizer": {"type": "ByteLevel"}, "decoder": {"type": "ByteLevel"}})",
+                       "test")
+          .value();
+  for (const auto& [vocabulary, fits] :
+       {std::pair{511, false}, {512, true}, {4608, true}, {4609, false}, {49152, false}}) {
+    EXPECT_EQ(check_fits(tokenizer, vocabulary, "here").ok(), fits) << vocabulary;
+  }
+}
+
 TEST(Ids, RefusesEverythingElse) {
   for (const char* text :
        {"x", "1,x", "-1", "1.5", "2147483648", "[1", "1]", "[1]2", "1;2", "[[1]]", "1a"}) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "apps/ids.h"
 #include "apps/ranges.h"
 
 namespace tidar {
@@ -77,10 +78,11 @@ Result<Session> Session::open(const ModelFlags& flags) {
       return error("{}: no such folder; --model names a folder with config.json", flags.model);
     }
     TIDAR_TRY(session.config_, read_model_config(folder));
-    TIDAR_TRY(session.weights_, ModelWeights::from_folder(folder, session.config_));
     if (std::filesystem::exists(folder / "tokenizer.json")) {
       TIDAR_TRY(session.tokenizer_, Tokenizer::open(folder));
+      TIDAR_TRY_VOID(check_fits(*session.tokenizer_, session.config_.vocabulary, folder.string()));
     }
+    TIDAR_TRY(session.weights_, ModelWeights::from_folder(folder, session.config_));
   } else {
     TIDAR_TRY(session.config_, named_shape(flags.shape));
     session.weights_ = ModelWeights::random(session.config_, flags.weights.value_or(DType::bf16),

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <system_error>
 
+#include "apps/ids.h"
 #include "base/out_of_memory.h"
 #include "format/files.h"
 #include "ops/cpu/roofs.h"
@@ -125,10 +126,7 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
   TIDAR_TRY(model_config_, read_config(config_));
   if (!config_.tokenizer.empty() && std::filesystem::exists(config_.tokenizer / "tokenizer.json")) {
     TIDAR_TRY(tokenizer_, Tokenizer::open(config_.tokenizer));
-    if (tokenizer_->size() > model_config_.vocabulary) {
-      return error("{}: the tokenizer has {} tokens, but the model only {}; it does not fit",
-                   config_.tokenizer.string(), tokenizer_->size(), model_config_.vocabulary);
-    }
+    TIDAR_TRY_VOID(check_fits(*tokenizer_, model_config_.vocabulary, config_.tokenizer.string()));
   }
   ObjectiveOptions& objective = config_.objective;
   const ObjectiveLimits limits = {config_.sequence, model_config_.vocabulary};
