@@ -68,7 +68,7 @@ TEST_P(TidarEqualsAr, ForAllDraftLengthsGroupsAndFamilies) {
       drive(network, driven);
       std::vector<int32_t> tokens = driven.tokens();
       tokens.resize(kWanted);
-      return std::pair(tokens, driven.decoder->stats());
+      return std::pair(tokens, driven.totals);
     };
     for (const int draft_length : {1, 2, 3, 4, 8, 16}) {
       for (const Groups& groups : group_policies(rng)) {
@@ -121,8 +121,8 @@ TEST_P(SpeculationEqualsAr, WhoeverDrafts) {
                 make_decoder(method, spec, SequenceCache(on.pool()), network.limits()).value(),
             .wanted = kWanted};
         drive(network, driven);
-        passes += driven.decoder->stats().passes;
-        committed += driven.decoder->stats().committed;
+        passes += driven.totals.passes;
+        committed += driven.totals.committed;
         std::vector<int32_t> tokens = driven.tokens();
         tokens.resize(kWanted);
         return tokens;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
 #include "decode/canvas.h"
 #include "plan/layouts.h"
 
@@ -24,10 +23,12 @@ class BlockDiffusionDecoder final : public SequenceDecoder {
 
   int min_rows() const override { return options_.block_size; }
 
-  int plan(Pass& pass, int row_budget) override;
-  void take(std::span<const Answer> answers) override;
-
  private:
+  // By passes of its own: those that denoise are what the method costs.
+  bool reads_prompt() const override { return sequence_.cache.length() < prompt_blocks_; }
+  bool add_rows(Pass& pass, int row_budget) override;
+  void use(std::span<const Answer> answers) override;
+
   static Blocks blocks_of(int32_t prompt_size, const BlockDiffusionOptions& options) {
     const int size = options.block_size;
     if (options.borders == BlockBorders::multiples) return Blocks(size);
@@ -68,26 +69,21 @@ int BlockDiffusionDecoder::readable(int row_budget) const {
   return blocks_.around(fits, canvas_.begin()).from - length;
 }
 
-int BlockDiffusionDecoder::plan(Pass& pass, int row_budget) {
-  TIDAR_CHECK(!full());
-  TIDAR_CHECK_GE(row_budget, min_rows());
-  sequence_.begin_pass();
+bool BlockDiffusionDecoder::add_rows(Pass& pass, int row_budget) {
   reading_ = readable(row_budget);
   SequenceCache& cache = sequence_.cache;
-  if (!cache.reserve(cache.length() + reading_)) return 0;
+  if (!cache.reserve(cache.length() + reading_)) return false;
 
-  const int before_pass = pass.rows();
   pass.begin_sequence(cache);
   read(pass);
-  // The prompt is read by passes of its own: those that denoise are what the method costs.
-  const bool reads_prompt = reading_ > 0 && canvas_.begin() == prompt_blocks_;
   const auto block = static_cast<int>(canvas_.tokens().size());
-  denoises_ = !reads_prompt && pass.next_key() == canvas_.begin() && reading_ + block <= row_budget;
+  denoises_ =
+      !reads_prompt() && pass.next_key() == canvas_.begin() && reading_ + block <= row_budget;
   if (denoises_) {
     const int32_t first_row = add_block(pass, canvas_.tokens(), Keep::scratch);
     canvas_.ask(sequence_, pass, first_row, canvas_.end(), LogitShift::none);
   }
-  return pass.rows() - before_pass;
+  return true;
 }
 
 void BlockDiffusionDecoder::read(Pass& pass) const {
@@ -106,17 +102,12 @@ void BlockDiffusionDecoder::read(Pass& pass) const {
   }
 }
 
-void BlockDiffusionDecoder::take(std::span<const Answer> answers) {
-  const bool reads_prompt = reading_ > 0 && canvas_.begin() == prompt_blocks_;
+void BlockDiffusionDecoder::use(std::span<const Answer> answers) {
   sequence_.cache.commit(reading_);
-  if (denoises_) {
-    canvas_.reveal(sequence_, answers, options_.reveal.count);
-    canvas_.commit_known(sequence_);
-    if (sequence_.size() == canvas_.end() && !full()) open_block(canvas_.end());
-  } else {
-    TIDAR_CHECK(answers.empty());
-  }
-  if (!reads_prompt) sequence_.count_pass();
+  if (!denoises_) return;
+  canvas_.reveal(sequence_, answers, options_.reveal.count);
+  canvas_.commit_known(sequence_);
+  if (sequence_.size() == canvas_.end() && !full()) open_block(canvas_.end());
 }
 
 Result<void> check_options(const BlockDiffusionOptions& options, const SequenceSpec& spec,
@@ -141,8 +132,7 @@ Result<std::unique_ptr<Decoder>> make_decoder(const BlockDiffusionOptions& optio
                                               const EvaluatorLimits& limits) {
   TIDAR_TRY_VOID(check_spec(spec, limits));
   TIDAR_TRY_VOID(check_options(options, spec, limits));
-  return std::unique_ptr<Decoder>(std::make_unique<BlockDiffusionDecoder>(
-      Sequence(std::move(spec), std::move(cache), limits), options));
+  return decoder_of<BlockDiffusionDecoder>(std::move(spec), std::move(cache), limits, options);
 }
 
 }  // namespace tidar

@@ -160,8 +160,8 @@ TEST_P(BlockDiffusion, DecodesAsWrittenDown) {
     Driven driven = bench.block_diffusion(spec, options, static_cast<int>(truth.output.size()));
     drive(bench.evaluator, driven);
     EXPECT_EQ(driven.tokens(), truth.output);
-    EXPECT_EQ(driven.decoder->stats().passes, truth.passes);
-    EXPECT_EQ(driven.decoder->stats().committed, static_cast<int64_t>(truth.output.size()));
+    EXPECT_EQ(driven.totals.passes, truth.passes);
+    EXPECT_EQ(driven.totals.committed, static_cast<int64_t>(truth.output.size()));
 
     // Few rows cost passes, not tokens.
     Driven cramped = bench.block_diffusion(spec, options, wanted);
@@ -225,8 +225,8 @@ TEST_P(BlockDiffusion, AboveOneTheThresholdIsConfidenceMax) {
   drive(bench.evaluator, one);
   drive(bench.evaluator, high);
   EXPECT_EQ(high.tokens(), one.tokens());
-  EXPECT_EQ(high.decoder->stats().passes, 40);
-  EXPECT_EQ(high.decoder->stats().accepted, one.decoder->stats().accepted);
+  EXPECT_EQ(high.totals.passes, 40);
+  EXPECT_EQ(high.totals.accepted, one.totals.accepted);
 }
 
 // Up to the last position: the last block is as short as the context leaves it.
@@ -239,7 +239,7 @@ TEST_P(BlockDiffusion, StopsAtTheLastPosition) {
   Bench bench(model, limits);
   Driven driven = bench.block_diffusion(spec, random_options(rng), 1000);
   drive(bench.evaluator, driven);
-  EXPECT_TRUE(driven.decoder->full());
+  EXPECT_EQ(driven.decoder->phase(), Phase::full);
   EXPECT_EQ(driven.output.size() + spec.prompt.size(), static_cast<size_t>(limits.max_position));
 }
 
@@ -297,8 +297,8 @@ TEST(BlockDiffusionStats, FinishedBlocksCostRowsNotPasses) {
     rows.push_back(pass.rows());
   }
   EXPECT_EQ(rows, (std::vector<int>{3, 4, 4, 8, 4, 8, 4}));
-  EXPECT_EQ(driven.decoder->stats().passes, 6);
-  EXPECT_EQ(driven.decoder->stats().committed, 12);
+  EXPECT_EQ(driven.totals.passes, 6);
+  EXPECT_EQ(driven.totals.committed, 12);
 }
 
 // Tokens come out as soon as no mask stands before them.
@@ -308,7 +308,7 @@ TEST(BlockDiffusionStats, FromLeftToRightEveryPassCommits) {
       short_spec(), {.block_size = 4, .reveal = {.order = RevealOrder::left_to_right, .count = 1}},
       12);
   drive(bench.evaluator, driven);
-  EXPECT_EQ(driven.decoder->stats().accepted, (std::vector<int64_t>{0, 12}));
+  EXPECT_EQ(driven.totals.accepted, (std::vector<int64_t>{0, 12}));
 }
 
 TEST(MakeBlockDiffusion, RefusesWhatItCannotFollow) {

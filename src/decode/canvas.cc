@@ -25,9 +25,7 @@ float margin_of(const Answer& answer, int32_t mask_token) {
 }  // namespace
 
 Result<void> check_canvas_spec(const SequenceSpec& spec, std::string_view method) {
-  if (spec.mask_token < 0)
-    return error("mask token: {} needs one, and neither the model nor the request names it",
-                 method);
+  TIDAR_TRY_VOID(check_mask_token(spec, method));
   if (spec.penalties.count())
     return error(
         "penalties: {} chooses tokens in any order, so repetition, presence and frequency "

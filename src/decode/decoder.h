@@ -8,7 +8,7 @@
 //     pass.clear();
 //     for each decoder: decoder.plan(pass, rows left)
 //     evaluator.evaluate(pass, answers)
-//     for each decoder: decoder.take(its answers); use decoder.committed()
+//     for each decoder: decoder.take(its answers); use decoder.report()
 //     for each decoder that goes on and has more_asks(): gather them
 //     evaluator.answer(those asks, answers); for each of them: decoder.take(its answers)
 //
@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "base/sampling.h"
 #include "cache/pages.h"
+#include "decode/step_report.h"
 #include "plan/ask.h"
 #include "plan/evaluator.h"
 #include "plan/pass.h"
@@ -52,20 +53,13 @@ struct SequenceSpec {
 /// lacks, a prompt that is empty or leaves no position free.
 Result<void> check_spec(const SequenceSpec& spec, const EvaluatorLimits& limits);
 
-/// How the guesses at one place of a draft fared.
-struct DraftPlace {
-  int64_t drafted = 0;   ///< decoding passes that verified a guess at this place
-  int64_t accepted = 0;  ///< of these, those in which it and all guesses before it were right
-  friend bool operator==(const DraftPlace&, const DraftPlace&) = default;
-};
-
-/// What a decoder tells about its work.
-struct DecodeStats {
-  int64_t passes = 0;     ///< decoding passes; those that read the prompt are not counted
-  int64_t committed = 0;  ///< tokens that decoding passes committed: tokens per pass are its share
-  std::vector<int64_t> accepted;   ///< accepted[a]: decoding passes that committed a tokens
-  std::vector<DraftPlace> places;  ///< places[i]: the guess i + 1 places behind a certain token
-  int64_t drafter_passes = 0;      ///< passes of another model, the drafter
+/// What the next pass of a sequence does, if there is one.
+enum class Phase : uint8_t {
+  reading,   ///< reads the prompt, of whose passes the last one may commit the first token
+  decoding,  ///< brings tokens, or comes nearer to them
+  full,      ///< ended: the context limit is reached, or an output of a fixed length is complete
+  failed,  ///< ended: nothing could be chosen for the next token, since the model's logits are not
+           ///< finite there or every token is forbidden; what was committed before stands
 };
 
 /// A token is *committed* as soon as it is certain: the pass that reads the end of the prompt
@@ -80,14 +74,9 @@ class Decoder {
  public:
   virtual ~Decoder() = default;
 
-  /// True when the context limit is reached, or the output of a method that fixes its length is
-  /// complete; plan() must not be called any more.
-  virtual bool full() const = 0;
-
-  /// True when nothing could be chosen for the next token: the model's logits are not finite there,
-  /// or every token is forbidden. What was committed before stands; plan() must not be called any
-  /// more.
-  virtual bool failed() const = 0;
+  /// After an end plan() must not be called any more.
+  virtual Phase phase() const = 0;
+  bool ended() const { return phase() == Phase::full || phase() == Phase::failed; }
 
   /// Rows that the next pass must at least grant; never more than the evaluator's passes have.
   virtual int min_rows() const = 0;
@@ -102,16 +91,13 @@ class Decoder {
   /// called after each pass, with no answers where nothing was asked.
   virtual void take(std::span<const Answer> answers) = 0;
 
-  /// Tokens that the last pass committed, oldest first, with their log-probabilities: complete
-  /// after the first take(), valid until the next plan(). Empty while the prompt is being read.
-  virtual std::span<const TokenLogprob> committed() const = 0;
+  /// What the last pass brought: complete after the first take(), valid until the next plan().
+  virtual const StepReport& report() const = 0;
 
   /// Further questions about the rows of the last pass, valid until the next take() or plan().
   /// Empty after their answers were taken. They prepare the next pass: a caller that wants no more
   /// tokens may leave them, and a pass planned without their answers is right but may be slower.
   virtual std::span<const Ask> more_asks() const = 0;
-
-  virtual const DecodeStats& stats() const = 0;
 };
 
 }  // namespace tidar

@@ -23,8 +23,8 @@ class Drafter {
   /// it only grows. The result is valid until the next call.
   virtual std::span<const int32_t> draft(std::span<const int32_t> text, int most) = 0;
 
-  /// Passes that another model has made for it so far.
-  virtual int64_t passes() const { return 0; }
+  /// Passes that another model made for the last draft().
+  virtual int passes() const { return 0; }
 };
 
 /// Makes the drafter of one sequence.

@@ -14,16 +14,47 @@
 
 namespace tidar {
 
+/// How the guesses at one place of a draft fared.
+struct PlaceCount {
+  int64_t drafted = 0;
+  int64_t accepted = 0;
+  friend bool operator==(const PlaceCount&, const PlaceCount&) = default;
+};
+
+/// The sum of reports. Passes that read the prompt count nowhere.
+struct Totals {
+  int64_t passes = 0;
+  int64_t committed = 0;
+  std::vector<int64_t> accepted{};   ///< accepted[a]: decoding passes that committed a tokens
+  std::vector<PlaceCount> places{};  ///< places[i]: the guess i + 1 places behind a certain token
+  int64_t drafter_passes = 0;
+
+  void add(const StepReport& report) {
+    if (!report.decoding) return;
+    const size_t tokens = report.committed.size();
+    accepted.resize(std::max(accepted.size(), tokens + 1));
+    ++accepted[tokens];
+    ++passes;
+    committed += static_cast<int64_t>(tokens);
+    drafter_passes += report.drafter_passes;
+    places.resize(std::max(places.size(), static_cast<size_t>(report.drafted)));
+    for (int i = 0; i < report.drafted; ++i) {
+      PlaceCount& place = places[static_cast<size_t>(i)];
+      ++place.drafted;
+      if (i < report.accepted) ++place.accepted;
+    }
+  }
+};
+
 /// A decoder and what it has put out.
 struct Driven {
   std::unique_ptr<Decoder> decoder;
   int wanted = 0;  ///< tokens; a pass may bring more, which stay
   std::vector<TokenLogprob> output{};
+  Totals totals{};
   std::vector<PageId> pages{};  ///< of its last pass
 
-  bool done() const {
-    return decoder->full() || decoder->failed() || static_cast<int>(output.size()) >= wanted;
-  }
+  bool done() const { return decoder->ended() || static_cast<int>(output.size()) >= wanted; }
   std::vector<int32_t> tokens() const {
     std::vector<int32_t> out;
     for (const TokenLogprob& token : output) out.push_back(token.token);
@@ -42,6 +73,7 @@ inline bool drive_pass(Evaluator& evaluator, Pass& pass, std::span<Driven* const
   pass.clear();
   std::vector<Driven*> inside;
   std::vector<size_t> first_ask;
+  std::vector<int> rows;
   for (Driven* driven : all) {
     const int left = evaluator.limits().max_rows - pass.rows();
     if (driven->done() || left < driven->decoder->min_rows()) continue;
@@ -56,6 +88,7 @@ inline bool drive_pass(Evaluator& evaluator, Pass& pass, std::span<Driven* const
       continue;
     }
     inside.push_back(driven);
+    rows.push_back(added);
     driven->pages = pass.sequences.back().pages;
   }
   if (inside.empty()) return false;
@@ -67,8 +100,10 @@ inline bool drive_pass(Evaluator& evaluator, Pass& pass, std::span<Driven* const
     Driven& driven = *inside[i];
     driven.decoder->take(
         std::span<const Answer>(answers).subspan(first_ask[i], first_ask[i + 1] - first_ask[i]));
-    const auto committed = driven.decoder->committed();
-    driven.output.insert(driven.output.end(), committed.begin(), committed.end());
+    const StepReport& report = driven.decoder->report();
+    TIDAR_CHECK_EQ(report.rows, rows[i]);
+    driven.output.insert(driven.output.end(), report.committed.begin(), report.committed.end());
+    driven.totals.add(report);
   }
   for (Driven* driven : inside) {
     const auto asks = driven->decoder->more_asks();

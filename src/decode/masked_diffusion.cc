@@ -4,7 +4,6 @@
 #include <string_view>
 #include <utility>
 
-#include "base/check.h"
 #include "plan/layouts.h"
 
 namespace tidar {
@@ -25,32 +24,29 @@ class MaskedDiffusionDecoder final : public SequenceDecoder {
     open_block();
   }
 
-  bool full() const override { return sequence_.size() == canvas_.end(); }
   int min_rows() const override { return canvas_.end(); }
 
-  int plan(Pass& pass, int row_budget) override {
-    TIDAR_CHECK(!full());
-    TIDAR_CHECK_GE(row_budget, min_rows());
-    sequence_.begin_pass();
+ private:
+  bool full() const override { return sequence_.size() == canvas_.end(); }
+  bool reads_prompt() const override { return false; }
+
+  bool add_rows(Pass& pass, int) override {
     std::vector<int32_t> text = prompt_;
     text.insert(text.end(), canvas_.tokens().begin(), canvas_.tokens().end());
     pass.begin_sequence();
     const int32_t first_row = add_bidirectional(pass, text);
     canvas_.ask(sequence_, pass, first_row + canvas_.begin(), block_end_, options_.shift);
-    return static_cast<int>(text.size());
+    return true;
   }
 
-  void take(std::span<const Answer> answers) override {
+  void use(std::span<const Answer> answers) override {
     const int masks = canvas_.masks_before(block_end_);
-    TIDAR_CHECK_EQ(static_cast<int>(answers.size()), masks);
     canvas_.reveal(sequence_, answers, (masks + steps_left_ - 1) / steps_left_);
     --steps_left_;
     canvas_.commit_known(sequence_);
-    sequence_.count_pass();
     if (canvas_.masks_before(block_end_) == 0 && !full()) open_block();
   }
 
- private:
   // The steps are spread over the tokens: of a block that ends at `end`, all blocks before it
   // included.
   int steps_until(int32_t end) const {
@@ -110,8 +106,7 @@ Result<std::unique_ptr<Decoder>> make_decoder(const MaskedDiffusionOptions& opti
   MaskedDiffusionOptions whole = options;
   if (whole.steps == 0) whole.steps = whole.length;
   if (whole.block_size == 0 || whole.block_size > whole.length) whole.block_size = whole.length;
-  return std::unique_ptr<Decoder>(std::make_unique<MaskedDiffusionDecoder>(
-      Sequence(std::move(spec), std::move(cache), limits), whole));
+  return decoder_of<MaskedDiffusionDecoder>(std::move(spec), std::move(cache), limits, whole);
 }
 
 }  // namespace tidar

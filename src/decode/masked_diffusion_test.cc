@@ -122,10 +122,10 @@ TEST_P(MaskedDiffusion, DecodesAsWrittenDown) {
     Driven driven = make_driven(evaluator, pool, spec, options);
     drive(evaluator, driven);
     EXPECT_EQ(driven.tokens(), truth.output);
-    EXPECT_TRUE(driven.decoder->full());
-    EXPECT_EQ(driven.decoder->stats().passes, truth.passes);
-    EXPECT_EQ(driven.decoder->stats().passes, options.steps);
-    EXPECT_EQ(driven.decoder->stats().committed, length);
+    EXPECT_EQ(driven.decoder->phase(), Phase::full);
+    EXPECT_EQ(driven.totals.passes, truth.passes);
+    EXPECT_EQ(driven.totals.passes, options.steps);
+    EXPECT_EQ(driven.totals.committed, length);
     EXPECT_EQ(pool.available(), kLimits.pages);
   }
 }
@@ -145,7 +145,7 @@ TEST_P(MaskedDiffusion, DefaultsAreOneBlockAndOneTokenAPass) {
   drive(evaluator, by_default);
   drive(evaluator, in_words);
   EXPECT_EQ(by_default.tokens(), in_words.tokens());
-  EXPECT_EQ(by_default.decoder->stats().passes, length);
+  EXPECT_EQ(by_default.totals.passes, length);
 }
 
 // A threshold that everything exceeds takes one pass a block.
@@ -158,8 +158,8 @@ TEST_P(MaskedDiffusion, AThresholdSavesPasses) {
       make_driven(evaluator, pool, spec,
                   {.length = 10, .steps = 10, .block_size = 4, .reveal = {.threshold = 0.0f}});
   drive(evaluator, driven);
-  EXPECT_EQ(driven.decoder->stats().passes, 3);
-  EXPECT_EQ(driven.decoder->stats().accepted, (std::vector<int64_t>{0, 0, 1, 0, 2}));
+  EXPECT_EQ(driven.totals.passes, 3);
+  EXPECT_EQ(driven.totals.accepted, (std::vector<int64_t>{0, 0, 1, 0, 2}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, MaskedDiffusion, testing::Range<uint64_t>(0, 20));

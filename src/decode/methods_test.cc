@@ -72,7 +72,7 @@ TEST_P(EveryMethod, KeepsItsWord) {
     int most_rows = 0;
     while (!driven.done()) {
       drive_pass(evaluator, pass, all);
-      if (driven.decoder->stats().passes > 0) most_rows = std::max(most_rows, pass.rows());
+      if (driven.totals.passes > 0) most_rows = std::max(most_rows, pass.rows());
       const auto text = prompt + static_cast<int>(driven.output.size());
       const PassSequence& sequence = pass.sequences[0];
       EXPECT_LE(sequence.cached + sequence.stored, text + facts_of(method).draft_keys);
@@ -84,6 +84,42 @@ TEST_P(EveryMethod, KeepsItsWord) {
       tokens.resize(wanted);
       EXPECT_EQ(tokens, truth);
     }
+  }
+}
+
+// The prompt is read first, in passes of few rows; the phase before a pass says which kind it is.
+TEST_P(EveryMethod, TellsItsPhase) {
+  Rng rng(GetParam() + 2000);
+  const MockModel model{.seed = rng.bits(), .agreement = 0.7};
+  SequenceSpec spec;
+  spec.prompt = random_text(rng, 60 + rng.below(10));
+  spec.mask_token = 10;
+  const int wanted = 30;
+  MockEvaluator evaluator(model, kLimits), drafting(model, kLimits);
+  PagePool pool(kLimits.pages), drafting_pool(kLimits.pages);
+  for (const MethodInfo& info : all_methods()) {
+    SCOPED_TRACE(info.name);
+    Method method = info.make();
+    if (auto* speculative = std::get_if<SpeculativeOptions>(&method))
+      speculative->drafters = model_drafters(drafting, drafting_pool);
+    if (auto* masked = std::get_if<MaskedDiffusionOptions>(&method)) masked->length = wanted;
+    Driven driven{make_decoder(method, spec, SequenceCache(pool), kLimits).value(), wanted};
+    Driven* all[] = {&driven};
+    Pass pass;
+    int read = 0;
+    while (!driven.done()) {
+      const Phase phase = driven.decoder->phase();
+      drive_pass(evaluator, pass, all, [&](int left) { return std::min(left, 20); });
+      const StepReport& report = driven.decoder->report();
+      EXPECT_EQ(report.decoding, phase == Phase::decoding);
+      EXPECT_EQ(report.rows, pass.rows());
+      if (phase == Phase::decoding) continue;
+      EXPECT_EQ(driven.totals.passes, 0) << "reads the prompt again";
+      read += report.rows;
+    }
+    const auto prompt = static_cast<int>(spec.prompt.size());
+    EXPECT_GE(read, facts_of(method).keeps_keys ? prompt - BlockDiffusionOptions().block_size : 0);
+    EXPECT_LE(read, facts_of(method).keeps_keys ? prompt + TidarOptions().draft_length : 0);
   }
 }
 
@@ -135,7 +171,7 @@ TEST_P(EveryMethod, EndsWhereNothingCanBeChosen) {
     if (auto* masked = std::get_if<MaskedDiffusionOptions>(&method)) masked->length = wanted;
     Driven driven{make_decoder(method, spec, SequenceCache(pool), kLimits).value(), wanted};
     drive(broken, driven);
-    EXPECT_TRUE(driven.decoder->failed());
+    EXPECT_EQ(driven.decoder->phase(), Phase::failed);
     EXPECT_LE(driven.output.size(), static_cast<size_t>(good));
     if (!facts_of(method).equals_ar) continue;
     EXPECT_EQ(driven.tokens(), std::vector<int32_t>(truth.begin(), truth.begin() + good));

@@ -28,7 +28,7 @@ class ModelDrafter final : public Drafter {
         known_(spec.prompt.size()) {}
 
   std::span<const int32_t> draft(std::span<const int32_t> text, int most) override;
-  int64_t passes() const override { return passes_; }
+  int passes() const override { return passes_; }
 
  private:
   bool follow(std::span<const int32_t> text);
@@ -44,11 +44,12 @@ class ModelDrafter final : public Drafter {
   std::vector<int32_t> guesses_;  // behind the text
   std::vector<LogitChange> own_changes_;
   Pass pass_;
-  int64_t passes_ = 0;
+  int passes_ = 0;  // for the last draft
 };
 
 std::span<const int32_t> ModelDrafter::draft(std::span<const int32_t> text, int most) {
   guesses_.clear();
+  passes_ = 0;
   if (!follow(text)) return {};
   while (true) {
     const int32_t next = choose_next();

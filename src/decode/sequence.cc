@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "plan/layouts.h"
 
 namespace tidar {
 
@@ -33,15 +34,49 @@ void Sequence::append(const TokenLogprob& token) {
   TIDAR_CHECK(!full());
   tokens_.push_back(token.token);
   history.append(token.token);
-  committed_.push_back(token);
+  report.committed.push_back(token);
 }
 
-void Sequence::count_pass() {
-  const size_t tokens = committed_.size();
-  if (stats.accepted.size() <= tokens) stats.accepted.resize(tokens + 1);
-  ++stats.accepted[tokens];
-  ++stats.passes;
-  stats.committed += static_cast<int64_t>(tokens);
+bool Sequence::read(Pass& pass, int rows, int more) {
+  if (!cache.reserve(cache.length() + rows + more)) return false;
+  pass.begin_sequence(cache);
+  add_causal(pass, unread().first(static_cast<size_t>(rows)), Keep::page);
+  return true;
 }
+
+Result<void> check_mask_token(const SequenceSpec& spec, std::string_view method) {
+  if (spec.mask_token >= 0) return {};
+  return error("mask token: {} needs one, and neither the model nor the request names it", method);
+}
+
+Phase SequenceDecoder::phase() const {
+  if (sequence_.failed()) return Phase::failed;
+  if (full()) return Phase::full;
+  return reads_prompt() ? Phase::reading : Phase::decoding;
+}
+
+int SequenceDecoder::plan(Pass& pass, int row_budget) {
+  TIDAR_CHECK(!ended());
+  TIDAR_CHECK_GE(row_budget, min_rows());
+  StepReport& report = sequence_.report;
+  report.clear();
+  report.decoding = !reads_prompt();
+  const int32_t rows_before = pass.rows();
+  const size_t asks_before = pass.asks.size();
+  used_ = false;
+  if (!add_rows(pass, row_budget)) return 0;
+  asks_ = pass.asks.size() - asks_before;
+  report.rows = pass.rows() - rows_before;
+  return report.rows;
+}
+
+void SequenceDecoder::take(std::span<const Answer> answers) {
+  if (used_) return use_more(answers);
+  TIDAR_CHECK_EQ(answers.size(), asks_);
+  used_ = true;
+  use(answers);
+}
+
+void SequenceDecoder::use_more(std::span<const Answer> answers) { TIDAR_CHECK(answers.empty()); }
 
 }  // namespace tidar

@@ -2,7 +2,9 @@
 // What every method keeps of its sequence: the text so far, its keys, and how to ask for more.
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,7 +31,7 @@ class Sequence {
   /// Tokens that the context has room for.
   int positions_left() const { return max_position_ - size(); }
   bool full() const { return positions_left() == 0; }
-  /// True when nothing could be chosen for the next token (Decoder::failed()).
+  /// True when nothing could be chosen for the next token (Phase::failed).
   bool failed() const { return failed_; }
   void fail() { failed_ = true; }
 
@@ -40,19 +42,16 @@ class Sequence {
   /// must stay valid like the spans of every Ask.
   Ask choose(int32_t row, int32_t position, std::span<const LogitChange> own = {}) const;
 
-  /// Adds a chosen token to the text and to committed(); token -1 fails the sequence.
+  /// Adds a chosen token to the text and to what the pass committed; token -1 fails the sequence.
   void append(const TokenLogprob& token);
 
-  /// To be called when a pass is planned: nothing is committed by it yet.
-  void begin_pass() { committed_.clear(); }
-  std::span<const TokenLogprob> committed() const { return committed_; }
-
-  /// Counts a decoding pass that committed what committed() says.
-  void count_pass();
+  /// Begins the sequence's part of the pass with its first `rows` unread tokens, read causally.
+  /// False, and nothing is added, when the page pool cannot hold their keys and `more` behind them.
+  bool read(Pass& pass, int rows, int more = 0);
 
   SequenceCache cache;
   History history;
-  DecodeStats stats;
+  StepReport report;  ///< of the pass under way, or the last one
 
  private:
   Sampling sampling_;
@@ -60,23 +59,51 @@ class Sequence {
   int32_t max_position_;
   int32_t prompt_size_;
   std::vector<int32_t> tokens_;
-  std::vector<TokenLogprob> committed_;
   bool failed_ = false;
 };
 
-/// A decoder of one such sequence: what all methods tell of it alike.
+/// The mask token that such a method needs.
+Result<void> check_mask_token(const SequenceSpec& spec, std::string_view method);
+
+/// A decoder of one such sequence: the frame of every pass. A method says which rows it adds, and
+/// what it makes of the answers.
 class SequenceDecoder : public Decoder {
  public:
-  bool full() const override { return sequence_.full(); }
-  bool failed() const final { return sequence_.failed(); }
-  std::span<const TokenLogprob> committed() const final { return sequence_.committed(); }
+  Phase phase() const final;
+  int plan(Pass& pass, int row_budget) final;
+  void take(std::span<const Answer> answers) final;
+  const StepReport& report() const final { return sequence_.report; }
   std::span<const Ask> more_asks() const override { return {}; }
-  const DecodeStats& stats() const final { return sequence_.stats; }
 
  protected:
   explicit SequenceDecoder(Sequence sequence) : sequence_(std::move(sequence)) {}
 
+  /// Whether the next pass reads the prompt.
+  virtual bool reads_prompt() const { return sequence_.in_prompt(); }
+  /// Phase::full.
+  virtual bool full() const { return sequence_.full(); }
+
+  /// plan(): false when pages lack.
+  virtual bool add_rows(Pass& pass, int row_budget) = 0;
+  /// take(), of the answers to the asks that add_rows() added.
+  virtual void use(std::span<const Answer> answers) = 0;
+  /// take(), of the answers to more_asks().
+  virtual void use_more(std::span<const Answer> answers);
+
   Sequence sequence_;
+
+ private:
+  // Of the pass under way.
+  size_t asks_ = 0;
+  bool used_ = false;
 };
+
+/// The decoder of a sequence whose spec and options have been checked.
+template <class Method, class... Options>
+std::unique_ptr<Decoder> decoder_of(SequenceSpec spec, SequenceCache cache,
+                                    const EvaluatorLimits& limits, Options&&... options) {
+  return std::make_unique<Method>(Sequence(std::move(spec), std::move(cache), limits),
+                                  std::forward<Options>(options)...);
+}
 
 }  // namespace tidar

@@ -21,10 +21,10 @@ class SpeculativeDecoder final : public SequenceDecoder {
 
   int min_rows() const override { return 1; }
 
-  int plan(Pass& pass, int row_budget) override;
-  void take(std::span<const Answer> answers) override;
-
  private:
+  bool add_rows(Pass& pass, int row_budget) override;
+  void use(std::span<const Answer> answers) override;
+
   int most_guesses(int rows_left) const;
   void draft(int most);
 
@@ -38,27 +38,20 @@ class SpeculativeDecoder final : public SequenceDecoder {
   Verification verification_;
 };
 
-int SpeculativeDecoder::plan(Pass& pass, int row_budget) {
-  TIDAR_CHECK(!full());
-  TIDAR_CHECK_GE(row_budget, min_rows());
-  sequence_.begin_pass();
-  const auto unread = sequence_.unread();
-  const int before_drafts = static_cast<int>(unread.size()) - 1;
+bool SpeculativeDecoder::add_rows(Pass& pass, int row_budget) {
+  const int before_drafts = static_cast<int>(sequence_.unread().size()) - 1;
   reading_ = std::min(before_drafts, row_budget);
   drafts_.clear();
   const bool verifies = reading_ == before_drafts && reading_ < row_budget;
   const int most = verifies ? most_guesses(row_budget - reading_) : 0;
 
   // Guesses may cost passes of another model: first their room must be sure.
-  SequenceCache& cache = sequence_.cache;
-  if (!cache.reserve(cache.length() + reading_ + (verifies ? 1 + most : 0))) return 0;
-  if (verifies) draft(most);
-  pass.begin_sequence(cache);
-  add_causal(pass, unread.first(static_cast<size_t>(reading_)), Keep::page);
+  if (!sequence_.read(pass, reading_, verifies ? 1 + most : 0)) return false;
+  if (!verifies) return true;
+  draft(most);
   const int32_t first_row = add_causal(pass, drafts_, Keep::page);
-  if (!drafts_.empty())
-    for (const Ask& ask : verification_.asks(sequence_, drafts_, first_row)) pass.add_ask(ask);
-  return reading_ + static_cast<int>(drafts_.size());
+  for (const Ask& ask : verification_.asks(sequence_, drafts_, first_row)) pass.add_ask(ask);
+  return true;
 }
 
 // A guess is of use only where a position follows it. The pass that reads the end of the prompt has
@@ -73,6 +66,7 @@ void SpeculativeDecoder::draft(int most) {
   drafts_.assign(1, sequence_.tokens().back());
   if (most == 0) return;
   const auto guesses = drafter_->draft(sequence_.tokens(), most);
+  sequence_.report.drafter_passes = drafter_->passes();
   TIDAR_CHECK_LE(guesses.size(), static_cast<size_t>(most));
   // Another model may know tokens that this one lacks.
   const auto known = std::find_if(guesses.begin(), guesses.end(),
@@ -80,14 +74,9 @@ void SpeculativeDecoder::draft(int most) {
   drafts_.insert(drafts_.end(), guesses.begin(), known);
 }
 
-void SpeculativeDecoder::take(std::span<const Answer> answers) {
-  if (drafts_.empty()) {
-    TIDAR_CHECK(answers.empty());
-    sequence_.cache.commit(reading_);
-    return;
-  }
+void SpeculativeDecoder::use(std::span<const Answer> answers) {
+  if (drafts_.empty()) return sequence_.cache.commit(reading_);
   accept_drafts(sequence_, reading_, drafts_, answers);
-  sequence_.stats.drafter_passes = drafter_->passes();
 }
 
 }  // namespace
@@ -107,9 +96,9 @@ Result<std::unique_ptr<Decoder>> make_decoder(const SpeculativeOptions& options,
     return error("draft length: expected at least 1, found {}", options.draft_length);
   if (!options.drafters) return error("speculative decoding needs a drafter; none was given");
   TIDAR_TRY(auto drafter, options.drafters(spec));
-  return std::unique_ptr<Decoder>(std::make_unique<SpeculativeDecoder>(
-      Sequence(std::move(spec), std::move(cache), limits), options.draft_length, std::move(drafter),
-      limits.vocabulary));
+  return decoder_of<SpeculativeDecoder>(std::move(spec), std::move(cache), limits,
+                                        options.draft_length, std::move(drafter),
+                                        limits.vocabulary);
 }
 
 Result<std::unique_ptr<Decoder>> make_decoder(const LookupMethodOptions& options, SequenceSpec spec,

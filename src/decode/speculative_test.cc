@@ -203,7 +203,7 @@ TEST_P(Speculative, StopsAtTheLastPosition) {
   for (const DrafterFactory& drafters : {bench.by_model(), by_lookup()}) {
     Driven driven = bench.speculative(spec, 6, drafters, 1000);
     drive(bench.evaluator, driven);
-    EXPECT_TRUE(driven.decoder->full());
+    EXPECT_EQ(driven.decoder->phase(), Phase::full);
     EXPECT_EQ(driven.tokens(), plain_ar(model, spec, room));
   }
 }
@@ -249,11 +249,11 @@ TEST(SpeculativeStats, APerfectDrafterIsAlwaysRight) {
     spec.sampling.temperature = temperature;
     Driven driven = bench.speculative(spec, 4, bench.by_model(), 1 + 10 * 5);
     drive(bench.evaluator, driven);
-    const DecodeStats& stats = driven.decoder->stats();
+    const Totals& stats = driven.totals;
     EXPECT_EQ(stats.passes, 10);
     EXPECT_EQ(stats.committed, 50);
     EXPECT_EQ(stats.accepted, (std::vector<int64_t>{0, 0, 0, 0, 0, 10}));
-    EXPECT_EQ(stats.places, std::vector<DraftPlace>(4, {.drafted = 10, .accepted = 10}));
+    EXPECT_EQ(stats.places, std::vector<PlaceCount>(4, {.drafted = 10, .accepted = 10}));
     EXPECT_EQ(stats.drafter_passes, 40);
   }
 }
@@ -264,7 +264,7 @@ TEST(SpeculativeStats, PlacesTellWhichGuessesWereRight) {
   const SequenceSpec spec = short_spec();
   Driven driven = bench.speculative(spec, 3, bench.by_model(), 200);
   drive(bench.evaluator, driven);
-  const DecodeStats& stats = driven.decoder->stats();
+  const Totals& stats = driven.totals;
   ASSERT_EQ(stats.places.size(), 3u);
   ASSERT_EQ(stats.accepted.size(), 5u);
   for (size_t i = 0; i < 3; ++i) {
@@ -287,7 +287,7 @@ TEST(SpeculativeStats, LookupPaysInLoops) {
   drive(bench.evaluator, driven);
   EXPECT_EQ(driven.tokens(), Tokens(driven.output.size(), 4));
   // One token from the prompt, one from a pass that finds nothing, then five a pass.
-  EXPECT_EQ(driven.decoder->stats().passes, 1 + 8);
+  EXPECT_EQ(driven.totals.passes, 1 + 8);
 }
 
 // A drafter that cannot follow costs speed alone.
@@ -305,7 +305,7 @@ TEST(ModelDrafter, IsSilentWhereItCannotFollow) {
     Driven driven = bench.speculative(spec, 4, bench.by_model(), 150);
     drive(bench.evaluator, driven);
     EXPECT_EQ(first(driven.tokens(), 150), truth);
-    return driven.decoder->stats().passes;
+    return driven.totals.passes;
   };
   const int64_t all = passes_with(11, 64, 300);
   EXPECT_EQ(all, 30);

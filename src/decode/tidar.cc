@@ -24,10 +24,11 @@ class TidarDecoder final : public SequenceDecoder {
   int min_rows() const override;
   std::span<const Ask> more_asks() const override { return more_asks_; }
 
-  int plan(Pass& pass, int row_budget) override;
-  void take(std::span<const Answer> answers) override;
-
  private:
+  bool add_rows(Pass& pass, int row_budget) override;
+  void use(std::span<const Answer> answers) override;
+  void use_more(std::span<const Answer> answers) override;
+
   // The choice after the prompt is the causal reading's alone: no pass has held its mask yet.
   bool mixes() const { return options_.trust < 1 && !sequence_.in_prompt(); }
 
@@ -51,7 +52,6 @@ class TidarDecoder final : public SequenceDecoder {
   void plan_step(Pass& pass, Step step);
   void ask_drafts(Pass& pass, int32_t first_row);
   void ask_next_draft(int accepted);
-  void take_next_draft(std::span<const Answer> answers);
 
   TidarOptions options_;
 
@@ -62,30 +62,19 @@ class TidarDecoder final : public SequenceDecoder {
   // The pass under way.
   int reading_ = 0;     // prompt rows before the drafts
   bool steps_ = false;  // whether drafts follow them
-  std::vector<MaskGroup> groups_;
   Verification verification_;
 };
 
-int TidarDecoder::plan(Pass& pass, int row_budget) {
-  TIDAR_CHECK(!full());
-  TIDAR_CHECK_GE(row_budget, min_rows());
-  sequence_.begin_pass();
+bool TidarDecoder::add_rows(Pass& pass, int row_budget) {
   more_asks_.clear();
-
-  const auto unread = sequence_.unread();
-  const int before_drafts = static_cast<int>(unread.size()) - 1;
+  const int before_drafts = static_cast<int>(sequence_.unread().size()) - 1;
   reading_ = std::min(before_drafts, row_budget);
   Step step;
   if (reading_ == before_drafts) step = fit_step(row_budget - reading_);
   steps_ = step.drafts > 0;
-
-  SequenceCache& cache = sequence_.cache;
-  if (!cache.reserve(cache.length() + reading_ + step.drafts)) return 0;
-  pass.begin_sequence(cache);
-  const int32_t first_row =
-      add_causal(pass, unread.first(static_cast<size_t>(reading_)), Keep::page);
+  if (!sequence_.read(pass, reading_, step.drafts)) return false;
   if (steps_) plan_step(pass, std::move(step));
-  return pass.rows() - first_row;
+  return true;
 }
 
 TidarDecoder::Step TidarDecoder::fit_step(int rows) const {
@@ -114,8 +103,9 @@ int TidarDecoder::min_rows() const {
 void TidarDecoder::plan_step(Pass& pass, Step step) {
   drafts_.resize(static_cast<size_t>(step.drafts));
   confidences_.resize(drafts_.size());
-  groups_ = std::move(step.groups);
-  ask_drafts(pass, add_tidar_step(pass, drafts_, sequence_.mask_token(), groups_));
+  std::vector<MaskGroup>& groups = sequence_.report.groups;
+  groups = std::move(step.groups);
+  ask_drafts(pass, add_tidar_step(pass, drafts_, sequence_.mask_token(), groups));
 }
 
 void TidarDecoder::ask_drafts(Pass& pass, int32_t first_row) {
@@ -123,35 +113,30 @@ void TidarDecoder::ask_drafts(Pass& pass, int32_t first_row) {
   for (Ask& ask : verification_.asks(sequence_, drafts_, first_row)) {
     ++accepted;
     if (mixes()) {
-      ask.other_row = group_row(groups_, accepted);
+      ask.other_row = group_row(sequence_.report.groups, accepted);
       ask.trust = options_.trust;
     }
     pass.add_ask(ask);
   }
 }
 
-void TidarDecoder::take(std::span<const Answer> answers) {
-  if (!more_asks_.empty()) {
-    take_next_draft(answers);
-  } else if (steps_) {
-    ask_next_draft(accept_drafts(sequence_, reading_, drafts_, answers));
-  } else {
-    TIDAR_CHECK(answers.empty());
-    sequence_.cache.commit(reading_);
-  }
+void TidarDecoder::use(std::span<const Answer> answers) {
+  if (!steps_) return sequence_.cache.commit(reading_);
+  ask_next_draft(accept_drafts(sequence_, reading_, drafts_, answers));
 }
 
 // The token chosen behind the accepted drafts overwrites what the masks had for its position.
 void TidarDecoder::ask_next_draft(int accepted) {
   drafts_.assign(1, sequence_.tokens().back());
   confidences_.assign(1, 0);
-  if (full() || failed()) return;
-  const MaskRun run = next_draft(groups_, accepted);
+  if (ended()) return;
+  const MaskRun run = next_draft(sequence_.report.groups, accepted);
+  sequence_.report.used = run;
   for (int32_t m = 0; m < run.masks; ++m)
     more_asks_.push_back(sequence_.choose(run.first_row + m, sequence_.size() + m));
 }
 
-void TidarDecoder::take_next_draft(std::span<const Answer> answers) {
+void TidarDecoder::use_more(std::span<const Answer> answers) {
   TIDAR_CHECK_EQ(answers.size(), more_asks_.size());
   more_asks_.clear();
   for (const Answer& answer : answers) {
@@ -163,8 +148,7 @@ void TidarDecoder::take_next_draft(std::span<const Answer> answers) {
 
 Result<void> check_options(const TidarOptions& options, const SequenceSpec& spec,
                            const EvaluatorLimits& limits) {
-  if (spec.mask_token < 0)
-    return error("mask token: TiDAR needs one, and neither the model nor the request names it");
+  TIDAR_TRY_VOID(check_mask_token(spec, "TiDAR"));
   if (options.draft_length < 1 || options.draft_length > limits.max_rows)
     return error("draft length: expected 1 to {} (rows of a pass), found {}", limits.max_rows,
                  options.draft_length);
@@ -201,8 +185,7 @@ Result<std::unique_ptr<Decoder>> make_decoder(const TidarOptions& options, Seque
   TIDAR_TRY_VOID(check_options(options, spec, limits));
   TidarOptions chosen = options;
   if (!chosen.groups) chosen.groups = all_groups();
-  return std::unique_ptr<Decoder>(std::make_unique<TidarDecoder>(
-      Sequence(std::move(spec), std::move(cache), limits), std::move(chosen)));
+  return decoder_of<TidarDecoder>(std::move(spec), std::move(cache), limits, std::move(chosen));
 }
 
 Result<std::unique_ptr<Decoder>> make_decoder(const SelfSpeculativeOptions& options,

@@ -72,9 +72,9 @@ TEST_P(Ar, IsWhatPlainDecodingGives) {
   Driven ar = bench.ar(spec, 12);
   drive(bench.evaluator, ar, [&](int) { return 1 + rng.below(30); });
   EXPECT_EQ(ar.tokens(), plain_ar(model, spec, 12));
-  EXPECT_EQ(ar.decoder->stats().passes, 11);
-  EXPECT_EQ(ar.decoder->stats().committed, 11);
-  EXPECT_EQ(ar.decoder->stats().accepted, (std::vector<int64_t>{0, 11}));
+  EXPECT_EQ(ar.totals.passes, 11);
+  EXPECT_EQ(ar.totals.committed, 11);
+  EXPECT_EQ(ar.totals.accepted, (std::vector<int64_t>{0, 11}));
 }
 
 // The promise of trust 1: the tokens of AR at every temperature, under penalties and cuts, whatever
@@ -123,7 +123,7 @@ TEST_P(Tidar, BelowTrustOneRowBudgetsChangeNothing) {
     ASSERT_EQ(other.tokens(), roomy.tokens());
     for (size_t i = 0; i < roomy.output.size(); ++i)
       EXPECT_EQ(other.output[i].logprob, roomy.output[i].logprob);
-    EXPECT_EQ(other.decoder->stats().accepted, roomy.decoder->stats().accepted);
+    EXPECT_EQ(other.totals.accepted, roomy.totals.accepted);
 
     least.max_rows -= 1;
     const auto refused = make_decoder(options, spec, SequenceCache(cramped.pool), least);
@@ -235,7 +235,7 @@ TEST_P(Tidar, CompanyChangesNothing) {
   Bench bench(model, limits);
   std::vector<Driven> together;
   std::vector<std::vector<TokenLogprob>> alone;
-  std::vector<DecodeStats> alone_stats;
+  std::vector<Totals> alone_totals;
   for (int i = 0; i < 7; ++i) {
     const SequenceSpec spec = random_spec(rng);
     const int wanted = 1 + rng.below(40);
@@ -251,7 +251,7 @@ TEST_P(Tidar, CompanyChangesNothing) {
     Driven single = make(own);
     drive(own.evaluator, single);
     alone.push_back(single.output);
-    alone_stats.push_back(single.decoder->stats());
+    alone_totals.push_back(single.totals);
     together.push_back(make(bench));
   }
   std::vector<Driven*> all;
@@ -264,7 +264,7 @@ TEST_P(Tidar, CompanyChangesNothing) {
       EXPECT_EQ(together[i].output[t].token, alone[i][t].token);
       EXPECT_EQ(together[i].output[t].logprob, alone[i][t].logprob);
     }
-    EXPECT_EQ(together[i].decoder->stats().accepted, alone_stats[i].accepted);
+    EXPECT_EQ(together[i].totals.accepted, alone_totals[i].accepted);
   }
 }
 
@@ -308,7 +308,7 @@ TEST_P(Tidar, FillsTheContextToItsLastPosition) {
   Driven ar = bench.ar(spec, 1000);
   drive(bench.evaluator, ar);
   EXPECT_EQ(ar.tokens(), truth);
-  EXPECT_TRUE(ar.decoder->full());
+  EXPECT_EQ(ar.decoder->phase(), Phase::full);
   for (const int draft_length : kDraftLengths) {
     for (const float trust : {1.0f, 0.5f, 0.0f}) {
       SCOPED_TRACE(testing::Message() << "draft length " << draft_length << ", trust " << trust);
@@ -318,7 +318,7 @@ TEST_P(Tidar, FillsTheContextToItsLastPosition) {
                                   .groups = random_groups(rng, draft_length)},
                                  1000);
       drive(bench.evaluator, tidar);
-      EXPECT_TRUE(tidar.decoder->full());
+      EXPECT_EQ(tidar.decoder->phase(), Phase::full);
       ASSERT_EQ(static_cast<int>(tidar.output.size()), room);
       if (trust < 1) continue;
       EXPECT_EQ(tidar.tokens(), truth);
@@ -339,7 +339,7 @@ TEST_P(Tidar, MayLeaveItsDraftUnasked) {
     std::vector<Answer> answers(pass.asks.size());
     bench.evaluator.evaluate(pass, answers);
     tidar.decoder->take(answers);
-    const auto committed = tidar.decoder->committed();
+    const auto& committed = tidar.decoder->report().committed;
     tidar.output.insert(tidar.output.end(), committed.begin(), committed.end());
     const auto asks = tidar.decoder->more_asks();
     if (rng.below(2) == 0 || asks.empty()) continue;
@@ -388,7 +388,7 @@ TEST(TidarStats, APerfectDrafterAcceptsEverything) {
       spec.sampling.temperature = temperature;
       Driven tidar = bench.tidar(spec, {.draft_length = draft_length}, 1 + 10 * draft_length);
       drive(bench.evaluator, tidar);
-      const DecodeStats& stats = tidar.decoder->stats();
+      const Totals& stats = tidar.totals;
       EXPECT_EQ(stats.passes, 10);
       EXPECT_EQ(stats.committed, 10 * draft_length);
       ASSERT_EQ(stats.accepted.size(), static_cast<size_t>(draft_length) + 1);
@@ -413,7 +413,7 @@ TEST(TidarStats, WithoutAUsableGroupThePassAfterIsOneTokenAndItsGroup) {
     rows.push_back(pass.rows());
   }
   EXPECT_EQ(first(rows, 5), (std::vector<int>{3 + 4, 4 + 4, 1 + 4, 4 + 4, 1 + 4}));
-  EXPECT_EQ(tidar.decoder->stats().accepted, (std::vector<int64_t>{0, 10, 0, 0, 10}));
+  EXPECT_EQ(tidar.totals.accepted, (std::vector<int64_t>{0, 10, 0, 0, 10}));
 }
 
 // Without groups a pass drafts, the next one verifies, and both count.
@@ -431,10 +431,10 @@ TEST(TidarStats, SelfSpeculationTakesTwoPassesAStep) {
     rows.push_back(pass.rows());
   }
   EXPECT_EQ(first(rows, 5), (std::vector<int>{3 + 4, 4, 1 + 4, 4, 1 + 4}));
-  const DecodeStats& stats = tidar.decoder->stats();
+  const Totals& stats = tidar.totals;
   EXPECT_EQ(stats.passes, 20);
   EXPECT_EQ(stats.accepted, (std::vector<int64_t>{0, 10, 0, 0, 10}));
-  EXPECT_EQ(stats.places, std::vector<DraftPlace>(3, {.drafted = 10, .accepted = 10}));
+  EXPECT_EQ(stats.places, std::vector<PlaceCount>(3, {.drafted = 10, .accepted = 10}));
 }
 
 TEST(TidarStats, StepsHoldTheRowsOfThePaper) {
@@ -452,6 +452,45 @@ TEST(TidarStats, StepsHoldTheRowsOfThePaper) {
     drive_pass(bench.evaluator, pass, all);
     EXPECT_EQ(pass.rows(), draft_length * (draft_length + 1));
     EXPECT_EQ(pass.asks.size(), static_cast<size_t>(draft_length));
+  }
+}
+
+// What a step reports of its masks: all that stood in the pass, and those that the next draft is
+// of.
+TEST_P(Tidar, ReportsItsGroupsAndWhichMasksItUsed) {
+  const SequenceSpec spec = random_spec(rng);
+  Bench bench(random_model(rng));
+  const int draft_length = kDraftLengths[static_cast<size_t>(rng.below(6))];
+  Driven tidar = bench.tidar(
+      spec, {.draft_length = draft_length, .groups = random_groups(rng, draft_length)}, 60);
+  Pass pass;
+  while (!tidar.done()) {
+    pass.clear();
+    tidar.decoder->plan(pass, 512);
+    std::vector<Answer> answers(pass.asks.size());
+    bench.evaluator.evaluate(pass, answers);
+    tidar.decoder->take(answers);
+    const StepReport& report = tidar.decoder->report();
+    tidar.output.insert(tidar.output.end(), report.committed.begin(), report.committed.end());
+    int masks = 0;
+    for (const MaskGroup& group : report.groups) {
+      for (int m = 0; m < group.masks; ++m)
+        EXPECT_EQ(pass.tokens[static_cast<size_t>(group.first_row + m)], spec.mask_token);
+      masks += group.masks;
+    }
+    EXPECT_EQ(masks, std::count(pass.keeps.begin(), pass.keeps.end(), Keep::scratch));
+    EXPECT_LE(report.accepted, report.drafted);
+    if (report.decoding) {
+      EXPECT_EQ(report.drafted + 1 + masks, report.rows);
+    }
+
+    const auto asks = tidar.decoder->more_asks();
+    ASSERT_EQ(static_cast<int>(asks.size()), report.used.masks);
+    for (size_t i = 0; i < asks.size(); ++i)
+      EXPECT_EQ(asks[i].row, report.used.first_row + static_cast<int32_t>(i));
+    std::vector<Answer> more(asks.size());
+    bench.evaluator.answer(asks, more);
+    if (!more.empty()) tidar.decoder->take(more);
   }
 }
 

@@ -201,8 +201,8 @@ TEST_P(Trust, DecodesAsThePaperSays) {
           histogram.resize(static_cast<size_t>(accepted) + 1);
         ++histogram[static_cast<size_t>(accepted)];
       }
-      EXPECT_EQ(tidar.decoder->stats().accepted, histogram);
-      EXPECT_EQ(tidar.decoder->stats().passes, static_cast<int64_t>(truth.accepted.size()));
+      EXPECT_EQ(tidar.totals.accepted, histogram);
+      EXPECT_EQ(tidar.totals.passes, static_cast<int64_t>(truth.accepted.size()));
     }
   }
 }

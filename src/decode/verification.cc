@@ -26,18 +26,6 @@ std::span<Ask> Verification::asks(const Sequence& sequence, std::span<const int3
   return asks_;
 }
 
-namespace {
-
-void count_places(DecodeStats& stats, size_t guesses, size_t right) {
-  if (stats.places.size() < guesses) stats.places.resize(guesses);
-  for (size_t i = 0; i < guesses; ++i) {
-    ++stats.places[i].drafted;
-    if (i < right) ++stats.places[i].accepted;
-  }
-}
-
-}  // namespace
-
 int accept_drafts(Sequence& sequence, int reading, std::span<const int32_t> drafts,
                   std::span<const Answer> answers) {
   TIDAR_CHECK_EQ(answers.size(), drafts.size());
@@ -45,13 +33,10 @@ int accept_drafts(Sequence& sequence, int reading, std::span<const int32_t> draf
   while (accepted < drafts.size() && answers[accepted - 1].token == drafts[accepted]) ++accepted;
 
   sequence.cache.commit(reading + static_cast<int>(accepted));
-  const bool reads_prompt = sequence.in_prompt();
   for (const Answer& answer : answers.first(accepted))
     sequence.append({answer.token, answer.logprob});
-  if (!reads_prompt) {
-    sequence.count_pass();
-    count_places(sequence.stats, drafts.size() - 1, accepted - 1);
-  }
+  sequence.report.drafted = static_cast<int>(drafts.size()) - 1;
+  sequence.report.accepted = static_cast<int>(accepted) - 1;
   return static_cast<int>(accepted);
 }
 

@@ -30,8 +30,8 @@ class Verification {
 };
 
 /// Takes the answers to those asks: keeps the keys of `reading` rows before the drafts and of the
-/// accepted drafts, adds to the text what was chosen after each of these, and counts the pass
-/// unless it read the end of the prompt. Returns the number of accepted drafts, d_0 included.
+/// accepted drafts, adds to the text what was chosen after each of these, and reports how the
+/// guesses fared. Returns the number of accepted drafts, d_0 included.
 int accept_drafts(Sequence& sequence, int reading, std::span<const int32_t> drafts,
                   std::span<const Answer> answers);
 

@@ -11,6 +11,7 @@
 #include "base/sampling.h"
 #include "cache/pages.h"
 #include "decode/methods.h"
+#include "engine/stats.h"
 #include "plan/evaluator.h"
 
 namespace tidar {
@@ -31,7 +32,7 @@ enum class FinishReason : uint8_t {
   stop,       ///< an end-of-text token or a stop string
   length,     ///< max_new tokens
   context,    ///< no position is left for another token
-  no_choice,  ///< Decoder::failed(): logits that are not finite, or every token forbidden
+  no_choice,  ///< Phase::failed: logits that are not finite, or every token forbidden
   cancelled,  ///< Engine::cancel()
 };
 
@@ -41,26 +42,6 @@ std::string_view name_of(FinishReason reason);
 /// FinishReason::no_choice for users.
 inline constexpr std::string_view kNoChoice =
     "nothing can be chosen: the model's logits are not finite here, or every token is forbidden";
-
-/// What a request has cost and brought. Tokens that a pass committed but that were cut from the
-/// output (behind an end-of-text token, a stop string or the length limit) are not counted.
-struct RequestStats {
-  int64_t prompt_tokens = 0;
-  int64_t new_tokens = 0;
-  int64_t passes = 0;             ///< decoding passes; those that read the prompt are not counted
-  int64_t decoded = 0;            ///< new tokens that decoding passes brought
-  std::vector<int64_t> accepted;  ///< accepted[a]: decoding passes that brought a tokens
-  /// How guesses fared by their place in the draft, those behind the end of the output included.
-  std::vector<DraftPlace> places;
-  int64_t drafter_passes = 0;  ///< of a second model
-  double waiting_s = 0;        ///< from submit() to the first step
-  double prefill_s = 0;        ///< the steps until the prompt had been read
-  double decode_s = 0;         ///< the steps after those
-
-  double tokens_per_pass() const {
-    return passes == 0 ? 0 : static_cast<double>(decoded) / static_cast<double>(passes);
-  }
-};
 
 /// What one step brought one request. The pieces of all its updates together are its output.
 struct Update {

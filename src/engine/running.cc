@@ -32,24 +32,20 @@ void Running::plan(Pass& pass, int left, int sharers) {
 
 void Running::take(std::span<const Answer> answers) {
   if (!planned_) return;
-  const int64_t passes_before = decoder_->stats().passes;
   decoder_->take(answers.subspan(first_ask_, asks_));
-  for (const TokenLogprob& token : decoder_->committed()) {
+  const StepReport& report = decoder_->report();
+  for (const TokenLogprob& token : report.committed) {
     update_.finish = use(token);
     if (finished()) break;
   }
-  const size_t kept = update_.tokens.size();
-  decoded_ = decoder_->stats().passes > passes_before;
-  if (decoded_) {
-    stats_.passes += 1;
-    stats_.decoded += static_cast<int64_t>(kept);
-    stats_.accepted.resize(std::max(stats_.accepted.size(), kept + 1));
-    stats_.accepted[kept] += 1;
-  }
-  stats_.places = decoder_->stats().places;
-  stats_.drafter_passes = decoder_->stats().drafter_passes;
-  if (!finished() && decoder_->failed()) update_.finish = FinishReason::no_choice;
-  if (!finished() && decoder_->full()) update_.finish = FinishReason::context;
+  step_.tokens = static_cast<int>(update_.tokens.size());
+  step_.decoding = report.decoding;
+  step_.drafted = report.drafted;
+  step_.accepted = report.accepted;
+  step_.drafter_passes = report.drafter_passes;
+  const Phase next = decoder_->phase();
+  if (!finished() && next == Phase::failed) update_.finish = FinishReason::no_choice;
+  if (!finished() && next == Phase::full) update_.finish = FinishReason::context;
   if (finished()) flush_text();
 }
 
@@ -59,15 +55,16 @@ std::span<const Ask> Running::more_asks() const {
 }
 
 std::optional<Update> Running::end_step(double seconds) {
-  (stats_.passes == 0 ? stats_.prefill_s : stats_.decode_s) += seconds;
-  const bool news = decoded_ || !update_.tokens.empty() || finished();
-  decoded_ = false;
+  const bool decodes = planned_ ? step_.decoding : !reads_prompt();
+  (decodes ? step_.decode_s : step_.prefill_s) += seconds;
+  const bool news = step_.decoding || !update_.tokens.empty() || finished();
   if (!news) return std::nullopt;
   return finish_update();
 }
 
 Update Running::finish_update() {
   update_.id = id_;
+  stats_.add(std::exchange(step_, {}));
   update_.stats = stats_;
   Update update;
   update.finish = update_.finish;
@@ -83,14 +80,14 @@ Update Running::cancel() {
 
 FinishReason Running::use(const TokenLogprob& token) {
   update_.tokens.push_back(token);
-  stats_.new_tokens += 1;
   const auto& eos = request_.eos;
   if (std::find(eos.begin(), eos.end(), token.token) != eos.end()) return FinishReason::stop;
   if (detokenizer_) {
     update_.text += stops_.push(detokenizer_->push(token.token));
     if (stops_.found()) return FinishReason::stop;
   }
-  return stats_.new_tokens == request_.max_new ? FinishReason::length : FinishReason::none;
+  const int64_t new_tokens = stats_.new_tokens + static_cast<int64_t>(update_.tokens.size());
+  return new_tokens == request_.max_new ? FinishReason::length : FinishReason::none;
 }
 
 void Running::flush_text() {

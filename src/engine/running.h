@@ -27,7 +27,7 @@ class Running {
   /// Pages that were promised to it.
   int pages() const { return pages_; }
   /// Whether the prompt is being read.
-  bool reads_prompt() const { return stats_.new_tokens == 0 && stats_.passes == 0; }
+  bool reads_prompt() const { return decoder_->phase() == Phase::reading; }
   /// Steps in a row in which it found no room.
   int waited() const { return waited_; }
   bool finished() const { return update_.finish != FinishReason::none; }
@@ -73,7 +73,7 @@ class Running {
   // Of the step under way.
   Update update_;
   bool planned_ = false;
-  bool decoded_ = false;  // made a decoding pass
+  StepStats step_;
   size_t first_ask_ = 0;  // its asks in the pass
   size_t asks_ = 0;
 };
