@@ -13,7 +13,8 @@ import signal
 import struct
 import subprocess
 
-from outside import FIXTURES, PROGRAM, ROOT, FixtureCase, comma, load, main, run
+from outside import (FIXTURES, PROGRAM, ROOT, SMALL_MODEL, FixtureCase, comma, load, main, run,
+                     small_run)
 
 TOKENIZERS = ROOT / "build/tokenizers"
 SUBCOMMANDS = ["generate", "logits", "gradients", "tokenize", "detokenize", "inspect", "bench",
@@ -267,22 +268,61 @@ class Memory(FixtureCase):
             resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
         return run(*args, preexec_fn=limit)
 
-    def test_little_memory(self):
-        ask = ["generate", "--model", ROOT / "models/tidar-mini", "--prompt", "Answer:",
-               "--max-new", 2, "--threads", 2]
-        if self.under(1000, *ask)[0] != 0:
+    def with_ever_more(self, sizes, *args, before=lambda: None):
+        """Runs it with each of so many megabytes: it ends well, or with one sentence. Returns the
+        sentences."""
+        before()
+        if self.under(2000, *args)[0] != 0:
             self.skipTest("a sanitizer maps more than it uses")
-        codes = set()
-        for megabytes in range(12, 60, 2):
-            code, _, err = self.under(megabytes, *ask)
+        codes, said = set(), set()
+        for megabytes in sizes:
+            before()
+            code, _, err = self.under(megabytes, *args)
             codes.add(code)
             if code == 127:  # not even its libraries fit
                 continue
             self.assertIn(code, (0, 1), (megabytes, err))
             if code == 1:
-                self.assertRegex(err, r"\Atidar: [^\n]+\n\Z")
+                self.assertRegex(err, r"(?m)^tidar: [^\n]+\n\Z")
                 self.assertNotIn(".cc", err)
+                said.add(err.rstrip("\n").split("\n")[-1])
         self.assertTrue({0, 1} <= codes, codes)
+        return said
+
+    def test_little_memory(self):
+        self.with_ever_more(range(12, 60, 2), "generate", "--model", ROOT / "models/tidar-mini",
+                            "--prompt", "Answer:", "--max-new", 2, "--threads", 2)
+
+    def test_little_memory_for_an_evaluation(self):
+        text = self.put("text.txt", "So many words. " * 40)
+        said = self.with_ever_more(
+            range(12, 80, 4), "eval", "--model", ROOT / "models/tidar-mini", "--task",
+            f"text:{text}", "--out", self.out, "--threads", 2,
+            before=lambda: shutil.rmtree(self.out, ignore_errors=True))
+        self.assertTrue(any("--context" in sentence for sentence in said), said)
+
+    def training(self, **model):
+        """The flags of one step that trains a model of such changes."""
+        config = small_run(self.folder, steps=1, out=str(self.out), tokenizer=None, mask_token=300)
+        changed = self.put("changed.json", json.dumps({**SMALL_MODEL, **model}))
+        run_config = self.put("run.json", json.dumps({**config, "model_config": str(changed)}))
+        return ["train", "--config", run_config, "--threads", 1]
+
+    def test_little_memory_for_training(self):
+        said = self.with_ever_more(
+            range(12, 80, 2), *self.training(hidden_size=256, num_hidden_layers=4),
+            before=lambda: shutil.rmtree(self.out, ignore_errors=True))
+        for part in ["no memory for masters, gradients and activations",
+                     "a smaller model or \"sequence\" needs less", "the optimizer's moments"]:
+            self.assertTrue(any(part in sentence for sentence in said), said)
+        self.assertFalse([sentence for sentence in said if "--context" in sentence], "has none")
+
+    def test_an_absurd_model(self):
+        absurd = {"hidden_size": 1 << 20, "num_hidden_layers": 4096, "intermediate_size": 1 << 22,
+                  "vocab_size": 1 << 26, "max_position_embeddings": 1 << 30}
+        self.refuse(1, *self.training(**absurd), alone=False, holds=[
+            "no memory for masters, gradients and activations", "GB", "a smaller model"])
+        self.refuse(1, *self.training(num_hidden_layers=4097), holds=["'num_hidden_layers' is 4097"])
 
     def test_what_for(self):
         ask = ["inspect", "--model", FIXTURES / "qwen2"]

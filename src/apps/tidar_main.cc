@@ -5,6 +5,7 @@
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -69,14 +70,25 @@ int wrong_use(const CLI::App& program, const std::string& what) {
   return kWrongUse;
 }
 
+/// "…; a smaller model, --context, --weights bf16 may do", with those flags that the command has.
+Error no_memory(const std::exception& failure, const CLI::App& command) {
+  std::string advice = "a smaller model";
+  for (const std::string flag : {"--context", "--rows"}) {
+    if (command.get_option_no_throw(flag) != nullptr) advice += ", a smaller " + flag;
+  }
+  if (command.get_option_no_throw("--weights") != nullptr) advice += ", --weights bf16";
+  return error("{}; {} may do", describe(failure, "this run"), advice);
+}
+
 /// What nobody has caught is said, too: memory for something small, a thread that cannot be
 /// started.
-Result<int> guarded(const Action& action) {
+Result<int> guarded(const Action& action, const CLI::App& command) {
   try {
     return action();
   } catch (const std::bad_alloc& failure) {
-    return error("{}; a smaller model, --context or --rows, or --weights bf16, takes less",
-                 describe(failure, "this run"));
+    return no_memory(failure, command);
+  } catch (const std::length_error& failure) {
+    return no_memory(failure, command);
   } catch (const std::filesystem::filesystem_error& failure) {
     return error("{}: {}", failure.path1().string(), failure.code().message());
   } catch (const std::system_error& failure) {
@@ -117,7 +129,7 @@ int run_program(int argc, char** argv) {
     return wrong_use(program, unknown_command ? describe_unknown(program) : error.what());
   }
 
-  Result<int> outcome = guarded(action);
+  Result<int> outcome = guarded(action, innermost(program));
   if (outcome.ok()) {
     if (const Result<void> flushed = flush_output(); !flushed.ok()) outcome = flushed.error();
   }
@@ -132,7 +144,10 @@ int run_program(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return tidar::run_program(argc, argv);
-  } catch (const std::exception& failure) {  // before there is anything to do
+  } catch (const std::bad_alloc&) {  // before there is anything to do
+    std::fputs("tidar: no memory to begin with\n", stderr);
+    return tidar::kFailed;
+  } catch (const std::exception& failure) {
     std::fprintf(stderr, "tidar: %s\n", failure.what());
     return tidar::kFailed;
   }

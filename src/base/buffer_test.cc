@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <vector>
 
 #include "base/out_of_memory.h"
 
@@ -83,6 +84,9 @@ TEST(Buffer, SaysHowMuchWasAskedForWhenThereIsNoMemory) {
             "no memory for maps (1.153e+09 GB were asked for at once); a smaller world may do");
   EXPECT_THROW(Buffer{std::numeric_limits<size_t>::max()}, OutOfMemory);
   EXPECT_TRUE(with_memory_for("maps", "", [] { Buffer(100); }).ok());
+  const auto more_than_there_is = [] { std::vector<double>(size_t{1} << 61); };
+  EXPECT_EQ(with_memory_for("maps", "none will do", more_than_there_is).error().message,
+            "no memory for maps (more was asked for than can be counted); none will do");
 }
 
 }  // namespace

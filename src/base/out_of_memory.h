@@ -3,7 +3,9 @@
 // whoever builds something large catches it and says what the memory was for, main() the rest.
 
 #include <cstddef>
+#include <exception>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -22,8 +24,9 @@ class OutOfMemory final : public std::bad_alloc {
   size_t bytes_;
 };
 
-/// "no memory for keys and values (1.50 GB were asked for at once)"
-std::string describe(const std::bad_alloc& failure, std::string_view purpose);
+/// "no memory for keys and values (1.50 GB were asked for at once)", of a std::bad_alloc, or of the
+/// std::length_error of a container that would hold more than can be counted.
+std::string describe(const std::exception& failure, std::string_view purpose);
 
 /// Calls build(), which returns nothing. Where memory runs out: an Error that says what it was for,
 /// and in `advice` what would take less.
@@ -33,6 +36,8 @@ Result<void> with_memory_for(std::string_view purpose, std::string_view advice, 
     build();
     return {};
   } catch (const std::bad_alloc& failure) {
+    return error("{}; {}", describe(failure, purpose), advice);
+  } catch (const std::length_error& failure) {
     return error("{}; {}", describe(failure, purpose), advice);
   }
 }
