@@ -53,12 +53,12 @@ Result<Continued> continue_all(Network& network, std::span<const std::vector<int
     for (const Update& update : engine.step()) {
       auto& text = result.texts[place.at(update.id)];
       for (const TokenLogprob& token : update.tokens) text.push_back(token.token);
-      if (update.finish == FinishReason::none) continue;
+      if (!update.totals) continue;
       if (update.finish == FinishReason::no_choice) {
         return error("prompt {} of the check of decoding: {}", place.at(update.id) + 1, kNoChoice);
       }
-      result.decoded += update.stats.decoded;
-      result.passes += update.stats.passes;
+      result.decoded += update.totals->decoded;
+      result.passes += update.totals->passes;
     }
   }
   return result;

@@ -91,7 +91,7 @@ Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer, Request request, S
     }
     outcome.text += update.text;
     outcome.finish = update.finish;
-    outcome.stats = update.stats;
+    if (update.totals) outcome.stats = *update.totals;
     return stream.show(update);
   };
   while (!engine.idle()) {
@@ -99,11 +99,11 @@ Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer, Request request, S
       TIDAR_TRY_VOID(use(engine.cancel(id).value()));
       break;
     }
-    const int64_t passes_before = outcome.stats.passes;
     const int64_t bytes_before = meter.bytes_read();
-    for (const Update& update : engine.step()) TIDAR_TRY_VOID(use(update));
-    const bool decoded = outcome.stats.passes > passes_before;
-    if (decoded) outcome.decode_bytes += meter.bytes_read() - bytes_before;
+    for (const Update& update : engine.step()) {
+      TIDAR_TRY_VOID(use(update));
+      if (update.stats.decoding) outcome.decode_bytes += meter.bytes_read() - bytes_before;
+    }
   }
   return outcome;
 }

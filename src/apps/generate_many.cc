@@ -61,17 +61,17 @@ struct Continuation {
     for (const TokenLogprob& token : update.tokens) tokens.push_back(token.token);
   }
 
-  Json json(const Update& last) const {
+  Json json(FinishReason finish, const RequestStats& stats) const {
     return {{"line", line},
             {"seed", seed},
             {"text", text},
             {"tokens", tokens},
-            {"prompt_tokens", last.stats.prompt_tokens},
-            {"n", last.stats.new_tokens},
-            {"finish_reason", name_of(last.finish)},
-            {"passes", last.stats.passes},
-            {"decoded", last.stats.decoded},
-            {"tokens_per_pass", last.stats.tokens_per_pass()}};
+            {"prompt_tokens", stats.prompt_tokens},
+            {"n", stats.new_tokens},
+            {"finish_reason", name_of(finish)},
+            {"passes", stats.passes},
+            {"decoded", stats.decoded},
+            {"tokens_per_pass", stats.tokens_per_pass()}};
   }
 };
 
@@ -81,10 +81,9 @@ struct Account {
   int64_t without_choice = 0;  ///< ended by FinishReason::no_choice
   Clock::time_point start = Clock::now();
 
-  void add(const Update& last) {
-    const RequestStats& stats = last.stats;
+  void add(FinishReason finish, const RequestStats& stats) {
     ++prompts;
-    without_choice += last.finish == FinishReason::no_choice;
+    without_choice += finish == FinishReason::no_choice;
     tokens += stats.new_tokens;
     passes += stats.passes;
     decoded += stats.decoded;
@@ -154,9 +153,9 @@ Result<int> generate_many(const GenerateFlags& flags) {
     for (const Update& update : engine.step()) {
       Continuation& continuation = running.at(update.id);
       continuation.take(update);
-      if (update.finish == FinishReason::none) continue;
-      print_json(continuation.json(update));
-      account.add(update);
+      if (!update.totals) continue;
+      print_json(continuation.json(update.finish, *update.totals));
+      account.add(update.finish, *update.totals);
       running.erase(update.id);
     }
     TIDAR_TRY_VOID(flush_output());

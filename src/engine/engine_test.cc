@@ -56,14 +56,31 @@ struct Output {
   std::vector<int32_t> tokens;
   std::string text;
   FinishReason finish = FinishReason::none;
-  RequestStats stats;
+  RequestStats stats;  ///< the sum of what the updates told, then the totals
 
   void add(const Update& update) {
     EXPECT_EQ(finish, FinishReason::none) << "an update after the last one";
     for (const TokenLogprob& token : update.tokens) tokens.push_back(token.token);
     text += update.text;
     finish = update.finish;
-    stats = update.stats;
+    stats.add(update.stats);
+    EXPECT_EQ(update.totals.has_value(), finish != FinishReason::none);
+    if (update.totals) take_totals(*update.totals);
+  }
+
+ private:
+  /// They are the sum of all updates, and what only the engine knew.
+  void take_totals(const RequestStats& totals) {
+    EXPECT_EQ(totals.new_tokens, stats.new_tokens);
+    EXPECT_EQ(totals.passes, stats.passes);
+    EXPECT_EQ(totals.decoded, stats.decoded);
+    EXPECT_EQ(totals.accepted, stats.accepted);
+    EXPECT_EQ(totals.places, stats.places);
+    EXPECT_EQ(totals.drafter_passes, stats.drafter_passes);
+    EXPECT_EQ(totals.prefill_s, stats.prefill_s);
+    EXPECT_EQ(totals.decode_s, stats.decode_s);
+    EXPECT_GT(totals.prompt_tokens, 0);
+    stats = totals;
   }
 };
 
@@ -279,8 +296,8 @@ TEST(Engine, TellsOfPassesThatBringNoToken) {
   Outputs outputs;
   while (!engine.idle()) {
     for (const Update& update : engine.step()) {
-      passes[update.id].push_back(update.stats.passes);
       outputs[update.id].add(update);
+      passes[update.id].push_back(outputs[update.id].stats.passes);
     }
   }
   EXPECT_EQ(passes[id], (std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
@@ -363,9 +380,9 @@ TEST(Engine, DecodingGoesOnWhileALongPromptIsRead) {
   MockEvaluator evaluator(model, limits(16, 40));
   Engine engine(evaluator);
   const RequestId quick = engine.submit(request_of({1}, 30)).value();
-  engine.step();
-  const RequestId slow = engine.submit(request_of(std::vector<int32_t>(600, 3), 2)).value();
   Outputs outputs;
+  for (const Update& update : engine.step()) outputs[update.id].add(update);
+  const RequestId slow = engine.submit(request_of(std::vector<int32_t>(600, 3), 2)).value();
   int steps_of_slow = 0;
   while (outputs[slow].tokens.empty()) {
     const size_t before = outputs[quick].tokens.size();
@@ -404,9 +421,9 @@ TEST(Engine, WhoKeepsNoKeysIsPromisedNoPages) {
   ASSERT_TRUE(engine.submit(request_of({1, 2, 3}, 60)).ok());
   ASSERT_TRUE(engine.submit(request_of({1, 2}, 80, masked)).ok());
   ASSERT_TRUE(engine.submit(request_of({3}, 80, masked)).ok());
-  engine.step();
-  EXPECT_EQ(engine.waiting(), 0);
   Outputs outputs;
+  for (const Update& update : engine.step()) outputs[update.id].add(update);
+  EXPECT_EQ(engine.waiting(), 0);
   run_until_idle(engine, outputs);
   EXPECT_EQ(outputs[2].stats.new_tokens, 80);
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,8 +52,9 @@ struct Update {
   /// New text: whole characters, without special tokens. Text that could be the beginning of a stop
   /// string comes later, or not at all. Empty when the engine has no tokenizer.
   std::string text;
+  StepStats stats;  ///< of the steps since the request's last update, with their one decoding pass
   FinishReason finish = FinishReason::none;
-  RequestStats stats;  ///< so far
+  std::optional<RequestStats> totals;  ///< of all its steps; with the finish alone
 };
 
 /// The decoder of a request, whose pages come from `pool`. An Error says which field of the request

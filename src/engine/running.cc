@@ -15,7 +15,7 @@ Running::Running(RequestId id, Request request, std::unique_ptr<Decoder> decoder
       pages_(pages),
       stops_(request_.stop) {
   if (tokenizer != nullptr) detokenizer_.emplace(*tokenizer, SkipSpecial::yes);
-  stats_.prompt_tokens = static_cast<int64_t>(request_.sequence.prompt.size());
+  totals_.prompt_tokens = static_cast<int64_t>(request_.sequence.prompt.size());
 }
 
 void Running::plan(Pass& pass, int left, int sharers) {
@@ -38,11 +38,11 @@ void Running::take(std::span<const Answer> answers) {
     update_.finish = use(token);
     if (finished()) break;
   }
-  step_.tokens = static_cast<int>(update_.tokens.size());
-  step_.decoding = report.decoding;
-  step_.drafted = report.drafted;
-  step_.accepted = report.accepted;
-  step_.drafter_passes = report.drafter_passes;
+  update_.stats.tokens = static_cast<int>(update_.tokens.size());
+  update_.stats.decoding = report.decoding;
+  update_.stats.drafted = report.drafted;
+  update_.stats.accepted = report.accepted;
+  update_.stats.drafter_passes = report.drafter_passes;
   const Phase next = decoder_->phase();
   if (!finished() && next == Phase::failed) update_.finish = FinishReason::no_choice;
   if (!finished() && next == Phase::full) update_.finish = FinishReason::context;
@@ -55,17 +55,17 @@ std::span<const Ask> Running::more_asks() const {
 }
 
 std::optional<Update> Running::end_step(double seconds) {
-  const bool decodes = planned_ ? step_.decoding : !reads_prompt();
-  (decodes ? step_.decode_s : step_.prefill_s) += seconds;
-  const bool news = step_.decoding || !update_.tokens.empty() || finished();
+  const bool decodes = planned_ ? update_.stats.decoding : !reads_prompt();
+  (decodes ? update_.stats.decode_s : update_.stats.prefill_s) += seconds;
+  const bool news = update_.stats.decoding || !update_.tokens.empty() || finished();
   if (!news) return std::nullopt;
   return finish_update();
 }
 
 Update Running::finish_update() {
   update_.id = id_;
-  stats_.add(std::exchange(step_, {}));
-  update_.stats = stats_;
+  totals_.add(update_.stats);
+  if (finished()) update_.totals = std::move(totals_);
   Update update;
   update.finish = update_.finish;
   std::swap(update, update_);
@@ -86,7 +86,7 @@ FinishReason Running::use(const TokenLogprob& token) {
     update_.text += stops_.push(detokenizer_->push(token.token));
     if (stops_.found()) return FinishReason::stop;
   }
-  const int64_t new_tokens = stats_.new_tokens + static_cast<int64_t>(update_.tokens.size());
+  const int64_t new_tokens = totals_.new_tokens + static_cast<int64_t>(update_.tokens.size());
   return new_tokens == request_.max_new ? FinishReason::length : FinishReason::none;
 }
 

@@ -33,7 +33,7 @@ class Running {
   bool finished() const { return update_.finish != FinishReason::none; }
 
   /// It is admitted: its waiting time ends.
-  void start() { stats_.waiting_s = seconds_since(submitted_); }
+  void start() { totals_.waiting_s = seconds_since(submitted_); }
 
   // One step is plan(), take(), then take_more() while there are more_asks(), and end_step().
 
@@ -65,7 +65,7 @@ class Running {
   int pages_;
   std::optional<Detokenizer> detokenizer_;
   StopStrings stops_;
-  RequestStats stats_;
+  RequestStats totals_;
   Clock::time_point submitted_ = Clock::now();
 
   int waited_ = 0;
@@ -73,7 +73,6 @@ class Running {
   // Of the step under way.
   Update update_;
   bool planned_ = false;
-  StepStats step_;
   size_t first_ask_ = 0;  // its asks in the pass
   size_t asks_ = 0;
 };

@@ -31,7 +31,7 @@ Json result_line(const Problem& problem, const Sample& sample, const Update& las
                {"sample", sample.number},
                {"text", sample.text},
                {"finish_reason", name_of(last.finish)}};
-  put_cost(line, last.stats, seconds);
+  put_cost(line, *last.totals, seconds);
   for (const auto& [name, right] : verdict.checks) line[std::string(name)] = right ? 1 : 0;
   if (!verdict.why.empty()) line["why"] = verdict.why;
   return line;

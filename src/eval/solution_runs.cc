@@ -46,7 +46,7 @@ Result<Json> decode(Engine& engine, Request request, const Problem& problem) {
       if (update.finish == FinishReason::no_choice) {
         return error("problem {}: {}", problem.id, kNoChoice);
       }
-      if (update.finish != FinishReason::none) put_cost(line, update.stats, clock.lap());
+      if (update.totals) put_cost(line, *update.totals, clock.lap());
     }
   }
   line["nll"] = -logprob;

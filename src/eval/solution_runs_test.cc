@@ -115,7 +115,7 @@ TEST_F(SolutionRuns, ItsOwnTextCostsAsUsual) {
     while (!with.idle()) {
       for (const Update& update : with.step()) {
         for (const TokenLogprob& token : update.tokens) found.first.push_back(token.token);
-        found.second = update.stats.accepted;
+        if (update.totals) found.second = update.totals->accepted;
       }
     }
     return found;
