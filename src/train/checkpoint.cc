@@ -32,6 +32,16 @@ std::span<const std::byte> bytes_of(const Matrix& matrix) {
   return {matrix.data, static_cast<size_t>(matrix.bytes())};
 }
 
+/// An Error that names the first value which is NaN or infinite, or became so by rounding.
+Result<void> check_finite(const TensorToWrite& tensor) {
+  const auto at = first_not_finite({tensor.name, tensor.dtype, tensor.shape, tensor.data, ""});
+  if (!at) return {};
+  return error(
+      "{}: value {} has become NaN or infinite, so that this step is not saved; go on from an "
+      "older checkpoint with a lower \"learning_rate\"",
+      tensor.name, *at);
+}
+
 Result<void> write_weights(const fs::path& path, const Parameters& parameters, DType dtype) {
   std::vector<TensorToWrite> tensors;
   std::vector<std::vector<BFloat16>> rounded;
@@ -44,6 +54,7 @@ Result<void> write_weights(const fs::path& path, const Parameters& parameters, D
       rounded.emplace_back(values, values + count);
       tensor.data = std::as_bytes(std::span(rounded.back()));
     }
+    TIDAR_TRY_VOID(check_finite(tensor));
     tensors.push_back(std::move(tensor));
   }
   return write_tensors(path, tensors);
@@ -80,6 +91,7 @@ Result<uint32_t> write_optimizer(const fs::path& path, const std::vector<RunTens
   for (const RunTensor& tensor : tensors) {
     const auto bytes = bytes_of(tensor.values);
     to_write.push_back({tensor.name, DType::f32, tensor.shape, bytes});
+    TIDAR_TRY_VOID(check_finite(to_write.back()));
     checksum = crc32c(bytes, checksum);
   }
   TIDAR_TRY_VOID(write_tensors(path, to_write));
@@ -239,33 +251,6 @@ void remove_all_but(const fs::path& out, int64_t step, int keep) {
   for (const fs::path& folder : partial) fs::remove_all(folder, ignored);
 }
 
-}  // namespace
-
-Result<Checkpoint> save_checkpoint(const fs::path& out, const CheckpointContents& contents,
-                                   int keep) {
-  const int64_t step = contents.state.step;
-  const Checkpoint saved = {step, out / fmt::format("{}{:08}", kPrefix, step)};
-  std::error_code ignored;
-  if (fs::exists(saved.folder, ignored)) return saved;
-  TIDAR_TRY(FolderWriter writer, FolderWriter::create(saved.folder));
-  const fs::path folder = writer.folder();
-  TIDAR_TRY_VOID(write_text_file(folder / "config.json", to_json(contents.config)));
-  TIDAR_TRY_VOID(copy_tokenizer(contents.tokenizer, folder));
-  TIDAR_TRY_VOID(
-      write_weights(folder / "model.safetensors", contents.parameters, contents.weights));
-  TIDAR_TRY(const uint32_t checksum,
-            write_optimizer(folder / kOptimizerFile,
-                            tensors_of(contents.parameters, contents.optimizer)));
-  TIDAR_TRY_VOID(
-      write_text_file(folder / kStateFile, to_json(contents.state, checksum, contents.run)));
-  TIDAR_TRY_VOID(writer.commit());
-  TIDAR_TRY_VOID(point_latest(out, saved.folder.filename()));
-  remove_all_but(out, step, keep);
-  return saved;
-}
-
-namespace {
-
 /// A checkpoint that was found to be whole, and where its bytes go.
 struct CheckedCheckpoint {
   RestoredRun run;
@@ -293,7 +278,57 @@ Result<CheckedCheckpoint> open_checked(const Checkpoint& checkpoint, const Param
                            std::move(stored)};
 }
 
+/// Whether the checkpoint that has the name of this step is this very step, to the bit.
+bool is_saved(const Checkpoint& checkpoint, const CheckpointContents& contents) {
+  const auto checked = open_checked(checkpoint, contents.parameters, contents.optimizer);
+  if (!checked.ok() || checked->run.state.step != contents.state.step) return false;
+  for (size_t i = 0; i < checked->tensors.size(); ++i) {
+    const auto bytes = bytes_of(checked->tensors[i].values);
+    if (!std::equal(bytes.begin(), bytes.end(), checked->stored[i].begin())) return false;
+  }
+  return true;
+}
+
+/// Renames a checkpoint, if it is there, to "step-NNNNNNNN.left".
+Result<void> leave_behind(const fs::path& folder) {
+  std::error_code failure;
+  if (!fs::exists(folder, failure)) return {};
+  fs::path aside = folder;
+  aside += ".left";
+  fs::remove_all(aside, failure);
+  if (!failure) fs::rename(folder, aside, failure);
+  if (!failure) return {};
+  return error("{}: cannot be renamed to {}: {}", folder.string(), aside.filename().string(),
+               failure.message());
+}
+
 }  // namespace
+
+Result<Checkpoint> save_checkpoint(const fs::path& out, const CheckpointContents& contents,
+                                   int keep) {
+  const int64_t step = contents.state.step;
+  const Checkpoint saved = {step, out / fmt::format("{}{:08}", kPrefix, step)};
+  if (is_saved(saved, contents)) {
+    TIDAR_TRY_VOID(point_latest(out, saved.folder.filename()));
+    return saved;
+  }
+  TIDAR_TRY_VOID(leave_behind(saved.folder));
+  TIDAR_TRY(FolderWriter writer, FolderWriter::create(saved.folder));
+  const fs::path folder = writer.folder();
+  TIDAR_TRY_VOID(write_text_file(folder / "config.json", to_json(contents.config)));
+  TIDAR_TRY_VOID(copy_tokenizer(contents.tokenizer, folder));
+  TIDAR_TRY_VOID(
+      write_weights(folder / "model.safetensors", contents.parameters, contents.weights));
+  TIDAR_TRY(const uint32_t checksum,
+            write_optimizer(folder / kOptimizerFile,
+                            tensors_of(contents.parameters, contents.optimizer)));
+  TIDAR_TRY_VOID(
+      write_text_file(folder / kStateFile, to_json(contents.state, checksum, contents.run)));
+  TIDAR_TRY_VOID(writer.commit());
+  TIDAR_TRY_VOID(point_latest(out, saved.folder.filename()));
+  remove_all_but(out, step, keep);
+  return saved;
+}
 
 Result<void> check_checkpoint(const Checkpoint& checkpoint, const Parameters& parameters,
                               const AdamW& optimizer) {
@@ -313,16 +348,7 @@ Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, Parameters&
 Result<void> leave_newer_behind(const fs::path& out, const Checkpoint& checkpoint) {
   TIDAR_TRY_VOID(point_latest(out, checkpoint.folder.filename()));
   for (const Checkpoint& other : checkpoints_of(out)) {
-    if (other.step <= checkpoint.step) continue;
-    fs::path aside = other.folder;
-    aside += ".left";
-    std::error_code failure;
-    fs::remove_all(aside, failure);
-    if (!failure) fs::rename(other.folder, aside, failure);
-    if (failure) {
-      return error("{}: cannot be renamed to {}: {}", other.folder.string(),
-                   aside.filename().string(), failure.message());
-    }
+    if (other.step > checkpoint.step) TIDAR_TRY_VOID(leave_behind(other.folder));
   }
   return {};
 }

@@ -43,8 +43,10 @@ struct CheckpointContents {
   std::string run{};                  ///< the text of the run's config, kept for who comes later
 };
 
-/// Writes a checkpoint, lets `latest` point to it, and removes all but the `keep` newest. When the
-/// disk is full the Error says so, and nothing that was there is lost.
+/// Writes a checkpoint, lets `latest` point to it, and removes all but the `keep` newest. One of
+/// this step that is there already stays if it holds the same bits, and else is renamed to
+/// "step-NNNNNNNN.left". Weights or moments that are NaN or infinite are an Error, as is a full
+/// disk; nothing that was there is lost.
 Result<Checkpoint> save_checkpoint(const std::filesystem::path& out,
                                    const CheckpointContents& contents, int keep);
 

@@ -187,6 +187,56 @@ TEST_F(TrainerTest, AFailedSaveLosesNothing) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(out), {}), 2) << "nothing is left";
 }
 
+TEST_F(TrainerTest, WhatIsNoNumberIsNotSaved) {
+  const auto out = folder_.path() / "out";
+  TrialRun run(text_, options(10));
+  run.go(1);
+  ASSERT_TRUE(save_checkpoint(out, run.contents(run.trainer->state()), 2).ok());
+  run.go(2);
+  const Matrix weight = run.model->parameters().all().back().value;
+  const Matrix moment = run.trainer->optimizer().moments().back().second;
+  for (const Matrix* spoiled : {&weight, &moment}) {
+    float& value = spoiled->row<float>(0)[3];
+    const float good = std::exchange(value, std::numeric_limits<float>::infinity());
+    const auto saved = save_checkpoint(out, run.contents(run.trainer->state()), 2);
+    ASSERT_FALSE(saved.ok());
+    EXPECT_TRUE(says(saved.error().message, "value 3 has become NaN or infinite|learning_rate"));
+    value = good;
+  }
+  // The largest float is no bf16.
+  weight.row<float>(0)[3] = std::numeric_limits<float>::max();
+  CheckpointContents contents = run.contents(run.trainer->state());
+  contents.weights = DType::bf16;
+  EXPECT_FALSE(save_checkpoint(out, contents, 2).ok());
+  EXPECT_EQ(std::filesystem::read_symlink(out / "latest"), "step-00000001");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(out), {}), 2) << "nothing is left";
+}
+
+TEST_F(TrainerTest, AStepThatIsThereAlreadyIsNotTrusted) {
+  const auto out = folder_.path() / "out";
+  TrialRun run(text_, options(10));
+  run.go(1);
+  const auto save = [&] {
+    return save_checkpoint(out, run.contents(run.trainer->state()), 2).value().folder;
+  };
+  const auto weights = save() / "optimizer.safetensors";
+  const auto written = std::filesystem::last_write_time(weights);
+  save();
+  EXPECT_EQ(std::filesystem::last_write_time(weights), written) << "it was there, to the bit";
+  std::filesystem::resize_file(weights, 1000);
+  save();
+  const auto& optimizer = run.trainer->optimizer();
+  EXPECT_TRUE(check_checkpoint(checkpoints_of(out)[0], run.model->parameters(), optimizer).ok());
+  EXPECT_TRUE(std::filesystem::exists(out / "step-00000001.left"));
+  // Whole, but of other weights.
+  TrialRun other(text_, options(10));
+  other.go(1);
+  other.model->parameters().all().back().value.row<float>(0)[0] += 1;
+  ASSERT_TRUE(save_checkpoint(out, other.contents(other.trainer->state()), 2).ok());
+  restore_checkpoint(checkpoints_of(out)[0], run.model->parameters(), optimizer).value();
+  EXPECT_EQ(run.weights(), other.weights());
+}
+
 TEST_F(TrainerTest, AnotherModelsCheckpointIsRefused) {
   const auto out = folder_.path() / "out";
   TrialRun run(text_, options(10));
