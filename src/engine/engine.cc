@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "engine/running.h"
@@ -37,68 +38,67 @@ Result<RequestId> Engine::submit(Request request) {
   }
   const int pages = pages_for(most_keys(request, limits_));
   const RequestId id = next_id_++;
-  waiting_.push_back(
-      std::make_unique<Running>(id, std::move(request), std::move(decoder), pages, tokenizer_));
+  waiting_.emplace_back(id, std::move(request), std::move(decoder), pages, tokenizer_);
+  places_.emplace(id, std::prev(waiting_.end()));
   return id;
 }
 
 std::optional<Update> Engine::cancel(RequestId id) {
-  const auto is_it = [id](const std::unique_ptr<Running>& running) { return running->id() == id; };
-  std::optional<Update> update;
-  if (auto found = std::find_if(active_.begin(), active_.end(), is_it); found != active_.end()) {
-    update = (*found)->cancel();
-    promised_pages_ -= (*found)->pages();
-    active_.erase(found);
-  } else if (found = std::find_if(waiting_.begin(), waiting_.end(), is_it);
-             found != waiting_.end()) {
-    update = (*found)->cancel();
-    waiting_.erase(found);
-  }
+  const auto found = places_.find(id);
+  if (found == places_.end()) return std::nullopt;
+  Update update = found->second->cancel();
+  forget(found->second);
   return update;
 }
 
+Engine::Requests::iterator Engine::forget(Requests::iterator running) {
+  places_.erase(running->id());
+  if (!running->started()) return waiting_.erase(running);
+  promised_pages_ -= running->pages();
+  return active_.erase(running);
+}
+
 void Engine::admit() {
-  while (!waiting_.empty() && promised_pages_ + waiting_.front()->pages() <= pool_.capacity()) {
-    promised_pages_ += waiting_.front()->pages();
-    waiting_.front()->start();
-    active_.push_back(std::move(waiting_.front()));
-    waiting_.erase(waiting_.begin());
+  while (!waiting_.empty() && promised_pages_ + waiting_.front().pages() <= pool_.capacity()) {
+    promised_pages_ += waiting_.front().pages();
+    waiting_.front().start();
+    active_.splice(active_.end(), waiting_, waiting_.begin());
   }
 }
 
 void Engine::plan() {
   // Those that a prompt makes greedy come last, and get all that is left.
-  const auto before = [](const std::unique_ptr<Running>& a, const std::unique_ptr<Running>& b) {
-    return std::pair(-a->waited(), a->reads_prompt()) < std::pair(-b->waited(), b->reads_prompt());
+  const auto before = [](const Running& a, const Running& b) {
+    return std::pair(-a.waited(), a.reads_prompt()) < std::pair(-b.waited(), b.reads_prompt());
   };
-  std::stable_sort(active_.begin(), active_.end(), before);
+  active_.sort(before);
   pass_.clear();
   int sharers = active();
-  for (const auto& running : active_) {
-    running->plan(pass_, limits_.max_rows - pass_.rows(), sharers--);
+  for (Running& running : active_) {
+    running.plan(pass_, limits_.max_rows - pass_.rows(), sharers--);
   }
 }
 
 void Engine::evaluate() {
   answers_.resize(std::max(answers_.size(), pass_.asks.size()));
   evaluator_.evaluate(pass_, std::span(answers_).first(pass_.asks.size()));
-  for (const auto& running : active_) running->take(answers_);
+  for (Running& running : active_) running.take(answers_);
 }
 
 void Engine::answer_more() {
   for (;;) {
     asks_.clear();
-    for (const auto& running : active_) {
-      const auto more = running->more_asks();
+    for (const Running& running : active_) {
+      const auto more = running.more_asks();
       asks_.insert(asks_.end(), more.begin(), more.end());
     }
     if (asks_.empty()) return;
     answers_.resize(std::max(answers_.size(), asks_.size()));
     evaluator_.answer(asks_, std::span(answers_).first(asks_.size()));
     std::span<const Answer> left(answers_);
-    for (const auto& running : active_) {
-      const size_t count = running->more_asks().size();
-      if (count > 0) running->take_more(left.first(count));
+    for (Running& running : active_) {
+      const size_t count = running.more_asks().size();
+      if (count > 0) running.take_more(left.first(count));
       left = left.subspan(count);
     }
   }
@@ -114,13 +114,10 @@ std::vector<Update> Engine::step() {
 
   std::vector<Update> updates;
   const double seconds = seconds_since(start);
-  for (const auto& running : active_) {
+  for (auto running = active_.begin(); running != active_.end();) {
     if (auto update = running->end_step(seconds)) updates.push_back(std::move(*update));
+    running = running->finished() ? forget(running) : std::next(running);
   }
-  std::erase_if(active_, [this](const std::unique_ptr<Running>& running) {
-    if (running->finished()) promised_pages_ -= running->pages();
-    return running->finished();
-  });
   return updates;
 }
 

@@ -8,8 +8,9 @@
 //       for (const Update& update : engine.step()) …
 //     }
 
-#include <memory>
+#include <list>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
@@ -30,6 +31,9 @@ class Running;
 ///
 /// The rows of a pass are shared evenly; what one does not use goes to the others, and to those
 /// that still read their prompts last. Whoever finds no room in a pass is first in the next.
+///
+/// To submit, admit, end or cancel a request costs the same however many there are; a step costs
+/// what those cost that are active.
 ///
 /// Not thread-safe: one thread drives it, and calls submit() and cancel() between steps.
 class Engine {
@@ -60,10 +64,14 @@ class Engine {
   int waiting() const { return static_cast<int>(waiting_.size()); }
 
  private:
+  using Requests = std::list<Running>;
+
   void admit();
   void plan();
   void evaluate();
   void answer_more();
+  /// Gives back what it was promised; returns the one after it.
+  Requests::iterator forget(Requests::iterator running);
 
   Evaluator& evaluator_;
   const Tokenizer* tokenizer_;
@@ -71,8 +79,9 @@ class Engine {
   PagePool pool_;
   int promised_pages_ = 0;  // that active requests can come to need
   RequestId next_id_ = 1;
-  std::vector<std::unique_ptr<Running>> waiting_;  // first come, first served
-  std::vector<std::unique_ptr<Running>> active_;  // in the order in which the next pass serves them
+  Requests waiting_;  // first come, first served
+  Requests active_;   // in the order in which the next pass serves them
+  std::unordered_map<RequestId, Requests::iterator> places_;  // of both
 
   // Of the step under way; members only to keep their memory.
   Pass pass_;

@@ -33,7 +33,11 @@ class Running {
   bool finished() const { return update_.finish != FinishReason::none; }
 
   /// It is admitted: its waiting time ends.
-  void start() { totals_.waiting_s = seconds_since(submitted_); }
+  void start() {
+    started_ = true;
+    totals_.waiting_s = seconds_since(submitted_);
+  }
+  bool started() const { return started_; }
 
   // One step is plan(), take(), then take_more() while there are more_asks(), and end_step().
 
@@ -68,6 +72,7 @@ class Running {
   RequestStats totals_;
   Clock::time_point submitted_ = Clock::now();
 
+  bool started_ = false;
   int waited_ = 0;
 
   // Of the step under way.

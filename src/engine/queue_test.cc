@@ -1,0 +1,137 @@
+// Who is admitted when, beside a plain model of the queue: requests come, end and are cancelled in
+// any order, by the thousand.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "base/rng.h"
+#include "decode/mock_evaluator_testing.h"
+#include "engine/engine.h"
+
+namespace tidar {
+namespace {
+
+/// A request of AR, which brings one token a step. Its prompt fits any pass beside the others'.
+struct Plain {
+  RequestId id = 0;
+  int pages = 0;
+  int left = 0;  ///< tokens
+};
+
+/// The queue written down plainly.
+struct PlainQueue {
+  std::vector<Plain> waiting{}, active{};
+  int free_pages = 0;
+
+  /// Those that bring a token in this step; sorted.
+  std::vector<RequestId> step() {
+    while (!waiting.empty() && waiting.front().pages <= free_pages) {
+      free_pages -= waiting.front().pages;
+      active.push_back(waiting.front());
+      waiting.erase(waiting.begin());
+    }
+    std::vector<RequestId> told;
+    for (Plain& plain : active) {
+      plain.left -= 1;
+      told.push_back(plain.id);
+      if (plain.left == 0) free_pages += plain.pages;
+    }
+    std::erase_if(active, [](const Plain& plain) { return plain.left == 0; });
+    std::sort(told.begin(), told.end());
+    return told;
+  }
+
+  bool cancel(RequestId id) {
+    const auto is_it = [id](const Plain& plain) { return plain.id == id; };
+    for (const Plain& plain : active) free_pages += is_it(plain) ? plain.pages : 0;
+    return std::erase_if(active, is_it) + std::erase_if(waiting, is_it) > 0;
+  }
+};
+
+/// One engine and its model.
+class Both {
+ public:
+  void submit(Rng& rng) {
+    Request request;
+    request.method = ArOptions{};
+    request.sequence.prompt = {rng.below(9)};
+    request.max_new = 1 + rng.below(rng.below(4) == 0 ? 150 : 12);
+    const int pages = pages_for(1 + request.max_new);
+    queue_.waiting.push_back({engine_.submit(request).value(), pages, request.max_new});
+    ids_.push_back(queue_.waiting.back().id);
+  }
+
+  /// Perhaps of a request that has ended.
+  void cancel(Rng& rng) {
+    if (ids_.empty()) return;
+    const RequestId id = ids_[static_cast<size_t>(rng.below(static_cast<int>(ids_.size())))];
+    const auto update = engine_.cancel(id);
+    ASSERT_EQ(update.has_value(), queue_.cancel(id));
+    if (!update) return;
+    EXPECT_EQ(update->id, id);
+    EXPECT_EQ(update->finish, FinishReason::cancelled);
+    EXPECT_EQ(update->totals.value().new_tokens, tokens_[id]);
+    ++cancelled_;
+  }
+
+  void step() {
+    std::vector<RequestId> told;
+    for (const Update& update : engine_.step()) {
+      told.push_back(update.id);
+      tokens_[update.id] += static_cast<int64_t>(update.tokens.size());
+      ended_ += update.finish == FinishReason::length ? 1 : 0;
+    }
+    std::sort(told.begin(), told.end());
+    ASSERT_EQ(told, queue_.step());
+  }
+
+  void expect_same() const {
+    ASSERT_EQ(engine_.waiting(), static_cast<int>(queue_.waiting.size()));
+    ASSERT_EQ(engine_.active(), static_cast<int>(queue_.active.size()));
+    ASSERT_EQ(engine_.idle(), queue_.waiting.empty() && queue_.active.empty());
+  }
+
+  bool idle() const { return engine_.idle(); }
+  int submitted() const { return static_cast<int>(ids_.size()); }
+  int cancelled() const { return cancelled_; }
+  int ended() const { return ended_; }
+
+ private:
+  static constexpr int kPages = 12;
+
+  MockEvaluator evaluator_{
+      {.seed = 1}, {.max_rows = 64, .pages = kPages, .max_position = 400, .vocabulary = 11}};
+  Engine engine_{evaluator_};
+  PlainQueue queue_{.free_pages = kPages};
+  std::vector<RequestId> ids_;  // all that ever were
+  std::map<RequestId, int64_t> tokens_;
+  int cancelled_ = 0, ended_ = 0;
+};
+
+TEST(Queue, AdmitsAndForgetsAsAPlainOneDoes) {
+  Both both;
+  Rng rng(7);
+  // Many come at first, few later.
+  for (int turn = 0; turn < 9000 && !testing::Test::HasFatalFailure(); ++turn) {
+    const int choice = rng.below(10);
+    if (choice < (turn < 5000 ? 5 : 1)) {
+      both.submit(rng);
+    } else if (choice < 7) {
+      both.cancel(rng);
+    } else {
+      both.step();
+    }
+    both.expect_same();
+  }
+  while (!both.idle() && !testing::Test::HasFatalFailure()) both.step();
+  both.expect_same();
+  EXPECT_GT(both.submitted(), 2500);
+  EXPECT_GT(both.cancelled(), 500);
+  EXPECT_GT(both.ended(), 500);
+}
+
+}  // namespace
+}  // namespace tidar
