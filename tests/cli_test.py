@@ -75,17 +75,26 @@ class CommandLine(FixtureCase):
                 ("--top-p", "1.5", "expected a number from 0 to 1"),
                 ("--top-p", "nan", "expected a number from 0 to 1"),
                 ("--confidence", "-0.5", "expected a number of at least 0"),
+                ("--presence-penalty", "inf", "expected a number from -100 to 100"),
+                ("--frequency-penalty", "-101", "expected a number from -100 to 100"),
                 ("--repetition-penalty", "0", "expected a number above 0")]:
             with self.subTest(flag=flag, value=value):
                 self.refuse(2, *generate, flag, value,
                             holds=[f"{flag}: {expected}, found '{value}'"])
         self.succeed(*generate, "--seed", 2 ** 64 - 1, "--top-p", "0.5", "--temperature", "1e-1",
-                     "--repetition-penalty", "1.1")
+                     "--repetition-penalty", "1.1", "--presence-penalty=-2")
+        self.refuse(1, "bench", "--model", FIXTURES / "qwen2", "--rows", "1,x",
+                    holds=["--rows: expected numbers of rows such as 1,2,3, found 'x'"])
 
     def test_messages_do_nothing_to_a_terminal(self):
         for text, shown in [("\x1b[31mred", "\\x1b[31mred"), ("\udcff", "\\xff")]:
             self.refuse(1, "generate", "--model", text, "--prompt", "a", holds=[shown])
             self.refuse(2, "generate", text, holds=[shown])
+            corpus = self.folder / f"{text}.jsonl"
+            corpus.write_text("no JSON\n")
+            _, _, err = run("data", "tokenizer", corpus, "--out", self.out)
+            self.assertIn(f"{shown}.jsonl:1: is not valid JSON", err)
+            self.assertNotIn("\x1b", err)
 
     def test_output_that_nobody_reads(self):
         model = self.lettered_model()

@@ -127,7 +127,7 @@ std::string heading(const BenchFlags& flags, const Session& session, const Bench
 }
 
 Result<std::vector<int32_t>> parse_rows(const BenchFlags& flags, const ModelConfig& config) {
-  TIDAR_TRY(std::vector<int32_t> rows, parse_ids(flags.rows, "--rows"));
+  TIDAR_TRY(std::vector<int32_t> rows, parse_ids(flags.rows, "--rows", "numbers of rows"));
   int most = kPrefillRows;
   for (const int32_t count : rows) {
     if (count < 1) return error("--rows: a pass has at least 1 row, found {}", count);

@@ -12,6 +12,9 @@
 namespace tidar {
 namespace {
 
+/// Logits of trained models lie within a few tens; what is usual is -2 to 2.
+constexpr double kLargestPenalty = 100;
+
 void add_prompt_flags(CLI::App& command, GenerateFlags& flags) {
   command.option_defaults()->group("Prompt (one of these, or text on stdin)");
   CLI::Option* text = command.add_option("--prompt,-p", flags.prompt, "Text")->type_name("TEXT");
@@ -62,12 +65,15 @@ void add_choice_flags(CLI::App& command, GenerateFlags& flags) {
       ->type_name("X")
       ->capture_default_str();
   command
-      .add_option("--presence-penalty", penalties.presence, "Taken from logits of output tokens")
+      .add_option("--presence-penalty", penalties.presence,
+                  "Taken from logits of output tokens (-100 to 100)")
+      ->check(number(-kLargestPenalty, kLargestPenalty))
       ->type_name("X")
       ->capture_default_str();
   command
       .add_option("--frequency-penalty", penalties.frequency,
-                  "Taken from them as often as they occurred")
+                  "Taken from them as often as they occurred (-100 to 100)")
+      ->check(number(-kLargestPenalty, kLargestPenalty))
       ->type_name("X")
       ->capture_default_str();
   command

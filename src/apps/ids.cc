@@ -17,7 +17,8 @@ constexpr size_t kMostText = size_t{256} << 20;
 
 }  // namespace
 
-Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where) {
+Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where,
+                                       std::string_view what) {
   constexpr std::string_view kBlanks = " \t\r\n";
   constexpr std::string_view kBetween = ", \t\r\n";
   const auto skip = [&](std::string_view chars) {
@@ -32,7 +33,7 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view w
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), id);
     if (code != std::errc{} || id < 0) {
       const std::string_view found = text.substr(0, text.find_first_of(", \t\r\n]"));
-      return error("{}: expected token ids such as 1,2,3, found '{}'", where,
+      return error("{}: expected {} such as 1,2,3, found '{}'", where, what,
                    std::string(found.substr(0, 40)));
     }
     text.remove_prefix(static_cast<size_t>(end - text.data()));
@@ -43,7 +44,7 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view w
   if (text.starts_with("]") != bracket) return error("{}: unbalanced square brackets", where);
   if (bracket) text.remove_prefix(1);
   skip(kBlanks);
-  if (!text.empty()) return error("{}: unexpected text after the ids", where);
+  if (!text.empty()) return error("{}: unexpected text after the {}", where, what);
   return ids;
 }
 

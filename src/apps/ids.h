@@ -14,8 +14,9 @@
 namespace tidar {
 
 /// Non-negative integers between commas or blanks, in square brackets or not: "1,2,3", "[1, 2, 3]",
-/// "1 2 3". `where` names the source in errors ("--ids").
-Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where);
+/// "1 2 3". `where` names the source in errors ("--ids"), and `what` what the numbers are.
+Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where,
+                                       std::string_view what = "token ids");
 
 /// An Error that names the first id outside [0, vocabulary).
 Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string_view where);

@@ -37,6 +37,8 @@ TEST(Ids, RefusesEverythingElse) {
   }
   EXPECT_EQ(parse_ids("7,zebra", "--ids").error().message,
             "--ids: expected token ids such as 1,2,3, found 'zebra'");
+  EXPECT_EQ(parse_ids("1,x", "--rows", "numbers of rows").error().message,
+            "--rows: expected numbers of rows such as 1,2,3, found 'x'");
   EXPECT_TRUE(check_ids(std::vector<int32_t>{0, 9}, 10, "--ids").ok());
   EXPECT_FALSE(check_ids(std::vector<int32_t>{0, 10}, 10, "--ids").ok());
 }

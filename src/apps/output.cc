@@ -50,14 +50,12 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
-void print_error(std::string_view message) {
-  print_note(fmt::format("tidar: {}", printable(message)));
-}
+void print_error(std::string_view message) { print_note(fmt::format("tidar: {}", message)); }
 
 void print_note(std::string_view line) {
   // What was printed before must also be seen before, when both go to one terminal.
   std::fflush(stdout);
-  write_stderr(fmt::format("{}\n", line));
+  write_stderr(printable(line) + "\n");
 }
 
 Result<void> flush_output() {

@@ -21,9 +21,9 @@ void print_json(const Json& value);
 /// Text that does nothing to a terminal but appear: control characters other than line ends and
 /// tabs, and bytes that are not UTF-8, become \x1b and the like.
 std::string printable(std::string_view text);
-/// Writes "tidar: message" and a line end to stderr, printable, as messages quote what was given.
+/// Writes "tidar: message" and a line end to stderr, printable.
 void print_error(std::string_view message);
-/// Writes a line to stderr.
+/// Writes a line to stderr, printable.
 void print_note(std::string_view line);
 
 /// An Error when something could not be written to stdout: a full disk, a closed pipe.
