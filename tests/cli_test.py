@@ -64,6 +64,52 @@ class CommandLine(FixtureCase):
         self.refuse(2, "bench", holds=["--shape"])
         self.refuse(2, "bench", "--shape", "gpt-5", holds=["gpt-5", "mini"])
 
+    def test_exit_codes(self):
+        """2: the words of the command line are wrong, whatever files there are. 1: something that
+        they name is, or fails."""
+        model = ["--model", FIXTURES / "qwen2"]
+        nowhere = ["--model", self.folder / "nowhere"]
+        text = self.put("text.txt", "text")
+        tokenizer = ["data", "tokenizer", text, "--out", self.folder / "words"]
+        tokens = ["data", "tokens", text, "--out", self.folder / "text.tokens", "--tokenizer"]
+        task = ["--task", text, "--out", self.out]
+        for code, args in [
+                (2, ["generate", *model, "--prompt-ids", "1,x"]),
+                (2, ["generate", *model, "--prompt-ids", ""]),
+                (2, ["generate", *model, "--prompt-ids", "1", "--logit-bias", "3:nan"]),
+                (2, ["generate", *model, "--prompt-ids", "1", "--groups", "some"]),
+                (1, ["generate", *model, "--prompt-ids", "1,512"]),
+                (1, ["generate", *model, "--prompt-ids", "1", "--logit-bias", "512:1"]),
+                (1, ["generate", *model, "--prompt-ids", "1", "--method", "tidar"]),
+                (1, ["generate", *nowhere, "--prompt-ids", "1"]),
+                (2, ["logits", *model, "--out", self.out, "--ids", "x"]),
+                (2, ["logits", *model, "--out", self.out, "--ids", "1", "--pass", "some"]),
+                (1, ["logits", *model, "--out", self.out, "--ids", "512"]),
+                (2, ["gradients", *model, "--out", self.out, "--objective", "ar", "--ids", "[1"]),
+                (2, ["gradients", *model, "--out", self.out, "--objective", "some", "--ids", "1"]),
+                (1, ["gradients", *model, "--out", self.out, "--objective", "ar", "--ids", "512"]),
+                (2, ["tokenize"]),
+                (1, ["tokenize", *nowhere]),
+                (2, ["detokenize", *nowhere, "--some"]),
+                (1, ["detokenize", *nowhere]),
+                (2, ["inspect", *model, "--rows", "0"]),
+                (1, ["inspect", *nowhere]),
+                (2, ["bench", *model, "--rows", "0"]),
+                (1, ["bench", *model, "--context", "1000"]),
+                (2, [*tokenizer, "--template", "{"]),
+                (2, [*tokenizer, "--prompt", "}"]),
+                (1, [*tokenizer, "--vocabulary", "3"]),
+                (2, [*tokens]),
+                (1, [*tokens, self.folder / "nowhere"]),
+                (2, ["train"]),
+                (1, ["train", "--config", self.folder / "nowhere"]),
+                (2, ["eval", *model, *task, "--shots", "-1"]),
+                (1, ["eval", *nowhere, *task]),
+                (2, ["report"]),
+                (1, ["report", self.folder / "nowhere", "--out", self.out])]:
+            with self.subTest(args=args):
+                self.refuse(code, *args)
+
     def test_numbers_that_a_flag_does_not_take(self):
         generate = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "-n", 2]
         whole = "expected a whole number from"
@@ -83,7 +129,7 @@ class CommandLine(FixtureCase):
                             holds=[f"{flag}: {expected}, found '{value}'"])
         self.succeed(*generate, "--seed", 2 ** 64 - 1, "--top-p", "0.5", "--temperature", "1e-1",
                      "--repetition-penalty", "1.1", "--presence-penalty=-2")
-        self.refuse(1, "bench", "--model", FIXTURES / "qwen2", "--rows", "1,x",
+        self.refuse(2, "bench", "--model", FIXTURES / "qwen2", "--rows", "1,x",
                     holds=["--rows: expected numbers of rows such as 1,2,3, found 'x'"])
 
     def test_messages_do_nothing_to_a_terminal(self):

@@ -216,7 +216,7 @@ class Shards(DataCase):
                     holds=["none: cannot be opened"])
         self.refuse(1, *base, self.put("a.txt", "x"), "--end", "<nowhere>",
                     holds=["has no token '<nowhere>'"])
-        self.refuse(1, *base, self.put("b.txt", "x"), "--template", "{a", holds=["template '{a'"])
+        self.refuse(2, *base, self.put("b.txt", "x"), "--template", "{a", holds=["template '{a'"])
         self.assertEqual(shard.read_text(), "old")
         self.assertFalse((self.folder / "s.partial").exists())
         (tokenizer / "tokenizer_config.json").unlink()

@@ -247,8 +247,8 @@ class Generate(FixtureCase):
                                  "--context", 64)
         self.assertEqual((found["finish_reason"], found["n"]), ("context", 64 - len(prompt)))
         for wrong in ["x:1", "5", "5:", "5:nan", "5:inf", "5:1x", "512:1"]:
-            self.refuse(1, "generate", "--model", FIXTURES / "qwen2", *ask, "--logit-bias", wrong,
-                      holds=["--logit-bias"])
+            self.refuse(1 if wrong == "512:1" else 2, "generate", "--model", FIXTURES / "qwen2",
+                        *ask, "--logit-bias", wrong, holds=["--logit-bias"])
 
     def test_every_token_forbidden(self):
         model, forbidden = ["generate", "--model", FIXTURES / "qwen2"], []
@@ -293,17 +293,18 @@ class Generate(FixtureCase):
     def test_wrong_requests(self):
         ask = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids"]
         self.refuse(1, *ask, "1,2,900", holds=["900"])
-        self.refuse(1, *ask, "[]", holds=["prompt"])
+        self.refuse(2, *ask, "[]", holds=["--prompt-ids", "at least one"])
         self.refuse(1, *ask, "1,2", "--method", "tidar", holds=["mask token", "--mask-token"])
         self.refuse(1, *ask, "1,2", "--mask-token", 512, holds=["512"])
         self.refuse(1, *ask, "1,2", "--stop", "x", holds=["tokenizer"])
-        self.refuse(1, *ask, "1,2", "--mask-token", 511, "--groups", "1,x", holds=["--groups"])
+        self.refuse(2, *ask, "1,2", "--mask-token", 511, "--groups", "1,x", holds=["--groups"])
         mask = [*ask, "1,2", "--mask-token", 511, "--draft-length", 16]
         self.refuse(1, *mask, "--groups", "17", holds=["--groups", "1 to 16", "17"])
         self.refuse(1, *mask, "--groups", "1,0", holds=["--groups", "1 to 16", "group 0"])
-        for groups, expected in [("0", "no group 0"), ("5", "the groups 1 to 4"), ("1,1", "twice"),
-                                 ("lst", "first, last, or numbers"), ("", "found ''")]:
-            self.refuse(1, *ask, "1,2", "--mask-token", 511, "--draft-length", 4, "--groups",
+        for code, groups, expected in [
+                (1, "0", "no group 0"), (1, "5", "the groups 1 to 4"), (1, "1,1", "twice"),
+                (2, "lst", "first, last, or numbers"), (2, "", "found ''")]:
+            self.refuse(code, *ask, "1,2", "--mask-token", 511, "--draft-length", 4, "--groups",
                         groups, holds=["--groups", expected])
         self.refuse(1, *ask, comma([1] * 64), "--context", 64, holds=["64"])
         self.refuse(1, *ask, comma([1] * 10), "--context", 10, holds=["10"])

@@ -99,8 +99,8 @@ class Logits(FixtureCase):
         model, out = FIXTURES / "qwen2", self.folder / "x.f32"
         logits = ["logits", "--model", model, "--out", out, "--ids"]
         self.refuse(1, *logits, "1,512", holds=["512", "0 to 511"])
-        self.refuse(1, *logits, "1,x", holds=["'x'"])
-        self.refuse(1, *logits, "[]")
+        self.refuse(2, *logits, "1,x", holds=["'x'"])
+        self.refuse(2, *logits, "[]")
         self.refuse(1, *logits, "1,2", "--pass", "tidar-train:4", holds=["--mask-token"])
         self.refuse(1, *logits, "1,2", "--pass", "tidar-step:4", "--mask-token", 511,
                     holds=["at least 4"])
@@ -198,7 +198,7 @@ class Gradients(FixtureCase):
         self.refuse(1, *gradients, "1,2", "--objective", "masked", "--mask-token", 512,
                     holds=["512", "0 to 511"])
         self.refuse(1, *gradients, "1", "--objective", "ar", holds=["no loss"])
-        self.refuse(1, *gradients, "[]", "--objective", "ar")
+        self.refuse(2, *gradients, "[]", "--objective", "ar")
         self.refuse(1, *gradients, "1,600", "--objective", "ar", holds=["600"])
         self.assertFalse(out.exists())
 

@@ -126,13 +126,19 @@ std::string heading(const BenchFlags& flags, const Session& session, const Bench
   return text;
 }
 
-Result<std::vector<int32_t>> parse_rows(const BenchFlags& flags, const ModelConfig& config) {
-  TIDAR_TRY(std::vector<int32_t> rows, parse_ids(flags.rows, "--rows", "numbers of rows"));
-  int most = kPrefillRows;
+Result<std::vector<int32_t>> parse_rows(const std::string& text) {
+  TIDAR_TRY(std::vector<int32_t> rows, parse_ids(text, "", "numbers of rows"));
   for (const int32_t count : rows) {
-    if (count < 1) return error("--rows: a pass has at least 1 row, found {}", count);
-    most = std::max(most, flags.depth + count);
+    if (count < 1) return error("a pass has at least 1 row, found {}", count);
   }
+  return rows;
+}
+
+/// The sizes of passes that the flags name.
+Result<std::vector<int32_t>> rows_of(const BenchFlags& flags, const ModelConfig& config) {
+  TIDAR_TRY(std::vector<int32_t> rows, parse_rows(flags.rows));
+  int most = kPrefillRows;
+  for (const int32_t count : rows) most = std::max(most, flags.depth + count);
   if (most > config.max_positions) {
     return error("--context {}: {} positions are more than the model's {}", flags.depth, most,
                  config.max_positions);
@@ -152,7 +158,7 @@ Result<int> bench(BenchFlags flags) {
   TIDAR_TRY(Session session, Session::open(flags.model));
   if (!session.isa())
     return error("--isa ref: the reference is not made to be fast; choose another");
-  TIDAR_TRY(const std::vector<int32_t> rows, parse_rows(flags, session.config()));
+  TIDAR_TRY(const std::vector<int32_t> rows, rows_of(flags, session.config()));
   const int most = rows.empty()
                        ? kPrefillRows
                        : std::max(kPrefillRows, *std::max_element(rows.begin(), rows.end()));
@@ -225,6 +231,7 @@ void add_bench(CLI::App& program, Action& action) {
       ->type_name("N")
       ->capture_default_str();
   command.add_option("--rows", flags->rows, "Sizes of passes")
+      ->check(parsed_by(parse_rows))
       ->type_name("N,N,...")
       ->capture_default_str();
   command

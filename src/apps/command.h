@@ -11,8 +11,8 @@ namespace tidar {
 
 /// Exit codes, the same for every subcommand.
 inline constexpr int kDone = 0;
-inline constexpr int kFailed = 1;
-inline constexpr int kWrongUse = 2;
+inline constexpr int kFailed = 1;    // something that the command line names is wrong, or failed
+inline constexpr int kWrongUse = 2;  // the command line itself is, whatever files there are
 inline constexpr int kInterrupted = 130;  // 128 + SIGINT, as shells say it
 
 /// What main() does once the command line has been understood. The value is the exit code; an

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "apps/interrupt.h"
+#include "apps/ranges.h"
 
 namespace tidar {
 namespace {
@@ -95,11 +96,13 @@ void add_corpus_flags(CLI::App& command, CorpusFlags& flags) {
           "--template", flags.text_template,
           "The document as a text with fields: \"Q: {question}\\nA: {answer}\"; \\n and \\t "
           "are a line end and a tab, {{ and }} braces")
+      ->check(parsed_by(DocumentTemplate::parse))
       ->type_name("TEMPLATE")
       ->excludes(field);
   command
       .add_option("--prompt", flags.prompt,
                   "A template for what goes before every document, and is marked as its prompt")
+      ->check(parsed_by(DocumentTemplate::parse))
       ->type_name("TEMPLATE");
 }
 

@@ -15,6 +15,22 @@ namespace {
 /// Logits of trained models lie within a few tens; what is usual is -2 to 2.
 constexpr double kLargestPenalty = 100;
 
+Result<LogitChange> parse_bias(const std::string& text) {
+  LogitChange change;
+  const char* const end = text.data() + text.size();
+  const auto [colon, id_code] = std::from_chars(text.data(), end, change.token);
+  const bool separated = id_code == std::errc{} && colon != end && *colon == ':';
+  if (separated) {
+    const char* const value = colon + (colon + 1 != end && colon[1] == '+' ? 2 : 1);
+    const auto [stop, code] = std::from_chars(value, end, change.add);
+    if (code == std::errc{} && stop == end && !std::isnan(change.add) &&
+        change.add != std::numeric_limits<float>::infinity()) {
+      return change;
+    }
+  }
+  return error("expected ID:VALUE such as 42:-1.5 or 42:-inf, found '{}'", text);
+}
+
 void add_prompt_flags(CLI::App& command, GenerateFlags& flags) {
   command.option_defaults()->group("Prompt (one of these, or text on stdin)");
   CLI::Option* text = command.add_option("--prompt,-p", flags.prompt, "Text")->type_name("TEXT");
@@ -26,6 +42,7 @@ void add_prompt_flags(CLI::App& command, GenerateFlags& flags) {
   command
       .add_option("--prompt-ids", flags.prompt_ids,
                   "Token ids: 1,2,3 or a JSON array; - reads them from stdin")
+      ->check(listed_ids())
       ->type_name("IDS")
       ->excludes(text)
       ->excludes(file);
@@ -79,25 +96,9 @@ void add_choice_flags(CLI::App& command, GenerateFlags& flags) {
   command
       .add_option("--logit-bias", flags.logit_bias,
                   "Added to a token's logit; -inf forbids it; may be given several times")
+      ->check(parsed_by(parse_bias))
       ->option_text("ID:VALUE")
       ->allow_extra_args(false);
-}
-
-Result<LogitChange> parse_bias(const std::string& text, int vocabulary) {
-  LogitChange change;
-  const char* const end = text.data() + text.size();
-  const auto [colon, id_code] = std::from_chars(text.data(), end, change.token);
-  const bool separated = id_code == std::errc{} && colon != end && *colon == ':';
-  if (separated) {
-    const char* const value = colon + (colon + 1 != end && colon[1] == '+' ? 2 : 1);
-    const auto [stop, code] = std::from_chars(value, end, change.add);
-    if (code == std::errc{} && stop == end && !std::isnan(change.add) &&
-        change.add != std::numeric_limits<float>::infinity()) {
-      TIDAR_TRY_VOID(check_ids({&change.token, 1}, vocabulary, "--logit-bias"));
-      return change;
-    }
-  }
-  return error("--logit-bias: expected ID:VALUE such as 42:-1.5 or 42:-inf, found '{}'", text);
 }
 
 /// The last bias of a token counts.
@@ -160,7 +161,8 @@ Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& conf
   request.sequence.sampling = flags.sampling;
   request.sequence.penalties = flags.penalties;
   for (const std::string& text : flags.logit_bias) {
-    TIDAR_TRY(const LogitChange change, parse_bias(text, config.vocabulary));
+    TIDAR_TRY(const LogitChange change, parse_bias(text));
+    TIDAR_TRY_VOID(check_ids({&change.token, 1}, config.vocabulary, "--logit-bias"));
     set_bias(request.sequence.penalties.bias, change);
   }
   request.sequence.mask_token = known_mask_token(flags.method, config);

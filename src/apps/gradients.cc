@@ -141,6 +141,7 @@ void add_gradients(CLI::App& program, Action& action) {
                   "Token ids: 1,2,3 or a JSON array; - reads stdin. With ar and tidar the last one "
                   "is a label only")
       ->required()
+      ->check(listed_ids())
       ->type_name("IDS");
   command.add_option("--objective", flags->objective, "ar, tidar:K, block:K or masked")
       ->required()

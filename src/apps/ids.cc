@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "apps/ranges.h"
 #include "format/input_file.h"
 
 namespace tidar {
@@ -24,6 +25,7 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view w
   const auto skip = [&](std::string_view chars) {
     text.remove_prefix(std::min(text.find_first_not_of(chars), text.size()));
   };
+  const std::string prefix = where.empty() ? "" : fmt::format("{}: ", where);
   std::vector<int32_t> ids;
   skip(kBlanks);
   const bool bracket = text.starts_with("[");
@@ -33,19 +35,28 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view w
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), id);
     if (code != std::errc{} || id < 0) {
       const std::string_view found = text.substr(0, text.find_first_of(", \t\r\n]"));
-      return error("{}: expected {} such as 1,2,3, found '{}'", where, what,
+      return error("{}expected {} such as 1,2,3, found '{}'", prefix, what,
                    std::string(found.substr(0, 40)));
     }
     text.remove_prefix(static_cast<size_t>(end - text.data()));
     ids.push_back(id);
     const bool ends = text.empty() || (kBetween.find(text[0]) != kBetween.npos) || text[0] == ']';
-    if (!ends) return error("{}: expected a comma after {}, found '{}'", where, id, text[0]);
+    if (!ends) return error("{}expected a comma after {}, found '{}'", prefix, id, text[0]);
   }
-  if (text.starts_with("]") != bracket) return error("{}: unbalanced square brackets", where);
+  if (text.starts_with("]") != bracket) return error("{}unbalanced square brackets", prefix);
   if (bracket) text.remove_prefix(1);
   skip(kBlanks);
-  if (!text.empty()) return error("{}: unexpected text after the {}", where, what);
+  if (!text.empty()) return error("{}unexpected text after the {}", prefix, what);
   return ids;
+}
+
+CLI::Validator listed_ids() {
+  return parsed_by([](const std::string& text) -> Result<void> {
+    if (text == "-") return {};
+    TIDAR_TRY(const auto ids, parse_ids(text, ""));
+    if (ids.empty()) return error("at least one token id is needed");
+    return {};
+  });
 }
 
 Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string_view where) {

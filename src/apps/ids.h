@@ -1,6 +1,7 @@
 #pragma once
 // Token ids as people and programs write them.
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -14,9 +15,13 @@
 namespace tidar {
 
 /// Non-negative integers between commas or blanks, in square brackets or not: "1,2,3", "[1, 2, 3]",
-/// "1 2 3". `where` names the source in errors ("--ids"), and `what` what the numbers are.
+/// "1 2 3". `where` names the source in errors ("--ids", or "" where something else does),
+/// and `what` what the numbers are.
 Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where,
                                        std::string_view what = "token ids");
+
+/// What a flag takes for ids: a list that is not empty, or "-", which means stdin.
+CLI::Validator listed_ids();
 
 /// An Error that names the first id outside [0, vocabulary).
 Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string_view where);

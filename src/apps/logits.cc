@@ -221,6 +221,7 @@ void add_logits(CLI::App& program, Action& action) {
   command.option_defaults()->group("Pass");
   command.add_option("--ids", flags->ids, "Token ids: 1,2,3 or a JSON array; - reads stdin")
       ->required()
+      ->check(listed_ids())
       ->type_name("IDS");
   command
       .add_option("--pass", flags->pass,

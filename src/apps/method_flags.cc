@@ -82,6 +82,16 @@ class FlagGroup {
   std::vector<std::string_view> methods_;
 };
 
+/// The numbers in --groups; none where it is a word.
+Result<std::vector<int32_t>> parse_group_numbers(const std::string& text) {
+  if (text == "all" || text == "first" || text == "last") return std::vector<int32_t>();
+  auto numbers = parse_ids(text, "");
+  if (!numbers.ok() || numbers->empty()) {
+    return error("expected all, first, last, or numbers such as 1,3,4, found '{}'", text);
+  }
+  return numbers;
+}
+
 void add_draft_flags(CLI::App& command, MethodFlags& flags) {
   FlagGroup group(command, flags, {"tidar", "self-speculative", "lookup", "speculative"});
   group
@@ -99,6 +109,7 @@ void add_draft_flags(CLI::App& command, MethodFlags& flags) {
   group
       .add_for("tidar", "--groups", flags.groups,
                "groups of masks in a step: all, first, last, or numbers such as 1,3,4")
+      ->check(parsed_by(parse_group_numbers))
       ->type_name("GROUPS")
       ->capture_default_str();
   group
@@ -179,12 +190,9 @@ Result<GroupPolicy> parse_groups(const std::string& text, int draft_length) {
   if (text == "all") return all_groups();
   if (text == "first") return only_groups({1});
   if (text == "last") return only_groups({draft_length});
-  const auto numbers = parse_ids(text, "--groups");
-  if (!numbers.ok() || numbers->empty()) {
-    return error("--groups: expected all, first, last, or numbers such as 1,3,4, found '{}'", text);
-  }
+  TIDAR_TRY(const std::vector<int32_t> numbers, parse_group_numbers(text));
   std::vector<int> groups;
-  for (const int32_t group : *numbers) {
+  for (const int32_t group : numbers) {
     if (group < 1 || group > draft_length) {
       return error("--groups: a draft of {} tokens has the groups 1 to {}, and no group {}",
                    draft_length, draft_length, group);

@@ -1,10 +1,11 @@
 #pragma once
-// What numbers a flag takes, and how another one is refused: "--top-k: expected a whole number from
-// 0 to 2147483647, found '-1'".
+// What values a flag takes whatever files there are, and how another one is refused: "--top-k:
+// expected a whole number from 0 to 2147483647, found '-1'".
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <limits>
+#include <string>
 
 namespace tidar {
 
@@ -19,5 +20,15 @@ CLI::Validator number(double least, double most);
 CLI::Validator number_from(double least);
 /// Finite numbers above `bound`.
 CLI::Validator number_above(double bound);
+
+/// Texts that parse(text), which returns a Result, takes. Its Error is not to name the flag.
+template <class Parse>
+CLI::Validator parsed_by(Parse parse) {
+  return {[parse](const std::string& text) {
+            const auto parsed = parse(text);
+            return parsed.ok() ? std::string() : parsed.error().message;
+          },
+          ""};
+}
 
 }  // namespace tidar
