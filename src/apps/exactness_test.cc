@@ -150,7 +150,7 @@ class Recomputing final : public Evaluator {
       : network_(network), pool_(pool), keys_(keys), block_size_(block_size) {}
 
   const EvaluatorLimits& limits() const override { return network_.limits(); }
-  void answer(std::span<const Ask>, std::span<Answer>) override {}
+  void answer(const Asks&, std::span<Answer>) override {}
 
   void evaluate(const Pass& pass, std::span<Answer> answers) override {
     network_.evaluate(pass, answers);
@@ -171,10 +171,8 @@ class Recomputing final : public Evaluator {
         add_block(anew, std::span(text_).subspan(at, size), Keep::page);
     }
     add_block(anew, {stored, pass.tokens.end()}, Keep::scratch);
-    for (Ask ask : pass.asks) {
-      ask.row += sequence.cached;
-      anew.add_ask(ask);
-    }
+    anew.asks = pass.asks;
+    for (Ask& ask : anew.asks) ask.row += sequence.cached;
     std::vector<Answer> truth(answers.size());
     network_.evaluate(anew, truth);
     for (size_t i = 0; i < truth.size(); ++i) {

@@ -109,7 +109,7 @@ void use_memory(Evaluator& evaluator) {
   Pass pass;
   pass.begin_sequence(cache);
   add_causal(pass, std::vector<int32_t>(static_cast<size_t>(rows), 0), Keep::page);
-  pass.add_ask({.row = rows - 1});
+  pass.asks.add({.row = rows - 1});
   Answer answer;
   evaluator.evaluate(pass, {&answer, 1});
 }

@@ -85,12 +85,12 @@ class LogitsFile {
 /// Evaluates the pass and writes the logits of all its rows, in order.
 Result<void> write_pass(Evaluator& evaluator, const Pass& pass, LogitsFile& out) {
   evaluator.evaluate(pass, {});
-  std::vector<Ask> asks;
+  Asks asks;
   std::vector<Answer> answers;
   for (int32_t first = 0; first < pass.rows(); first += kRowsAtOnce) {
     asks.clear();
     for (int32_t row = first; row < std::min(first + kRowsAtOnce, pass.rows()); ++row) {
-      asks.push_back({.kind = AskKind::logits, .row = row});
+      asks.add({.kind = AskKind::logits, .row = row});
     }
     answers.assign(asks.size(), {});
     evaluator.answer(asks, answers);

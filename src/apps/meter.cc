@@ -11,7 +11,7 @@ void Meter::evaluate(const Pass& pass, std::span<Answer> answers) {
   network_.evaluate(pass, answers);
 }
 
-void Meter::answer(std::span<const Ask> asks, std::span<Answer> answers) {
+void Meter::answer(const Asks& asks, std::span<Answer> answers) {
   if (!asks.empty()) bytes_read_ += network_.weight_bytes(true) - network_.weight_bytes(false);
   network_.answer(asks, answers);
 }

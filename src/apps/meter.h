@@ -22,7 +22,7 @@ class Meter final : public Evaluator {
 
   const EvaluatorLimits& limits() const override { return network_.limits(); }
   void evaluate(const Pass& pass, std::span<Answer> answers) override;
-  void answer(std::span<const Ask> asks, std::span<Answer> answers) override;
+  void answer(const Asks& asks, std::span<Answer> answers) override;
 
  private:
   Network& network_;

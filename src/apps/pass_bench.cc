@@ -49,7 +49,7 @@ double PassBench::time(const PassSpec& spec) {
   pass_.begin_sequence(cache_);
   add_causal(pass_, tokens, Keep::page);
   for (int i = spec.rows - spec.asked; i < spec.rows; ++i) {
-    pass_.add_ask({.row = i, .draw = static_cast<uint64_t>(i)});
+    pass_.asks.add({.row = i, .draw = static_cast<uint64_t>(i)});
   }
   meter_.evaluate(pass_, answers_);
   if (spec.commits) cache_.commit(spec.rows);

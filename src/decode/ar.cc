@@ -21,7 +21,9 @@ class ArDecoder final : public SequenceDecoder {
     const int unread = static_cast<int>(sequence_.unread().size());
     reading_ = std::min(unread, row_budget);
     if (!sequence_.read(pass, reading_)) return false;
-    if (reading_ == unread) pass.add_ask(sequence_.choose(pass.rows() - 1, sequence_.size()));
+    if (reading_ == unread)
+      pass.asks.add(sequence_.choose(pass.rows() - 1, sequence_.size(),
+                                     sequence_.history.add_changes(pass.asks)));
     return true;
   }
 

@@ -99,9 +99,9 @@ class Simulation {
       if (found[i]) continue;
       const auto position = static_cast<size_t>(begin) + i;
       const Ask ask{.sampling = spec_.sampling,
-                    .changes = changes,
+                    .changes = all_of(changes),
                     .draw = static_cast<uint64_t>(outcome_.passes) << 32 | position};
-      const Answer answer = mock_answer(ask, logits[position], nullptr);
+      const Answer answer = mock_answer(ask, logits[position], nullptr, changes);
       guesses.push_back(
           plain_guess(static_cast<int>(position), answer, logits[position], spec_.mask_token));
       choices.push_back(answer.token);

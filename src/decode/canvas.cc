@@ -55,13 +55,14 @@ int Canvas::masks_before(int32_t end) const {
 
 void Canvas::ask(const Sequence& sequence, Pass& pass, int32_t row_of_begin, int32_t end,
                  LogitShift shift) {
+  const ChangeRange changes = sequence.history.add_changes(pass.asks);
   for (int32_t position = begin_; position < end; ++position) {
     if (!is_masked(position)) continue;
     const int32_t row = row_of_begin + position - begin_ - (shift == LogitShift::one ? 1 : 0);
-    Ask ask = sequence.choose(row, position);
+    Ask ask = sequence.choose(row, position, changes);
     ask.draw |= static_cast<uint64_t>(passes_) << 32;
     if (rule_.needs_margin()) ask.top = kListedForMargin;
-    pass.add_ask(ask);
+    pass.asks.add(ask);
   }
   ++passes_;
 }

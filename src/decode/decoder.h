@@ -97,7 +97,7 @@ class Decoder {
   /// Further questions about the rows of the last pass, valid until the next take() or plan().
   /// Empty after their answers were taken. They prepare the next pass: a caller that wants no more
   /// tokens may leave them, and a pass planned without their answers is right but may be slower.
-  virtual std::span<const Ask> more_asks() const = 0;
+  virtual const Asks& more_asks() const = 0;
 };
 
 }  // namespace tidar

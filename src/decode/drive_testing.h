@@ -106,7 +106,7 @@ inline bool drive_pass(Evaluator& evaluator, Pass& pass, std::span<Driven* const
     driven.totals.add(report);
   }
   for (Driven* driven : inside) {
-    const auto asks = driven->decoder->more_asks();
+    const Asks& asks = driven->decoder->more_asks();
     if (asks.empty() || driven->done()) continue;
     std::vector<Answer> more(asks.size());
     evaluator.answer(asks, more);

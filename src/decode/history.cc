@@ -25,8 +25,9 @@ void History::append(int32_t token) {
   changes_[seen.change] = change_of(token, seen);
 }
 
-void History::changes_after(std::span<const int32_t> tokens, std::vector<LogitChange>& out) const {
-  if (!counts_) return;
+ChangeRange History::add_changes_after(std::span<const int32_t> tokens, Asks& asks) const {
+  ChangeRange added = asks.add_changes({});
+  if (!counts_) return added;
   for (size_t i = 0; i < tokens.size(); ++i) {
     const auto before = tokens.first(i);
     if (std::find(before.begin(), before.end(), tokens[i]) != before.end()) continue;
@@ -34,8 +35,10 @@ void History::changes_after(std::span<const int32_t> tokens, std::vector<LogitCh
     Seen seen = known == seen_.end() ? Seen{} : known->second;
     seen.in_text = true;
     seen.emitted += static_cast<int32_t>(std::count(tokens.begin(), tokens.end(), tokens[i]));
-    out.push_back(change_of(tokens[i], seen));
+    const LogitChange change = change_of(tokens[i], seen);
+    added.to = asks.add_changes({&change, 1}).to;
   }
+  return added;
 }
 
 History::Seen& History::entry(int32_t token) {

@@ -1,6 +1,6 @@
 #pragma once
 // What a text says about the tokens that follow it: penalties, biases and the forbidden mask token,
-// as the list of changes that an Ask carries.
+// as the changes that an Ask names.
 
 #include <cstdint>
 #include <span>
@@ -21,12 +21,12 @@ class History {
   /// Tells that `token` was added to the output.
   void append(int32_t token);
 
-  /// One change a token at most; valid until the next append().
-  std::span<const LogitChange> changes() const { return changes_; }
+  /// Adds the changes to the pool of `asks`, one a token at most: for Ask::changes.
+  ChangeRange add_changes(Asks& asks) const { return asks.add_changes(changes_); }
 
-  /// Appends to `out` those changes that would be others, had `tokens` been added to the output:
-  /// for Ask::own_changes.
-  void changes_after(std::span<const int32_t> tokens, std::vector<LogitChange>& out) const;
+  /// Adds those changes that would be others, had `tokens` been added to the output: for
+  /// Ask::own_changes.
+  ChangeRange add_changes_after(std::span<const int32_t> tokens, Asks& asks) const;
 
  private:
   struct Seen {

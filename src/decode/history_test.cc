@@ -70,11 +70,14 @@ TEST(History, ChangesAreWhatTheTextSays) {
 
     History history(penalties, forbidden, prompt);
     for (const int32_t token : output) history.append(token);
-    const auto expect_all = [&](std::span<const LogitChange> own) {
+    Asks asks;
+    const ChangeRange changes = history.add_changes(asks);
+    const auto expect_all = [&](ChangeRange own) {
       for (int32_t token = 0; token < 12; ++token) {
         const double logit = 3.0 * rng.normal();
         const double expected = changed(logit, token, penalties, forbidden, prompt, output);
-        const double found = apply(logit, token, history.changes(), own);
+        const double found =
+            apply(logit, token, changes.of(asks.changes()), own.of(asks.changes()));
         if (std::isinf(expected)) {
           EXPECT_EQ(found, expected) << "token " << token;
         } else {
@@ -83,8 +86,7 @@ TEST(History, ChangesAreWhatTheTextSays) {
       }
     };
     expect_all({});
-    std::vector<LogitChange> own;
-    history.changes_after(drafts, own);
+    const ChangeRange own = history.add_changes_after(drafts, asks);
     output.insert(output.end(), drafts.begin(), drafts.end());
     expect_all(own);
   }
@@ -94,14 +96,16 @@ TEST(History, ChangesAreWhatTheTextSays) {
 TEST(History, ChangesDoNotDependOnTheWay) {
   const Penalties penalties{.repetition = 1.3f, .presence = 0.1f, .frequency = 0.7f};
   History drafted(penalties, 10, Tokens{1, 2});
-  std::vector<LogitChange> own;
-  drafted.changes_after(Tokens{3, 1, 3, 3}, own);
+  Asks asks;
+  const auto own = drafted.add_changes_after(Tokens{3, 1, 3, 3}, asks).of(asks.changes());
   History told(penalties, 10, Tokens{1, 2});
   for (const int32_t token : {3, 1, 3, 3}) told.append(token);
+  Asks others;
+  told.add_changes(others);
   ASSERT_EQ(own.size(), 2u);
   for (const LogitChange& change : own) {
     int found = 0;
-    for (const LogitChange& other : told.changes()) {
+    for (const LogitChange& other : others.changes()) {
       if (other.token != change.token) continue;
       ++found;
       EXPECT_EQ(other.scale, change.scale);
@@ -114,10 +118,10 @@ TEST(History, ChangesDoNotDependOnTheWay) {
 TEST(History, SaysNothingWithoutPenalties) {
   History history({}, -1, Tokens{1, 2, 3});
   history.append(4);
-  EXPECT_TRUE(history.changes().empty());
-  std::vector<LogitChange> own;
-  history.changes_after(Tokens{5}, own);
-  EXPECT_TRUE(own.empty());
+  Asks asks;
+  EXPECT_TRUE(history.add_changes(asks).empty());
+  EXPECT_TRUE(history.add_changes_after(Tokens{5}, asks).empty());
+  EXPECT_TRUE(asks.changes().empty());
 }
 
 }  // namespace

@@ -74,9 +74,9 @@ Outcome decode_plainly(const MockModel& model, const SequenceSpec& spec,
             logits[static_cast<size_t>(options.shift == LogitShift::one ? at - 1 : at)];
         const Ask ask{
             .sampling = spec.sampling,
-            .changes = changes,
+            .changes = all_of(changes),
             .draw = static_cast<uint64_t>(outcome.passes) << 32 | static_cast<uint64_t>(at)};
-        const Answer answer = mock_answer(ask, row, nullptr);
+        const Answer answer = mock_answer(ask, row, nullptr, changes);
         guesses.push_back(plain_guess(at, answer, row, spec.mask_token));
         choices.push_back(answer.token);
       }
@@ -224,8 +224,8 @@ class SamplesOfMaskedDiffusion : public testing::TestWithParam<RevealOrder> {
     const int32_t place = draws.places[draws.guesses.size()];
     const auto& row = logits[static_cast<size_t>(place)];
     const auto changes = plain_changes(tiny_spec(), {}, kVocabulary);
-    const Ask ask{.sampling = tiny_spec().sampling, .changes = changes};
-    const auto p = mock_distribution({row.begin(), row.end()}, ask);
+    const Ask ask{.sampling = tiny_spec().sampling, .changes = all_of(changes)};
+    const auto p = mock_distribution({row.begin(), row.end()}, ask, changes);
     for (int32_t token = 0; token < kMask; ++token) {
       const Ask score{.kind = AskKind::score, .token = token};
       const Answer answer = mock_answer(score, row, nullptr);

@@ -133,13 +133,13 @@ class BrokenAt final : public Evaluator {
     evaluator_.evaluate(pass, answers);
     spoil(pass.asks, answers);
   }
-  void answer(std::span<const Ask> asks, std::span<Answer> answers) override {
+  void answer(const Asks& asks, std::span<Answer> answers) override {
     evaluator_.answer(asks, answers);
     spoil(asks, answers);
   }
 
  private:
-  void spoil(std::span<const Ask> asks, std::span<Answer> answers) const {
+  void spoil(const Asks& asks, std::span<Answer> answers) const {
     for (size_t i = 0; i < asks.size(); ++i) {
       // What a canvas draws counts its passes in the upper half.
       if (static_cast<uint32_t>(asks[i].draw) == position_) answers[i] = {};

@@ -88,16 +88,18 @@ inline std::vector<std::vector<float>> dense_logits(const MockModel& model,
 
 /// The distribution that a token is drawn from (base/sampling.h); greedy: 1 for the one token.
 /// Empty where every token is forbidden.
-inline std::vector<double> mock_distribution(std::vector<double> logits, const Ask& ask) {
+inline std::vector<double> mock_distribution(std::vector<double> logits, const Ask& ask,
+                                             std::span<const LogitChange> pool) {
   const auto change = [&](const LogitChange& c) {
     double& logit = logits[static_cast<size_t>(c.token)];
     logit = (logit > 0 ? logit / c.scale : logit * c.scale) + c.add;
   };
-  for (const LogitChange& c : ask.changes) {
+  const auto all_own = ask.own_changes.of(pool);
+  for (const LogitChange& c : ask.changes.of(pool)) {
     const auto replaces = [&](const LogitChange& own) { return own.token == c.token; };
-    if (std::none_of(ask.own_changes.begin(), ask.own_changes.end(), replaces)) change(c);
+    if (std::none_of(all_own.begin(), all_own.end(), replaces)) change(c);
   }
-  for (const LogitChange& c : ask.own_changes) change(c);
+  for (const LogitChange& c : all_own) change(c);
 
   std::vector<size_t> order(logits.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -144,9 +146,11 @@ inline int32_t mock_draw(const std::vector<double>& p, uint64_t seed, uint64_t d
   return winner;
 }
 
-/// Answers an Ask from the logits of its row, and of its other row if it has one.
+/// Answers an Ask, whose changes stand in `pool`, from the logits of its row, and of its other row
+/// if it has one.
 inline Answer mock_answer(const Ask& ask, const std::vector<float>& row,
-                          const std::vector<float>* other_row) {
+                          const std::vector<float>* other_row,
+                          std::span<const LogitChange> pool = {}) {
   std::vector<double> logits(row.begin(), row.end());
   if (other_row != nullptr)
     for (size_t v = 0; v < logits.size(); ++v)
@@ -158,7 +162,7 @@ inline Answer mock_answer(const Ask& ask, const std::vector<float>& row,
   }
   answer.token = ask.token;
   if (ask.kind == AskKind::choose) {
-    const auto p = mock_distribution(logits, ask);
+    const auto p = mock_distribution(logits, ask, pool);
     if (p.empty()) return answer;
     answer.token = mock_draw(p, ask.sampling.seed, ask.draw);
   }
@@ -203,16 +207,16 @@ class MockEvaluator final : public Evaluator {
     answer(pass.asks, answers);
   }
 
-  void answer(std::span<const Ask> asks, std::span<Answer> answers) override {
+  void answer(const Asks& asks, std::span<Answer> answers) override {
     TIDAR_CHECK_EQ(answers.size(), asks.size());
     for (size_t i = 0; i < asks.size(); ++i) {
       const Ask& ask = asks[i];
       const std::vector<float> logits = logits_of(ask.row);
       if (ask.other_row < 0) {
-        answers[i] = mock_answer(ask, logits, nullptr);
+        answers[i] = mock_answer(ask, logits, nullptr, asks.changes());
       } else {
         const std::vector<float> other = logits_of(ask.other_row);
-        answers[i] = mock_answer(ask, logits, &other);
+        answers[i] = mock_answer(ask, logits, &other, asks.changes());
       }
     }
   }

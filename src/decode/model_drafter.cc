@@ -42,7 +42,7 @@ class ModelDrafter final : public Drafter {
   size_t known_;                  // tokens of the text that history_ knows
   std::vector<int32_t> read_;     // tokens whose keys cache_ holds
   std::vector<int32_t> guesses_;  // behind the text
-  std::vector<LogitChange> own_changes_;
+  Asks asks_;
   Pass pass_;
   int passes_ = 0;  // for the last draft
 };
@@ -94,16 +94,16 @@ bool ModelDrafter::read(std::span<const int32_t> tokens) {
 
 // What follows everything that was read, by the last row of the last pass.
 int32_t ModelDrafter::choose_next() {
-  own_changes_.clear();
-  history_.changes_after(guesses_, own_changes_);
+  asks_.clear();
   Ask ask;
   ask.row = pass_.rows() - 1;
   ask.sampling = sampling_;
-  ask.changes = history_.changes();
-  ask.own_changes = own_changes_;
+  ask.changes = history_.add_changes(asks_);
+  ask.own_changes = history_.add_changes_after(guesses_, asks_);
   ask.draw = read_.size();
+  asks_.add(ask);
   Answer answer;
-  evaluator_.answer({&ask, 1}, {&answer, 1});
+  evaluator_.answer(asks_, {&answer, 1});
   return answer.token;
 }
 

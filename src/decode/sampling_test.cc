@@ -37,8 +37,9 @@ std::vector<double> enumerate(const MockModel& model, const SequenceSpec& spec) 
       text.insert(text.end(), output.begin(), output.end());
       const auto row = causal_logits(model, text);
       const auto changes = plain_changes(spec, output, kVocabulary);
-      for (const double p : mock_distribution({row.begin(), row.end()},
-                                              {.sampling = spec.sampling, .changes = changes}))
+      for (const double p :
+           mock_distribution({row.begin(), row.end()},
+                             {.sampling = spec.sampling, .changes = all_of(changes)}, changes))
         longer.push_back(joint[cell] * p);
     }
     joint = longer;

@@ -18,12 +18,12 @@ Sequence::Sequence(SequenceSpec spec, SequenceCache held, const EvaluatorLimits&
   TIDAR_CHECK_LT(cache.length(), prompt_size_);
 }
 
-Ask Sequence::choose(int32_t row, int32_t position, std::span<const LogitChange> own) const {
+Ask Sequence::choose(int32_t row, int32_t position, ChangeRange changes, ChangeRange own) const {
   Ask ask;
   ask.kind = AskKind::choose;
   ask.row = row;
   ask.sampling = sampling_;
-  ask.changes = history.changes();
+  ask.changes = changes;
   ask.own_changes = own;
   ask.draw = static_cast<uint64_t>(position);
   return ask;

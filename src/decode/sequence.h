@@ -38,9 +38,8 @@ class Sequence {
   int32_t mask_token() const { return mask_token_; }
   const Sampling& sampling() const { return sampling_; }
 
-  /// Asks `row` for the token at `position`, after the changes of the text so far and `own`, which
-  /// must stay valid like the spans of every Ask.
-  Ask choose(int32_t row, int32_t position, std::span<const LogitChange> own = {}) const;
+  /// Asks `row` for the token at `position`, after `changes`, those of the text so far, and `own`.
+  Ask choose(int32_t row, int32_t position, ChangeRange changes, ChangeRange own = {}) const;
 
   /// Adds a chosen token to the text and to what the pass committed; token -1 fails the sequence.
   void append(const TokenLogprob& token);
@@ -73,7 +72,7 @@ class SequenceDecoder : public Decoder {
   int plan(Pass& pass, int row_budget) final;
   void take(std::span<const Answer> answers) final;
   const StepReport& report() const final { return sequence_.report; }
-  std::span<const Ask> more_asks() const override { return {}; }
+  const Asks& more_asks() const final { return more_asks_; }
 
  protected:
   explicit SequenceDecoder(Sequence sequence) : sequence_(std::move(sequence)) {}
@@ -91,6 +90,7 @@ class SequenceDecoder : public Decoder {
   virtual void use_more(std::span<const Answer> answers);
 
   Sequence sequence_;
+  Asks more_asks_;
 
  private:
   // Of the pass under way.

@@ -35,7 +35,6 @@ class SpeculativeDecoder final : public SequenceDecoder {
   // The pass under way.
   int reading_ = 0;              // rows before the drafts
   std::vector<int32_t> drafts_;  // empty while more of the prompt must be read
-  Verification verification_;
 };
 
 bool SpeculativeDecoder::add_rows(Pass& pass, int row_budget) {
@@ -50,7 +49,7 @@ bool SpeculativeDecoder::add_rows(Pass& pass, int row_budget) {
   if (!verifies) return true;
   draft(most);
   const int32_t first_row = add_causal(pass, drafts_, Keep::page);
-  for (const Ask& ask : verification_.asks(sequence_, drafts_, first_row)) pass.add_ask(ask);
+  ask_drafts(sequence_, drafts_, first_row, pass.asks);
   return true;
 }
 

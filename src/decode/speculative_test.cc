@@ -176,8 +176,8 @@ TEST_P(Speculative, ModelDrafterGuessesWhatItsModelSays) {
     Tokens expected, said = output, whole = text;
     for (int i = 0; i < most; ++i) {
       const auto changes = plain_changes(spec, said, small.vocabulary);
-      const Ask ask{.sampling = spec.sampling, .changes = changes, .draw = whole.size()};
-      expected.push_back(mock_answer(ask, causal_logits(small, whole), nullptr).token);
+      const Ask ask{.sampling = spec.sampling, .changes = all_of(changes), .draw = whole.size()};
+      expected.push_back(mock_answer(ask, causal_logits(small, whole), nullptr, changes).token);
       whole.push_back(expected.back());
       said.push_back(expected.back());
     }

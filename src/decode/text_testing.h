@@ -84,13 +84,18 @@ inline std::vector<LogitChange> plain_changes(const SequenceSpec& spec,
   return changes;
 }
 
+/// All of a pool that holds nothing else.
+inline ChangeRange all_of(const std::vector<LogitChange>& pool) {
+  return {0, static_cast<int32_t>(pool.size())};
+}
+
 /// `count` tokens by AR, each from a pass over the whole text.
 inline std::vector<int32_t> plain_ar(const MockModel& model, const SequenceSpec& spec, int count) {
   std::vector<int32_t> text = spec.prompt, output;
   while (static_cast<int>(output.size()) < count) {
     const auto changes = plain_changes(spec, output, model.vocabulary);
-    const Ask ask{.sampling = spec.sampling, .changes = changes, .draw = text.size()};
-    output.push_back(mock_answer(ask, causal_logits(model, text), nullptr).token);
+    const Ask ask{.sampling = spec.sampling, .changes = all_of(changes), .draw = text.size()};
+    output.push_back(mock_answer(ask, causal_logits(model, text), nullptr, changes).token);
     text.push_back(output.back());
   }
   return output;

@@ -22,7 +22,6 @@ class TidarDecoder final : public SequenceDecoder {
         confidences_{0} {}
 
   int min_rows() const override;
-  std::span<const Ask> more_asks() const override { return more_asks_; }
 
  private:
   bool add_rows(Pass& pass, int row_budget) override;
@@ -50,19 +49,17 @@ class TidarDecoder final : public SequenceDecoder {
   Step fit_step(int rows) const;
 
   void plan_step(Pass& pass, Step step);
-  void ask_drafts(Pass& pass, int32_t first_row);
+  void mix(Asks& asks, size_t first_ask) const;
   void ask_next_draft(int accepted);
 
   TidarOptions options_;
 
   std::vector<int32_t> drafts_;     // of the step under way, or to come
   std::vector<float> confidences_;  // one a draft, StepOutlook::confidences
-  std::vector<Ask> more_asks_;
 
   // The pass under way.
   int reading_ = 0;     // prompt rows before the drafts
   bool steps_ = false;  // whether drafts follow them
-  Verification verification_;
 };
 
 bool TidarDecoder::add_rows(Pass& pass, int row_budget) {
@@ -105,18 +102,17 @@ void TidarDecoder::plan_step(Pass& pass, Step step) {
   confidences_.resize(drafts_.size());
   std::vector<MaskGroup>& groups = sequence_.report.groups;
   groups = std::move(step.groups);
-  ask_drafts(pass, add_tidar_step(pass, drafts_, sequence_.mask_token(), groups));
+  const int32_t first_row = add_tidar_step(pass, drafts_, sequence_.mask_token(), groups);
+  const size_t first_ask = ask_drafts(sequence_, drafts_, first_row, pass.asks);
+  if (mixes()) mix(pass.asks, first_ask);
 }
 
-void TidarDecoder::ask_drafts(Pass& pass, int32_t first_row) {
-  int accepted = 0;
-  for (Ask& ask : verification_.asks(sequence_, drafts_, first_row)) {
-    ++accepted;
-    if (mixes()) {
-      ask.other_row = group_row(sequence_.report.groups, accepted);
-      ask.trust = options_.trust;
-    }
-    pass.add_ask(ask);
+// What follows a draft is chosen from its own row and from the first mask of the group behind it.
+void TidarDecoder::mix(Asks& asks, size_t first_ask) const {
+  for (size_t i = 0; i < drafts_.size(); ++i) {
+    Ask& ask = asks[first_ask + i];
+    ask.other_row = group_row(sequence_.report.groups, static_cast<int>(i) + 1);
+    ask.trust = options_.trust;
   }
 }
 
@@ -132,8 +128,10 @@ void TidarDecoder::ask_next_draft(int accepted) {
   if (ended()) return;
   const MaskRun run = next_draft(sequence_.report.groups, accepted);
   sequence_.report.used = run;
+  if (run.masks == 0) return;
+  const ChangeRange changes = sequence_.history.add_changes(more_asks_);
   for (int32_t m = 0; m < run.masks; ++m)
-    more_asks_.push_back(sequence_.choose(run.first_row + m, sequence_.size() + m));
+    more_asks_.add(sequence_.choose(run.first_row + m, sequence_.size() + m, changes));
 }
 
 void TidarDecoder::use_more(std::span<const Answer> answers) {

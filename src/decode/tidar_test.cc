@@ -172,7 +172,7 @@ TEST_P(Tidar, RowsOfAStepAreThoseOfPassesAlone) {
   const auto logits_of = [&](int32_t row) {
     const Ask ask{.kind = AskKind::logits, .row = row};
     Answer answer;
-    bench.evaluator.answer({&ask, 1}, {&answer, 1});
+    bench.evaluator.answer({ask}, {&answer, 1});
     return answer.logits;
   };
   const Tokens drafts(pass.tokens.begin(), pass.tokens.begin() + step.stored);
@@ -341,7 +341,7 @@ TEST_P(Tidar, MayLeaveItsDraftUnasked) {
     tidar.decoder->take(answers);
     const auto& committed = tidar.decoder->report().committed;
     tidar.output.insert(tidar.output.end(), committed.begin(), committed.end());
-    const auto asks = tidar.decoder->more_asks();
+    const Asks& asks = tidar.decoder->more_asks();
     if (rng.below(2) == 0 || asks.empty()) continue;
     std::vector<Answer> more(asks.size());
     bench.evaluator.answer(asks, more);

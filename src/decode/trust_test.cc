@@ -89,8 +89,8 @@ class Simulation {
   // Chooses the token for `position` from logits, after a text whose output part is `said`.
   int32_t choose(const std::vector<float>& logits, size_t position, const Tokens& said) const {
     const auto changes = plain_changes(spec_, said, model_.vocabulary);
-    const Ask ask{.sampling = spec_.sampling, .changes = changes, .draw = position};
-    return mock_answer(ask, logits, nullptr).token;
+    const Ask ask{.sampling = spec_.sampling, .changes = all_of(changes), .draw = position};
+    return mock_answer(ask, logits, nullptr, changes).token;
   }
 
   void first_pass() {

@@ -4,26 +4,18 @@
 
 namespace tidar {
 
-std::span<Ask> Verification::asks(const Sequence& sequence, std::span<const int32_t> drafts,
-                                  int32_t first_row) {
+size_t ask_drafts(const Sequence& sequence, std::span<const int32_t> drafts, int32_t first_row,
+                  Asks& asks) {
   TIDAR_CHECK_EQ(drafts[0], sequence.tokens().back());
   const auto guesses = drafts.subspan(1);
-  own_changes_.clear();
-  std::vector<size_t> ends;
-  for (size_t i = 0; i < drafts.size(); ++i) {
-    sequence.history.changes_after(guesses.first(i), own_changes_);
-    ends.push_back(own_changes_.size());
-  }
-  const std::span<const LogitChange> all(own_changes_);
-  size_t begin = 0;
-  asks_.clear();
+  const size_t first = asks.size();
+  const ChangeRange changes = sequence.history.add_changes(asks);
   for (size_t i = 0; i < drafts.size(); ++i) {
     const auto place = static_cast<int32_t>(i);
-    asks_.push_back(sequence.choose(first_row + place, sequence.size() + place,
-                                    all.subspan(begin, ends[i] - begin)));
-    begin = ends[i];
+    const ChangeRange own = sequence.history.add_changes_after(guesses.first(i), asks);
+    asks.add(sequence.choose(first_row + place, sequence.size() + place, changes, own));
   }
-  return asks_;
+  return first;
 }
 
 int accept_drafts(Sequence& sequence, int reading, std::span<const int32_t> drafts,

@@ -11,23 +11,15 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "decode/sequence.h"
 
 namespace tidar {
 
-class Verification {
- public:
-  /// One question a draft: row first_row + i, which holds drafts[i], is asked for the token after
-  /// it. `sequence` ends with drafts[0]. The asks, which the caller may change, and what they refer
-  /// to are valid until the next call or the sequence's next append().
-  std::span<Ask> asks(const Sequence& sequence, std::span<const int32_t> drafts, int32_t first_row);
-
- private:
-  std::vector<Ask> asks_;
-  std::vector<LogitChange> own_changes_;  // of all asks, one after another
-};
+/// Adds one question a draft: row first_row + i, which holds drafts[i], is asked for the token
+/// after it. `sequence` ends with drafts[0]. Returns the index of the first.
+size_t ask_drafts(const Sequence& sequence, std::span<const int32_t> drafts, int32_t first_row,
+                  Asks& asks);
 
 /// Takes the answers to those asks: keeps the keys of `reading` rows before the drafts and of the
 /// accepted drafts, adds to the text what was chosen after each of these, and reports how the

@@ -88,10 +88,7 @@ void Engine::evaluate() {
 void Engine::answer_more() {
   for (;;) {
     asks_.clear();
-    for (const Running& running : active_) {
-      const auto more = running.more_asks();
-      asks_.insert(asks_.end(), more.begin(), more.end());
-    }
+    for (const Running& running : active_) asks_.append(running.more_asks());
     if (asks_.empty()) return;
     answers_.resize(std::max(answers_.size(), asks_.size()));
     evaluator_.answer(asks_, std::span(answers_).first(asks_.size()));

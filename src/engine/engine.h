@@ -85,7 +85,7 @@ class Engine {
 
   // Of the step under way; members only to keep their memory.
   Pass pass_;
-  std::vector<Ask> asks_;
+  Asks asks_;
   std::vector<Answer> answers_;
 };
 

@@ -49,9 +49,10 @@ void Running::take(std::span<const Answer> answers) {
   if (finished()) flush_text();
 }
 
-std::span<const Ask> Running::more_asks() const {
+const Asks& Running::more_asks() const {
+  static const Asks kNone;
   // They prepare a next pass, which a finished request does not have.
-  return planned_ && !finished() ? decoder_->more_asks() : std::span<const Ask>();
+  return planned_ && !finished() ? decoder_->more_asks() : kNone;
 }
 
 std::optional<Update> Running::end_step(double seconds) {

@@ -47,7 +47,7 @@ class Running {
   /// Takes its part of the answers to the pass's asks, and makes its update.
   void take(std::span<const Answer> answers);
   /// What it still wants to know for the next pass.
-  std::span<const Ask> more_asks() const;
+  const Asks& more_asks() const;
   void take_more(std::span<const Answer> answers) { decoder_->take(answers); }
   /// What the step, which took so long, brought; nullopt if nothing.
   std::optional<Update> end_step(double seconds);

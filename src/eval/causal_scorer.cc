@@ -119,7 +119,7 @@ void CausalScorer::plan(Lane& lane) {
     ask.kind = AskKind::score;
     ask.row = first_row + at - length;
     ask.token = text.tokens[static_cast<size_t>(at) + 1];
-    pass_.add_ask(ask);
+    pass_.asks.add(ask);
     ++lane.asks;
   }
   lane.read.insert(lane.read.end(), tokens.begin(), tokens.end());

@@ -16,7 +16,7 @@ Ask GivenText::given(Ask ask) const {
 }
 
 // A score that is no number fails the text, as a choice would.
-void GivenText::check(std::span<const Ask> asks, std::span<Answer> answers) {
+void GivenText::check(const Asks& asks, std::span<Answer> answers) {
   for (size_t i = 0; i < asks.size(); ++i) {
     if (asks[i].kind == AskKind::score && !std::isfinite(answers[i].logprob)) answers[i].token = -1;
   }
@@ -30,9 +30,9 @@ void GivenText::evaluate(const Pass& pass, std::span<Answer> answers) {
   check(pass_.asks, answers);
 }
 
-void GivenText::answer(std::span<const Ask> asks, std::span<Answer> answers) {
-  asks_.clear();
-  for (const Ask& ask : asks) asks_.push_back(given(ask));
+void GivenText::answer(const Asks& asks, std::span<Answer> answers) {
+  asks_ = asks;
+  for (Ask& ask : asks_) ask = given(ask);
   evaluator_.answer(asks_, answers);
   check(asks_, answers);
 }

@@ -24,17 +24,17 @@ class GivenText final : public Evaluator {
 
   const EvaluatorLimits& limits() const override { return evaluator_.limits(); }
   void evaluate(const Pass& pass, std::span<Answer> answers) override;
-  void answer(std::span<const Ask> asks, std::span<Answer> answers) override;
+  void answer(const Asks& asks, std::span<Answer> answers) override;
 
  private:
   Ask given(Ask ask) const;
-  static void check(std::span<const Ask> asks, std::span<Answer> answers);
+  static void check(const Asks& asks, std::span<Answer> answers);
 
   Evaluator& evaluator_;
   int32_t mask_token_;
   std::vector<int32_t> text_;
   Pass pass_;  // with its questions changed
-  std::vector<Ask> asks_;
+  Asks asks_;
 };
 
 }  // namespace tidar

@@ -117,7 +117,7 @@ void MonteCarloScorer::add_sample(const ScoredText& text, int32_t begin,
     ask.kind = AskKind::score;
     ask.row = first_row + place.position - begin - back;
     ask.token = text.tokens[static_cast<size_t>(place.position)];
-    pass_.add_ask(ask);
+    pass_.asks.add(ask);
   }
 }
 

@@ -25,17 +25,19 @@ Head::Head(const ModelConfig& config, Ops& ops, const PackedWeight& weight,
   logits_ = Matrix(buffer_.data() + gathered + normed, activation, capacity_, config.vocabulary);
 }
 
-void Head::answer(Matrix x, std::span<const Ask> asks, std::span<Answer> answers) {
+void Head::answer(Matrix x, const Asks& asks, std::span<Answer> answers) {
   TIDAR_CHECK_EQ(asks.size(), answers.size());
   for (size_t begin = 0; begin < asks.size();) {
     // An ask adds two rows at most.
     rows_.clear();
+    asks_.clear();
+    asks_.add_changes(asks.changes());
     size_t end = begin;
     for (; end < asks.size() && static_cast<int>(rows_.size()) + 2 <= capacity_; ++end) {
       place(asks[end].row);
       if (asks[end].other_row >= 0) place(asks[end].other_row);
     }
-    answer_chunk(x, asks.subspan(begin, end - begin), answers.subspan(begin, end - begin));
+    answer_chunk(x, asks.list().subspan(begin, end - begin), answers.subspan(begin, end - begin));
     begin = end;
   }
 }
@@ -56,11 +58,10 @@ void Head::answer_chunk(Matrix x, std::span<const Ask> asks, std::span<Answer> a
   ops_.rms_norm(gathered, final_norm_, norm_eps_, 1, normed);
   ops_.linear(normed, weight_, {}, logits);
 
-  asks_.clear();
   for (Ask ask : asks) {
     ask.row = place(ask.row);
     if (ask.other_row >= 0) ask.other_row = place(ask.other_row);
-    asks_.push_back(ask);
+    asks_.add(ask);
   }
   ops_.read_logits(logits, asks_, answers);
 }

@@ -23,7 +23,7 @@ class Head {
        std::vector<float> final_norm, int max_rows);
 
   /// Answers `asks` about rows of x, the residual stream [R, D] after the last block.
-  void answer(Matrix x, std::span<const Ask> asks, std::span<Answer> answers);
+  void answer(Matrix x, const Asks& asks, std::span<Answer> answers);
 
   int64_t bytes() const { return static_cast<int64_t>(buffer_.bytes()); }
   /// Bytes of weights that answering reads.
@@ -45,7 +45,7 @@ class Head {
   Matrix gathered_, normed_, logits_;
   // Of the chunk under way; kept for their memory.
   std::vector<int32_t> rows_;
-  std::vector<Ask> asks_;  // of rows of logits_
+  Asks asks_;  // of rows of logits_
 };
 
 }  // namespace tidar

@@ -89,8 +89,8 @@ struct Network::Impl {
     }
   }
 
-  void answer(std::span<const Ask> asks, std::span<Answer> answers) {
-    for (const Ask& ask : asks) ask.check(rows);
+  void answer(const Asks& asks, std::span<Answer> answers) {
+    asks.check(rows);
     head->answer(activations->x.row_range(0, rows), asks, answers);
   }
 };
@@ -162,9 +162,7 @@ void Network::evaluate(const Pass& pass, std::span<Answer> answers) {
   impl_->answer(pass.asks, answers);
 }
 
-void Network::answer(std::span<const Ask> asks, std::span<Answer> answers) {
-  impl_->answer(asks, answers);
-}
+void Network::answer(const Asks& asks, std::span<Answer> answers) { impl_->answer(asks, answers); }
 
 std::vector<MemoryUse> Network::memory() const {
   const auto rope_bytes =

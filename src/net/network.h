@@ -40,7 +40,7 @@ class Network final : public Evaluator {
 
   const EvaluatorLimits& limits() const override;
   void evaluate(const Pass& pass, std::span<Answer> answers) override;
-  void answer(std::span<const Ask> asks, std::span<Answer> answers) override;
+  void answer(const Asks& asks, std::span<Answer> answers) override;
 
   std::vector<MemoryUse> memory() const;
   /// Bytes of weights that a pass reads, the head included when `with_head`.

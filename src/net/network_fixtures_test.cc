@@ -168,7 +168,7 @@ TEST_P(NetworkFixtures, GreedyContinuation) {
       Pass pass;
       pass.begin_sequence(cache);
       const int32_t row = add_causal(pass, std::span(found).last(1), Keep::page);
-      pass.add_ask({.row = row, .draw = found.size()});
+      pass.asks.add({.row = row, .draw = found.size()});
       Answer answer;
       model.on.network().evaluate(pass, {&answer, 1});
       cache.commit(1);

@@ -49,7 +49,7 @@ TEST_F(NetworkTest, AsksAreAnsweredInTheirOrderHoweverMany) {
     ask.trust = 0.25f;
     ask.token = rng_.below(config_.vocabulary);
     ask.top = i % 5 == 0 ? 3 : 0;
-    pass.add_ask(ask);
+    pass.asks.add(ask);
   }
   std::vector<Answer> answers(pass.asks.size());
   on.network().evaluate(pass, answers);
@@ -89,7 +89,7 @@ TEST_F(NetworkTest, APassOfOneRowAndOneOfNone) {
   network->evaluate(pass, answers);
   pass.begin_sequence();
   const Tokens token = {5};
-  pass.add_ask({.row = add_causal(pass, token, Keep::scratch)});
+  pass.asks.add({.row = add_causal(pass, token, Keep::scratch)});
   answers.resize(1);
   network->evaluate(pass, answers);
   EXPECT_GE(answers[0].token, 0);
@@ -166,7 +166,7 @@ TEST_F(NetworkTest, BrokenPassesStopTheProgram) {
   EXPECT_DEATH(run({1}, 50), "");
   const Ask outside = {.row = 4};
   std::vector<Answer> answers(1);
-  EXPECT_DEATH(network->answer({&outside, 1}, answers), "row < rows");
+  EXPECT_DEATH(network->answer({outside}, answers), "row < rows");
 
   PagePool pool(2);
   SequenceCache cache(pool);
@@ -211,7 +211,7 @@ TEST_P(CheckedNetwork, EveryVerbOfAPassMatchesTheReference) {
     pass.begin_sequence();
     add_tidar_training(pass, random_tokens(rng, 45, config.vocabulary), 4, 1);
     for (int32_t row = 0; row < pass.rows(); row += 9) {
-      pass.add_ask({.row = row, .sampling = {.temperature = 0.7f, .top_p = 0.9f}, .top = 2});
+      pass.asks.add({.row = row, .sampling = {.temperature = 0.7f, .top_p = 0.9f}, .top = 2});
     }
     std::vector<Answer> answers(pass.asks.size());
     (*network)->evaluate(pass, answers);

@@ -89,7 +89,7 @@ class NetworkOnBackend {
   Logits logits(Pass& pass) {
     pass.asks.clear();
     for (int32_t row = 0; row < pass.rows(); ++row) {
-      pass.add_ask({.kind = AskKind::logits, .row = row});
+      pass.asks.add({.kind = AskKind::logits, .row = row});
     }
     std::vector<Answer> answers(pass.asks.size());
     network_->evaluate(pass, answers);

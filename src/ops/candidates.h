@@ -29,17 +29,18 @@ T changed(T logit, const LogitChange& change) {
   return (logit > 0 ? logit / scale : logit * scale) + static_cast<T>(change.add);
 }
 
-/// Calls f(change) for every change of the ask that counts: own ones, and those of the common list
-/// that no own one replaces. No token comes twice.
+/// Calls f(change) for every change of the ask, from `pool`, that counts: own ones, and those of
+/// the common list that no own one replaces. No token comes twice.
 template <class F>
-void for_each_change(const Ask& ask, F&& f) {
-  for (const LogitChange& change : ask.changes) {
+void for_each_change(const Ask& ask, std::span<const LogitChange> pool, F&& f) {
+  const auto own_changes = ask.own_changes.of(pool);
+  for (const LogitChange& change : ask.changes.of(pool)) {
     const bool replaced =
-        std::any_of(ask.own_changes.begin(), ask.own_changes.end(),
+        std::any_of(own_changes.begin(), own_changes.end(),
                     [&](const LogitChange& own) { return own.token == change.token; });
     if (!replaced) f(change);
   }
-  for (const LogitChange& change : ask.own_changes) f(change);
+  for (const LogitChange& change : own_changes) f(change);
 }
 
 /// Whether logits are a distribution that something can be chosen from: numbers or -infinity, not

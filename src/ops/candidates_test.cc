@@ -144,13 +144,12 @@ TEST(Candidates, RaceTimesAreThoseOfTheHeader) {
 }
 
 TEST(Candidates, OwnChangesReplaceCommonOnes) {
-  const std::vector<LogitChange> common = {{3, 2, 0}, {5, 1, 1}};
-  const std::vector<LogitChange> own = {{5, 1, -7}, {8, 4, 0}};
+  const std::vector<LogitChange> pool = {{3, 2, 0}, {5, 1, 1}, {5, 1, -7}, {8, 4, 0}};
   Ask ask;
-  ask.changes = common;
-  ask.own_changes = own;
+  ask.changes = {0, 2};
+  ask.own_changes = {2, 4};
   std::map<int32_t, LogitChange> seen;
-  for_each_change(ask, [&](const LogitChange& change) {
+  for_each_change(ask, pool, [&](const LogitChange& change) {
     EXPECT_TRUE(seen.emplace(change.token, change).second);
   });
   ASSERT_EQ(seen.size(), 3u);

@@ -155,16 +155,13 @@ void check_attend(const Ops& ops, Matrix q, const KvStore& kv, int layer, const 
   TIDAR_CHECK_EQ(next_row, q.rows);
 }
 
-void check_read_logits(const Ops& ops, Matrix logits, std::span<const Ask> asks,
+void check_read_logits(const Ops& ops, Matrix logits, const Asks& asks,
                        std::span<const Answer> answers) {
   TIDAR_CHECK(is_activation(ops, logits));
   TIDAR_CHECK_EQ(asks.size(), answers.size());
-  for (const Ask& ask : asks) {
-    ask.check(static_cast<int32_t>(logits.rows));
-    TIDAR_CHECK_LT(ask.token, logits.cols);
-    check_changes(ask.changes, logits.cols);
-    check_changes(ask.own_changes, logits.cols);
-  }
+  asks.check(static_cast<int32_t>(logits.rows));
+  for (const Ask& ask : asks) TIDAR_CHECK_LT(ask.token, logits.cols);
+  check_changes(asks.changes(), logits.cols);
 }
 
 }  // namespace tidar

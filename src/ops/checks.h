@@ -28,7 +28,7 @@ void check_store_kv(const Ops& ops, Matrix k, Matrix v, std::span<const int32_t>
 /// least one key, all of them in panels of its tile.
 void check_attend(const Ops& ops, Matrix q, const KvStore& kv, int layer, const AttendPlan& plan,
                   Matrix out);
-void check_read_logits(const Ops& ops, Matrix logits, std::span<const Ask> asks,
+void check_read_logits(const Ops& ops, Matrix logits, const Asks& asks,
                        std::span<const Answer> answers);
 
 }  // namespace tidar

@@ -176,7 +176,7 @@ class Ops {
 
   /// Answers each ask (plan/ask.h) from its rows of `logits` [R, V] activation, which are left as
   /// they are; Ask::row and other_row count rows of `logits`. answers.size() == asks.size().
-  virtual void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) = 0;
+  virtual void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) = 0;
 };
 
 }  // namespace tidar

@@ -8,7 +8,9 @@
 // philox(key = seed, counter_high = draw, counter_low = i / 4). The noise thus depends on the seed,
 // the draw and the token id alone: every evaluator draws the same token, up to rounding.
 
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <vector>
 
@@ -22,7 +24,18 @@ enum class AskKind : uint8_t {
   logits,  ///< the whole row of logits
 };
 
-/// One question. The spans are the asker's and must stay valid until the answer has come.
+/// Changes [from, to) of a pool (Asks::changes()).
+struct ChangeRange {
+  int32_t from = 0;
+  int32_t to = 0;
+  bool empty() const { return from == to; }
+  std::span<const LogitChange> of(std::span<const LogitChange> pool) const {
+    return pool.subspan(static_cast<size_t>(from), static_cast<size_t>(to - from));
+  }
+  friend bool operator==(const ChangeRange&, const ChangeRange&) = default;
+};
+
+/// One question.
 struct Ask {
   AskKind kind = AskKind::choose;
   int32_t row = 0;
@@ -38,8 +51,8 @@ struct Ask {
   /// choose: how, after which changes. An entry of `own_changes` replaces the entry of `changes`
   /// with the same token; within one list no token comes twice.
   Sampling sampling{};
-  std::span<const LogitChange> changes{};
-  std::span<const LogitChange> own_changes{};
+  ChangeRange changes{};
+  ChangeRange own_changes{};
 
   /// choose: what makes the draw unique under the seed: the position in its sequence of the token
   /// that is chosen. Two rows that choose for the same position with the same seed share their
@@ -50,8 +63,45 @@ struct Ask {
   /// choose, score: also list this many most probable tokens.
   int32_t top = 0;
 
-  /// Stops the program unless this can be asked of a pass of `rows` rows.
+  /// Stops the program unless this can be asked of a pass of `rows` rows, with `pool` changes in
+  /// the pool.
+  void check(int32_t rows, size_t pool) const;
+};
+
+/// Questions and all that they refer to: plain data, which can be copied, kept and sent. What many
+/// of them share stands once in the pool of changes.
+class Asks {
+ public:
+  Asks() = default;
+  Asks(std::initializer_list<Ask> asks) : asks_(asks) {}
+
+  /// Adds changes to the pool; any ask that is added to this list may name the range. Changes that
+  /// are added one after another stand together.
+  ChangeRange add_changes(std::span<const LogitChange> changes);
+  /// Adds a question and returns its index. Answers come in this order.
+  size_t add(const Ask& ask);
+  /// Adds all questions of `other`, with what they refer to.
+  void append(const Asks& other);
+  /// Empties list and pool; keeps the memory.
+  void clear();
+
+  size_t size() const { return asks_.size(); }
+  bool empty() const { return asks_.empty(); }
+  Ask& operator[](size_t index) { return asks_[index]; }
+  const Ask& operator[](size_t index) const { return asks_[index]; }
+  auto begin() { return asks_.begin(); }
+  auto end() { return asks_.end(); }
+  auto begin() const { return asks_.begin(); }
+  auto end() const { return asks_.end(); }
+  std::span<const Ask> list() const { return asks_; }
+  std::span<const LogitChange> changes() const { return changes_; }
+
+  /// Stops the program unless all this can be asked of a pass of `rows` rows.
   void check(int32_t rows) const;
+
+ private:
+  std::vector<Ask> asks_;
+  std::vector<LogitChange> changes_;
 };
 
 /// The answer to one Ask. Log-probabilities are natural, of the (mixed) logits before any change,

@@ -33,7 +33,7 @@ class Evaluator {
   /// Answers further questions about the rows of the last pass. A TiDAR step asks its drafts
   /// first, and then only the one group of masks that turned out to be the next draft: the head is
   /// the largest product of a small model, and K groups would multiply it by K.
-  virtual void answer(std::span<const Ask> asks, std::span<Answer> answers) = 0;
+  virtual void answer(const Asks& asks, std::span<Answer> answers) = 0;
 };
 
 }  // namespace tidar

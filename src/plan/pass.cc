@@ -13,27 +13,30 @@ void Pass::begin_sequence() {
     sequence.pages = std::move(spare_pages_.back());
     spare_pages_.pop_back();
   }
-  cache_ = nullptr;
+  next_pages_.clear();
 }
 
 void Pass::begin_sequence(const SequenceCache& cache) {
   begin_sequence();
-  cache_ = &cache;
   PassSequence& sequence = sequences.back();
   sequence.cached = cache.length();
-  const auto held = cache.pages().first(static_cast<size_t>(pages_for(cache.length())));
-  sequence.pages.assign(held.begin(), held.end());
+  const auto held = static_cast<size_t>(pages_for(cache.length()));
+  const auto pages = cache.pages();
+  sequence.pages.assign(pages.begin(), pages.begin() + static_cast<std::ptrdiff_t>(held));
+  next_pages_.assign(pages.rbegin(), pages.rend() - static_cast<std::ptrdiff_t>(held));
 }
 
 int32_t Pass::add_row(int32_t token, int32_t position, const Sight& sight, Keep keep) {
   TIDAR_CHECK(!sequences.empty());
   PassSequence& sequence = sequences.back();
   if (keep == Keep::page) {
-    TIDAR_CHECK(cache_ != nullptr);
     TIDAR_CHECK_EQ(sequence.stored, sequence.rows);
     const auto page = static_cast<size_t>((sequence.cached + sequence.stored) / kPageSlots);
-    TIDAR_CHECK_LT(page, cache_->pages().size());
-    if (page == sequence.pages.size()) sequence.pages.push_back(cache_->pages()[page]);
+    if (page == sequence.pages.size()) {
+      TIDAR_CHECK(!next_pages_.empty());
+      sequence.pages.push_back(next_pages_.back());
+      next_pages_.pop_back();
+    }
     ++sequence.stored;
   }
   ++sequence.rows;
@@ -42,11 +45,6 @@ int32_t Pass::add_row(int32_t token, int32_t position, const Sight& sight, Keep 
   sights.push_back(sight);
   keeps.push_back(keep);
   return rows() - 1;
-}
-
-int32_t Pass::add_ask(const Ask& ask) {
-  asks.push_back(ask);
-  return static_cast<int32_t>(asks.size()) - 1;
 }
 
 void Pass::clear() {
@@ -60,7 +58,7 @@ void Pass::clear() {
   sights.clear();
   keeps.clear();
   asks.clear();
-  cache_ = nullptr;
+  next_pages_.clear();
 }
 
 int32_t Pass::next_key() const {
@@ -112,7 +110,7 @@ void Pass::check() const {
     check_sequence(*this, sequence);
   }
   TIDAR_CHECK_EQ(next_row, rows());
-  for (const Ask& ask : asks) ask.check(rows());
+  asks.check(rows());
 }
 
 }  // namespace tidar

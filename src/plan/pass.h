@@ -57,23 +57,21 @@ struct PassSequence {
   int32_t key_of_row(int32_t row) const { return cached + row - first_row; }
 };
 
-/// Built by decoders and by the layouts (plan/layouts.h), row by row; read by everybody. Not
-/// thread-safe.
+/// Built by decoders and by the layouts (plan/layouts.h), row by row; read by everybody. It owns
+/// all that it says, so it can be copied, kept and carried out later or elsewhere, as long as the
+/// pages that it names hold the keys of passes before it. Not thread-safe.
 class Pass {
  public:
   /// Starts a sequence without a cache; the rows added from now on belong to it.
   void begin_sequence();
   /// Starts a sequence that goes on from the committed keys of `cache`. Rows that are kept in pages
-  /// take its next keys, which the caller must have reserved. `cache` must stay, unchanged, until
-  /// the last row of this sequence has been added; committing the keys is the caller's.
+  /// take its next keys, which the caller must have reserved; committing them is the caller's. The
+  /// pass keeps nothing of `cache`.
   void begin_sequence(const SequenceCache& cache);
 
   /// Adds a row to the last sequence and returns its index in the pass. `sight` may name keys of
   /// rows that are added later. Rows kept in pages must come before scratch rows.
   int32_t add_row(int32_t token, int32_t position, const Sight& sight, Keep keep);
-
-  /// Adds a question to a row of this pass and returns its index. Answers come in this order.
-  int32_t add_ask(const Ask& ask);
 
   /// Empties the pass; keeps the memory.
   void clear();
@@ -100,11 +98,11 @@ class Pass {
   std::vector<Keep> keeps;
 
   std::vector<PassSequence> sequences;
-  std::vector<Ask> asks;
+  Asks asks;
 
  private:
-  // The cache of the last sequence while it is being built.
-  const SequenceCache* cache_ = nullptr;
+  // Pages that are reserved for the next rows of the last sequence, the first of them last.
+  std::vector<PageId> next_pages_;
   // Page lists of cleared sequences, kept for their memory.
   std::vector<std::vector<PageId>> spare_pages_;
 };

@@ -51,7 +51,7 @@ TEST(Pass, ClearLeavesNothingBehind) {
   Pass pass;
   pass.begin_sequence(cache);
   add_causal(pass, std::array{1, 2, 3}, Keep::page);
-  pass.add_ask({.row = 2});
+  pass.asks.add({.row = 2});
   pass.clear();
   pass.begin_sequence();
   add_causal(pass, std::array{4}, Keep::scratch);
@@ -63,6 +63,26 @@ TEST(Pass, ClearLeavesNothingBehind) {
   EXPECT_EQ(pass.sequences[0].first_row, 0);
 }
 
+// A copy goes on by itself, even when the cache is gone.
+TEST(Pass, CopiesOfAHalfBuiltPassGoOn) {
+  PagePool pool(3);
+  Pass pass;
+  std::vector<PageId> pages;
+  {
+    SequenceCache cache(pool);
+    ASSERT_TRUE(cache.reserve(2 * kPageSlots + 1));
+    pages.assign(cache.pages().begin(), cache.pages().end());
+    pass.begin_sequence(cache);
+    add_causal(pass, std::vector<int32_t>(kPageSlots, 7), Keep::page);
+  }
+  Pass copy = pass;
+  for (Pass* one : {&pass, &copy}) {
+    add_causal(*one, std::vector<int32_t>(kPageSlots + 1, 8), Keep::page);
+    one->check();
+    EXPECT_EQ(one->sequences[0].pages, pages);
+  }
+}
+
 TEST(PassDeathTest, BuildingStopsAtRowsWithoutAPlace) {
   PagePool pool(1);
   SequenceCache cache(pool);
@@ -71,10 +91,10 @@ TEST(PassDeathTest, BuildingStopsAtRowsWithoutAPlace) {
   const Sight self{{0, 1}, {}};
   EXPECT_DEATH(pass.add_row(1, 0, self, Keep::scratch), "sequences.empty");
   pass.begin_sequence();
-  EXPECT_DEATH(pass.add_row(1, 0, self, Keep::page), "cache_ != nullptr");
+  EXPECT_DEATH(pass.add_row(1, 0, self, Keep::page), "next_pages_.empty");
   pass.begin_sequence(cache);
   for (int i = 0; i < kPageSlots; ++i) pass.add_row(1, i, self, Keep::page);
-  EXPECT_DEATH(pass.add_row(1, 0, self, Keep::page), "page < cache_->pages");
+  EXPECT_DEATH(pass.add_row(1, 0, self, Keep::page), "next_pages_.empty");
   pass.add_row(1, 0, self, Keep::scratch);
   EXPECT_DEATH(pass.add_row(1, 0, self, Keep::page), "sequence.stored == sequence.rows");
 }
@@ -90,7 +110,7 @@ TEST(PassDeathTest, CheckFindsWhatIsBroken) {
   add_tidar_step(right, std::array{1, 2}, kMask, groups);
   right.begin_sequence();
   add_bidirectional(right, std::array{3, 4});
-  right.add_ask({.row = 5});
+  right.asks.add({.row = 5});
   right.check();
 
   const auto broken = [](Pass pass, auto&& change) {
@@ -131,8 +151,8 @@ TEST(Picture, ShowsAStepOfTidar) {
   pass.begin_sequence(cache);
   std::array<MaskGroup, 2> groups{{{.accepted = 1, .masks = 2}, {.accepted = 2, .masks = 2}}};
   add_tidar_step(pass, std::array{17, 3}, kMask, groups);
-  pass.add_ask({.row = 0, .other_row = 2});
-  pass.add_ask({.row = 1});
+  pass.asks.add({.row = 0, .other_row = 2});
+  pass.asks.add({.row = 1});
   EXPECT_EQ(pass.picture(),
             "sequence 0: 4 cached keys, 6 rows, 2 kept in pages\n"
             "row  token   pos  kept     sees\n"

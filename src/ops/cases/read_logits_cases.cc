@@ -10,7 +10,7 @@ namespace tidar {
 namespace {
 
 struct Question {
-  Ask ask;  // rows and spans are filled when it is loaded
+  Ask ask;  // rows and changes are filled when it is loaded
   bool mixed = false;
   std::vector<LogitChange> changes, own_changes;
 };
@@ -40,9 +40,9 @@ class ReadLogits final : public PreparedCase {
       Ask ask = question.ask;
       ask.row = static_cast<int32_t>(pairs.size());
       ask.other_row = question.mixed ? ask.row + 1 : -1;
-      ask.changes = question.changes;
-      ask.own_changes = question.own_changes;
-      asks_.push_back(ask);
+      ask.changes = asks_.add_changes(question.changes);
+      ask.own_changes = asks_.add_changes(question.own_changes);
+      asks_.add(ask);
       pairs.push_back(2 * row);
       pairs.push_back(2 * row + 1);
     }
@@ -123,7 +123,7 @@ class ReadLogits final : public PreparedCase {
   Rng rng_;
   Input logits_;
   std::vector<Question> questions_;
-  std::vector<Ask> asks_;
+  Asks asks_;
   std::vector<Answer> answers_;
 };
 

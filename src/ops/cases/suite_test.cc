@@ -76,7 +76,7 @@ class ShortSight final : public ForwardOps {
 class LastOfTies final : public ForwardOps {
  public:
   using ForwardOps::ForwardOps;
-  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override {
+  void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     ForwardOps::read_logits(logits, asks, answers);
     for (size_t i = 0; i < asks.size(); ++i) {
       if (asks[i].kind != AskKind::choose || !asks[i].sampling.greedy() || asks[i].other_row >= 0)
@@ -94,8 +94,8 @@ class LastOfTies final : public ForwardOps {
 class OtherSeed final : public ForwardOps {
  public:
   using ForwardOps::ForwardOps;
-  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override {
-    std::vector<Ask> wrong(asks.begin(), asks.end());
+  void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
+    Asks wrong = asks;
     for (Ask& ask : wrong) ++ask.sampling.seed;
     ForwardOps::read_logits(logits, wrong, answers);
   }
@@ -105,7 +105,7 @@ class OtherSeed final : public ForwardOps {
 class MovedLogit final : public ForwardOps {
  public:
   using ForwardOps::ForwardOps;
-  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override {
+  void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     ForwardOps::read_logits(logits, asks, answers);
     for (Answer& answer : answers)
       if (!answer.logits.empty()) answer.logits.back() *= 1 + 1e-6f;

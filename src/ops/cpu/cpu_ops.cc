@@ -148,12 +148,12 @@ class VectorOps final : public CpuOps {
 
   void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override;
 
-  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override {
+  void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     check_read_logits(*this, logits, asks, answers);
     threads_.split(static_cast<int64_t>(asks.size()), 1, [&](Range range, int thread) {
       float* scratch = thread_scratch(thread, 2 * logits.cols);
       for (auto i = static_cast<size_t>(range.begin); i < static_cast<size_t>(range.end); ++i) {
-        answers[i] = cpu::answer(kernels_, logits, asks[i], scratch);
+        answers[i] = cpu::answer(kernels_, logits, asks[i], asks.changes(), scratch);
       }
     });
   }

@@ -92,7 +92,7 @@ TEST_P(CpuOpsTest, LogitsThatAreNoDistributionChooseNothing) {
         for (Ops* some : {static_cast<Ops*>(ops.get()), ref.get()}) {
           SCOPED_TRACE(fmt::format("{} {} {}", some->name(), wrong, everywhere));
           std::array<Answer, 2> answers;
-          some->read_logits(logits, std::array{choice, score}, answers);
+          some->read_logits(logits, {choice, score}, answers);
           EXPECT_EQ(answers[1].token, 7);
           if (wrong == -kInfinity && !everywhere) {
             EXPECT_GE(answers[0].token, 0);
@@ -126,12 +126,13 @@ TEST_P(CpuOpsTest, WhereEveryTokenIsForbiddenNothingIsChosen) {
        {Sampling{}, Sampling{.temperature = 1}, Sampling{.temperature = 1, .top_k = 5},
         Sampling{.temperature = 1, .top_p = 0.5f}}) {
     for (Ops* some : {static_cast<Ops*>(ops.get()), ref.get()}) {
-      Ask ask = {.sampling = sampling, .changes = changes};
+      Asks asks = {{.sampling = sampling, .changes = {0, kVocabulary}}};
+      asks.add_changes(changes);
       Answer answer;
-      some->read_logits(logits, {&ask, 1}, {&answer, 1});
+      some->read_logits(logits, asks, {&answer, 1});
       EXPECT_EQ(answer.token, -1) << some->name();
-      ask.changes = std::span(changes).subspan(1);  // token 0 is left
-      some->read_logits(logits, {&ask, 1}, {&answer, 1});
+      asks[0].changes.from = 1;  // token 0 is left
+      some->read_logits(logits, asks, {&answer, 1});
       EXPECT_EQ(answer.token, 0) << some->name();
     }
   }

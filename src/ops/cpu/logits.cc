@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <utility>
 #include <vector>
 
 #include "ops/candidates.h"
@@ -14,26 +14,46 @@ namespace {
 // The sum of exp is finite just where the logits are a distribution (candidates.h).
 bool is_distribution(const LogitSummary& summary) { return std::isfinite(summary.log_sum); }
 
+// A row under a question.
+struct Reading {
+  const Kernels& kernels;
+  const float* row;  // [V], mixed
+  int64_t vocabulary;
+  const Ask& ask;
+  std::span<const LogitChange> pool;
+  float* scratch;  // [V]
+};
+
+template <class F>
+void for_each_change(const Reading& reading, F&& f) {
+  for_each_change(reading.ask, reading.pool, std::forward<F>(f));
+}
+
+// The row after the changes, in scratch.
+const float* changed_row(const Reading& reading) {
+  std::copy(reading.row, reading.row + reading.vocabulary, reading.scratch);
+  for_each_change(reading, [&](const LogitChange& change) {
+    reading.scratch[change.token] = changed(reading.row[change.token], change);
+  });
+  return reading.scratch;
+}
+
 // The token with the largest changed logit; -1 where that is not finite. Changes are few: unless
 // they lower the best of the row, it only has to be compared with the changed ones.
-int32_t choose_greedy(const Kernels& kernels, const float* row, int64_t vocabulary, const Ask& ask,
-                      int32_t unchanged_best, float* scratch) {
+int32_t choose_greedy(const Reading& reading, int32_t unchanged_best) {
+  const float* const row = reading.row;
   Candidate best = {unchanged_best, row[unchanged_best]};
   bool lowered = false;
-  for_each_change(ask, [&](const LogitChange& change) {
+  for_each_change(reading, [&](const LogitChange& change) {
     const float logit = changed(row[change.token], change);
     if (change.token == unchanged_best && !(logit >= row[unchanged_best])) lowered = true;
     if (change.token == unchanged_best) best.logit = logit;
   });
   if (lowered) {
-    std::copy(row, row + vocabulary, scratch);
-    for_each_change(ask, [&](const LogitChange& change) {
-      scratch[change.token] = changed(row[change.token], change);
-    });
-    const LogitSummary now = kernels.summarize(scratch, vocabulary);
+    const LogitSummary now = reading.kernels.summarize(changed_row(reading), reading.vocabulary);
     return is_distribution(now) ? now.best : -1;
   }
-  for_each_change(ask, [&](const LogitChange& change) {
+  for_each_change(reading, [&](const LogitChange& change) {
     const Candidate other = {change.token, changed(row[change.token], change)};
     if (stands_before(other, best)) best = other;
   });
@@ -97,26 +117,22 @@ int32_t choose_cut(const float* row, int64_t vocabulary, const LogitSummary& sum
   }
 }
 
-int32_t choose(const Kernels& kernels, const float* row, int64_t vocabulary, const Ask& ask,
-               const LogitSummary& summary, float* scratch) {
+int32_t choose(const Reading& reading, const LogitSummary& summary) {
+  const Ask& ask = reading.ask;
   const Sampling& sampling = ask.sampling;
-  if (sampling.greedy()) {
-    return choose_greedy(kernels, row, vocabulary, ask, summary.best, scratch);
-  }
+  const int64_t vocabulary = reading.vocabulary;
+  if (sampling.greedy()) return choose_greedy(reading, summary.best);
+  const float* row = reading.row;
   LogitSummary now = summary;
   if (!ask.changes.empty() || !ask.own_changes.empty()) {
-    std::copy(row, row + vocabulary, scratch);
-    for_each_change(ask, [&](const LogitChange& change) {
-      scratch[change.token] = changed(row[change.token], change);
-    });
-    row = scratch;
-    now = kernels.summarize(row, vocabulary);
+    row = changed_row(reading);
+    now = reading.kernels.summarize(row, vocabulary);
     if (!is_distribution(now)) return -1;
   }
   const bool cuts = (sampling.top_k > 0 && sampling.top_k < vocabulary) || sampling.top_p < 1 ||
                     sampling.min_p > 0;
   if (cuts) return choose_cut(row, vocabulary, now, ask);
-  return kernels.race(row, 1 / sampling.temperature, sampling.seed, ask.draw, vocabulary);
+  return reading.kernels.race(row, 1 / sampling.temperature, sampling.seed, ask.draw, vocabulary);
 }
 
 std::vector<TokenLogprob> most_probable(const float* row, int64_t vocabulary, float log_sum,
@@ -136,7 +152,8 @@ std::vector<TokenLogprob> most_probable(const float* row, int64_t vocabulary, fl
 
 }  // namespace
 
-Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask, float* scratch) {
+Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask,
+              std::span<const LogitChange> pool, float* scratch) {
   const int64_t vocabulary = logits.cols;
   Answer answer;
   if (ask.kind == AskKind::logits) {
@@ -150,9 +167,8 @@ Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask, float* scra
   }
   const LogitSummary summary = kernels.summarize(row, vocabulary);
   if (!is_distribution(summary)) return no_answer(ask);
-  answer.token = ask.kind == AskKind::score
-                     ? ask.token
-                     : choose(kernels, row, vocabulary, ask, summary, scratch + vocabulary);
+  const Reading reading = {kernels, row, vocabulary, ask, pool, scratch + vocabulary};
+  answer.token = ask.kind == AskKind::score ? ask.token : choose(reading, summary);
   if (answer.token >= 0) answer.logprob = row[answer.token] - summary.log_sum;
   answer.entropy = summary.entropy;
   if (ask.top > 0) answer.top = most_probable(row, vocabulary, summary.log_sum, ask.top);

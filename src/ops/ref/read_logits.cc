@@ -52,8 +52,8 @@ std::vector<Candidate> candidates_of(const std::vector<T>& logits, T temperature
 }
 
 template <class T>
-int32_t choose(std::vector<T> logits, const Ask& ask) {
-  for_each_change(ask, [&](const LogitChange& change) {
+int32_t choose(std::vector<T> logits, const Ask& ask, std::span<const LogitChange> pool) {
+  for_each_change(ask, pool, [&](const LogitChange& change) {
     T& logit = logits[static_cast<size_t>(change.token)];
     logit = changed(logit, change);
   });
@@ -84,7 +84,7 @@ std::vector<TokenLogprob> most_probable(const std::vector<T>& logits, double log
 }  // namespace
 
 template <class T>
-Answer read_logits(Matrix logits, const Ask& ask) {
+Answer read_logits(Matrix logits, const Ask& ask, std::span<const LogitChange> pool) {
   Answer answer;
   if (ask.kind == AskKind::logits) {
     answer.logits = whole_row(logits, ask.row);
@@ -93,7 +93,7 @@ Answer read_logits(Matrix logits, const Ask& ask) {
   const std::vector<T> mixed = mixed_row<T>(logits, ask);
   if (!is_distribution(std::span<const T>(mixed))) return no_answer(ask);
   const double log_sum = log_sum_exp(mixed);
-  answer.token = ask.kind == AskKind::score ? ask.token : choose(mixed, ask);
+  answer.token = ask.kind == AskKind::score ? ask.token : choose(mixed, ask, pool);
   if (answer.token >= 0) {
     answer.logprob = static_cast<float>(mixed[static_cast<size_t>(answer.token)] - log_sum);
   }
@@ -102,7 +102,7 @@ Answer read_logits(Matrix logits, const Ask& ask) {
   return answer;
 }
 
-template Answer read_logits<float>(Matrix, const Ask&);
-template Answer read_logits<double>(Matrix, const Ask&);
+template Answer read_logits<float>(Matrix, const Ask&, std::span<const LogitChange>);
+template Answer read_logits<double>(Matrix, const Ask&, std::span<const LogitChange>);
 
 }  // namespace tidar::ref

@@ -80,9 +80,10 @@ class RefOps final : public Ops {
     ref::attend<T>(q, own(kv), layer, plan, out);
   }
 
-  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override {
+  void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     check_read_logits(*this, logits, asks, answers);
-    for (size_t i = 0; i < asks.size(); ++i) answers[i] = ref::read_logits<T>(logits, asks[i]);
+    for (size_t i = 0; i < asks.size(); ++i)
+      answers[i] = ref::read_logits<T>(logits, asks[i], asks.changes());
   }
 
  private:

@@ -58,6 +58,6 @@ void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, const Store<T>
 template <class T>
 void attend(Matrix q, const Store<T>& kv, int layer, const AttendPlan& plan, Matrix out);
 template <class T>
-Answer read_logits(Matrix logits, const Ask& ask);
+Answer read_logits(Matrix logits, const Ask& ask, std::span<const LogitChange> pool);
 
 }  // namespace tidar::ref

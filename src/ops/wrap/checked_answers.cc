@@ -29,9 +29,9 @@ double largest_size(Matrix logits, const Ask& ask) {
   return size;
 }
 
-double changed_size(double size, const Ask& ask) {
+double changed_size(double size, const Ask& ask, std::span<const LogitChange> pool) {
   double largest = size;
-  for_each_change(ask, [&](const LogitChange& change) {
+  for_each_change(ask, pool, [&](const LogitChange& change) {
     const double factor =
         std::max({1.0, std::abs(1.0 / change.scale), std::abs(1.0 * change.scale)});
     const double add = std::isfinite(change.add) ? std::abs(change.add) : 0;
@@ -40,36 +40,36 @@ double changed_size(double size, const Ask& ask) {
   return largest;
 }
 
-// The ask with the logit of `up` raised and that of `down` lowered by `distance`.
-struct NudgedAsk {
+Answer answer_of(Ops& ops, Matrix logits, const Ask& ask, std::span<const LogitChange> pool) {
+  Asks asks = {ask};
+  asks.add_changes(pool);
+  Answer answer;
+  ops.read_logits(logits, asks, {&answer, 1});
+  return answer;
+}
+
+// The answer with the logit of `up` raised and that of `down` lowered by `distance`.
+Answer nudged_answer(Ops& ops, Matrix logits, Ask ask, std::span<const LogitChange> pool,
+                     int32_t up, int32_t down, double distance) {
   std::vector<LogitChange> changes;
-  Ask ask;
-
-  NudgedAsk(const Ask& original, int32_t up, int32_t down, double distance) : ask(original) {
-    for_each_change(original, [&](const LogitChange& change) { changes.push_back(change); });
-    nudge(up, distance);
-    nudge(down, -distance);
-    ask.changes = changes;
-    ask.own_changes = {};
-  }
-
-  void nudge(int32_t token, double distance) {
+  for_each_change(ask, pool, [&](const LogitChange& change) { changes.push_back(change); });
+  const auto nudge = [&](int32_t token, double by) {
     auto found = std::find_if(changes.begin(), changes.end(),
                               [&](const LogitChange& change) { return change.token == token; });
     if (found == changes.end()) found = changes.insert(changes.end(), {token, 1, 0});
-    found->add += static_cast<float>(distance);
-  }
-};
-
-Answer answer_of(Ops& ops, Matrix logits, const Ask& ask) {
-  Answer answer;
-  ops.read_logits(logits, {&ask, 1}, {&answer, 1});
-  return answer;
+    found->add += static_cast<float>(by);
+  };
+  nudge(up, distance);
+  nudge(down, -distance);
+  ask.changes = {0, static_cast<int32_t>(changes.size())};
+  ask.own_changes = {};
+  return answer_of(ops, logits, ask, changes);
 }
 
 }  // namespace
 
-void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask, const Answer& tested,
+void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask,
+                              std::span<const LogitChange> pool, const Answer& tested,
                               const Answer& truth) {
   const double size = largest_size(truth_logits, ask);
   const double allowed = logprob_tolerance(eps_, size, truth_logits.cols);
@@ -78,7 +78,7 @@ void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask, const Answer&
     score.kind = AskKind::score;
     score.token = token;
     score.top = 0;
-    return answer_of(truth_, truth_logits, score).logprob;
+    return answer_of(truth_, truth_logits, score, pool).logprob;
   };
   Difference worst;
   worst.verb = Verb::read_logits;
@@ -102,10 +102,12 @@ void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask, const Answer&
   if (tested.token != truth.token) {
     const bool is_compared_only =
         is_exact && ask.sampling.greedy() && ask.changes.empty() && ask.own_changes.empty();
-    const double nudge = choice_tolerance(eps_, changed_size(size, ask), ask.sampling.temperature);
-    const NudgedAsk nudged(ask, tested.token, truth.token, nudge);
-    const bool is_tied = ask.kind == AskKind::choose && !is_compared_only &&
-                         answer_of(truth_, truth_logits, nudged.ask).token == tested.token;
+    const double nudge =
+        choice_tolerance(eps_, changed_size(size, ask, pool), ask.sampling.temperature);
+    const bool is_tied =
+        ask.kind == AskKind::choose && !is_compared_only &&
+        nudged_answer(truth_, truth_logits, ask, pool, tested.token, truth.token, nudge).token ==
+            tested.token;
     if (!is_tied) differs(tested.token, truth.token, 0, "token");
   }
   differs(tested.logprob, true_logprob(tested.token), allowed, "logprob");
@@ -125,13 +127,13 @@ void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask, const Answer&
   finish(worst);
 }
 
-void CheckedOps::read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) {
+void CheckedOps::read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) {
   const Grid truth_logits = Grid::copy(logits, truth_.activation());
   std::vector<Answer> truth(asks.size());
   truth_.read_logits(truth_logits, asks, truth);
   tested_.read_logits(logits, asks, answers);
   for (size_t i = 0; i < asks.size(); ++i) {
-    check_answer(truth_logits, asks[i], answers[i], truth[i]);
+    check_answer(truth_logits, asks[i], asks.changes(), answers[i], truth[i]);
   }
 }
 

@@ -65,14 +65,15 @@ class CheckedOps final : public Ops {
   void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
                 int layer) override;
   void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override;
-  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override;
+  void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override;
 
  private:
   /// How far element (row, col) may lie from the truth's value there.
   using Allowed = std::function<double(int64_t row, int64_t col, double truth)>;
 
   void compare(Verb verb, Matrix tested, Matrix truth, const Allowed& allowed);
-  void check_answer(Matrix truth_logits, const Ask& ask, const Answer& tested, const Answer& truth);
+  void check_answer(Matrix truth_logits, const Ask& ask, std::span<const LogitChange> pool,
+                    const Answer& tested, const Answer& truth);
   void consider(Difference& worst, const Difference& found);
   void finish(const Difference& worst);
 

@@ -50,7 +50,7 @@ class ForwardOps : public Ops {
   void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override {
     inner_.attend(q, kv, layer, plan, out);
   }
-  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override {
+  void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     inner_.read_logits(logits, asks, answers);
   }
 

@@ -111,7 +111,7 @@ void TimedOps::attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& 
           [&] { inner().attend(q, kv, layer, plan, out); });
 }
 
-void TimedOps::read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) {
+void TimedOps::read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) {
   measure(Verb::read_logits, read_logits_work(logits, asks),
           [&] { inner().read_logits(logits, asks, answers); });
 }

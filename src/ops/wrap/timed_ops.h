@@ -54,7 +54,7 @@ class TimedOps final : public ForwardOps {
   void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
                 int layer) override;
   void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override;
-  void read_logits(Matrix logits, std::span<const Ask> asks, std::span<Answer> answers) override;
+  void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override;
 
  private:
   template <class Call>

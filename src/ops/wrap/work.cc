@@ -42,7 +42,7 @@ Work attend_work(Matrix q, const KvStore& kv, const AttendPlan& plan, Matrix out
           4 * static_cast<double>(plan.keys_seen()) * static_cast<double>(q.cols)};
 }
 
-Work read_logits_work(Matrix logits, std::span<const Ask> asks) {
+Work read_logits_work(Matrix logits, const Asks& asks) {
   const double row = static_cast<double>(logits.cols) * static_cast<double>(size_of(logits.dtype));
   Work work;
   for (const Ask& ask : asks) {

@@ -29,6 +29,6 @@ Work store_kv_work(Matrix k, const KvStore& kv);
 /// Each tile reads its panels once; the products are of the keys that rows see, panels' rest not
 /// counted.
 Work attend_work(Matrix q, const KvStore& kv, const AttendPlan& plan, Matrix out);
-Work read_logits_work(Matrix logits, std::span<const Ask> asks);
+Work read_logits_work(Matrix logits, const Asks& asks);
 
 }  // namespace tidar

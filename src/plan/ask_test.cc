@@ -1,0 +1,68 @@
+#include "plan/ask.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace tidar {
+namespace {
+
+std::vector<int32_t> tokens_of(const ChangeRange& range, const Asks& asks) {
+  std::vector<int32_t> tokens;
+  for (const LogitChange& change : range.of(asks.changes())) tokens.push_back(change.token);
+  return tokens;
+}
+
+using Tokens = std::vector<int32_t>;
+
+TEST(Asks, ShareChanges) {
+  Asks asks;
+  const ChangeRange shared = asks.add_changes(std::array<LogitChange, 2>{{{1}, {2}}});
+  const ChangeRange own = asks.add_changes(std::array<LogitChange, 1>{{{3}}});
+  EXPECT_EQ(asks.add({.row = 0, .changes = shared}), 0u);
+  EXPECT_EQ(asks.add({.row = 1, .changes = shared, .own_changes = own}), 1u);
+  EXPECT_EQ(asks.changes().size(), 3u);
+  EXPECT_EQ(tokens_of(asks[1].changes, asks), (Tokens{1, 2}));
+  EXPECT_EQ(tokens_of(asks[1].own_changes, asks), (Tokens{3}));
+  asks.check(2);
+  asks.clear();
+  EXPECT_TRUE(asks.empty());
+  EXPECT_TRUE(asks.changes().empty());
+}
+
+TEST(Asks, AppendedOnesKeepTheirChanges) {
+  Asks all, other;
+  all.add({.row = 4, .changes = all.add_changes(std::array<LogitChange, 2>{{{1}, {2}}})});
+  const ChangeRange shared = other.add_changes(std::array<LogitChange, 1>{{{3}}});
+  other.add({.row = 5});
+  other.add({.row = 6,
+             .changes = shared,
+             .own_changes = other.add_changes(std::array<LogitChange, 2>{{{3}, {4}}})});
+  all.append(other);
+  all.append({});
+  all.check(7);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(tokens_of(all[0].changes, all), (Tokens{1, 2}));
+  EXPECT_EQ(all[1].row, 5);
+  EXPECT_TRUE(all[1].changes.empty());
+  EXPECT_EQ(all[2].row, 6);
+  EXPECT_EQ(tokens_of(all[2].changes, all), (Tokens{3}));
+  EXPECT_EQ(tokens_of(all[2].own_changes, all), (Tokens{3, 4}));
+}
+
+TEST(AsksDeathTest, CheckFindsChangesThatAreNotThere) {
+  Asks asks = {{.row = 0}};
+  asks.add_changes(std::array<LogitChange, 2>{{{1}, {2}}});
+  const auto with = [&](ChangeRange changes, ChangeRange own) {
+    asks[0].changes = changes;
+    asks[0].own_changes = own;
+    asks.check(1);
+  };
+  with({0, 2}, {2, 2});
+  EXPECT_DEATH(with({-1, 1}, {}), "range.from >= 0");
+  EXPECT_DEATH(with({2, 1}, {}), "range.from <= range.to");
+  EXPECT_DEATH(with({}, {0, 3}), "pool");
+}
+
+}  // namespace
+}  // namespace tidar
