@@ -31,7 +31,7 @@ class Generate(FixtureCase):
             tidar = ["--method", "tidar", "--mask-token", 511]
             methods += [[*tidar, "--draft-length", k, "--groups", g]
                         for k, g in [(1, "all"), (2, "all"), (3, "first"), (4, "1,3"), (8, "all"),
-                                     (16, "all")]]
+                                     (16, "last"), (16, "likeliest:2"), (16, "all")]]
             methods += [["--method", "self-speculative", "--mask-token", 511, "--draft-length", 3],
                         ["--method", "lookup", "--least-match", 1, "--most-match", 3],
                         ["--method", "speculative", "--draft-model", FIXTURES / name]]
@@ -303,7 +303,7 @@ class Generate(FixtureCase):
         self.refuse(1, *mask, "--groups", "1,0", holds=["--groups", "1 to 16", "group 0"])
         for code, groups, expected in [
                 (1, "0", "no group 0"), (1, "5", "the groups 1 to 4"), (1, "1,1", "twice"),
-                (2, "lst", "first, last, or numbers"), (2, "", "found ''")]:
+                (2, "lst", "last, none, likeliest:N, or numbers"), (2, "", "found ''")]:
             self.refuse(code, *ask, "1,2", "--mask-token", 511, "--draft-length", 4, "--groups",
                         groups, holds=["--groups", expected])
         self.refuse(1, *ask, comma([1] * 64), "--context", 64, holds=["64"])

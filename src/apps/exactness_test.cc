@@ -25,17 +25,13 @@ constexpr int kWanted = 30;
 // Around the borders of panels (16), pages (64) and two pages.
 constexpr int kPromptLengths[] = {1, 15, 16, 33, 60, 64, 65, 127};
 
-struct Groups {
-  std::string name;
-  GroupPolicy policy;
-};
-
-std::vector<Groups> group_policies(Rng& rng) {
+std::vector<GroupPolicy> group_policies(Rng& rng) {
   std::vector<int> some;
   for (int j = 1; j <= 16; ++j) {
     if (rng.below(2) == 0) some.push_back(j);
   }
-  return {{"all", all_groups()}, {"first", only_groups({1})}, {"some", only_groups(some)}};
+  return {GroupPolicy(), only_groups({1}), only_groups(some),
+          GroupPolicy{.kind = GroupPolicy::Kind::likeliest, .count = 2}};
 }
 
 SequenceSpec random_spec(Rng& rng, int prompt_length, bool samples) {
@@ -71,7 +67,7 @@ TEST_P(TidarEqualsAr, ForAllDraftLengthsGroupsAndFamilies) {
       return std::pair(tokens, driven.totals);
     };
     for (const int draft_length : {1, 2, 3, 4, 8, 16}) {
-      for (const Groups& groups : group_policies(rng)) {
+      for (const GroupPolicy& groups : group_policies(rng)) {
         const bool samples = rng.below(2) == 0;
         const int prompt_length = kPromptLengths[rng.below(std::size(kPromptLengths))];
         const SequenceSpec spec = random_spec(rng, prompt_length, samples);
@@ -83,12 +79,12 @@ TEST_P(TidarEqualsAr, ForAllDraftLengthsGroupsAndFamilies) {
             spec);
         const auto [found, stats] = decode(
             [&](const SequenceSpec& one) {
-              const TidarOptions options = {.draft_length = draft_length, .groups = groups.policy};
+              const TidarOptions options = {.draft_length = draft_length, .groups = groups};
               return make_decoder(options, one, SequenceCache(on.pool()), network.limits()).value();
             },
             spec);
         EXPECT_EQ(found, expected)
-            << config.architecture << ", K = " << draft_length << ", groups " << groups.name
+            << config.architecture << ", K = " << draft_length << ", groups " << text_of(groups)
             << ", prompt of " << prompt_length << (samples ? ", sampling" : ", greedy");
         passes += stats.passes;
         committed += stats.committed;

@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "apps/ids.h"
 #include "apps/ranges.h"
 
 namespace tidar {
@@ -82,16 +81,6 @@ class FlagGroup {
   std::vector<std::string_view> methods_;
 };
 
-/// The numbers in --groups; none where it is a word.
-Result<std::vector<int32_t>> parse_group_numbers(const std::string& text) {
-  if (text == "all" || text == "first" || text == "last") return std::vector<int32_t>();
-  auto numbers = parse_ids(text, "");
-  if (!numbers.ok() || numbers->empty()) {
-    return error("expected all, first, last, or numbers such as 1,3,4, found '{}'", text);
-  }
-  return numbers;
-}
-
 void add_draft_flags(CLI::App& command, MethodFlags& flags) {
   FlagGroup group(command, flags, {"tidar", "self-speculative", "lookup", "speculative"});
   group
@@ -108,8 +97,9 @@ void add_draft_flags(CLI::App& command, MethodFlags& flags) {
       ->capture_default_str();
   group
       .add_for("tidar", "--groups", flags.groups,
-               "groups of masks in a step: all, first, last, or numbers such as 1,3,4")
-      ->check(parsed_by(parse_group_numbers))
+               "groups of masks in a step: all, first, last, none, numbers such as 1,3,4, or "
+               "likeliest:N by the draft's own probabilities")
+      ->check(parsed_by(parse_policy))
       ->type_name("GROUPS")
       ->capture_default_str();
   group
@@ -185,24 +175,12 @@ Result<void> check_given(const MethodFlags& flags, std::string_view method) {
   return {};
 }
 
-/// The groups of a step of `draft_length` drafts, which are numbered from 1.
-Result<GroupPolicy> parse_groups(const std::string& text, int draft_length) {
-  if (text == "all") return all_groups();
-  if (text == "first") return only_groups({1});
-  if (text == "last") return only_groups({draft_length});
-  TIDAR_TRY(const std::vector<int32_t> numbers, parse_group_numbers(text));
-  std::vector<int> groups;
-  for (const int32_t group : numbers) {
-    if (group < 1 || group > draft_length) {
-      return error("--groups: a draft of {} tokens has the groups 1 to {}, and no group {}",
-                   draft_length, draft_length, group);
-    }
-    if (std::find(groups.begin(), groups.end(), group) != groups.end()) {
-      return error("--groups: group {} is named twice", group);
-    }
-    groups.push_back(group);
-  }
-  return only_groups(std::move(groups));
+/// Of drafts of `draft_length` tokens.
+Result<GroupPolicy> groups_of(const MethodFlags& flags, int draft_length) {
+  TIDAR_TRY(GroupPolicy policy, parse_policy(flags.groups));
+  const auto checked = check_policy(policy, draft_length);
+  if (!checked.ok()) return error("--groups: {}", checked.error().message);
+  return policy;
 }
 
 int first_positive(int a, int b, int c) { return a > 0 ? a : b > 0 ? b : c; }
@@ -231,7 +209,7 @@ struct FromFlags {
   Result<void> operator()(TidarOptions& tidar) const {
     tidar.draft_length = draft_length();
     tidar.trust = flags.trust_ar;
-    TIDAR_TRY(tidar.groups, parse_groups(flags.groups, tidar.draft_length));
+    TIDAR_TRY(tidar.groups, groups_of(flags, tidar.draft_length));
     return {};
   }
   Result<void> operator()(SelfSpeculativeOptions& self) const {

@@ -1,26 +1,120 @@
 #include "decode/mask_groups.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <numeric>
-#include <utility>
 
 #include "base/check.h"
 
 namespace tidar {
 
-GroupPolicy all_groups() {
-  return [](const StepOutlook& outlook) {
-    std::vector<int> kept(outlook.confidences.size());
-    std::iota(kept.begin(), kept.end(), 1);
-    return kept;
+namespace {
+
+constexpr std::string_view kLikeliest = "likeliest:";
+
+// A number from 1 on, and nothing else; 0: it is none.
+int parse_count(std::string_view text) {
+  int number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = problem == std::errc() && end == text.data() + text.size();
+  return whole && number > 0 ? number : 0;
+}
+
+// All groups of a step, those first that are most likely to be used.
+std::vector<int> by_likelihood(std::span<const float> confidences) {
+  std::vector<double> chances;  // of group 1 + index
+  double right = 1;             // that all drafts so far are
+  for (size_t j = 1; j < confidences.size(); ++j) {
+    const double sure = std::exp(static_cast<double>(confidences[j]));
+    chances.push_back(right * (1 - sure));
+    right *= sure;
+  }
+  chances.push_back(right);
+  std::vector<int> groups(chances.size());
+  std::iota(groups.begin(), groups.end(), 1);
+  std::stable_sort(groups.begin(), groups.end(), [&](int a, int b) {
+    return chances[static_cast<size_t>(a) - 1] > chances[static_cast<size_t>(b) - 1];
+  });
+  return groups;
+}
+
+}  // namespace
+
+std::string text_of(const GroupPolicy& policy) {
+  switch (policy.kind) {
+    case GroupPolicy::Kind::all:
+      return "all";
+    case GroupPolicy::Kind::last:
+      return "last";
+    case GroupPolicy::Kind::likeliest:
+      return fmt::format("{}{}", kLikeliest, policy.count);
+    case GroupPolicy::Kind::listed:
+      return policy.groups.empty() ? "none" : fmt::format("{}", fmt::join(policy.groups, ","));
+  }
+  return "";
+}
+
+Result<GroupPolicy> parse_policy(std::string_view text) {
+  using Kind = GroupPolicy::Kind;
+  if (text == "all") return GroupPolicy{};
+  if (text == "last") return GroupPolicy{.kind = Kind::last};
+  if (text == "first") return only_groups({1});
+  if (text == "none") return no_groups();
+  const auto wrong = [text] {
+    return error(
+        "expected all, first, last, none, likeliest:N, or numbers such as 1,3,4, found '{}'", text);
   };
+  if (text.starts_with(kLikeliest)) {
+    const int count = parse_count(text.substr(kLikeliest.size()));
+    if (count == 0) return wrong();
+    return GroupPolicy{.kind = Kind::likeliest, .count = count};
+  }
+  GroupPolicy policy = no_groups();
+  for (size_t from = 0; from <= text.size();) {
+    const size_t comma = std::min(text.find(',', from), text.size());
+    const std::string_view number = text.substr(from, comma - from);
+    const int group = parse_count(number);
+    if (group == 0 && number != "0") return wrong();
+    policy.groups.push_back(group);
+    from = comma + 1;
+  }
+  return policy;
 }
 
-GroupPolicy only_groups(std::vector<int> kept) {
-  return [kept = std::move(kept)](const StepOutlook&) { return kept; };
+Result<void> check_policy(const GroupPolicy& policy, int draft_length) {
+  for (auto group = policy.groups.begin(); group != policy.groups.end(); ++group) {
+    if (*group < 1 || *group > draft_length)
+      return error("a draft of {} tokens has the groups 1 to {}, and no group {}", draft_length,
+                   draft_length, *group);
+    if (std::find(policy.groups.begin(), group, *group) != group)
+      return error("group {} is named twice", *group);
+  }
+  return {};
 }
 
-GroupPolicy no_groups() { return only_groups({}); }
+std::vector<int> kept_groups(const GroupPolicy& policy, int draft_length,
+                             std::span<const float> confidences) {
+  switch (policy.kind) {
+    case GroupPolicy::Kind::all:
+      break;
+    case GroupPolicy::Kind::last:
+      return {draft_length};
+    case GroupPolicy::Kind::listed:
+      return policy.groups;
+    case GroupPolicy::Kind::likeliest: {
+      std::vector<int> groups = by_likelihood(confidences);
+      groups.resize(std::min(groups.size(), static_cast<size_t>(policy.count)));
+      return groups;
+    }
+  }
+  std::vector<int> groups(confidences.size());
+  std::iota(groups.begin(), groups.end(), 1);
+  return groups;
+}
 
 int fit_drafts(int wanted, const StepFrame& frame) {
   const int rows_each = frame.mixes ? 2 : 1;

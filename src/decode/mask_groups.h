@@ -3,39 +3,57 @@
 // only. Group j is the next draft for the case that exactly j tokens are accepted.
 
 #include <cstdint>
-#include <functional>
 #include <span>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/result.h"
 #include "plan/layouts.h"
 
 namespace tidar {
 
-/// What a policy may look at before a step.
-struct StepOutlook {
-  int draft_length = 0;  ///< K, masks of a whole group
-  int row_budget = 0;    ///< rows that this pass grants the sequence
+/// Which groups a step keeps, of 1 … number of drafts; the others have no masks. A step of a single
+/// draft always keeps group 1.
+struct GroupPolicy {
+  enum class Kind : uint8_t {
+    all,        ///< every group
+    last,       ///< group K alone: a whole draft turns out right
+    listed,     ///< those of `groups`; numbers that a step has no draft for are passed over
+    likeliest,  ///< the `count` that are most likely to be used, as the draft's own probabilities
+                ///< say
+  };
+  Kind kind = Kind::all;
+  std::vector<int> groups{};  ///< most wanted first: where rows run short, the last ones are cut
+  int count = 0;              ///< at least 1
 
-  /// One a draft: the log-probability that the draft gave it when it chose it. The first draft is
-  /// certain (0). Group j is used when the drafts 1 … j-1 turn out right and draft j does not.
-  std::span<const float> confidences{};
+  friend bool operator==(const GroupPolicy&, const GroupPolicy&) = default;
 };
 
-/// Lists the groups j to keep, of 1 … number of drafts, most wanted first: where rows run short,
-/// the last ones are cut. Numbers that this step has no draft for are passed over. A step of a
-/// single draft always keeps group 1.
-using GroupPolicy = std::function<std::vector<int>(const StepOutlook&)>;
-
-/// Every group.
-GroupPolicy all_groups();
-
-/// The groups of `kept`, in their order, in every step.
-GroupPolicy only_groups(std::vector<int> kept);
+inline GroupPolicy only_groups(std::vector<int> groups) {
+  return {.kind = GroupPolicy::Kind::listed, .groups = std::move(groups)};
+}
 
 /// No group: self-speculative decoding. A pass verifies a draft and does nothing else; the newest
 /// token then stands alone, and the pass after that reads it and drafts again with its group. A
 /// step is two passes, of K and of K + 1 rows, where TiDAR's is one of K (K + 1).
-GroupPolicy no_groups();
+inline GroupPolicy no_groups() { return only_groups({}); }
+
+/// As users write it, and parse_policy() reads it: "all", "last", "1,3,4", "none", "likeliest:2".
+std::string text_of(const GroupPolicy& policy);
+
+/// Also reads "first", which is "1". The Error says what was expected.
+Result<GroupPolicy> parse_policy(std::string_view text);
+
+/// Says which groups drafts of `draft_length` tokens do not have, or which one is listed twice.
+Result<void> check_policy(const GroupPolicy& policy, int draft_length);
+
+/// The groups to keep in a step, most wanted first. `confidences` has one entry a draft: the
+/// log-probability that the draft gave it when it chose it; the first draft is certain (0). Group j
+/// is used when the drafts before draft j turn out right and draft j, counted from 0, does not.
+std::vector<int> kept_groups(const GroupPolicy& policy, int draft_length,
+                             std::span<const float> confidences);
 
 /// Rows of a step of K drafts with all groups: no step has more.
 inline int rows_of_whole_step(int draft_length) { return draft_length * (draft_length + 1); }

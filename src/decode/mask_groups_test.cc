@@ -34,11 +34,53 @@ StepFrame mixing(StepFrame plain) {
 
 using Kept = std::vector<int>;
 
-TEST(GroupPolicy, ListsTheGroupsItWasTold) {
+TEST(GroupPolicy, KeepsTheGroupsItWasTold) {
   const std::vector<float> confidences{0, -0.1f, -2};
-  const StepOutlook outlook{.draft_length = 4, .row_budget = 20, .confidences = confidences};
-  EXPECT_EQ(all_groups()(outlook), (Kept{1, 2, 3}));
-  EXPECT_EQ(only_groups({4, 1})(outlook), (Kept{4, 1}));
+  const auto kept = [&](const char* text) {
+    return kept_groups(parse_policy(text).value(), 4, confidences);
+  };
+  EXPECT_EQ(kept("all"), (Kept{1, 2, 3}));
+  EXPECT_EQ(kept("last"), (Kept{4}));
+  EXPECT_EQ(kept("4,1"), (Kept{4, 1}));
+  EXPECT_EQ(kept("none"), Kept());
+  // By chances of 1 - 0.90, 0.90 (1 - 0.14) and 0.90 · 0.14.
+  EXPECT_EQ(kept("likeliest:2"), (Kept{2, 3}));
+  EXPECT_EQ(kept("likeliest:9"), (Kept{2, 3, 1}));
+  EXPECT_EQ(kept_groups(parse_policy("likeliest:1").value(), 4, std::vector<float>{0}), (Kept{1}));
+}
+
+TEST(GroupPolicy, IsReadAsItIsWritten) {
+  const GroupPolicy likeliest{.kind = GroupPolicy::Kind::likeliest, .count = 12};
+  const GroupPolicy last{.kind = GroupPolicy::Kind::last};
+  for (const GroupPolicy& policy :
+       {GroupPolicy(), last, likeliest, no_groups(), only_groups({3}), only_groups({4, 1, 12})}) {
+    EXPECT_EQ(parse_policy(text_of(policy)).value(), policy) << text_of(policy);
+  }
+  EXPECT_EQ(parse_policy("first").value(), only_groups({1}));
+  EXPECT_EQ(text_of(only_groups({4, 1})), "4,1");
+  EXPECT_EQ(text_of(likeliest), "likeliest:12");
+  EXPECT_NE(only_groups({4, 1}), only_groups({1, 4}));
+  EXPECT_NE(GroupPolicy(), no_groups());
+}
+
+TEST(GroupPolicy, WhatIsWrongIsSaid) {
+  for (const char* text : {"", "some", "1,", ",1", "1,,2", "1 2", "-1", "1x", "likeliest",
+                           "likeliest:", "likeliest:0", "likeliest:2x", "99999999999"}) {
+    const auto policy = parse_policy(text);
+    ASSERT_FALSE(policy.ok()) << text;
+    EXPECT_EQ(policy.error().message,
+              "expected all, first, last, none, likeliest:N, or numbers such as 1,3,4, found '" +
+                  std::string(text) + "'");
+  }
+  const auto complaint = [](const char* text) {
+    const auto checked = check_policy(parse_policy(text).value(), 4);
+    return checked.ok() ? "" : checked.error().message;
+  };
+  EXPECT_EQ(complaint("4,1"), "");
+  EXPECT_EQ(complaint("all"), "");
+  EXPECT_EQ(complaint("1,5"), "a draft of 4 tokens has the groups 1 to 4, and no group 5");
+  EXPECT_EQ(complaint("0"), "a draft of 4 tokens has the groups 1 to 4, and no group 0");
+  EXPECT_EQ(complaint("2,1,2"), "group 2 is named twice");
 }
 
 TEST(FitGroups, KeepsWhatThePolicyWants) {

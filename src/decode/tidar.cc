@@ -55,7 +55,7 @@ class TidarDecoder final : public SequenceDecoder {
   TidarOptions options_;
 
   std::vector<int32_t> drafts_;     // of the step under way, or to come
-  std::vector<float> confidences_;  // one a draft, StepOutlook::confidences
+  std::vector<float> confidences_;  // one a draft, for kept_groups()
 
   // The pass under way.
   int reading_ = 0;     // prompt rows before the drafts
@@ -83,9 +83,7 @@ TidarDecoder::Step TidarDecoder::fit_step(int rows) const {
   Step step{.drafts = fit_drafts(static_cast<int>(drafts_.size()), frame), .groups = {}};
   if (step.drafts < 1) return {};
   const auto confidences = std::span(confidences_).first(static_cast<size_t>(step.drafts));
-  const std::vector<int> kept = options_.groups({.draft_length = frame.draft_length,
-                                                 .row_budget = frame.row_budget,
-                                                 .confidences = confidences});
+  const std::vector<int> kept = kept_groups(options_.groups, frame.draft_length, confidences);
   step.groups = fit_groups(step.drafts, kept, frame);
   if (step.rows() > rows) return {};
   return step;
@@ -181,9 +179,7 @@ Result<std::unique_ptr<Decoder>> make_decoder(const TidarOptions& options, Seque
                                               SequenceCache cache, const EvaluatorLimits& limits) {
   TIDAR_TRY_VOID(check_spec(spec, limits));
   TIDAR_TRY_VOID(check_options(options, spec, limits));
-  TidarOptions chosen = options;
-  if (!chosen.groups) chosen.groups = all_groups();
-  return decoder_of<TidarDecoder>(std::move(spec), std::move(cache), limits, std::move(chosen));
+  return decoder_of<TidarDecoder>(std::move(spec), std::move(cache), limits, options);
 }
 
 Result<std::unique_ptr<Decoder>> make_decoder(const SelfSpeculativeOptions& options,

@@ -26,8 +26,7 @@ struct TidarOptions {
   /// the causal reading's.
   float trust = 1;
 
-  /// Which groups a step keeps; empty: all of them.
-  GroupPolicy groups{};
+  GroupPolicy groups{};  ///< which groups a step keeps
 };
 
 /// TiDAR's weights in two passes a step, one that drafts and one that verifies (no_groups()): the

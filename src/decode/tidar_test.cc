@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <iterator>
 #include <numeric>
 
@@ -20,8 +22,10 @@ EvaluatorLimits roomy() {
   return {.max_rows = 512, .pages = 64, .max_position = 300, .vocabulary = 11};
 }
 
-// A random subset of the groups 1 … K, in random order; perhaps empty.
+// A random subset of the groups 1 … K, in random order; perhaps empty. Or some of the likeliest.
 GroupPolicy random_groups(Rng& rng, int draft_length) {
+  if (rng.below(4) == 0)
+    return {.kind = GroupPolicy::Kind::likeliest, .count = 1 + rng.below(draft_length)};
   std::vector<int> kept;
   for (int j = 1; j <= draft_length; ++j)
     if (rng.below(2) == 0)
@@ -494,34 +498,34 @@ TEST_P(Tidar, ReportsItsGroupsAndWhichMasksItUsed) {
   }
 }
 
-// The policy is told the log-probabilities that the masks gave to the drafts.
-TEST(TidarGroups, PolicySeesHowSureTheDraftsAre) {
-  Bench bench({.seed = 5, .agreement = 0.5});
+// How sure the masks are of a draft says which group of the next step is the likeliest.
+TEST(TidarGroups, TheLikeliestIsKept) {
+  Bench bench({.seed = 5});
   SequenceSpec spec;
   spec.prompt = {1, 2, 3};
   spec.mask_token = 10;
-  std::vector<std::vector<float>> seen;
-  const GroupPolicy watch = [&](const StepOutlook& outlook) {
-    EXPECT_EQ(outlook.draft_length, 3);
-    seen.emplace_back(outlook.confidences.begin(), outlook.confidences.end());
-    return all_groups()(outlook);
+  const GroupPolicy likeliest{.kind = GroupPolicy::Kind::likeliest, .count = 1};
+  const auto kept = [&](float first, float second) {
+    Driven tidar = bench.tidar(spec, {.draft_length = 3, .groups = likeliest}, 1000);
+    Pass pass;
+    tidar.decoder->plan(pass, 100);
+    std::vector<Answer> answers(pass.asks.size());
+    bench.evaluator.evaluate(pass, answers);
+    tidar.decoder->take(answers);
+    std::vector<Answer> more(tidar.decoder->more_asks().size());
+    bench.evaluator.answer(tidar.decoder->more_asks(), more);
+    more.at(0).logprob = std::log(first);
+    more.at(1).logprob = std::log(second);
+    tidar.decoder->take(more);
+    pass.clear();
+    tidar.decoder->plan(pass, 100);
+    const auto& groups = tidar.decoder->report().groups;
+    return groups.size() == 1 ? groups[0].accepted : 0;
   };
-  Driven tidar = bench.tidar(spec, {.draft_length = 3, .groups = watch}, 1000);
-  Pass pass;
-  pass.clear();
-  tidar.decoder->plan(pass, 100);
-  std::vector<Answer> answers(pass.asks.size());
-  bench.evaluator.evaluate(pass, answers);
-  tidar.decoder->take(answers);
-  std::vector<Answer> more(tidar.decoder->more_asks().size());
-  bench.evaluator.answer(tidar.decoder->more_asks(), more);
-  tidar.decoder->take(more);
-  pass.clear();
-  tidar.decoder->plan(pass, 100);
-  ASSERT_EQ(seen.size(), 2u);
-  EXPECT_EQ(seen[0], (std::vector<float>{0}));
-  EXPECT_EQ(seen[1], (std::vector<float>{0, more[0].logprob, more[1].logprob}));
-  EXPECT_LT(more[0].logprob, 0);
+  EXPECT_EQ(kept(0.4f, 0.9f), 1);
+  EXPECT_EQ(kept(0.3f, 0.1f), 1);
+  EXPECT_EQ(kept(0.9f, 0.3f), 2);
+  EXPECT_EQ(kept(0.9f, 0.8f), 3);
 }
 
 }  // namespace
