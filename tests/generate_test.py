@@ -207,7 +207,7 @@ class Generate(FixtureCase):
         file.write_text("{}\n")
         code, out, err = run("generate", "--model", self.lettered_model(), "--prompts", file)
         self.assertEqual((code, out), (1, ""))
-        self.assertIn("no line has a prompt to continue", err)
+        self.assertIn("no line has a \"prompt\" to continue", err)
         self.refuse(1, "generate", "--model", FIXTURES / "qwen2", "--prompts", file,
                     holds=["tokenizer.json"])
         self.refuse(2, "generate", "--model", FIXTURES / "qwen2", "--prompts", file, "-p", "x",

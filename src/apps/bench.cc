@@ -10,6 +10,7 @@
 #include "apps/pass_bench.h"
 #include "apps/ranges.h"
 #include "apps/session.h"
+#include "base/stopwatch.h"
 #include "ops/cpu/roofs.h"
 
 namespace tidar {
@@ -59,8 +60,8 @@ const PassTimes* one_row(const std::vector<PassTimes>& all) {
   return nullptr;
 }
 
-Json to_json(const PassTimes& times, const PassTimes* one) {
-  Json json;
+OrderedJson to_json(const PassTimes& times, const PassTimes* one) {
+  OrderedJson json;
   json["name"] = times.spec.name;
   json["rows"] = times.spec.rows;
   json["asked"] = times.spec.asked;
@@ -81,7 +82,7 @@ struct BenchRoofs : CpuRoofs {
   double memory_spread = 0;  ///< Samples::spread()
 };
 
-Json to_json(const BenchRoofs& roofs) {
+OrderedJson to_json(const BenchRoofs& roofs) {
   return {{"memory_gb_per_s", roofs.memory_gbps},
           {"memory_spread", roofs.memory_spread},
           {"f32_gflop_per_s", roofs.f32_gflops},
@@ -184,7 +185,7 @@ Result<int> bench(BenchFlags flags) {
   roofs.memory_gbps = memory.median();
   roofs.memory_spread = memory.spread();
   if (flags.json) {
-    Json json;
+    OrderedJson json;
     json["model"] = flags.model.shape.empty() ? flags.model.model : flags.model.shape;
     json["parameters"] = session.config().parameters();
     json["weights"] = name_of(session.weight_type());
@@ -194,7 +195,7 @@ Result<int> bench(BenchFlags flags) {
     json["threads"] = session.threads().size();
     json["context"] = flags.depth;
     json["roofs"] = to_json(roofs);
-    json["passes"] = Json::array();
+    json["passes"] = OrderedJson::array();
     for (const PassTimes& times : all) json["passes"].push_back(to_json(times, one_row(all)));
     for (const MemoryUse& use : session.memory()) json["memory"][use.purpose] = use.bytes;
     json["peak_resident"] = peak_resident_bytes();

@@ -106,8 +106,8 @@ void add_corpus_flags(CLI::App& command, CorpusFlags& flags) {
       ->type_name("TEMPLATE");
 }
 
-Json CorpusAccount::json() const {
-  Json bad = Json::array();
+OrderedJson CorpusAccount::json() const {
+  OrderedJson bad = OrderedJson::array();
   for (const BadLine& line : first_bad_lines) {
     bad.push_back({{"file", line.file}, {"line", line.line}, {"problem", line.problem}});
   }

@@ -39,7 +39,7 @@ struct CorpusAccount {
   bool interrupted = false;
 
   /// {"documents", "text_bytes", "bad_lines", "first_bad_lines": [{"file", "line", "problem"}]}
-  Json json() const;
+  OrderedJson json() const;
 };
 
 /// Calls use(document) with each good document of the files, in order. Bad ones are named on stderr

@@ -1,6 +1,5 @@
 // tidar data: tokenizers and token shards from text.
 
-#include <chrono>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -11,6 +10,7 @@
 #include "apps/corpus_run.h"
 #include "apps/output.h"
 #include "apps/ranges.h"
+#include "base/stopwatch.h"
 #include "format/files.h"
 #include "format/token_shards.h"
 #include "text/bpe_trainer.h"
@@ -18,12 +18,6 @@
 
 namespace tidar {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // --- tidar data tokenizer ------------------------------------------------------------------------
 
@@ -58,7 +52,7 @@ Result<void> write_tokenizer(const std::filesystem::path& folder, const LearntBp
 }
 
 Result<int> make_tokenizer(const TokenizerFlags& flags) {
-  const auto start = Clock::now();
+  const Stopwatch watch;
   TIDAR_TRY_VOID(keep_existing(std::filesystem::path(flags.out) / "tokenizer.json", flags.force));
   TIDAR_TRY(BpeTrainer trainer, BpeTrainer::create(flags.options));
   TIDAR_TRY(const CorpusAccount account,
@@ -77,11 +71,11 @@ Result<int> make_tokenizer(const TokenizerFlags& flags) {
     print_note(fmt::format("the text has too few pairs for {} tokens; the vocabulary has {}",
                            flags.options.vocabulary, size));
   }
-  Json report = {{"out", flags.out},
-                 {"vocabulary", size},
-                 {"merges", learnt.merges.size()},
-                 {"pieces", trainer.pieces()},
-                 {"seconds", seconds_since(start)}};
+  OrderedJson report = {{"out", flags.out},
+                        {"vocabulary", size},
+                        {"merges", learnt.merges.size()},
+                        {"pieces", trainer.pieces()},
+                        {"seconds", watch.seconds()}};
   report.update(account.json());
   if (flags.json) {
     print_json(report);
@@ -90,7 +84,7 @@ Result<int> make_tokenizer(const TokenizerFlags& flags) {
   print(fmt::format("{}: {} ({}) from {}, {} of text, in {:.1f} s\n", flags.out,
                     counted(size, "token"), counted(report["merges"], "merge"),
                     counted(account.documents, "document"), format_bytes(account.text_bytes),
-                    seconds_since(start)));
+                    watch.seconds()));
   if (account.bad_lines > 0) print(counted(account.bad_lines, "bad line") + "\n");
   return kDone;
 }
@@ -193,8 +187,8 @@ class Tokens {
 
   Result<void> finish() { return writer_.finish(); }
 
-  Json json() const {
-    Json special = Json::object();
+  OrderedJson json() const {
+    OrderedJson special = OrderedJson::object();
     for (const auto& [id, count] : special_) {
       if (count > 0) special[std::string(tokenizer_.bytes(id))] = count;
     }
@@ -216,7 +210,7 @@ class Tokens {
   std::map<int32_t, int64_t> special_;
 };
 
-void print_report(const Json& report, const CorpusAccount& account) {
+void print_report(const OrderedJson& report, const CorpusAccount& account) {
   print(fmt::format("{}: {} of {}, {}; {:.2f} bytes of text a token; {:.1f} s\n",
                     report["out"].get<std::string>(), counted(report["tokens"], "token"),
                     counted(account.documents, "document"), format_bytes(report["bytes"]),
@@ -247,7 +241,7 @@ Result<void> keep_inputs(const TokensFlags& flags) {
 }
 
 Result<int> make_tokens(const TokensFlags& flags) {
-  const auto start = Clock::now();
+  const Stopwatch watch;
   TIDAR_TRY_VOID(keep_inputs(flags));
   TIDAR_TRY_VOID(keep_existing(flags.out, flags.force));
   TIDAR_TRY(const Tokenizer tokenizer, Tokenizer::open(flags.tokenizer));
@@ -260,9 +254,9 @@ Result<int> make_tokens(const TokensFlags& flags) {
   if (account.interrupted) return kInterrupted;
   TIDAR_TRY_VOID(tokens.finish());
 
-  Json report = {{"out", flags.out}, {"vocabulary", tokenizer.size()}};
+  OrderedJson report = {{"out", flags.out}, {"vocabulary", tokenizer.size()}};
   report.update(tokens.json());
-  report["seconds"] = seconds_since(start);
+  report["seconds"] = watch.seconds();
   report.update(account.json());
   if (flags.json) {
     print_json(report);

@@ -7,7 +7,6 @@
 
 #include "cache/pages.h"
 #include "engine/engine.h"
-#include "format/corpus.h"
 #include "net/network.h"
 
 namespace tidar {
@@ -38,14 +37,14 @@ struct Continued {
   int64_t passes = 0;
 };
 
-Result<Continued> continue_all(Network& network, std::span<const std::vector<int32_t>> prompts,
+Result<Continued> continue_all(Network& network, std::span<const NumberedPrompt> prompts,
                                Request request) {
   Engine engine(network);
   std::map<RequestId, size_t> place;
   Continued result;
   result.texts.resize(prompts.size());
   for (size_t i = 0; i < prompts.size(); ++i) {
-    request.sequence.prompt = prompts[i];
+    request.sequence.prompt = prompts[i].ids;
     TIDAR_TRY(const RequestId id, engine.submit(request));
     place.emplace(id, i);
   }
@@ -55,7 +54,7 @@ Result<Continued> continue_all(Network& network, std::span<const std::vector<int
       for (const TokenLogprob& token : update.tokens) text.push_back(token.token);
       if (!update.totals) continue;
       if (update.finish == FinishReason::no_choice) {
-        return error("prompt {} of the check of decoding: {}", place.at(update.id) + 1, kNoChoice);
+        return error("the prompt in line {}: {}", prompts[place.at(update.id)].line, kNoChoice);
       }
       result.decoded += update.totals->decoded;
       result.passes += update.totals->passes;
@@ -66,10 +65,10 @@ Result<Continued> continue_all(Network& network, std::span<const std::vector<int
 
 /// Room for kTogether of the longest sequences, and rows for all of them.
 NetworkOptions network_options(const ModelConfig& config, const Backend& backend,
-                               std::span<const std::vector<int32_t>> prompts,
+                               std::span<const NumberedPrompt> prompts,
                                const DecodingCheckOptions& options) {
   size_t longest = 0;
-  for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
+  for (const auto& prompt : prompts) longest = std::max(longest, prompt.ids.size());
   int rows = 1, draft = 1;
   for (const int length : options.draft_lengths) {
     draft = std::max(draft, length);
@@ -87,30 +86,8 @@ NetworkOptions network_options(const ModelConfig& config, const Backend& backend
 
 }  // namespace
 
-Result<std::vector<std::vector<int32_t>>> read_prompts(const std::string& path, int count,
-                                                       const Tokenizer& tokenizer,
-                                                       const ModelConfig& config) {
-  std::vector<std::vector<int32_t>> prompts;
-  TIDAR_TRY(CorpusReader reader, CorpusReader::open(path, {DocumentTemplate::field("prompt"), {}}));
-  CorpusDocument document;
-  while (static_cast<int>(prompts.size()) < count) {
-    TIDAR_TRY(const bool more, reader.next(document));
-    if (!more) break;
-    if (!document.problem.empty()) continue;
-    auto ids = tokenizer.encode(document.text);
-    if (!ids.empty() && static_cast<int>(ids.size()) < config.max_positions) {
-      prompts.push_back(std::move(ids));
-    }
-  }
-  if (prompts.empty()) {
-    return error("{}: no line has a field \"prompt\" that fits the model's {} positions", path,
-                 config.max_positions);
-  }
-  return prompts;
-}
-
 Result<std::vector<DecodedAt>> check_decoding(Trainable& model, const Backend& backend,
-                                              std::span<const std::vector<int32_t>> prompts,
+                                              std::span<const NumberedPrompt> prompts,
                                               const DecodingCheckOptions& options) {
   const ModelConfig& config = model.config();
   TIDAR_TRY(const std::unique_ptr<Network> network,

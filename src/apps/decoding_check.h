@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "apps/backend.h"
+#include "apps/prompts.h"
 #include "base/result.h"
 #include "net/trainable.h"
-#include "text/tokenizer.h"
 
 namespace tidar {
 
@@ -33,16 +33,10 @@ struct DecodedAt {
   }
 };
 
-/// The field "prompt" of the first `count` lines of a JSONL file, as token ids that leave room for
-/// an answer of at least one token.
-Result<std::vector<std::vector<int32_t>>> read_prompts(const std::string& path, int count,
-                                                       const Tokenizer& tokenizer,
-                                                       const ModelConfig& config);
-
 /// Decodes greedily with the masters of `model` as they are now, by AR and at each draft length,
 /// through a serving network that is built for it and thrown away. The config names the EOS.
 Result<std::vector<DecodedAt>> check_decoding(Trainable& model, const Backend& backend,
-                                              std::span<const std::vector<int32_t>> prompts,
+                                              std::span<const NumberedPrompt> prompts,
                                               const DecodingCheckOptions& options);
 
 }  // namespace tidar

@@ -10,6 +10,7 @@
 #include "apps/command.h"
 #include "apps/draft_model.h"
 #include "apps/eval_flags.h"
+#include "apps/ids.h"
 #include "apps/interrupt.h"
 #include "apps/output.h"
 #include "apps/session.h"
@@ -97,7 +98,7 @@ Result<std::optional<MonteCarloOptions>> monte_carlo_options(const EvalFlags& fl
   TIDAR_TRY(const Method method, make_method(flags.method, config, 1));
   MonteCarloOptions options{.samples = flags.monte_carlo_samples,
                             .seed = flags.sampling.seed,
-                            .mask_token = known_mask_token(flags.method, config)};
+                            .mask_token = known_mask_token(flags.method.mask_token, config)};
   if (const auto* block = std::get_if<BlockDiffusionOptions>(&method)) {
     options.block_size = block->block_size;
     options.keys = block->keys;
@@ -193,7 +194,7 @@ Result<Request> make_request(const EvalFlags& flags, ProblemKind kind, const Mod
   const int by_default = kind == ProblemKind::gsm8k ? 256 : 512;
   request.max_new = flags.max_new > 0 ? flags.max_new : by_default;
   request.sequence.sampling = flags.sampling;
-  request.sequence.mask_token = known_mask_token(flags.method, config);
+  request.sequence.mask_token = known_mask_token(flags.method.mask_token, config);
   TIDAR_TRY(request.method, make_method(flags.method, config, request.max_new));
   request.stop = stop_strings(kind);
   request.eos.assign(config.eos_tokens.begin(), config.eos_tokens.end());
@@ -326,7 +327,7 @@ Result<int> check(const Setting& setting) {
   TIDAR_TRY(const auto wrong, check_solutions(problems, judge, setting.hooks));
   if (setting.hooks.stopped()) return kInterrupted;
   if (setting.flags.json) {
-    Json list = Json::array();
+    OrderedJson list = OrderedJson::array();
     for (const auto& [id, why] : wrong) list.push_back({{"id", id}, {"why", why}});
     print_json({{"solutions", problems.size()}, {"wrong", std::move(list)}});
   } else {

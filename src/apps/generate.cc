@@ -108,9 +108,9 @@ Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer, Request request, S
   return outcome;
 }
 
-Json to_json(const Outcome& outcome, const std::string& method, double memory_bytes_per_s) {
+OrderedJson to_json(const Outcome& outcome, const std::string& method, double memory_bytes_per_s) {
   const RequestStats& stats = outcome.stats;
-  Json json;
+  OrderedJson json;
   json["text"] = outcome.text;
   json["tokens"] = outcome.tokens;
   json["logprobs"] = outcome.logprobs;
@@ -121,7 +121,7 @@ Json to_json(const Outcome& outcome, const std::string& method, double memory_by
   json["passes"] = stats.passes;
   json["tokens_per_pass"] = stats.tokens_per_pass();
   json["accepted"] = stats.accepted;
-  json["draft_places"] = Json::array();
+  json["draft_places"] = OrderedJson::array();
   for (const DraftPlace& place : stats.places) {
     json["draft_places"].push_back({{"drafted", place.drafted}, {"accepted", place.accepted}});
   }
@@ -130,7 +130,8 @@ Json to_json(const Outcome& outcome, const std::string& method, double memory_by
   json["decode_s"] = stats.decode_s;
   json["tokens_per_s"] = outcome.tokens_per_s();
   json["gb_per_s"] = outcome.bytes_per_s() / 1e9;
-  json["memory_gb_per_s"] = memory_bytes_per_s > 0 ? Json(memory_bytes_per_s / 1e9) : Json();
+  json["memory_gb_per_s"] =
+      memory_bytes_per_s > 0 ? OrderedJson(memory_bytes_per_s / 1e9) : OrderedJson();
   return json;
 }
 
@@ -159,7 +160,7 @@ int first_difference(const Outcome& a, const Outcome& b) {
 
 /// Reports on a run beside AR from the same prompt.
 void report_comparison(const Outcome& outcome, const Outcome& ar, const Method& compared,
-                       double memory_bytes_per_s, Json* json) {
+                       double memory_bytes_per_s, OrderedJson* json) {
   const std::string_view method = name_of(compared);
   const int difference = first_difference(outcome, ar);
   const double speedup = ar.tokens_per_s() > 0 ? outcome.tokens_per_s() / ar.tokens_per_s() : 0;
@@ -207,7 +208,7 @@ Result<int> generate(const GenerateFlags& flags) {
   const std::string method(name_of(request.method));
   Stream stream(flags.json, session.tokenizer() != nullptr);
   TIDAR_TRY(const Outcome outcome, run(meter, session.tokenizer(), request, stream, interrupt));
-  Json json = to_json(outcome, method, memory_bytes_per_s);
+  OrderedJson json = to_json(outcome, method, memory_bytes_per_s);
   print_note(summary(outcome, method, memory_bytes_per_s));
   if (flags.compare && outcome.finish != FinishReason::no_choice && !interrupt.requested()) {
     Request ar_request = request;

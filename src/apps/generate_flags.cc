@@ -165,7 +165,7 @@ Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& conf
     TIDAR_TRY_VOID(check_ids({&change.token, 1}, config.vocabulary, "--logit-bias"));
     set_bias(request.sequence.penalties.bias, change);
   }
-  request.sequence.mask_token = known_mask_token(flags.method, config);
+  request.sequence.mask_token = known_mask_token(flags.method.mask_token, config);
   const int room = config.max_positions - static_cast<int>(request.sequence.prompt.size());
   TIDAR_TRY(request.method,
             make_method(flags.method, config, std::max(1, std::min(flags.max_new, room))));

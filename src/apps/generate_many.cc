@@ -1,7 +1,6 @@
 #include "apps/generate_many.h"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <utility>
 #include <vector>
@@ -10,44 +9,16 @@
 #include "apps/draft_model.h"
 #include "apps/interrupt.h"
 #include "apps/output.h"
+#include "apps/prompts.h"
+#include "base/stopwatch.h"
 #include "engine/engine.h"
-#include "format/corpus.h"
 
 namespace tidar {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 /// Prompts that share passes: so many that the products run at their speed, and so few that a pass
 /// of TiDAR is not too long.
 constexpr int kTogether = 4;
-
-struct NumberedPrompt {
-  int64_t line = 0;
-  std::vector<int32_t> ids;
-};
-
-void skip(const std::string& path, int64_t line, std::string_view problem) {
-  print_note(fmt::format("{}:{}: {}", path, line, problem));
-}
-
-Result<std::vector<NumberedPrompt>> read_prompts(const GenerateFlags& flags,
-                                                 const Tokenizer& tokenizer) {
-  const AddSpecial special = flags.no_special ? AddSpecial::no : AddSpecial::yes;
-  std::vector<NumberedPrompt> prompts;
-  TIDAR_TRY(CorpusReader reader,
-            CorpusReader::open(flags.prompts, {DocumentTemplate::field("prompt"), {}}));
-  CorpusDocument document;
-  for (;;) {
-    TIDAR_TRY(const bool more, reader.next(document));
-    if (!more) return prompts;
-    if (document.problem.empty()) {
-      prompts.push_back({document.line, tokenizer.encode(document.text, special)});
-    } else {
-      skip(flags.prompts, document.line, document.problem);
-    }
-  }
-}
 
 /// What has come of a request so far.
 struct Continuation {
@@ -61,7 +32,7 @@ struct Continuation {
     for (const TokenLogprob& token : update.tokens) tokens.push_back(token.token);
   }
 
-  Json json(FinishReason finish, const RequestStats& stats) const {
+  OrderedJson json(FinishReason finish, const RequestStats& stats) const {
     return {{"line", line},
             {"seed", seed},
             {"text", text},
@@ -79,7 +50,7 @@ struct Continuation {
 struct Account {
   int64_t prompts = 0, tokens = 0, passes = 0, decoded = 0;
   int64_t without_choice = 0;  ///< ended by FinishReason::no_choice
-  Clock::time_point start = Clock::now();
+  Stopwatch watch;
 
   void add(FinishReason finish, const RequestStats& stats) {
     ++prompts;
@@ -90,11 +61,10 @@ struct Account {
   }
 
   std::string text() const {
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     const double per_pass =
         passes == 0 ? 0 : static_cast<double>(decoded) / static_cast<double>(passes);
     return fmt::format("{}: {} in {:.1f} s, {:.2f} tokens per pass", counted(prompts, "prompt"),
-                       counted(tokens, "token"), seconds, per_pass);
+                       counted(tokens, "token"), watch.seconds(), per_pass);
   }
 };
 
@@ -111,10 +81,10 @@ Result<std::map<RequestId, Continuation>> submit_all(Engine& engine, const Gener
     if (id.ok()) {
       running.emplace(*id, Continuation{prompt.line, request.sequence.sampling.seed});
     } else {
-      skip(flags.prompts, prompt.line, id.error().message);
+      pass_over(flags.prompts, prompt.line, id.error().message);
     }
   }
-  if (running.empty()) return error("{}: no line has a prompt to continue", flags.prompts);
+  if (running.empty()) return error("{}: no line has a \"prompt\" to continue", flags.prompts);
   return running;
 }
 
@@ -134,8 +104,9 @@ Result<int> generate_many(const GenerateFlags& flags) {
     return error("{}: has no tokenizer.json, which --prompts needs", flags.model.model);
   }
   TIDAR_TRY(Request request, make_request(flags, session.config(), tokenizer));
-  TIDAR_TRY(std::vector<NumberedPrompt> prompts, read_prompts(flags, *tokenizer));
-  if (prompts.empty()) return error("{}: no line has a prompt to continue", flags.prompts);
+  const AddSpecial special = flags.no_special ? AddSpecial::no : AddSpecial::yes;
+  TIDAR_TRY(std::vector<NumberedPrompt> prompts,
+            read_prompts(flags.prompts, *tokenizer, {.special = special}));
   request.sequence.prompt = longest(prompts);
   const Room room = {
       .rows = kTogether * std::max(16, useful_rows(request)),

@@ -80,15 +80,15 @@ Result<void> write_gradients(const std::string& path, const Parameters& paramete
 }
 
 /// Loss and terms; and what was computed, rows and labels, so that noise can be repeated elsewhere.
-Json describe(const Task& task, std::span<const double> losses) {
+OrderedJson describe(const Task& task, std::span<const double> losses) {
   const auto terms = task.objective->terms();
   std::vector<double> means(terms.size(), 0.0);
   add_term_means(task.step, losses, means);
-  Json described = {{"loss", total_loss(terms, means)}};
+  OrderedJson described = {{"loss", total_loss(terms, means)}};
   for (size_t i = 0; i < terms.size(); ++i) described[std::string(terms[i].name)] = means[i];
   described["tokens"] = task.step.pass.tokens;
   described["positions"] = task.step.pass.positions;
-  Json& labels = described["labels"] = Json::array();
+  OrderedJson& labels = described["labels"] = OrderedJson::array();
   for (size_t i = 0; i < losses.size(); ++i) {
     const Label& label = task.step.labels[i];
     labels.push_back({{"row", label.row},
@@ -114,7 +114,7 @@ Result<int> gradients(GradientsFlags flags) {
   std::vector<double> losses(task.step.labels.size());
   trainable.add_gradients(task.step.pass, task.step.labels, losses);
   TIDAR_TRY_VOID(write_gradients(flags.out, trainable.parameters()));
-  Json described = describe(task, losses);
+  OrderedJson described = describe(task, losses);
   described["gradient_norm"] = gradient_norm(trainable.parameters(), session.threads());
   described["out"] = flags.out;
   if (flags.json) {

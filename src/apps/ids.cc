@@ -76,13 +76,18 @@ Result<void> check_fits(const Tokenizer& tokenizer, int vocabulary, std::string_
                tokenizer.size(), vocabulary);
 }
 
+int known_mask_token(int given, const ModelConfig& config) {
+  if (given >= 0) return given;
+  return config.tidar ? config.tidar->mask_token : -1;
+}
+
 Result<int> mask_token_of(const ModelConfig& config, int flag, std::string_view needed_by) {
-  if (flag < 0 && config.tidar) return config.tidar->mask_token;
-  if (flag < 0) {
+  const int token = known_mask_token(flag, config);
+  if (token < 0) {
     return error("{}: the checkpoint names no mask token; give --mask-token ID", needed_by);
   }
-  TIDAR_TRY_VOID(check_ids({&flag, 1}, config.vocabulary, "--mask-token"));
-  return flag;
+  TIDAR_TRY_VOID(check_ids({&token, 1}, config.vocabulary, "--mask-token"));
+  return token;
 }
 
 Result<std::string> read_text(const std::string& path) {

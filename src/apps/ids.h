@@ -31,6 +31,10 @@ Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string
 /// that published models pad is a few thousand). `where` names the tokenizer in errors.
 Result<void> check_fits(const Tokenizer& tokenizer, int vocabulary, std::string_view where);
 
+/// `given`, or where that is negative the mask token that the checkpoint names; -1 for none. Not
+/// checked against the vocabulary.
+int known_mask_token(int given, const ModelConfig& config);
+
 /// The mask token: `flag`, or the checkpoint's where that is negative. An Error when there is none,
 /// which says that `needed_by` needs one, or when it is outside the vocabulary.
 Result<int> mask_token_of(const ModelConfig& config, int flag, std::string_view needed_by);

@@ -65,8 +65,8 @@ std::string print_weights(const ModelConfig& config) {
   return table.text();
 }
 
-Json weights_json(const ModelConfig& config) {
-  Json weights = Json::array();
+OrderedJson weights_json(const ModelConfig& config) {
+  OrderedJson weights = OrderedJson::array();
   for (const RoleSummary& role : summarize(config)) {
     weights.push_back({{"name", role.name},
                        {"shape", role.shape},
@@ -88,8 +88,8 @@ std::string print_memory(const std::vector<MemoryUse>& uses, int64_t peak) {
   return table.text();
 }
 
-Json memory_json(const std::vector<MemoryUse>& uses) {
-  Json memory = Json::object();
+OrderedJson memory_json(const std::vector<MemoryUse>& uses) {
+  OrderedJson memory = OrderedJson::object();
   int64_t total = 0;
   for (const MemoryUse& use : uses) {
     memory[use.purpose] = use.bytes;
@@ -123,7 +123,7 @@ Result<int> inspect(const InspectFlags& flags) {
   const int64_t peak = peak_resident_bytes();
   const int context = session.network().limits().pages * kPageSlots;
   if (flags.json) {
-    print_json({{"config", Json::parse(to_json(config))},
+    print_json({{"config", OrderedJson::parse(to_json(config))},
                 {"parameters", config.parameters()},
                 {"weights", weights_json(config)},
                 {"weight_type", name_of(session.weight_type())},

@@ -278,13 +278,8 @@ void add_method_flags(CLI::App& command, MethodFlags& flags) {
   add_denoising_flags(command, flags);
 }
 
-int32_t known_mask_token(const MethodFlags& flags, const ModelConfig& config) {
-  if (flags.mask_token >= 0) return flags.mask_token;
-  return config.tidar ? config.tidar->mask_token : -1;
-}
-
 Result<Method> make_method(const MethodFlags& flags, const ModelConfig& config, int max_new) {
-  const bool has_mask = known_mask_token(flags, config) >= 0;
+  const bool has_mask = known_mask_token(flags.mask_token, config) >= 0;
   const TidarConfig* trained = config.tidar ? &*config.tidar : nullptr;
   TIDAR_TRY(Method method,
             method_named(flags.name.empty() ? default_method(trained, has_mask) : flags.name));

@@ -56,7 +56,4 @@ void add_method_flags(CLI::App& command, MethodFlags& flags);
 /// method does not read is an Error.
 Result<Method> make_method(const MethodFlags& flags, const ModelConfig& config, int max_new);
 
-/// The mask token that the flags or the checkpoint name; -1 if neither does.
-int32_t known_mask_token(const MethodFlags& flags, const ModelConfig& config);
-
 }  // namespace tidar

@@ -27,8 +27,8 @@ void write_stderr(std::string_view text) { std::fwrite(text.data(), 1, text.size
 
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void print_json(const Json& value) {
-  print(value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+void print_json(const OrderedJson& value) {
+  print(value.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
 }
 
 std::string printable(std::string_view text) {

@@ -2,22 +2,19 @@
 // What subcommands print: results to stdout, everything else to stderr.
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "format/json.h"
 
 namespace tidar {
-
-/// Objects keep the order in which their keys were set.
-using Json = nlohmann::ordered_json;
 
 /// Writes to stdout as it is. A failure is remembered for flush_output().
 void print(std::string_view text);
 /// Writes one line of JSON to stdout. Text that is not UTF-8 becomes U+FFFD.
-void print_json(const Json& value);
+void print_json(const OrderedJson& value);
 /// Text that does nothing to a terminal but appear: control characters other than line ends and
 /// tabs, and bytes that are not UTF-8, become \x1b and the like.
 std::string printable(std::string_view text);

@@ -21,14 +21,15 @@ std::string lines_until(const std::string& text, int64_t step) {
     const size_t end = text.find('\n', begin);
     if (end == text.npos) break;
     const std::string line = text.substr(begin, end + 1 - begin);
-    const Json json = Json::parse(line, nullptr, false);
+    const OrderedJson json = OrderedJson::parse(line, nullptr, false);
     if (json.is_object() && json.value("step", int64_t{0}) <= step) kept += line;
     begin = end + 1;
   }
   return kept;
 }
 
-void add_curves(const std::string& path, const Json& value, std::map<std::string, double>& curves) {
+void add_curves(const std::string& path, const OrderedJson& value,
+                std::map<std::string, double>& curves) {
   if (value.is_object()) {
     for (const auto& [key, inner] : value.items()) {
       add_curves(fmt::format("{}/{}", path, key), inner, curves);
@@ -52,7 +53,7 @@ Result<RunLog> RunLog::open(const std::filesystem::path& out, int64_t step) {
   return RunLog(path, std::move(events));
 }
 
-Result<void> RunLog::add(const std::string& group, const Json& line) {
+Result<void> RunLog::add(const std::string& group, const OrderedJson& line) {
   // Opened for each line: nothing is lost when the program is killed.
   std::ofstream file(path_, std::ios::app);
   file << line.dump() << '\n' << std::flush;

@@ -1,21 +1,9 @@
 #pragma once
 // Repeated measurements of one thing.
 
-#include <chrono>
 #include <vector>
 
 namespace tidar {
-
-/// Seconds since it was made.
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 class Samples {
  public:

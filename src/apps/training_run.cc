@@ -8,6 +8,7 @@
 
 #include "apps/ids.h"
 #include "base/out_of_memory.h"
+#include "base/stopwatch.h"
 #include "format/files.h"
 #include "ops/cpu/roofs.h"
 #include "train/initial_weights.h"
@@ -15,10 +16,6 @@
 namespace tidar {
 
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// "1:02:03", "2:03"
 std::string clock_text(double seconds) {
@@ -40,7 +37,7 @@ Result<int> mask_token_named(const RunConfig& run, const ModelConfig& model,
                              const Tokenizer* tokenizer) {
   const std::string& text = run.mask_token;
   if (text.empty()) {
-    if (model.tidar) return model.tidar->mask_token;
+    if (const int token = known_mask_token(-1, model); token >= 0) return token;
     return error(
         "objective {}: the model names no mask token; give \"mask_token\", an id or the text of a "
         "token that exists and never stands in a text",
@@ -81,8 +78,8 @@ Result<ModelConfig> read_config(const RunConfig& run) {
 }
 
 /// Numbers by name, of terms.
-Json terms_json(const Objective& objective, const std::vector<double>& means) {
-  Json json = Json::object();
+OrderedJson terms_json(const Objective& objective, const std::vector<double>& means) {
+  OrderedJson json = OrderedJson::object();
   for (size_t i = 0; i < means.size(); ++i) {
     json[std::string(objective.terms()[i].name)] = means[i];
   }
@@ -92,12 +89,12 @@ Json terms_json(const Objective& objective, const std::vector<double>& means) {
 }  // namespace
 
 struct TrainingRun::Pace {
-  Clock::time_point start = Clock::now();
+  Stopwatch watch;
   int64_t tokens = 0;
   double flops = 0;
 
-  double tokens_per_s() const { return static_cast<double>(tokens) / seconds_since(start); }
-  double gflops() const { return flops / seconds_since(start) / 1e9; }
+  double tokens_per_s() const { return static_cast<double>(tokens) / watch.seconds(); }
+  double gflops() const { return flops / watch.seconds() / 1e9; }
 };
 
 Result<TrainingRun> TrainingRun::open(const TrainFlags& flags) {
@@ -180,8 +177,9 @@ Result<void> TrainingRun::open_texts() {
   if (!config_.prompts.empty()) {
     if (!tokenizer_)
       return error("prompts_file: needs a tokenizer; name its folder in \"tokenizer\"");
-    TIDAR_TRY(prompts_, read_prompts(config_.prompts.string(), config_.prompt_count, *tokenizer_,
-                                     model_config_));
+    TIDAR_TRY(prompts_, read_prompts(config_.prompts.string(), *tokenizer_,
+                                     {.most = config_.prompt_count,
+                                      .shorter_than = model_config_.max_positions}));
   }
   const TrainerOptions trainer_options = {.packs = config_.packs,
                                           .seed = config_.seed,
@@ -283,7 +281,7 @@ void TrainingRun::show(const StepReport& report, const Pace& pace, Progress& pro
 }
 
 Result<void> TrainingRun::log_step(const StepReport& report, const Pace& pace) {
-  Json line = {{"step", report.step}, {"loss", report.loss}};
+  OrderedJson line = {{"step", report.step}, {"loss", report.loss}};
   line.update(terms_json(*objective_, report.terms));
   line["gradient_norm"] = report.gradient_norm;
   line["learning_rate"] = report.rate;
@@ -296,7 +294,7 @@ Result<void> TrainingRun::log_step(const StepReport& report, const Pace& pace) {
   return log_->add("train", line);
 }
 
-Result<Json> TrainingRun::losses_on(const std::vector<std::filesystem::path>& shards) {
+Result<OrderedJson> TrainingRun::losses_on(const std::vector<std::filesystem::path>& shards) {
   const auto loss_of = [&](const Objective& objective) -> Result<TextLoss> {
     // Each time the same text: the stream is opened anew, with a seed of its own.
     TIDAR_TRY(TokenStream stream,
@@ -305,7 +303,7 @@ Result<Json> TrainingRun::losses_on(const std::vector<std::filesystem::path>& sh
     return text_loss(*model_, objective, stream, config_.validation_packs);
   };
   TIDAR_TRY(const TextLoss loss, loss_of(*objective_));
-  Json terms = terms_json(*objective_, loss.terms);
+  OrderedJson terms = terms_json(*objective_, loss.terms);
   if (objective_->terms().front().name != "ar") {
     TIDAR_TRY(const TextLoss ar, loss_of(*ar_));
     terms["ar"] = ar.loss;
@@ -314,14 +312,14 @@ Result<Json> TrainingRun::losses_on(const std::vector<std::filesystem::path>& sh
 }
 
 Result<void> TrainingRun::validate() {
-  Json line = {{"step", trainer_->state().step}};
+  OrderedJson line = {{"step", trainer_->state().step}};
   std::string text = fmt::format("step {}:", trainer_->state().step);
   for (const auto& [name, shards] : validation_) {
-    const Result<Json> losses = losses_on(shards);
+    const Result<OrderedJson> losses = losses_on(shards);
     if (!losses.ok()) {
       return error("step {}: {}: {}", trainer_->state().step, name, losses.error().message);
     }
-    const Json& terms = losses.value();
+    const OrderedJson& terms = losses.value();
     text += " " + name;
     for (const auto& [term, value] : terms.items()) {
       text += fmt::format(" {} {:.4f}", term, value.get<double>());

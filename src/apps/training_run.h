@@ -1,7 +1,6 @@
 #pragma once
 // A run of training, put together from its config, and what a user sees of it.
 
-#include <chrono>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -48,7 +47,6 @@ class TrainingRun {
   Result<int> go();
 
  private:
-  using Clock = std::chrono::steady_clock;
   struct Pace;  // what was done since the last line of the log
 
   TrainingRun() = default;
@@ -64,7 +62,7 @@ class TrainingRun {
   Result<void> log_step(const StepReport& report, const Pace& pace);
   void show(const StepReport& report, const Pace& pace, Progress& progress) const;
   /// The mean of each term, and of the AR loss, on validation text.
-  Result<Json> losses_on(const std::vector<std::filesystem::path>& shards);
+  Result<OrderedJson> losses_on(const std::vector<std::filesystem::path>& shards);
   Result<void> validate();
   Result<void> save();
 
@@ -73,7 +71,7 @@ class TrainingRun {
   ModelConfig model_config_;
   std::optional<Tokenizer> tokenizer_;
   std::map<std::string, std::vector<std::filesystem::path>> validation_;
-  std::vector<std::vector<int32_t>> prompts_;
+  std::vector<NumberedPrompt> prompts_;
   double product_gflops_ = 0;  ///< 0: not measured
 
   // Each after those that it uses, so that it ends before them.

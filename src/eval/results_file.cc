@@ -14,8 +14,8 @@ namespace {
 
 constexpr size_t kMostResults = size_t{4} << 30;
 
-nlohmann::ordered_json to_json(const RunIdentity& identity) {
-  auto json = nlohmann::ordered_json::object();
+OrderedJson to_json(const RunIdentity& identity) {
+  auto json = OrderedJson::object();
   for (const auto& [name, value] : identity) json[name] = value;
   return json;
 }

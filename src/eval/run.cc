@@ -1,12 +1,12 @@
 #include "eval/run.h"
 
-#include <nlohmann/json.hpp>
+#include "format/json.h"
 
 namespace tidar {
 
 std::string to_json_text(const EvalSummary& summary) {
-  nlohmann::ordered_json json = {{"done", summary.done}, {"all", summary.all}};
-  auto scores = nlohmann::ordered_json::object();
+  OrderedJson json = {{"done", summary.done}, {"all", summary.all}};
+  auto scores = OrderedJson::object();
   for (const auto& [name, score] : summary.scores) {
     scores[name] = {
         {"mean", score.mean}, {"standard_error", score.standard_error}, {"count", score.count}};

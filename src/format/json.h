@@ -14,6 +14,8 @@
 namespace tidar {
 
 using Json = nlohmann::json;
+/// For writing: objects keep the order in which their keys were set.
+using OrderedJson = nlohmann::ordered_json;
 
 /// Parses a text whose top level is an object. Refused as well: a field given twice, and nesting
 /// deeper than 64. `where` names the text in errors.

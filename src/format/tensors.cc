@@ -286,7 +286,7 @@ Result<void> write_tensors(const std::filesystem::path& path,
     return size_of(tensors[a].dtype) > size_of(tensors[b].dtype);
   });
 
-  nlohmann::ordered_json header;
+  OrderedJson header;
   header["__metadata__"] = {{"format", "pt"}};  // other tools refuse a file without it
   std::vector<std::span<const std::byte>> parts(2);
   size_t end = 0;

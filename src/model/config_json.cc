@@ -7,7 +7,7 @@ namespace tidar {
 std::string to_json(const ModelConfig& config) {
   const Architecture* architecture = find_architecture(config.architecture);
   TIDAR_CHECK(architecture != nullptr);
-  nlohmann::ordered_json json;
+  OrderedJson json;
   json["architectures"] = {config.architecture};
   json["model_type"] = architecture->model_type;
   json["hidden_act"] = "silu";

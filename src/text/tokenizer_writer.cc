@@ -1,13 +1,10 @@
 #include "text/tokenizer_writer.h"
 
-#include <nlohmann/json.hpp>
-
+#include "format/json.h"
 #include "text/byte_level.h"
 
 namespace tidar {
 namespace {
-
-using OrderedJson = nlohmann::ordered_json;
 
 // Of Qwen2's tokenizer.json: contractions, words with the space before them, single digits,
 // punctuation, line ends, blanks.

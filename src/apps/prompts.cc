@@ -1,0 +1,37 @@
+#include "apps/prompts.h"
+
+#include "apps/output.h"
+#include "format/corpus.h"
+
+namespace tidar {
+
+Result<std::vector<NumberedPrompt>> read_prompts(const std::string& path,
+                                                 const Tokenizer& tokenizer,
+                                                 const PromptChoice& choice) {
+  std::vector<NumberedPrompt> prompts;
+  TIDAR_TRY(CorpusReader reader, CorpusReader::open(path, {DocumentTemplate::field("prompt"), {}}));
+  CorpusDocument document;
+  const auto fewest_too_many = static_cast<size_t>(choice.shorter_than);
+  while (static_cast<int>(prompts.size()) < choice.most) {
+    TIDAR_TRY(const bool more, reader.next(document));
+    if (!more) break;
+    auto ids = tokenizer.encode(document.text, choice.special);
+    if (document.problem.empty() && (ids.empty() || fewest_too_many <= ids.size())) {
+      document.problem = fmt::format("its prompt has {} tokens; expected 1 to {}", ids.size(),
+                                     fewest_too_many - 1);
+    }
+    if (document.problem.empty()) {
+      prompts.push_back({document.line, std::move(ids)});
+    } else {
+      pass_over(path, document.line, document.problem);
+    }
+  }
+  if (prompts.empty()) return error("{}: no line has a \"prompt\" to continue", path);
+  return prompts;
+}
+
+void pass_over(const std::string& path, int64_t line, std::string_view problem) {
+  print_note(fmt::format("{}:{}: {}", path, line, problem));
+}
+
+}  // namespace tidar
