@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/ids.h"
 #include "apps/ranges.h"
 
 namespace tidar {

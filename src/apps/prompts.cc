@@ -17,8 +17,9 @@ Result<std::vector<NumberedPrompt>> read_prompts(const std::string& path,
     if (!more) break;
     auto ids = tokenizer.encode(document.text, choice.special);
     if (document.problem.empty() && (ids.empty() || fewest_too_many <= ids.size())) {
-      document.problem = fmt::format("its prompt has {} tokens; expected 1 to {}", ids.size(),
-                                     fewest_too_many - 1);
+      document.problem =
+          fmt::format("its prompt has {}; expected 1 to {}",
+                      counted(static_cast<int64_t>(ids.size()), "token"), fewest_too_many - 1);
     }
     if (document.problem.empty()) {
       prompts.push_back({document.line, std::move(ids)});

@@ -20,9 +20,8 @@ TEST(Prompts, AreThoseThatFit) {
       "{\"prompt\": \"aaa\"}\n{}\n{\"prompt\": \"\"}\n{\"prompt\": \"ab\"}\n{\"prompt\": \"b\"}\n");
   const auto lines_of = [&](const PromptChoice& choice) {
     std::vector<int64_t> lines;
-    for (const auto& prompt : read_prompts(path.string(), tokenizer, choice).value()) {
-      lines.push_back(prompt.line);
-    }
+    const auto prompts = read_prompts(path.string(), tokenizer, choice).value();
+    for (const NumberedPrompt& prompt : prompts) lines.push_back(prompt.line);
     return lines;
   };
   EXPECT_EQ(lines_of({}), (std::vector<int64_t>{1, 4, 5}));
