@@ -7,6 +7,7 @@ The comparison with other tokenizers needs node and what scripts/fetch-node-toke
 build/node.
 """
 
+import fcntl
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import termios
 import time
 import unittest
 
@@ -246,12 +248,15 @@ class Shards(DataCase):
         done = subprocess.run(flags, capture_output=True, timeout=300, check=True)
         self.assertEqual(done.stderr, b"")
         ours, theirs = pty.openpty()
+        columns = 20
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         subprocess.run(flags, stdout=subprocess.DEVNULL, stderr=theirs, timeout=300, check=True)
         os.close(theirs)
         shown = os.read(ours, 10_000).decode()
         os.close(ours)
         self.assertIn("%", shown)
-        self.assertIn("documents", shown)
+        for line in shown.split("\r\x1b[K"):
+            self.assertLessEqual(len(line), columns, line)
 
 
 if __name__ == "__main__":
