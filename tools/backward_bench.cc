@@ -22,6 +22,7 @@
 #include "onednn.h"
 #include "ops/cpu/cpu_backward.h"
 #include "ops/cpu/roofs.h"
+#include "plan/layouts.h"
 
 namespace tidar {
 namespace {
@@ -144,16 +145,12 @@ struct Bench {
 
   void attention(int heads, int kv_heads, int size, int block) const {
     const auto clean = static_cast<int32_t>(rows / 2);
-    std::vector<TileSight> sights;
-    double pairs = 0;
-    for (int32_t r = 0; r < clean; ++r) sights.push_back({0, r + 1, 0, 0});
-    for (int32_t r = 0; r < clean; ++r) {
-      const int32_t seen = r / block * block;
-      sights.push_back({0, seen, clean + seen, clean + std::min(seen + block, clean)});
-    }
-    for (const TileSight& sight : sights) {
-      pairs += sight.prefix_to - sight.prefix_from + sight.block_to - sight.block_from;
-    }
+    Pass pass;
+    pass.begin_sequence();
+    add_tidar_training(pass, std::vector<int32_t>(static_cast<size_t>(clean)), block, 0);
+    std::unique_ptr<PreparedPass> prepared;
+    backward.forward().prepare(pass, nullptr, prepared);
+    const auto pairs = static_cast<double>(prepared->keys_seen);
     const int64_t q_cols = int64_t{heads} * size, kv_cols = int64_t{kv_heads} * size;
     const Numbers q(DType::f32, rows, q_cols), k(DType::f32, rows, kv_cols),
         v(DType::f32, rows, kv_cols);
@@ -161,7 +158,7 @@ struct Bench {
     const Numbers log_sums(DType::f32, rows, heads), d_out(DType::f32, rows, q_cols);
     const Numbers d_q(DType::f32, rows, q_cols), d_k(DType::f32, rows, kv_cols),
         d_v(DType::f32, rows, kv_cols);
-    const AttendRows call = {q, k, v, sights, kv_heads};
+    const AttendRows call = {q, k, v, prepared.get(), kv_heads};
     const double forward = watch.best([&] { backward.attend(call, out, log_sums); });
     const double back = watch.best([&] {
       backward.attend_backward(call, out, log_sums, d_out, {d_q, d_k, d_v});
@@ -189,9 +186,10 @@ struct Bench {
            [&] { backward.swiglu_backward(gate_up, d_ffn, d_gate_up); });
     const Numbers x(DType::f32, rows, hidden), d(DType::f32, rows, hidden),
         d_x(DType::f32, rows, hidden), d_weight(DType::f32, 1, hidden);
-    const std::vector<float> weights(static_cast<size_t>(hidden), 1.0f);
+    const Matrix masters[] = {d_weight};
+    const auto weights = backward.make_vector(masters);
     report("rms_norm", row_bytes * 4 * static_cast<double>(hidden), [&] {
-      backward.rms_norm({x, weights, 1e-6, 1}, d, Into::add, d_x, d_weight);
+      backward.rms_norm({x, &weights->forward(), 1e-6, 1}, d, Into::add, d_x, d_weight);
     });
     const Numbers logits(DType::f32, rows, vocabulary);
     std::vector<Label> labels(static_cast<size_t>(rows), Label{0, 1, 1e-3f});

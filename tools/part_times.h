@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ops/backward.h"
+#include "ops/wrap/forward_backward.h"
 #include "ops/wrap/forward_ops.h"
 
 namespace tidar {
@@ -69,33 +70,25 @@ inline std::string product_name(const char* verb, const PackedWeight& weight) {
   return fmt::format("{} {} -> {}", verb, weight.inputs, weight.outputs);
 }
 
-/// Pairs of a row and a row that it sees.
-inline double pairs_seen(std::span<const TileSight> sights) {
-  double pairs = 0;
-  for (const TileSight& sight : sights) {
-    pairs += sight.prefix_to - sight.prefix_from + sight.block_to - sight.block_from;
-  }
-  return pairs;
-}
-
 /// The verbs that training calls. `inner` and `parts` must outlive it.
 class TimedForward final : public ForwardOps {
  public:
   TimedForward(Ops& inner, PartTimes& parts) : ForwardOps(inner), parts_(parts) {}
 
-  void embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) override {
-    parts_.time("embed", 0, [&] { ForwardOps::embed(tokens, table, out); });
+  void embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) override {
+    parts_.time("embed", 0, [&] { ForwardOps::embed(pass, table, out); });
   }
   void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override {
     parts_.time("gather", 0, [&] { ForwardOps::gather(x, rows, out); });
   }
-  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
-                Matrix out) override {
+  void copy(Matrix from, Matrix to) override {
+    parts_.time("copy", 0, [&] { ForwardOps::copy(from, to); });
+  }
+  void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     parts_.time(heads == 1 ? "rms_norm" : "rms_norm of heads", 0,
                 [&] { ForwardOps::rms_norm(x, weight, eps, heads, out); });
   }
-  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
-              Matrix out) override {
+  void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) override {
     parts_.time(product_name("linear", weight), product_flops(x.rows, weight),
                 [&] { ForwardOps::linear(x, weight, bias, out); });
   }
@@ -103,9 +96,8 @@ class TimedForward final : public ForwardOps {
     parts_.time(product_name("linear_add", weight), product_flops(x.rows, weight),
                 [&] { ForwardOps::linear_add(x, weight, out); });
   }
-  void rope(Matrix x, int heads, std::span<const int32_t> positions,
-            const RopeTable& table) override {
-    parts_.time("rope", 0, [&] { ForwardOps::rope(x, heads, positions, table); });
+  void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override {
+    parts_.time("rope", 0, [&] { ForwardOps::rope(x, heads, pass, table); });
   }
 
  private:
@@ -113,66 +105,65 @@ class TimedForward final : public ForwardOps {
 };
 
 /// `inner` and `parts` must outlive it.
-class TimedBackward final : public BackwardOps {
+class TimedBackward final : public ForwardBackward {
  public:
   TimedBackward(BackwardOps& inner, PartTimes& parts)
-      : inner_(inner), parts_(parts), forward_(inner.forward(), parts) {}
+      : ForwardBackward(inner), parts_(parts), forward_(inner.forward(), parts) {}
 
   Ops& forward() override { return forward_; }
-  std::unique_ptr<TrainedWeight> make_weight(PackOrder order, std::span<const Matrix> masters,
-                                             DType dtype) override {
-    return inner_.make_weight(order, masters, dtype);
-  }
+  using ForwardBackward::refresh;
   void refresh(TrainedWeight& weight) override {
-    parts_.time("refresh", 0, [&] { inner_.refresh(weight); });
+    parts_.time("refresh", 0, [&] { inner().refresh(weight); });
   }
   void linear(Matrix x, const TrainedWeight& weight, Matrix d_out,
               const LinearGradients& gradients) override {
     parts_.time(product_name("linear backward", weight.forward()),
                 2 * product_flops(x.rows, weight.forward()),
-                [&] { inner_.linear(x, weight, d_out, gradients); });
+                [&] { inner().linear(x, weight, d_out, gradients); });
   }
   void gate_up(Matrix x, const TrainedWeight& weight, Matrix gate_up) override {
     parts_.time(product_name("gate_up", weight.forward()), product_flops(x.rows, weight.forward()),
-                [&] { inner_.gate_up(x, weight, gate_up); });
+                [&] { inner().gate_up(x, weight, gate_up); });
   }
   void swiglu(Matrix gate_up, Matrix out) override {
-    parts_.time("swiglu", 0, [&] { inner_.swiglu(gate_up, out); });
+    parts_.time("swiglu", 0, [&] { inner().swiglu(gate_up, out); });
   }
   void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) override {
-    parts_.time("swiglu backward", 0, [&] { inner_.swiglu_backward(gate_up, d_out, d_gate_up); });
+    parts_.time("swiglu backward", 0, [&] { inner().swiglu_backward(gate_up, d_out, d_gate_up); });
   }
   void rms_norm(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
                 Matrix d_weight) override {
     parts_.time(call.heads == 1 ? "rms_norm backward" : "rms_norm of heads backward", 0,
-                [&] { inner_.rms_norm(call, d_out, into, d_x, d_weight); });
+                [&] { inner().rms_norm(call, d_out, into, d_x, d_weight); });
   }
-  void rope(Matrix d_x, int heads, std::span<const int32_t> positions,
-            const RopeTable& table) override {
-    parts_.time("rope backward", 0, [&] { inner_.rope(d_x, heads, positions, table); });
+  void rope(Matrix d_x, int heads, const PreparedPass& pass, const RopeTable& table) override {
+    parts_.time("rope backward", 0, [&] { inner().rope(d_x, heads, pass, table); });
   }
   void attend(const AttendRows& rows, Matrix out, Matrix log_sums) override {
-    parts_.time("attend", 4 * pairs_seen(rows.sights) * static_cast<double>(rows.q.cols),
-                [&] { inner_.attend(rows, out, log_sums); });
+    parts_.time("attend", 4 * products_of(rows), [&] { inner().attend(rows, out, log_sums); });
   }
   void attend_backward(const AttendRows& rows, Matrix out, Matrix log_sums, Matrix d_out,
                        const AttendGradients& gradients) override {
-    parts_.time("attend backward", 8 * pairs_seen(rows.sights) * static_cast<double>(rows.q.cols),
-                [&] { inner_.attend_backward(rows, out, log_sums, d_out, gradients); });
+    parts_.time("attend backward", 8 * products_of(rows),
+                [&] { inner().attend_backward(rows, out, log_sums, d_out, gradients); });
   }
-  void embed(std::span<const int32_t> tokens, Matrix d_out, Matrix d_table) override {
-    parts_.time("embed backward", 0, [&] { inner_.embed(tokens, d_out, d_table); });
+  void embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) override {
+    parts_.time("embed backward", 0, [&] { inner().embed(pass, d_out, d_table); });
   }
   void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) override {
-    parts_.time("gather backward", 0, [&] { inner_.gather(d_out, rows, d_x); });
+    parts_.time("gather backward", 0, [&] { inner().gather(d_out, rows, d_x); });
   }
   void cross_entropy(Matrix logits, std::span<const Label> labels,
                      std::span<double> losses) override {
-    parts_.time("cross_entropy", 0, [&] { inner_.cross_entropy(logits, labels, losses); });
+    parts_.time("cross_entropy", 0, [&] { inner().cross_entropy(logits, labels, losses); });
   }
 
  private:
-  BackwardOps& inner_;
+  // Of q with the keys that its rows see, an element and a key each.
+  static double products_of(const AttendRows& rows) {
+    return static_cast<double>(rows.pass->keys_seen) * static_cast<double>(rows.q.cols);
+  }
+
   PartTimes& parts_;
   TimedForward forward_;
 };

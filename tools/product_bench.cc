@@ -74,7 +74,7 @@ class Ours {
     Buffer out(static_cast<size_t>(rows * shape_.outputs) * sizeof(float));
     return median_seconds(copies_of(shape_), [&](int copy) {
       ops_.linear(Matrix(x.data(), operand, rows, shape_.inputs),
-                  *weights_[static_cast<size_t>(copy)], {},
+                  *weights_[static_cast<size_t>(copy)], nullptr,
                   Matrix(out.data(), DType::f32, rows, shape_.outputs));
     });
   }

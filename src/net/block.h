@@ -1,72 +1,76 @@
 #pragma once
-// The one transformer block of all families: weights as a backend holds them, and the forward.
+// The one transformer block of all families, for serving and for training: which verbs follow each
+// other. What becomes of keys and of the inside of the block is its caller's (BlockKeeping).
 
-#include <memory>
-#include <span>
-#include <vector>
-
-#include "base/buffer.h"
 #include "model/config.h"
-#include "model/weights.h"
-#include "net/attention_plan.h"
 #include "ops/ops.h"
 
 namespace tidar {
 
-/// The weights of one layer. Matrices are packed, vectors are f32; those that a family lacks are
-/// empty.
+/// Columns of the queries, and of the keys or the values, of a row.
+inline int64_t query_size(const ModelConfig& config) {
+  return int64_t{config.heads} * config.head_size;
+}
+inline int64_t kv_size(const ModelConfig& config) {
+  return int64_t{config.kv_heads} * config.head_size;
+}
+
+/// The weights of one layer, which are somebody else's. Those that a family lacks are nullptr.
 struct BlockWeights {
-  std::vector<float> input_norm;                // [D]
-  std::unique_ptr<PackedWeight> qkv;            // [(H + 2 G) E, D]
-  std::vector<float> qkv_bias;                  // [(H + 2 G) E]
-  std::vector<float> query_norm;                // [E]
-  std::vector<float> key_norm;                  // [E]
-  std::unique_ptr<PackedWeight> attention_out;  // [D, H E]
-  std::vector<float> ffn_norm;                  // [D]
-  std::unique_ptr<PackedWeight> gate_up;        // interleaved [2 F, D]
-  std::unique_ptr<PackedWeight> down;           // [D, F]
-
-  int64_t bytes() const;
+  const PackedVector* input_norm = nullptr;     // [D]
+  const PackedWeight* qkv = nullptr;            // [(H + 2 G) E, D]
+  const PackedVector* qkv_bias = nullptr;       // [(H + 2 G) E]
+  const PackedVector* query_norm = nullptr;     // [E]
+  const PackedVector* key_norm = nullptr;       // [E]
+  const PackedWeight* attention_out = nullptr;  // [D, H E]
+  const PackedVector* ffn_norm = nullptr;       // [D]
+  const PackedWeight* gate_up = nullptr;        // interleaved [2 F, D]
+  const PackedWeight* down = nullptr;           // [D, F]
 };
 
-/// Reads a vector of any stored type as f32.
-std::vector<float> read_vector(const StoredTensor& tensor);
+/// The three parts of a matrix of queries, keys and values.
+struct QkvParts {
+  Matrix q, k, v;
+  QkvParts(const ModelConfig& config, Matrix qkv)
+      : q(qkv.col_range(0, query_size(config))),
+        k(qkv.col_range(query_size(config), query_size(config) + kv_size(config))),
+        v(qkv.col_range(query_size(config) + kv_size(config), qkv.cols)) {}
+};
 
-/// Packs one weight from tensors that it lays out together, then releases them.
-std::unique_ptr<PackedWeight> pack_tensors(Ops& ops, const ModelWeights& weights, PackOrder order,
-                                           std::span<const StoredTensor* const> parts, DType dtype);
+/// Where the intermediate results of a block go, R rows each; activation type, unless "operand".
+/// Serving uses planes again as soon as it may; training keeps what the backward needs.
+struct BlockPlanes {
+  Matrix entrance;    // [D] the residual stream before the block
+  Matrix normed;      // [D] operand
+  Matrix qkv;         // [(H + 2 G) E]
+  Matrix q, k;        // [H E], [G E] behind norms of heads and rotation; may be those of qkv, and
+                      // are where there are no such norms
+  Matrix attended;    // [H E] operand
+  Matrix middle;      // [D] the stream between attention and ffn; may be entrance
+  Matrix ffn_normed;  // [D] operand; may be normed
+  Matrix gated;       // [F] operand
+  Matrix exit;        // [D] the stream behind the block; may be middle; without data: not wanted
+};
 
-BlockWeights pack_block(Ops& ops, const ModelConfig& config, const ModelWeights& weights, int layer,
-                        DType dtype);
-
-/// The intermediate results of a block, for passes of up to `max_rows` rows; shared by all blocks.
-class Activations {
+/// The two steps of a block that depend on what is kept of it.
+class BlockKeeping {
  public:
-  Activations(const ModelConfig& config, const Ops& ops, DType weights, int max_rows);
-
-  // Each has `max_rows` rows; use first(matrix, rows). Activation type, unless "operand".
-  Matrix x;         // [D] the residual stream
-  Matrix normed;    // [D] operand
-  Matrix qkv;       // [(H + 2 G) E]
-  Matrix attended;  // [H E] operand
-  Matrix gated;     // [F] operand
-  Matrix copied;    // [2 G E] keys and values that are stored twice
-
-  int64_t bytes() const { return static_cast<int64_t>(buffer_.bytes()); }
-
- private:
-  Buffer buffer_;
+  virtual ~BlockKeeping() = default;
+  /// attended = attention of the pass's rows; q, k and v are ready for it.
+  virtual void attend(const QkvParts& parts, Matrix attended) = 0;
+  /// gated = silu(gate) * up of `normed`.
+  virtual void swiglu(Matrix normed, Matrix gated) = 0;
 };
 
-/// What all blocks of a pass share.
-struct BlockInputs {
-  std::span<const int32_t> positions;
-  const RopeTable* rope = nullptr;
-  const AttentionPlanner* attention = nullptr;
+/// One block of one pass.
+struct BlockForward {
+  Ops& ops;
+  const ModelConfig& config;
+  const BlockWeights& weights;
+  const PreparedPass& pass;
+  const RopeTable& rope;
 };
 
-/// Carries `rows` rows of activations.x through layer `layer`, in place.
-void forward_block(Ops& ops, const ModelConfig& config, const BlockWeights& weights, int layer,
-                   const BlockInputs& inputs, KvStore& kv, const Activations& activations);
+void forward_block(const BlockForward& call, const BlockPlanes& planes, BlockKeeping& keeping);
 
 }  // namespace tidar

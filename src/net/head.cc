@@ -6,24 +6,16 @@ namespace tidar {
 
 // A chunk must hold both rows of a mixed ask.
 Head::Head(const ModelConfig& config, Ops& ops, const PackedWeight& weight,
-           std::vector<float> final_norm, int max_rows)
+           std::unique_ptr<PackedVector> final_norm, int max_rows)
     : ops_(ops),
       weight_(weight),
       final_norm_(std::move(final_norm)),
       norm_eps_(config.norm_eps),
-      capacity_(std::clamp(max_rows, 2, kRows)) {
-  const DType activation = ops.activation(), operand = ops.operand(weight.dtype);
-  const auto bytes = [&](DType dtype, int64_t cols) {
-    return (capacity_ * cols * static_cast<int64_t>(size_of(dtype)) + 63) / 64 * 64;
-  };
-  const int64_t gathered = bytes(activation, config.hidden);
-  const int64_t normed = bytes(operand, config.hidden);
-  const int64_t logits = bytes(activation, config.vocabulary);
-  buffer_ = Buffer(static_cast<size_t>(gathered + normed + logits));
-  gathered_ = Matrix(buffer_.data(), activation, capacity_, config.hidden);
-  normed_ = Matrix(buffer_.data() + gathered, operand, capacity_, config.hidden);
-  logits_ = Matrix(buffer_.data() + gathered + normed, activation, capacity_, config.vocabulary);
-}
+      capacity_(std::clamp(max_rows, 2, kRows)),
+      planes_(ops, capacity_,
+              {{&gathered_, ops.activation(), config.hidden},
+               {&normed_, ops.operand(weight.dtype), config.hidden},
+               {&logits_, ops.activation(), config.vocabulary}}) {}
 
 void Head::answer(Matrix x, const Asks& asks, std::span<Answer> answers) {
   TIDAR_CHECK_EQ(asks.size(), answers.size());
@@ -55,8 +47,8 @@ void Head::answer_chunk(Matrix x, std::span<const Ask> asks, std::span<Answer> a
   const Matrix normed = normed_.row_range(0, rows);
   const Matrix logits = logits_.row_range(0, rows);
   ops_.gather(x, rows_, gathered);
-  ops_.rms_norm(gathered, final_norm_, norm_eps_, 1, normed);
-  ops_.linear(normed, weight_, {}, logits);
+  ops_.rms_norm(gathered, *final_norm_, norm_eps_, 1, normed);
+  ops_.linear(normed, weight_, nullptr, logits);
 
   for (Ask ask : asks) {
     ask.row = place(ask.row);

@@ -5,9 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "base/buffer.h"
 #include "model/config.h"
-#include "ops/ops.h"
+#include "net/planes.h"
 #include "plan/ask.h"
 
 namespace tidar {
@@ -20,16 +19,14 @@ class Head {
 
   /// `weight` [V, D] is the head's own or the tied embedding, and must outlive the head.
   Head(const ModelConfig& config, Ops& ops, const PackedWeight& weight,
-       std::vector<float> final_norm, int max_rows);
+       std::unique_ptr<PackedVector> final_norm, int max_rows);
 
   /// Answers `asks` about rows of x, the residual stream [R, D] after the last block.
   void answer(Matrix x, const Asks& asks, std::span<Answer> answers);
 
-  int64_t bytes() const { return static_cast<int64_t>(buffer_.bytes()); }
+  int64_t bytes() const { return planes_.bytes(); }
   /// Bytes of weights that answering reads.
-  int64_t weight_bytes() const {
-    return weight_.bytes + static_cast<int64_t>(final_norm_.size() * sizeof(float));
-  }
+  int64_t weight_bytes() const { return weight_.bytes + final_norm_->bytes; }
 
  private:
   void answer_chunk(Matrix x, std::span<const Ask> asks, std::span<Answer> answers);
@@ -38,11 +35,11 @@ class Head {
 
   Ops& ops_;
   const PackedWeight& weight_;
-  std::vector<float> final_norm_;
+  std::unique_ptr<PackedVector> final_norm_;
   double norm_eps_;
   int capacity_;  // rows of a chunk
-  Buffer buffer_;
   Matrix gathered_, normed_, logits_;
+  Planes planes_;
   // Of the chunk under way; kept for their memory.
   std::vector<int32_t> rows_;
   Asks asks_;  // of rows of logits_

@@ -4,9 +4,8 @@
 #include <limits>
 
 #include "base/out_of_memory.h"
-#include "net/attention_plan.h"
-#include "net/block.h"
 #include "net/head.h"
+#include "net/served_block.h"
 
 namespace tidar {
 
@@ -15,13 +14,13 @@ struct Network::Impl {
   Ops& ops;
   EvaluatorLimits limits;
   std::unique_ptr<PackedWeight> embedding;
-  std::vector<BlockWeights> blocks;
+  std::vector<ServedBlock> blocks;
   std::unique_ptr<PackedWeight> own_head;  // nullptr: the embedding is the head
   std::unique_ptr<KvStore> kv;
-  RopeTable rope;
-  std::unique_ptr<Activations> activations;
+  std::unique_ptr<RopeTable> rope;
+  std::unique_ptr<PreparedPass> prepared;
+  std::unique_ptr<ServedPlanes> planes;
   std::unique_ptr<Head> head;
-  std::unique_ptr<AttentionPlanner> attention;
   int32_t rows = 0;             // of the last pass
   std::vector<bool> page_used;  // by the pass that is checked
 
@@ -34,12 +33,12 @@ struct Network::Impl {
     };
     embedding = pack_one(WeightRole::embedding);
     for (int layer = 0; layer < config.layers; ++layer) {
-      blocks.push_back(pack_block(ops, config, weights, layer, dtype));
+      blocks.emplace_back(ops, config, weights, layer, dtype);
     }
     if (config.head == HeadWeight::own) own_head = pack_one(WeightRole::head);
-    head =
-        std::make_unique<Head>(config, ops, own_head ? *own_head : *embedding,
-                               read_vector(weights.get(WeightRole::final_norm)), limits.max_rows);
+    const std::array norm = {&weights.get(WeightRole::final_norm)};
+    head = std::make_unique<Head>(config, ops, own_head ? *own_head : *embedding,
+                                  pack_vectors(ops, weights, norm), limits.max_rows);
   }
 
   void allocate_keys(const NetworkOptions& options) {
@@ -47,19 +46,16 @@ struct Network::Impl {
     shape.layers = config.layers;
     shape.kv_heads = config.kv_heads;
     shape.head_size = config.head_size;
-    shape.slots = int64_t{limits.pages} * kPageSlots;
-    shape.scratch_slots =
-        (int64_t{limits.max_rows} * kScratchSlotsPerRow + kKeyPanel - 1) / kKeyPanel * kKeyPanel;
+    shape.pages = limits.pages;
+    shape.rows = limits.max_rows;
     shape.dtype = options.kv;
     kv = ops.make_kv(shape);
-    attention = std::make_unique<AttentionPlanner>(
-        ScratchSlots{static_cast<int32_t>(shape.slots), static_cast<int32_t>(shape.scratch_slots)});
-    rope = make_rope_table(config.rope.frequencies(config.head_size), limits.max_position,
-                           config.rope.attention_factor());
+    rope = ops.make_rope(config.rope.frequencies(config.head_size), config.rope.attention_factor(),
+                         limits.max_position);
   }
 
   void allocate_activations(const NetworkOptions& options) {
-    activations = std::make_unique<Activations>(config, ops, options.weights, limits.max_rows);
+    planes = std::make_unique<ServedPlanes>(config, ops, options.weights, limits.max_rows);
   }
 
   // Every page of the pass is one of ours, and no two sequences write into the same.
@@ -79,19 +75,18 @@ struct Network::Impl {
     TIDAR_CHECK_LE(pass.rows(), limits.max_rows);
     pass.check();
     check_pages(pass);
-    attention->plan(pass);
     rows = pass.rows();
-    ops.embed(pass.tokens, *embedding, activations->x.row_range(0, rows));
-    const BlockInputs inputs = {pass.positions, &rope, attention.get()};
-    for (int layer = 0; layer < config.layers; ++layer) {
-      forward_block(ops, config, blocks[static_cast<size_t>(layer)], layer, inputs, *kv,
-                    *activations);
+    ops.prepare(pass, kv.get(), prepared);
+    ops.embed(*prepared, *embedding, planes->stream(rows));
+    const BlockPlanes of_rows = planes->of_rows(config, rows);
+    for (const ServedBlock& block : blocks) {
+      block.forward(ops, config, {*prepared, *rope, *kv}, of_rows);
     }
   }
 
   void answer(const Asks& asks, std::span<Answer> answers) {
     asks.check(rows);
-    head->answer(activations->x.row_range(0, rows), asks, answers);
+    head->answer(planes->stream(rows), asks, answers);
   }
 };
 
@@ -116,10 +111,11 @@ Result<EvaluatorLimits> limits_of(const ModelConfig& config, const NetworkOption
   const int positions = options.max_position > 0 ? options.max_position : config.max_positions;
   const int64_t pages =
       options.pages > 0 ? options.pages : (int64_t{positions} + kPageSlots - 1) / kPageSlots;
-  const int64_t slots = pages * kPageSlots + int64_t{options.max_rows} * kScratchSlotsPerRow;
-  if (slots > std::numeric_limits<int32_t>::max()) {
-    return error("room for {} keys was asked for; at most {} can be kept", slots,
-                 std::numeric_limits<int32_t>::max());
+  // A backend may number every key by an int32, and those of rows several times over.
+  constexpr int64_t kMostKeys = std::numeric_limits<int32_t>::max() / 2, kMostRows = kMostKeys / 64;
+  if (pages * kPageSlots > kMostKeys || options.max_rows > kMostRows) {
+    return error("room for {} keys and {} rows was asked for; at most {} and {} can be had",
+                 pages * kPageSlots, options.max_rows, kMostKeys, kMostRows);
   }
   return EvaluatorLimits{.max_rows = options.max_rows,
                          .pages = static_cast<int>(pages),
@@ -165,19 +161,17 @@ void Network::evaluate(const Pass& pass, std::span<Answer> answers) {
 void Network::answer(const Asks& asks, std::span<Answer> answers) { impl_->answer(asks, answers); }
 
 std::vector<MemoryUse> Network::memory() const {
-  const auto rope_bytes =
-      static_cast<int64_t>((impl_->rope.cosines.size() + impl_->rope.sines.size()) * sizeof(float));
   int64_t packed = weight_bytes(true);
   if (impl_->own_head) packed += impl_->embedding->bytes;
   return {{"weights", packed},
           {"keys and values", impl_->kv->bytes},
-          {"activations", impl_->activations->bytes() + rope_bytes},
+          {"activations", impl_->planes->bytes() + impl_->rope->bytes},
           {"logits", impl_->head->bytes()}};
 }
 
 int64_t Network::weight_bytes(bool with_head) const {
   int64_t bytes = 0;
-  for (const BlockWeights& block : impl_->blocks) bytes += block.bytes();
+  for (const ServedBlock& block : impl_->blocks) bytes += block.bytes();
   return with_head ? bytes + impl_->head->weight_bytes() : bytes;
 }
 

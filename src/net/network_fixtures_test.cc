@@ -55,8 +55,7 @@ double squared_distance(const Logits& a, const Logits& b) {
 class RoundedTruth final : public ForwardOps {
  public:
   explicit RoundedTruth(Ops& truth) : ForwardOps(truth) {}
-  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
-                Matrix out) override {
+  void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     ForwardOps::rms_norm(x, weight, eps, heads, out);
     if (out.data != x.data) round(out);
   }
@@ -64,8 +63,9 @@ class RoundedTruth final : public ForwardOps {
     ForwardOps::linear_swiglu(x, gate_up, out);
     round(out);
   }
-  void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override {
-    ForwardOps::attend(q, kv, layer, plan, out);
+  void attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
+              Matrix out) override {
+    ForwardOps::attend(q, pass, kv, layer, out);
     round(out);
   }
 

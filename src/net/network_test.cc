@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "net/attention_plan.h"
 #include "net/head.h"
 #include "net/network_testing.h"
 #include "ops/wrap/checked_ops.h"
@@ -142,10 +141,10 @@ TEST_F(NetworkTest, AccountsForItsMemory) {
     if (use.purpose == "weights") weights = use.bytes;
     if (use.purpose == "keys and values") kv = use.bytes;
   }
-  // The plain backend pads nothing: four bytes a parameter, and two vectors a slot.
+  // The plain backend pads nothing: four bytes a parameter, and two vectors a key.
   EXPECT_EQ(weights, 4 * config_.parameters());
-  const int64_t slots = 2 * kPageSlots * config_.layers + 16 * kScratchSlotsPerRow;
-  EXPECT_EQ(kv, 2 * 4 * slots * config_.kv_heads * config_.head_size);
+  const int64_t keys = 2 * kPageSlots * config_.layers + 16;
+  EXPECT_EQ(kv, 2 * 4 * keys * config_.kv_heads * config_.head_size);
   const int64_t head = int64_t{config_.vocabulary} * config_.hidden * 4;
   EXPECT_GE(network->weight_bytes(true) - network->weight_bytes(false), head);
 }

@@ -15,6 +15,7 @@
 #include "net/network.h"
 #include "ops/cpu/cpu_ops.h"
 #include "ops/ref/ref_ops.h"
+#include "ops/wrap/fenced_ops.h"
 #include "plan/layouts.h"
 
 namespace tidar {
@@ -31,13 +32,27 @@ struct BackendUnderTest {
   bool computes_in_float() const { return !rounds_operands && kv == DType::f32; }
 };
 
-/// The references, and the vector kernels at every instruction set that this processor has.
+struct OwnsOps {
+  std::unique_ptr<Ops> owned;
+};
+
+/// A backend with its memory behind a fence and calls that come late.
+struct FencedBackend final : private OwnsOps, public FencedOps {
+  explicit FencedBackend(std::unique_ptr<Ops> inner)
+      : OwnsOps{std::move(inner)}, FencedOps(*owned) {}
+};
+
+/// The references, one of them fenced, and the vector kernels at every instruction set that this
+/// processor has.
 inline std::vector<BackendUnderTest> all_backends() {
   const auto ref = [](DType type) { return [type](Threads&) { return make_ref_ops(type); }; };
   std::vector<BackendUnderTest> backends = {
       {"ref_f32", ref(DType::f32), DType::f32, DType::f32, false},
       {"ref_f64", ref(DType::f64), DType::f32, DType::f32, false},
       {"ref_f32_bf16_kv", ref(DType::f32), DType::bf16, DType::bf16, false}};
+  backends.push_back({"fenced_ref_f32", [](Threads&) -> std::unique_ptr<Ops> {
+                        return std::make_unique<FencedBackend>(make_ref_ops(DType::f32));
+                      }});
   for (const Isa isa : usable_isas()) {
     const auto cpu = [isa](Precision precision) {
       return [isa, precision](Threads& threads) -> std::unique_ptr<Ops> {

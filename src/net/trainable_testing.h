@@ -11,6 +11,7 @@
 #include "net/trainable.h"
 #include "ops/cpu/cpu_backward.h"
 #include "ops/ref/ref_backward.h"
+#include "ops/wrap/fenced_ops.h"
 
 namespace tidar {
 
@@ -18,7 +19,8 @@ namespace tidar {
 struct TrainingBackend {
   std::string name;
   DType activation = DType::f32;
-  std::optional<Isa> isa;  ///< none: the reference
+  std::optional<Isa> isa{};  ///< none: the reference
+  bool fenced = false;       ///< its memory is elsewhere, its verbs come late
 };
 
 inline std::ostream& operator<<(std::ostream& out, const TrainingBackend& backend) {
@@ -27,8 +29,8 @@ inline std::ostream& operator<<(std::ostream& out, const TrainingBackend& backen
 
 /// The references, and the vector kernels at every instruction set that this processor has.
 inline std::vector<TrainingBackend> all_training_backends() {
-  std::vector<TrainingBackend> backends = {{"ref_f32", DType::f32, std::nullopt},
-                                           {"ref_f64", DType::f64, std::nullopt}};
+  std::vector<TrainingBackend> backends = {
+      {"ref_f32", DType::f32}, {"ref_f64", DType::f64}, {"fenced_ref_f32", DType::f32, {}, true}};
   for (const Isa isa : usable_isas()) {
     std::string name = "cpu_" + std::string(name_of(isa));
     std::replace(name.begin(), name.end(), '-', '_');
@@ -55,8 +57,13 @@ class TrainableOnBackend {
       ops_ = make_ref_ops(backend.activation);
       backward_ = make_ref_backward(*ops_);
     }
+    if (backend.fenced) {
+      fenced_ops_ = std::make_unique<FencedOps>(*ops_);
+      fenced_backward_ = std::make_unique<FencedBackward>(*backward_, *fenced_ops_);
+    }
     options.compute = compute;
-    trainable_ = std::make_unique<Trainable>(config, weights, *backward_, options);
+    trainable_ = std::make_unique<Trainable>(
+        config, weights, backend.fenced ? *fenced_backward_ : *backward_, options);
   }
 
   Trainable& operator*() { return *trainable_; }
@@ -67,6 +74,8 @@ class TrainableOnBackend {
   Threads threads_;
   std::unique_ptr<Ops> ops_;
   std::unique_ptr<BackwardOps> backward_;
+  std::unique_ptr<FencedOps> fenced_ops_;
+  std::unique_ptr<FencedBackward> fenced_backward_;
   std::unique_ptr<Trainable> trainable_;
 };
 

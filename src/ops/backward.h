@@ -6,9 +6,10 @@
 // Common to all: as in ops.h. `d_x` is the gradient of the loss with respect to x, of the
 // activation type. A verb *adds* to the gradients of weights and, where it says so, to d_x; it
 // *writes* others. Gradients of weights have the type of activations (f32; f64 in the float64
-// reference), in the layout of the checkpoint; those of a vector are a matrix of one row. A matrix
-// without data stands for a gradient that nobody wants. Results do not depend on the number of
-// threads, to the bit.
+// reference), in the layout of the checkpoint; those of a vector are a matrix of one row. They and
+// the masters are the trainer's, in host memory, whatever the backend: optimizer and checkpoints
+// look at them. A matrix without data stands for a gradient that nobody wants. Results do not
+// depend on the number of threads, to the bit.
 //
 // Where a backend rounds operands to bf16 (Ops::operand), products round theirs here as well, and
 // those of attention do wherever operand(bf16) is bf16; sums are of the activation type.
@@ -39,17 +40,25 @@ class TrainedWeight {
   virtual int64_t bytes() const = 0;
 };
 
+/// A vector under training: its masters are vectors of the checkpoint, one after another.
+class TrainedVector {
+ public:
+  virtual ~TrainedVector() = default;
+  /// For Ops::rms_norm and Ops::linear. The same object for as long as the vector lives.
+  virtual const PackedVector& forward() const = 0;
+};
+
 /// Gradients of out = x W^T + bias; any of them may be missing.
 struct LinearGradients {
-  Matrix d_x{};                       ///< [R, K], written
-  std::span<const Matrix> d_parts{};  ///< one [N_i, K] a part, added to; empty: none wanted
-  Matrix d_bias{};                    ///< [1, N], added to
+  Matrix d_x{};                        ///< [R, K], written
+  std::span<const Matrix> d_parts{};   ///< one [N_i, K] a part, added to; empty: none wanted
+  std::span<const Matrix> d_biases{};  ///< side by side N columns, one row each, added to
 };
 
 /// A call of Ops::rms_norm, but for its result.
 struct RmsNormCall {
   Matrix x;  ///< [R, C]
-  std::span<const float> weight;
+  const PackedVector* weight = nullptr;
   double eps = 0;
   int heads = 1;
 };
@@ -59,9 +68,8 @@ struct RmsNormCall {
 struct AttendRows {
   Matrix q;     ///< [R, H*E] activation
   Matrix k, v;  ///< [R, G*E] activation
-  /// One a row; prefix and block are disjoint ranges of rows here, not of keys of a tile. A row
-  /// that sees nothing has the result 0.
-  std::span<const TileSight> sights;
+  /// Prepared without a store. A row that sees nothing has the result 0.
+  const PreparedPass* pass = nullptr;
   int kv_heads = 1;
 };
 
@@ -83,14 +91,20 @@ class BackwardOps {
   /// The forward verbs that these are the backward halves of.
   virtual Ops& forward() = 0;
 
+  /// Returns when everything that was called is complete: from then on the host may look at the
+  /// gradients of weights.
+  virtual void finish() = 0;
+
   /// `masters` are the parts, [N_i, K] each without padding, as for Ops::pack: f32 (or f64 in the
   /// float64 reference). They are read by refresh() only, and must outlive the result. dtype: f32
   /// or bf16, the type to compute with. All weights are 0 before the first refresh().
   virtual std::unique_ptr<TrainedWeight> make_weight(PackOrder order,
                                                      std::span<const Matrix> masters,
                                                      DType dtype) = 0;
+  virtual std::unique_ptr<TrainedVector> make_vector(std::span<const Matrix> masters) = 0;
   /// Takes over the present values of the masters.
   virtual void refresh(TrainedWeight& weight) = 0;
+  virtual void refresh(TrainedVector& vector) = 0;
 
   /// Of out = x W^T + bias, and of linear_add. x [R, K]: the operand of the forward. d_out [R, N],
   /// columns stacked part after part even where the forward interleaves them (see gate_up()).
@@ -111,8 +125,7 @@ class BackwardOps {
                         Matrix d_weight) = 0;
 
   /// Rotates gradients back, in place. d_x [R, heads*E].
-  virtual void rope(Matrix d_x, int heads, std::span<const int32_t> positions,
-                    const RopeTable& table) = 0;
+  virtual void rope(Matrix d_x, int heads, const PreparedPass& pass, const RopeTable& table) = 0;
 
   /// For every row and head: softmax over the rows seen of q·k / sqrt(E), times their values. out
   /// [R, H*E] activation or operand. log_sums [R, H] activation: log of the sum of exp(q·k /
@@ -123,8 +136,8 @@ class BackwardOps {
   virtual void attend_backward(const AttendRows& rows, Matrix out, Matrix log_sums, Matrix d_out,
                                const AttendGradients& gradients) = 0;
 
-  /// d_table[tokens[r]] += d_out[r]; d_out [R, K], d_table [V, K].
-  virtual void embed(std::span<const int32_t> tokens, Matrix d_out, Matrix d_table) = 0;
+  /// d_table[token of row r] += d_out[r]; d_out [R, K], d_table [V, K].
+  virtual void embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) = 0;
 
   /// d_x[rows[i]] += d_out[i]; the backward half of Ops::gather.
   virtual void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) = 0;

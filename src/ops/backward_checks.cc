@@ -1,6 +1,7 @@
 #include "ops/backward_checks.h"
 
 #include "base/check.h"
+#include "ops/host_ops.h"
 
 namespace tidar {
 
@@ -29,21 +30,16 @@ void check_indices(std::span<const int32_t> indices, int64_t count) {
   }
 }
 
-void check_sight(const TileSight& sight, int64_t rows) {
-  TIDAR_CHECK_LE(sight.prefix_from, sight.prefix_to);
-  TIDAR_CHECK_LE(sight.block_from, sight.block_to);
-  const bool prefix = sight.prefix_from < sight.prefix_to;
-  const bool block = sight.block_from < sight.block_to;
-  if (prefix) {
-    TIDAR_CHECK_GE(sight.prefix_from, 0);
-    TIDAR_CHECK_LE(sight.prefix_to, rows);
+void check_sight(const Sight& sight, int64_t rows) {
+  const auto& [prefix, block] = sight;
+  for (const KeyRange& range : {prefix, block}) {
+    TIDAR_CHECK_LE(range.from, range.to);
+    if (range.size() == 0) continue;
+    TIDAR_CHECK_GE(range.from, 0);
+    TIDAR_CHECK_LE(range.to, rows);
   }
-  if (block) {
-    TIDAR_CHECK_GE(sight.block_from, 0);
-    TIDAR_CHECK_LE(sight.block_to, rows);
-  }
-  if (prefix && block) {
-    TIDAR_CHECK(sight.prefix_to <= sight.block_from || sight.block_to <= sight.prefix_from);
+  if (prefix.size() > 0 && block.size() > 0) {
+    TIDAR_CHECK(prefix.to <= block.from || block.to <= prefix.from);
   }
 }
 
@@ -63,6 +59,13 @@ void check_masters(const Ops& ops, PackOrder order, std::span<const Matrix> mast
   }
 }
 
+void check_vector_masters(std::span<const Matrix> masters) {
+  for (const Matrix& master : masters) {
+    TIDAR_CHECK(master.dtype == DType::f32);
+    TIDAR_CHECK_EQ(master.rows, 1);
+  }
+}
+
 void check_linear_backward(const Ops& ops, Matrix x, const TrainedWeight& weight,
                            std::span<const Matrix> masters, Matrix d_out,
                            const LinearGradients& gradients) {
@@ -71,7 +74,14 @@ void check_linear_backward(const Ops& ops, Matrix x, const TrainedWeight& weight
   TIDAR_CHECK_EQ(x.cols, packed.inputs);
   check_activation(ops, d_out, x.rows, packed.outputs);
   check_wanted(ops, gradients.d_x, x.rows, x.cols);
-  check_wanted(ops, gradients.d_bias, 1, packed.outputs);
+  if (!gradients.d_biases.empty()) {
+    int64_t columns = 0;
+    for (const Matrix& d_bias : gradients.d_biases) {
+      check_activation(ops, d_bias, 1, d_bias.cols);
+      columns += d_bias.cols;
+    }
+    TIDAR_CHECK_EQ(columns, packed.outputs);
+  }
   if (gradients.d_parts.empty()) return;
   TIDAR_CHECK_EQ(gradients.d_parts.size(), masters.size());
   for (size_t i = 0; i < masters.size(); ++i) {
@@ -103,7 +113,7 @@ void check_rms_norm_backward(const Ops& ops, const RmsNormCall& call, Matrix d_o
                              Matrix d_x, Matrix d_weight) {
   TIDAR_CHECK(is_activation(ops, call.x));
   TIDAR_CHECK_GE(call.heads, 1);
-  const auto size = static_cast<int64_t>(call.weight.size());
+  const int64_t size = call.weight->size;
   TIDAR_CHECK_EQ(size * call.heads, call.x.cols);
   check_activation(ops, d_out, call.x.rows, call.x.cols);
   check_activation(ops, d_x, call.x.rows, call.x.cols);
@@ -125,8 +135,9 @@ void check_attend_rows(const Ops& ops, const AttendRows& rows, Matrix out, Matri
   TIDAR_CHECK(is_activation(ops, out) || is_operand(ops, out));
   TIDAR_CHECK_EQ(out.rows, count);
   TIDAR_CHECK_EQ(out.cols, rows.q.cols);
-  TIDAR_CHECK_EQ(static_cast<int64_t>(rows.sights.size()), count);
-  for (const TileSight& sight : rows.sights) check_sight(sight, count);
+  const std::vector<Sight>& sights = host(*rows.pass).row_sights;
+  TIDAR_CHECK_EQ(static_cast<int64_t>(sights.size()), count);
+  for (const Sight& sight : sights) check_sight(sight, count);
 }
 
 void check_attend_backward(const Ops& ops, const AttendRows& rows, Matrix out, Matrix log_sums,

@@ -6,6 +6,7 @@
 namespace tidar {
 
 void check_masters(const Ops& ops, PackOrder order, std::span<const Matrix> masters, DType dtype);
+void check_vector_masters(std::span<const Matrix> masters);
 /// `masters` are those of the weight.
 void check_linear_backward(const Ops& ops, Matrix x, const TrainedWeight& weight,
                            std::span<const Matrix> masters, Matrix d_out,
@@ -15,7 +16,7 @@ void check_swiglu(const Ops& ops, Matrix gate_up, Matrix out);
 void check_swiglu_backward(const Ops& ops, Matrix gate_up, Matrix d_out, Matrix d_gate_up);
 void check_rms_norm_backward(const Ops& ops, const RmsNormCall& call, Matrix d_out, Into into,
                              Matrix d_x, Matrix d_weight);
-/// Every sight too: ranges of rows, disjoint.
+/// Every sight of the pass too: ranges of rows, disjoint.
 void check_attend_rows(const Ops& ops, const AttendRows& rows, Matrix out, Matrix log_sums);
 void check_attend_backward(const Ops& ops, const AttendRows& rows, Matrix out, Matrix log_sums,
                            Matrix d_out, const AttendGradients& gradients);

@@ -30,11 +30,9 @@ void check_changes(std::span<const LogitChange> changes, int64_t vocabulary) {
   }
 }
 
-void check_range(int32_t from, int32_t to, int32_t lowest, int32_t highest) {
-  TIDAR_CHECK_LE(from, to);
-  if (from == to) return;
-  TIDAR_CHECK_GE(from, lowest);
-  TIDAR_CHECK_LE(to, highest);
+void check_layer(const KvStore& kv, int layer) {
+  TIDAR_CHECK_GE(layer, 0);
+  TIDAR_CHECK_LT(layer, kv.shape.layers);
 }
 
 }  // namespace
@@ -58,10 +56,14 @@ void check_kv_shape(const Ops& ops, const KvShape& shape) {
   TIDAR_CHECK_GE(shape.kv_heads, 1);
   TIDAR_CHECK_GE(shape.head_size, 2);
   TIDAR_CHECK_EQ(shape.head_size % 2, 0);
-  TIDAR_CHECK_GE(shape.slots, 0);
-  TIDAR_CHECK_EQ(shape.slots % kKeyPanel, 0);
-  TIDAR_CHECK_GE(shape.scratch_slots, 0);
-  TIDAR_CHECK_EQ(shape.scratch_slots % kKeyPanel, 0);
+  TIDAR_CHECK_GE(shape.pages, 0);
+  TIDAR_CHECK_GE(shape.rows, 0);
+}
+
+void check_copy(Matrix from, Matrix to) {
+  TIDAR_CHECK(from.dtype == to.dtype);
+  TIDAR_CHECK_EQ(from.rows, to.rows);
+  TIDAR_CHECK_EQ(from.cols, to.cols);
 }
 
 void check_embed(const Ops& ops, std::span<const int32_t> tokens, const PackedWeight& table,
@@ -79,22 +81,21 @@ void check_gather(const Ops& ops, Matrix x, std::span<const int32_t> rows, Matri
   check_indices(rows, x.rows);
 }
 
-void check_rms_norm(const Ops& ops, Matrix x, std::span<const float> weight, int heads,
-                    Matrix out) {
+void check_rms_norm(const Ops& ops, Matrix x, const PackedVector& weight, int heads, Matrix out) {
   TIDAR_CHECK(is_activation(ops, x) && is_output_type(ops, out));
   TIDAR_CHECK_GE(heads, 1);
   TIDAR_CHECK_EQ(out.rows, x.rows);
   TIDAR_CHECK_EQ(out.cols, x.cols);
-  TIDAR_CHECK_EQ(static_cast<int64_t>(weight.size()) * heads, x.cols);
+  TIDAR_CHECK_EQ(weight.size * heads, x.cols);
 }
 
-void check_linear(const Ops& ops, Matrix x, const PackedWeight& weight, std::span<const float> bias,
+void check_linear(const Ops& ops, Matrix x, const PackedWeight& weight, const PackedVector* bias,
                   Matrix out) {
   TIDAR_CHECK(x.dtype == ops.operand(weight.dtype) && is_activation(ops, out));
   TIDAR_CHECK_EQ(x.cols, weight.inputs);
   TIDAR_CHECK_EQ(out.rows, x.rows);
   TIDAR_CHECK_EQ(out.cols, weight.outputs);
-  if (!bias.empty()) TIDAR_CHECK_EQ(static_cast<int64_t>(bias.size()), weight.outputs);
+  if (bias != nullptr) TIDAR_CHECK_EQ(bias->size, weight.outputs);
 }
 
 void check_linear_swiglu(const Ops& ops, Matrix x, const PackedWeight& gate_up, Matrix out) {
@@ -109,50 +110,27 @@ void check_rope(const Ops& ops, Matrix x, int heads, std::span<const int32_t> po
   TIDAR_CHECK(is_activation(ops, x));
   TIDAR_CHECK_EQ(x.cols, int64_t{2} * table.half * heads);
   TIDAR_CHECK_EQ(x.rows, rows_of(positions));
-  check_indices(positions, table.positions());
+  check_indices(positions, table.positions);
 }
 
-void check_store_kv(const Ops& ops, Matrix k, Matrix v, std::span<const int32_t> slots,
-                    const KvStore& kv, int layer) {
+void check_store_kv(const Ops& ops, Matrix k, Matrix v, const PreparedPass& pass, const KvStore& kv,
+                    int layer) {
   TIDAR_CHECK(is_activation(ops, k) && is_activation(ops, v));
-  TIDAR_CHECK_EQ(k.rows, rows_of(slots));
+  TIDAR_CHECK_EQ(k.rows, pass.rows);
   TIDAR_CHECK_EQ(v.rows, k.rows);
   TIDAR_CHECK_EQ(k.cols, int64_t{kv.shape.kv_heads} * kv.shape.head_size);
   TIDAR_CHECK_EQ(v.cols, k.cols);
-  TIDAR_CHECK_GE(layer, 0);
-  TIDAR_CHECK_LT(layer, kv.shape.layers);
-  check_indices(slots, kv.shape.slots + kv.shape.scratch_slots);
+  check_layer(kv, layer);
 }
 
-void check_attend(const Ops& ops, Matrix q, const KvStore& kv, int layer, const AttendPlan& plan,
+void check_attend(const Ops& ops, Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
                   Matrix out) {
   TIDAR_CHECK(is_activation(ops, q) && is_output_type(ops, out));
+  TIDAR_CHECK_EQ(q.rows, pass.rows);
   TIDAR_CHECK_EQ(out.rows, q.rows);
   TIDAR_CHECK_EQ(out.cols, q.cols);
   TIDAR_CHECK_EQ(q.cols % (int64_t{kv.shape.kv_heads} * kv.shape.head_size), 0);
-  TIDAR_CHECK_GE(layer, 0);
-  TIDAR_CHECK_LT(layer, kv.shape.layers);
-  TIDAR_CHECK_EQ(static_cast<int64_t>(plan.sights.size()), q.rows);
-  check_indices(plan.panels, (kv.shape.slots + kv.shape.scratch_slots) / kKeyPanel);
-  int32_t next_row = 0;
-  for (const AttendTile& tile : plan.tiles) {
-    TIDAR_CHECK_EQ(tile.first_row, next_row);
-    TIDAR_CHECK_GE(tile.rows, 1);
-    TIDAR_CHECK_LE(tile.rows, kTileRows);
-    next_row += tile.rows;
-    TIDAR_CHECK_LE(next_row, q.rows);
-    const int32_t prefix_end = tile.prefix_panels * kKeyPanel;
-    const int32_t block_end = prefix_end + tile.block_panels * kKeyPanel;
-    TIDAR_CHECK_LE(tile.first_panel + tile.prefix_panels + tile.block_panels,
-                   static_cast<int32_t>(plan.panels.size()));
-    for (int32_t row = tile.first_row; row < next_row; ++row) {
-      const TileSight& sight = plan.sights[static_cast<size_t>(row)];
-      check_range(sight.prefix_from, sight.prefix_to, 0, prefix_end);
-      check_range(sight.block_from, sight.block_to, prefix_end, block_end);
-      TIDAR_CHECK(sight.prefix_from < sight.prefix_to || sight.block_from < sight.block_to);
-    }
-  }
-  TIDAR_CHECK_EQ(next_row, q.rows);
+  check_layer(kv, layer);
 }
 
 void check_read_logits(const Ops& ops, Matrix logits, const Asks& asks,

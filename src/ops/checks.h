@@ -12,21 +12,20 @@ namespace tidar {
 void check_pack(PackOrder order, std::span<const HostMatrix> parts, DType dtype);
 void check_kv_shape(const Ops& ops, const KvShape& shape);
 
+void check_copy(Matrix from, Matrix to);
 void check_embed(const Ops& ops, std::span<const int32_t> tokens, const PackedWeight& table,
                  Matrix out);
 void check_gather(const Ops& ops, Matrix x, std::span<const int32_t> rows, Matrix out);
-void check_rms_norm(const Ops& ops, Matrix x, std::span<const float> weight, int heads, Matrix out);
+void check_rms_norm(const Ops& ops, Matrix x, const PackedVector& weight, int heads, Matrix out);
 /// Of linear() and, with no bias, of linear_add().
-void check_linear(const Ops& ops, Matrix x, const PackedWeight& weight, std::span<const float> bias,
+void check_linear(const Ops& ops, Matrix x, const PackedWeight& weight, const PackedVector* bias,
                   Matrix out);
 void check_linear_swiglu(const Ops& ops, Matrix x, const PackedWeight& gate_up, Matrix out);
 void check_rope(const Ops& ops, Matrix x, int heads, std::span<const int32_t> positions,
                 const RopeTable& table);
-void check_store_kv(const Ops& ops, Matrix k, Matrix v, std::span<const int32_t> slots,
-                    const KvStore& kv, int layer);
-/// Every tile, panel and sight of the plan too: each row of q lies in exactly one tile, and sees at
-/// least one key, all of them in panels of its tile.
-void check_attend(const Ops& ops, Matrix q, const KvStore& kv, int layer, const AttendPlan& plan,
+void check_store_kv(const Ops& ops, Matrix k, Matrix v, const PreparedPass& pass, const KvStore& kv,
+                    int layer);
+void check_attend(const Ops& ops, Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
                   Matrix out);
 void check_read_logits(const Ops& ops, Matrix logits, const Asks& asks,
                        std::span<const Answer> answers);

@@ -6,10 +6,20 @@
 //   wrap/  verbs around verbs: check one backend against another, time each call
 //   cases/ one case a verb, used to test, to time and to list what a backend supports
 //
-// Common to all verbs: matrices are row-major views (base/matrix.h). R is the number of rows of the
-// call, and may be 0. Outputs may not overlap inputs except where a verb says so. Activations (x,
-// out, q, …) have the backend's activation() type, or, where a verb says "operand", operand(). A
-// verb returns when its result is complete. Shapes that do not fit stop the program.
+// Memory. Matrices (base/matrix.h) are row-major views of memory that the backend gave
+// (allocate()), which may lie where the host cannot look: the address in them is for the backend's
+// verbs alone, and for views of parts. What the host wants to see it reads with read(). Spans,
+// HostMatrix, passes and what is called `host` are host memory, and the caller's again when the
+// verb returns.
+//
+// Order. Verbs take effect in the order in which they are called. A verb may return before its
+// result is there, but for those that give the host something (read(), read_logits()): these return
+// when it is complete, and so is all that was called before. Memory, weights, stores and prepared
+// passes may be destroyed between any two calls.
+//
+// Common to all verbs: R is the number of rows of the call, and may be 0. Outputs may not overlap
+// inputs except where a verb says so. Activations (x, out, q, …) have the backend's activation()
+// type, or, where a verb says "operand", operand(). Shapes that do not fit stop the program.
 //
 // Row-invariance: in every backend here, a row's result is bitwise the same whatever other rows are
 // in the call and however many threads run it. Each output element is one fixed chain of
@@ -25,6 +35,7 @@
 #include "base/dtype.h"
 #include "base/matrix.h"
 #include "plan/ask.h"
+#include "plan/pass.h"
 
 namespace tidar {
 
@@ -53,19 +64,45 @@ class PackedWeight {
   int64_t bytes = 0;  // resident, padding included
 };
 
-/// The shape of the memory for keys and values.
+/// A vector of a model, f32: a norm's weights, a product's bias. Owned by whoever packed it;
+/// immutable.
+class PackedVector {
+ public:
+  virtual ~PackedVector() = default;
+  int64_t size = 0;
+  int64_t bytes = 0;
+};
+
+/// cos and sin of the angles of every position, as the backend wants them. Immutable.
+class RopeTable {
+ public:
+  virtual ~RopeTable() = default;
+  int half = 0;  // E/2
+  int64_t positions = 0;
+  int64_t bytes = 0;
+};
+
+/// Zeroed memory of a backend, aligned to 64 bytes. `data` is where it begins, for matrices; the
+/// host may not look there.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  std::byte* data = nullptr;
+  int64_t bytes = 0;
+};
+
+/// What a store of keys and values has room for.
 struct KvShape {
   int layers = 0;
-  int kv_heads = 0;           // G
-  int head_size = 0;          // E
-  int64_t slots = 0;          // of each layer; a multiple of kKeyPanel
-  int64_t scratch_slots = 0;  // behind them, slots that all layers share: each writes over what the
-                              // one before it kept there; a multiple of kKeyPanel
+  int kv_heads = 0;   // G
+  int head_size = 0;  // E
+  int pages = 0;      // of kPageSlots keys, in every layer
+  int rows = 0;  // of one pass, at most: those kept nowhere share room that each pass, and each
+                 // of its layers, writes over
   DType dtype = DType::f32;
 };
 
-/// Keys and values of all layers, slot by slot, as the backend wants them. Zero at first. Slots
-/// [0, slots) are a layer's own, [slots, slots + scratch_slots) are shared by the layers.
+/// Keys and values of all layers, page by page, as the backend wants them. Zero at first.
 class KvStore {
  public:
   virtual ~KvStore() = default;
@@ -73,47 +110,24 @@ class KvStore {
   int64_t bytes = 0;
 };
 
-/// Kernels read keys in panels of this many consecutive slots.
-inline constexpr int kKeyPanel = 16;
-
-/// One tile of attention: rows that share a list of key panels. Planned on the host once a pass,
-/// used in every layer (net/attention_plan.h).
-struct AttendTile {
-  int32_t first_row = 0;
-  int32_t rows = 0;           // at most kTileRows
-  int32_t first_panel = 0;    // into AttendPlan::panels
-  int32_t prefix_panels = 0;  // panels that hold the prefix, then
-  int32_t block_panels = 0;   // panels that hold the block
+/// A pass as its backend wants it: its tokens and positions, where the keys of its rows go, and who
+/// sees them. Prepared once, read in every layer.
+class PreparedPass {
+ public:
+  virtual ~PreparedPass() = default;
+  int64_t rows = 0;
+  // The work that attend() has with it, for accounts of speed: keys seen, summed over rows; and
+  // keys that are read for it, once for all rows that share the reading.
+  int64_t keys_seen = 0;
+  int64_t keys_read = 0;
 };
 
-/// What one row sees, in keys of its tile's panels: key 16 p + o is slot 16 panels[first_panel + p]
-/// + o. Both ranges half-open; either may be empty, not both.
-struct TileSight {
-  int32_t prefix_from = 0, prefix_to = 0;
-  int32_t block_from = 0, block_to = 0;
-};
-
-inline constexpr int kTileRows = 16;
-
-struct AttendPlan {
-  std::vector<AttendTile> tiles;
-  std::vector<int32_t> panels;    // slot / kKeyPanel of every panel of every tile
-  std::vector<TileSight> sights;  // one a row of the pass
-  /// Keys seen, summed over rows: the work of the plan, for speed accounts.
-  int64_t keys_seen() const;
-};
-
-/// cos and sin of every position, [max_position, E/2] each, made by make_rope_table.
-struct RopeTable {
-  std::vector<float> cosines, sines;
-  int half = 0;  // E/2
-  int64_t positions() const { return half == 0 ? 0 : static_cast<int64_t>(cosines.size()) / half; }
-};
-
-/// Angle of pair i at position p is p * frequencies[i]; cos and sin of it, times `factor`, are
-/// computed in float64 and rounded once.
-RopeTable make_rope_table(std::span<const double> frequencies, int64_t positions,
-                          double factor = 1);
+/// The pass in `prepared`, as the backend's own kind of pass; made there if need be.
+template <class Own>
+Own& made_in(std::unique_ptr<PreparedPass>& prepared) {
+  if (prepared == nullptr) prepared = std::make_unique<Own>();
+  return static_cast<Own&>(*prepared);
+}
 
 class Ops {
  public:
@@ -129,26 +143,51 @@ class Ops {
   /// true.
   virtual bool supports_kv(DType dtype) const = 0;
 
+  virtual std::unique_ptr<Memory> allocate(int64_t bytes) = 0;
+  /// Copies to and from host memory, where host.stride is what it is in any matrix. Shapes and
+  /// types are equal.
+  virtual void read(Matrix from, Matrix host) = 0;
+  virtual void write(Matrix host, Matrix to) = 0;
+  /// to = from; shapes and types are equal.
+  virtual void copy(Matrix from, Matrix to) = 0;
+  /// x = 0
+  virtual void clear(Matrix x) = 0;
+
   /// Packs the parts into one weight of type `dtype` (f32 or bf16; f64 in the float64 reference
   /// whatever is asked). All parts have the same cols. Reads the parts once, in order.
   virtual std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
                                              DType dtype) = 0;
+  /// The parts, one row each, one after another.
+  virtual std::unique_ptr<PackedVector> pack_vector(std::span<const HostMatrix> parts) = 0;
+  /// The angle of pair i at position p is p * frequencies[i]; cos and sin of it, times `factor`,
+  /// are computed in float64 and rounded once. E/2 frequencies.
+  virtual std::unique_ptr<RopeTable> make_rope(std::span<const double> frequencies, double factor,
+                                               int64_t positions) = 0;
   virtual std::unique_ptr<KvStore> make_kv(const KvShape& shape) = 0;
 
-  /// out[r] = table row of tokens[r]; out [R, K] activation. `table` is packed, [V, K].
-  virtual void embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) = 0;
+  /// Makes `prepared` from a pass that has been checked (Pass::check()), in the memory that it has
+  /// from a pass before; an empty one is created, and serves this store from then on. The pass's
+  /// pages are pages of `kv`, no two sequences hold the same page, and its rows are at most the
+  /// store's. Rows that lie in many blocks at once may find no room in a store, which stops the
+  /// program; those in one always do. Without a store, all rows are kept nowhere and see only each
+  /// other: training.
+  virtual void prepare(const Pass& pass, const KvStore* kv,
+                       std::unique_ptr<PreparedPass>& prepared) = 0;
+
+  /// out[r] = table row of the token of row r; out [R, K] activation. `table` is packed, [V, K].
+  virtual void embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) = 0;
 
   /// out[i] = x[rows[i]]; both activation, same cols.
   virtual void gather(Matrix x, std::span<const int32_t> rows, Matrix out) = 0;
 
-  /// out = x / sqrt(mean(x²) + eps) * weight, row by row. x [R, C] activation; weight [C] f32; out
+  /// out = x / sqrt(mean(x²) + eps) * weight, row by row. x [R, C] activation; weight [C]; out
   /// [R, C] activation or operand. With `heads` > 1 each row holds `heads` vectors of C / heads
   /// elements that are normalised apart, and weight is [C / heads]. out may be x.
-  virtual void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
+  virtual void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads,
                         Matrix out) = 0;
 
-  /// out = x W^T + bias. x [R, K] operand; out [R, N] activation; bias [N] f32 or empty. W stacked.
-  virtual void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
+  /// out = x W^T + bias. x [R, K] operand; out [R, N] activation; bias [N] or nullptr. W stacked.
+  virtual void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias,
                       Matrix out) = 0;
 
   /// out += x W^T. As linear().
@@ -160,18 +199,17 @@ class Ops {
 
   /// Rotates `heads` vectors of E in each row by the row's position, in place. x [R, heads*E]
   /// activation. Elements i and i + E/2 are a pair.
-  virtual void rope(Matrix x, int heads, std::span<const int32_t> positions,
-                    const RopeTable& table) = 0;
+  virtual void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) = 0;
 
-  /// Writes k[r] and v[r], [R, G*E] activation, into slot slots[r] of a layer, rounded to the
-  /// store's type.
-  virtual void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
-                        int layer) = 0;
+  /// Keeps the keys and values of the pass's rows, k and v [R, G*E] activation, rounded to the
+  /// store's type, where the pass says. `pass` was prepared for `kv`.
+  virtual void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) = 0;
 
   /// For every row and head h: softmax over the keys that the row sees of q·k / sqrt(E), times
   /// their values of KV head h / (H / G). q [R, H*E] activation; out [R, H*E] operand or
-  /// activation. Where the store is bf16, q and the probabilities are rounded to it as well.
-  virtual void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan,
+  /// activation. Where the store is bf16, q and the probabilities are rounded to it as well. Keys
+  /// that a row does not see never count, whatever they hold.
+  virtual void attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
                       Matrix out) = 0;
 
   /// Answers each ask (plan/ask.h) from its rows of `logits` [R, V] activation, which are left as

@@ -237,9 +237,9 @@ TEST_F(TokenStreamTest, AnIdOutsideTheVocabularyIsAnErrorWithItsPlace) {
   const uint16_t wrong = kVocabulary;
   std::memcpy(bytes.data() + 40 + 2 * 3, &wrong, 2);
   folder_.put("s", bytes);
-  TokenStream stream = open({path}, 8);
-  EXPECT_TRUE(
-      says(stream.next().error().message, "/s: document 1 holds the id 1000 at position 1"));
+  const auto stream = TokenStream::open({{path}}, {8, kVocabulary, 0});
+  ASSERT_FALSE(stream.ok());
+  EXPECT_TRUE(says(stream.error().message, "/s: document 1 holds the id 1000 at position 1"));
 }
 
 }  // namespace

@@ -1,154 +1,155 @@
-// Cases of store_kv and attend: a sequence whose panels lie anywhere in the store, and blocks of
-// their own behind it.
+// Cases of store_kv and attend: a sequence whose keys lie in pages anywhere in the store, and rows
+// of the pass that others see, as a prefix and in blocks.
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "ops/cases/inputs.h"
 
 namespace tidar {
 namespace {
 
-int panels_for(int keys) { return (keys + kKeyPanel - 1) / kKeyPanel; }
-
-// What a row of the case sees: keys of the sequence, and keys of one block (-1: none).
-struct RowSight {
-  int prefix_from = 0, prefix_to = 0;
-  int block = -1;
-  int block_from = 0, block_to = 0;
-};
-
 class Attend final : public PreparedCase {
  public:
+  // Rows of a pass are first those that others see, which are always there, then the case's own.
   Attend(Ops& ops, const AttendShape& shape, uint64_t seed)
       : ops_(ops),
         shape_(shape),
         rng_(seed),
-        q_(rng_, ops.activation(), shape.rows, int64_t{shape.heads} * shape.head_size),
-        out_(out_type(ops, seed), shape.rows, int64_t{shape.heads} * shape.head_size) {
-    for (int r = 0; r < shape.rows; r += 4) q_.scale_row(r, 4);  // nearly all weight on a few keys
-    if (shape.pattern == SightPattern::random) {
-      for (int b = 0; b < kBlocks; ++b) block_keys_.push_back(1 + rng_.below(2 * kKeyPanel + 1));
+        blocks_(random_blocks()),
+        seen_rows_(blocks_.empty() ? 0 : blocks_.back().to - shape.keys),
+        q_(ops, rng_, ops.activation(), rows(), int64_t{shape.heads} * shape.head_size),
+        k_(ops, rng_, ops.activation(), rows(), kv_cols()),
+        v_(ops, rng_, ops.activation(), rows(), kv_cols()),
+        out_(ops, out_type(ops, seed), rows(), int64_t{shape.heads} * shape.head_size),
+        pool_(pages_for(shape.keys) + kSparePages) {
+    for (int r = 0; r < rows(); r += 4) q_.scale_row(r, 4);  // nearly all weight on a few keys
+    for (const KeyRange& block : blocks_) {
+      for (int key = block.from; key < block.to; ++key) sights_.push_back({{}, block});
     }
     for (int r = 0; r < shape.rows; ++r) {
       sights_.push_back(shape.pattern == SightPattern::causal ? causal_sight(r) : random_sight());
     }
-    place_panels();
-    fill_store();
+    kv_ = ops.make_kv({.layers = kLayers,
+                       .kv_heads = shape.kv_heads,
+                       .head_size = shape.head_size,
+                       .pages = pool_.capacity(),
+                       .rows = std::max(rows(), kPageSlots),
+                       .dtype = shape.kv});
+    shuffle_pages();
+    fill_pages();
   }
 
   void load(std::span<const int32_t> rows) override {
-    q_.load(rows);
-    plan_ = {};
-    const auto sights = pick(sights_, rows);
-    for (size_t first = 0; first < sights.size();) {
-      size_t end = first + 1;
-      while (end < sights.size() && end - first < kTileRows &&
-             sights[end].block == sights[first].block) {
-        ++end;
-      }
-      add_tile(static_cast<int32_t>(first), std::span(sights).subspan(first, end - first));
-      first = end;
+    std::vector<int32_t> all(static_cast<size_t>(seen_rows_));
+    std::iota(all.begin(), all.end(), 0);
+    for (const int32_t row : rows) all.push_back(seen_rows_ + row);
+    for (Input* input : {&q_, &k_, &v_}) input->load(all);
+    Pass pass;
+    pass.begin_sequence(*cache_);
+    for (const int32_t row : all) {
+      pass.add_row(0, 0, sights_[static_cast<size_t>(row)], Keep::scratch);
     }
+    ops_.prepare(pass, kv_.get(), pass_);
+    ops_.store_kv(k_.view(), v_.view(), *pass_, *kv_, kLayer);
   }
 
-  void run() override { ops_.attend(q_.view(), *kv_, kLayer, plan_, view()); }
-  Rows results() const override { return rows_of(view()); }
+  void run() override { ops_.attend(q_.view(), *pass_, *kv_, kLayer, view()); }
+
+  Rows results() const override {
+    Rows all = rows_of(ops_, view());
+    return {all.begin() + seen_rows_, all.end()};
+  }
 
  private:
   static constexpr int kBlocks = 3;
   static constexpr int kLayers = 2, kLayer = 1;
-  static constexpr int kSparePanels = 2;
+  static constexpr int kSparePages = 1;
 
   // Where operands are narrower than activations, attend may write either.
   static DType out_type(const Ops& ops, uint64_t seed) {
     return seed % 2 == 0 ? ops.activation() : ops.operand(DType::bf16);
   }
 
-  RowSight causal_sight(int row) const {
-    return {0, std::max(1, shape_.keys - shape_.rows + row + 1), -1, 0, 0};
+  int rows() const { return seen_rows_ + shape_.rows; }
+  int64_t kv_cols() const { return int64_t{shape_.kv_heads} * shape_.head_size; }
+
+  // Keys of the pass, one block behind another.
+  std::vector<KeyRange> random_blocks() {
+    std::vector<KeyRange> blocks;
+    if (shape_.pattern != SightPattern::random) return blocks;
+    int next = shape_.keys;
+    for (int b = 0; b < kBlocks; ++b) {
+      const int size = 1 + rng_.below(33);
+      blocks.push_back({next, next + size});
+      next += size;
+    }
+    return blocks;
   }
 
-  RowSight random_sight() {
-    RowSight sight;
+  Sight causal_sight(int row) const {
+    return {{0, std::max(1, shape_.keys - shape_.rows + row + 1)}, {}};
+  }
+
+  // A prefix of cached keys, or one that goes on into the first block; one of the other blocks, or
+  // a block of cached keys, whole or in part.
+  Sight random_sight() {
+    Sight sight;
     const int kind = rng_.below(8);
     if (kind != 0) {  // else: no prefix
-      sight.prefix_to = rng_.below(shape_.keys + 1);
-      if (kind == 1) sight.prefix_to = sight.prefix_to / kKeyPanel * kKeyPanel;
-      if (kind == 2) sight.prefix_from = rng_.below(sight.prefix_to + 1);
+      sight.prefix.to = rng_.below((kind == 4 ? blocks_[0].to : shape_.keys) + 1);
+      if (kind == 1) sight.prefix.to = sight.prefix.to / 16 * 16;
+      if (kind == 2) sight.prefix.from = rng_.below(sight.prefix.to + 1);
     }
-    if (sight.prefix_from == sight.prefix_to || rng_.below(2) == 0) {
-      sight.block = rng_.below(kBlocks);
-      sight.block_to = block_keys_[static_cast<size_t>(sight.block)];
-      if (kind == 3) sight.block_from = rng_.below(sight.block_to);
+    if (kind == 3 && sight.prefix.to < shape_.keys) {
+      sight.block = {sight.prefix.to + rng_.below(shape_.keys - sight.prefix.to), shape_.keys};
+    } else if (sight.prefix.size() == 0 || rng_.below(2) == 0) {
+      sight.block = blocks_[static_cast<size_t>(1 + rng_.below(kBlocks - 1))];
     }
     return sight;
   }
 
-  // Shuffles the panels of the store: first those of the sequence, then those of each block.
-  void place_panels() {
-    int panels = panels_for(shape_.keys) + kSparePanels;
-    for (const int keys : block_keys_) panels += panels_for(keys);
-    panels_.resize(static_cast<size_t>(panels));
-    std::iota(panels_.begin(), panels_.end(), 0);
-    for (int i = panels - 1; i > 0; --i) {
-      std::swap(panels_[static_cast<size_t>(i)], panels_[static_cast<size_t>(rng_.below(i + 1))]);
+  // The page given back last is lent first.
+  void shuffle_pages() {
+    std::vector<PageId> pages;
+    for (int i = 0; i < pool_.capacity(); ++i) pages.push_back(pool_.take());
+    while (!pages.empty()) {
+      const auto one = pages.begin() + rng_.below(static_cast<int>(pages.size()));
+      pool_.give_back(*one);
+      pages.erase(one);
     }
   }
 
-  // Every slot of both layers holds numbers, so that a key too many shows. A third of the panels,
-  // any third, is scratch.
-  void fill_store() {
-    const int64_t panels = static_cast<int64_t>(panels_.size());
-    const KvShape shape = {.layers = kLayers,
-                           .kv_heads = shape_.kv_heads,
-                           .head_size = shape_.head_size,
-                           .slots = (panels - panels / 3) * kKeyPanel,
-                           .scratch_slots = panels / 3 * kKeyPanel,
-                           .dtype = shape_.kv};
-    kv_ = ops_.make_kv(shape);
-    const int64_t all = shape.slots + shape.scratch_slots;
-    std::vector<int32_t> slots(static_cast<size_t>(all));
-    std::iota(slots.begin(), slots.end(), 0);
-    std::reverse(slots.begin(), slots.end());
-    const int64_t cols = int64_t{shape_.kv_heads} * shape_.head_size;
-    for (int layer = 0; layer < kLayers; ++layer) {
-      Input k(rng_, ops_.activation(), all, cols);
-      Input v(rng_, ops_.activation(), all, cols);
-      k.load(slots);
-      v.load(slots);
-      ops_.store_kv(k.view(), v.view(), slots, *kv_, layer);
-    }
+  // Every slot of every page holds numbers of its own in both layers, so that a key too many shows.
+  void fill_pages() {
+    fill(cache_.emplace(pool_), shape_.keys);
+    fill(spare_.emplace(pool_), kSparePages * kPageSlots);
   }
 
-  void add_tile(int32_t first_row, std::span<const RowSight> rows) {
-    AttendTile tile;
-    tile.first_row = first_row;
-    tile.rows = static_cast<int32_t>(rows.size());
-    tile.first_panel = static_cast<int32_t>(plan_.panels.size());
-    int prefix_keys = 0;
-    for (const RowSight& row : rows) prefix_keys = std::max(prefix_keys, row.prefix_to);
-    tile.prefix_panels = panels_for(prefix_keys);
-    append_panels(0, tile.prefix_panels);
-    if (rows[0].block >= 0) {
-      int before = panels_for(shape_.keys);
-      for (int b = 0; b < rows[0].block; ++b) {
-        before += panels_for(block_keys_[static_cast<size_t>(b)]);
+  // Commits `keys` keys, and writes the rest of their last page too.
+  void fill(SequenceCache& cache, int keys) {
+    const int slots = pages_for(keys) * kPageSlots;
+    TIDAR_CHECK(cache.reserve(slots));
+    std::vector<Input> numbers;  // keys and values of each layer
+    for (int i = 0; i < 2 * kLayers; ++i) {
+      numbers.emplace_back(ops_, rng_, ops_.activation(), slots, kv_cols());
+    }
+    std::unique_ptr<PreparedPass> prepared;
+    for (int first = 0; first < slots; first += kPageSlots) {
+      std::vector<int32_t> page(kPageSlots);
+      std::iota(page.begin(), page.end(), first);
+      for (Input& input : numbers) input.load(page);
+      Pass pass;
+      pass.begin_sequence(cache);
+      for (const int32_t key : page) pass.add_row(0, 0, {{0, key + 1}, {}}, Keep::page);
+      ops_.prepare(pass, kv_.get(), prepared);
+      for (size_t layer = 0; layer < kLayers; ++layer) {
+        ops_.store_kv(numbers[2 * layer].view(), numbers[2 * layer + 1].view(), *prepared, *kv_,
+                      static_cast<int>(layer));
       }
-      tile.block_panels = panels_for(block_keys_[static_cast<size_t>(rows[0].block)]);
-      append_panels(before, tile.block_panels);
+      cache.commit(std::min(keys, first + kPageSlots) - first);
     }
-    plan_.tiles.push_back(tile);
-    const int32_t block_start = tile.prefix_panels * kKeyPanel;
-    for (const RowSight& row : rows) {
-      plan_.sights.push_back({row.prefix_from, row.prefix_to, block_start + row.block_from,
-                              block_start + row.block_to});
-    }
-  }
-
-  void append_panels(int first, int count) {
-    plan_.panels.insert(plan_.panels.end(), panels_.begin() + first,
-                        panels_.begin() + first + count);
   }
 
   Matrix view() const { return out_.first_rows(q_.view().rows); }
@@ -156,13 +157,15 @@ class Attend final : public PreparedCase {
   Ops& ops_;
   AttendShape shape_;
   Rng rng_;
-  Input q_;
+  std::vector<KeyRange> blocks_;  // in keys of the sequence
+  int seen_rows_;
+  Input q_, k_, v_;
   Slice out_;
-  std::vector<int> block_keys_;
-  std::vector<RowSight> sights_;
-  std::vector<int32_t> panels_;
+  PagePool pool_;
+  std::optional<SequenceCache> cache_, spare_;
+  std::vector<Sight> sights_;
   std::unique_ptr<KvStore> kv_;
-  AttendPlan plan_;
+  std::unique_ptr<PreparedPass> pass_;
 };
 
 }  // namespace

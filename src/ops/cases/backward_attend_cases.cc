@@ -17,36 +17,36 @@ struct RowsShape {
   Numbers numbers = Numbers::any_float;
 };
 
-TileSight random_sight(Rng& rng, int rows) {
-  TileSight sight;
+Sight random_sight(Rng& rng, int rows) {
+  Sight sight;
   const int kind = rng.below(6);
   if (kind == 0) return sight;
   if (kind != 1) {
-    sight.prefix_from = kind == 2 ? rng.below(rows) : 0;
-    sight.prefix_to = sight.prefix_from + rng.below(rows - sight.prefix_from + 1);
+    sight.prefix.from = kind == 2 ? rng.below(rows) : 0;
+    sight.prefix.to = sight.prefix.from + rng.below(rows - sight.prefix.from + 1);
   }
-  if (kind == 2 && sight.prefix_from > 0) {  // a block in front of the prefix
-    sight.block_to = 1 + rng.below(sight.prefix_from);
-  } else if (kind != 3 && sight.prefix_to < rows) {
-    sight.block_from = sight.prefix_to + rng.below(rows - sight.prefix_to);
-    sight.block_to = sight.block_from + 1 + rng.below(rows - sight.block_from);
+  if (kind == 2 && sight.prefix.from > 0) {  // a block in front of the prefix
+    sight.block.to = 1 + rng.below(sight.prefix.from);
+  } else if (kind != 3 && sight.prefix.to < rows) {
+    sight.block.from = sight.prefix.to + rng.below(rows - sight.prefix.to);
+    sight.block.to = sight.block.from + 1 + rng.below(rows - sight.block.from);
   }
   return sight;
 }
 
-std::vector<TileSight> sights_of(const RowsShape& shape, Rng& rng) {
-  std::vector<TileSight> sights;
+std::vector<Sight> sights_of(const RowsShape& shape, Rng& rng) {
+  std::vector<Sight> sights;
   const int clean = (shape.rows + 1) / 2, block = 1 + rng.below(20), document = 1 + rng.below(40);
   for (int r = 0; r < shape.rows; ++r) {
     if (shape.pattern == Pattern::random) {
       sights.push_back(random_sight(rng, shape.rows));
     } else if (shape.pattern == Pattern::packed) {
-      sights.push_back({r / document * document, r + 1, 0, 0});
+      sights.push_back({{r / document * document, r + 1}, {}});
     } else if (r < clean) {
-      sights.push_back({0, r + 1, 0, 0});
+      sights.push_back({{0, r + 1}, {}});
     } else {
       const int seen = (r - clean) / block * block;
-      sights.push_back({0, seen, clean + seen, std::min(clean + seen + block, shape.rows)});
+      sights.push_back({{0, seen}, {clean + seen, std::min(clean + seen + block, shape.rows)}});
     }
   }
   return sights;
@@ -77,7 +77,8 @@ class Attention final : public BackwardCase {
     const Placed log_sums(Grid(DType::f64, shape_.rows, heads()), type);
     // Left full of numbers, which must be gone afterwards.
     const Placed d_q(q_, type), d_k(k_, type), d_v(v_, type);
-    const AttendRows rows = {q, k, v, sights_, shape_.kv_heads};
+    const auto pass = prepare_rows(ops.forward(), sights_.size(), {.sights = sights_});
+    const AttendRows rows = {q, k, v, pass.get(), shape_.kv_heads};
     ops.attend(rows, out, log_sums);
     ops.attend_backward(rows, out, log_sums, d_out, {d_q, d_k, d_v});
     std::vector<Outcome> outcomes;
@@ -107,10 +108,11 @@ class Attention final : public BackwardCase {
     return shape_.rows % 2 == 0 ? ops.activation() : ops.operand(DType::bf16);
   }
   std::vector<int> seen_by(int row) const {
-    const TileSight& sight = sights_[static_cast<size_t>(row)];
+    const Sight& sight = sights_[static_cast<size_t>(row)];
     std::vector<int> seen;
-    for (int key = sight.prefix_from; key < sight.prefix_to; ++key) seen.push_back(key);
-    for (int key = sight.block_from; key < sight.block_to; ++key) seen.push_back(key);
+    for (const KeyRange& range : {sight.prefix, sight.block}) {
+      for (int key = range.from; key < range.to; ++key) seen.push_back(key);
+    }
     return seen;
   }
   void add_bounds(const Ops& ops, const std::vector<Outcome>& truth, std::vector<Grid>& bounds,
@@ -119,7 +121,7 @@ class Attention final : public BackwardCase {
   RowsShape shape_;
   Rng rng_;
   Grid q_, k_, v_, d_out_;
-  std::vector<TileSight> sights_;
+  std::vector<Sight> sights_;
 };
 
 double dot(Matrix a, int64_t a_row, int64_t a_from, Matrix b, int64_t b_row, int64_t b_from,

@@ -1,7 +1,7 @@
 #pragma once
 // Calls of the backward verbs, with how far each number of a result may lie from the truth. A case
 // holds its inputs, which follow from a seed, as numbers that every backend can hold; it can be run
-// on any backend.
+// on any backend whose memory is the host's.
 
 #include <memory>
 #include <string>

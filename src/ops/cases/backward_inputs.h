@@ -28,19 +28,21 @@ inline Grid normal_grid(Rng& rng, int64_t rows, int64_t cols, Numbers numbers, d
   return grid;
 }
 
-/// A copy of `values` of some type, inside a wider matrix.
+/// A copy of `values` of some type, inside a wider matrix in the host's memory.
 class Placed {
  public:
-  Placed(Matrix values, DType dtype) : slice_(dtype, values.rows, values.cols), rows_(values.rows) {
+  Placed(Matrix values, DType dtype)
+      : wide_(dtype, values.rows, values.cols + kBefore + kAfter), cols_(values.cols) {
     for (int64_t r = 0; r < values.rows; ++r) {
       for (int64_t c = 0; c < values.cols; ++c) set_element(*this, r, c, element(values, r, c));
     }
   }
-  operator Matrix() const { return slice_.first_rows(rows_); }
+  operator Matrix() const { return Matrix(wide_).col_range(kBefore, kBefore + cols_); }
 
  private:
-  Slice slice_;
-  int64_t rows_;
+  static constexpr int64_t kBefore = 3, kAfter = 2;
+  Grid wide_;
+  int64_t cols_;
 };
 
 inline Outcome outcome(std::string name, Matrix values) {

@@ -1,5 +1,7 @@
 // Backward cases of the products, and of what stands between gate, up and down.
 
+#include <array>
+
 #include "ops/cases/backward_inputs.h"
 
 namespace tidar {
@@ -76,7 +78,10 @@ class LinearBackward final : public BackwardCase {
     const std::vector<Matrix> d_parts(gradients.begin(), gradients.end());
     LinearGradients wanted;
     if (missing_ != Missing::d_x) wanted.d_x = d_x;
-    if (missing_ != Missing::d_bias) wanted.d_bias = d_bias;
+    const int64_t middle = outputs_of(shape_) / 2;
+    const std::array d_biases = {Matrix(d_bias).col_range(0, middle),
+                                 Matrix(d_bias).col_range(middle, outputs_of(shape_))};
+    if (missing_ != Missing::d_bias) wanted.d_biases = d_biases;
     if (missing_ != Missing::d_parts) wanted.d_parts = d_parts;
     ops.linear(x, *masters.weight, d_out, wanted);
     std::vector<Outcome> outcomes;

@@ -30,7 +30,8 @@ class RmsNormBackward final : public BackwardCase {
         d_weight(weight_before_, type);
     // What is overwritten is the gradient itself.
     const Matrix d_x = into_ == Into::add ? sum : d_out;
-    ops.rms_norm({x, weight_, kEps, heads_}, d_out, into_, d_x,
+    const auto weight = pack_floats(ops.forward(), weight_);
+    ops.rms_norm({x, weight.get(), kEps, heads_}, d_out, into_, d_x,
                  wants_weight_ ? Matrix(d_weight) : Matrix());
     std::vector<Outcome> outcomes;
     outcomes.push_back(outcome("d_x", d_x));
@@ -93,9 +94,6 @@ class RopeBackward final : public BackwardCase {
         heads_(heads),
         half_(size / 2),
         d_out_(normal_grid(rng_, rows, int64_t{heads} * size, Numbers::any_float)) {
-    std::vector<double> frequencies;
-    for (int i = 0; i < half_; ++i) frequencies.push_back(std::pow(1e4, -2.0 * i / size));
-    table_ = make_rope_table(frequencies, kPositions);
     for (int r = 0; r < rows; ++r) positions_.push_back(rng_.below(kPositions));
   }
   std::string name() const override {
@@ -103,7 +101,10 @@ class RopeBackward final : public BackwardCase {
   }
   std::vector<Outcome> run(BackwardOps& ops) const override {
     const Placed d_x(d_out_, ops.forward().activation());
-    ops.rope(d_x, heads_, positions_, table_);
+    const auto table =
+        ops.forward().make_rope(rope_frequencies(2 * static_cast<int>(half_)), 1, kPositions);
+    const auto pass = prepare_rows(ops.forward(), positions_.size(), {.positions = positions_});
+    ops.rope(d_x, heads_, *pass, *table);
     std::vector<Outcome> outcomes;
     outcomes.push_back(outcome("d_x", d_x));
     return outcomes;
@@ -124,7 +125,6 @@ class RopeBackward final : public BackwardCase {
   int heads_;
   int64_t half_;
   Grid d_out_;
-  RopeTable table_;
   std::vector<int32_t> positions_;
 };
 
@@ -147,7 +147,8 @@ class RowsAdded final : public BackwardCase {
   std::vector<Outcome> run(BackwardOps& ops) const override {
     const DType type = ops.forward().activation();
     const Placed d_out(d_out_, type), d_table(before_, type), d_x(before_, type);
-    ops.embed(rows_, d_out, d_table);
+    const auto pass = prepare_rows(ops.forward(), rows_.size(), {.tokens = rows_});
+    ops.embed(*pass, d_out, d_table);
     ops.gather(d_out, rows_, d_x);
     std::vector<Outcome> outcomes;
     outcomes.push_back(outcome("d_table", d_table));

@@ -11,12 +11,13 @@ class Linear final : public PreparedCase {
       : ops_(ops),
         verb_(shape.verb),
         rng_(seed),
-        x_(rng_, ops.operand(shape.weight), shape.rows, shape.inputs),
-        before_(rng_, ops.activation(), shape.rows, shape.outputs),
-        products_(shape.verb == Verb::linear_swiglu ? ops.operand(shape.weight) : ops.activation(),
+        x_(ops, rng_, ops.operand(shape.weight), shape.rows, shape.inputs),
+        before_(ops, rng_, ops.activation(), shape.rows, shape.outputs),
+        products_(ops,
+                  shape.verb == Verb::linear_swiglu ? ops.operand(shape.weight) : ops.activation(),
                   shape.rows, shape.outputs) {
     weight_ = pack(shape);
-    if (shape.has_bias) bias_ = normal_floats(rng_, shape.outputs, 0, 1);
+    if (shape.has_bias) bias_ = pack_floats(ops, normal_floats(rng_, shape.outputs, 0, 1));
   }
 
   void load(std::span<const int32_t> rows) override {
@@ -25,12 +26,12 @@ class Linear final : public PreparedCase {
   }
 
   void run() override {
-    if (verb_ == Verb::linear) ops_.linear(x_.view(), *weight_, bias_, view());
+    if (verb_ == Verb::linear) ops_.linear(x_.view(), *weight_, bias_.get(), view());
     if (verb_ == Verb::linear_add) ops_.linear_add(x_.view(), *weight_, view());
     if (verb_ == Verb::linear_swiglu) ops_.linear_swiglu(x_.view(), *weight_, view());
   }
 
-  Rows results() const override { return rows_of(view()); }
+  Rows results() const override { return rows_of(ops_, view()); }
 
  private:
   // Stacked weights come in up to three parts of unequal height, as q | k | v do.
@@ -63,7 +64,7 @@ class Linear final : public PreparedCase {
   Input before_;
   Slice products_;
   std::unique_ptr<PackedWeight> weight_;
-  std::vector<float> bias_;
+  std::unique_ptr<PackedVector> bias_;
 };
 
 }  // namespace

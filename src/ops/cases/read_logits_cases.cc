@@ -21,7 +21,7 @@ class ReadLogits final : public PreparedCase {
       : ops_(ops),
         vocabulary_(shape.vocabulary),
         rng_(seed),
-        logits_(rng_, ops.activation(), 2 * shape.asks, shape.vocabulary) {
+        logits_(ops, rng_, ops.activation(), 2 * shape.asks, shape.vocabulary) {
     for (int i = 0; i < shape.asks; ++i) {
       questions_.push_back(random_question());
       for (const int row : {2 * i, 2 * i + 1}) {

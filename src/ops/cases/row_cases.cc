@@ -1,6 +1,6 @@
 // Cases of the verbs that copy or change rows one by one: embed, gather, rms_norm, rope.
 
-#include <cmath>
+#include <numeric>
 
 #include "ops/cases/inputs.h"
 
@@ -10,22 +10,25 @@ namespace {
 class Embed final : public PreparedCase {
  public:
   Embed(Ops& ops, const EmbedShape& shape, uint64_t seed)
-      : ops_(ops), rng_(seed), out_(ops.activation(), shape.rows, shape.cols) {
+      : ops_(ops), rng_(seed), out_(ops, ops.activation(), shape.rows, shape.cols) {
     const FileWeight table(rng_, DType::f32, shape.vocabulary, shape.cols);
     table_ = ops.pack(PackOrder::stacked, {&table.matrix(), 1}, shape.weight);
     for (int r = 0; r < shape.rows; ++r) all_tokens_.push_back(rng_.below(shape.vocabulary));
   }
-  void load(std::span<const int32_t> rows) override { tokens_ = pick(all_tokens_, rows); }
-  void run() override { ops_.embed(tokens_, *table_, view()); }
-  Rows results() const override { return rows_of(view()); }
+  void load(std::span<const int32_t> rows) override {
+    pass_ = prepare_rows(ops_, rows.size(), {.tokens = pick(all_tokens_, rows)});
+  }
+  void run() override { ops_.embed(*pass_, *table_, view()); }
+  Rows results() const override { return rows_of(ops_, view()); }
 
  private:
-  Matrix view() const { return out_.first_rows(count_of(tokens_)); }
+  Matrix view() const { return out_.first_rows(pass_->rows); }
   Ops& ops_;
   Rng rng_;
   Slice out_;
   std::unique_ptr<PackedWeight> table_;
-  std::vector<int32_t> all_tokens_, tokens_;
+  std::vector<int32_t> all_tokens_;
+  std::unique_ptr<PreparedPass> pass_;
 };
 
 class Gather final : public PreparedCase {
@@ -33,13 +36,16 @@ class Gather final : public PreparedCase {
   Gather(Ops& ops, const GatherShape& shape, uint64_t seed)
       : ops_(ops),
         rng_(seed),
-        x_(rng_, ops.activation(), shape.source_rows, shape.cols),
-        out_(ops.activation(), shape.rows, shape.cols) {
+        x_(ops, rng_, ops.activation(), shape.source_rows, shape.cols),
+        out_(ops, ops.activation(), shape.rows, shape.cols) {
+    std::vector<int32_t> all(static_cast<size_t>(shape.source_rows));
+    std::iota(all.begin(), all.end(), 0);
+    x_.load(all);
     for (int r = 0; r < shape.rows; ++r) all_rows_.push_back(rng_.below(shape.source_rows));
   }
   void load(std::span<const int32_t> rows) override { rows_ = pick(all_rows_, rows); }
-  void run() override { ops_.gather(x_.all(), rows_, view()); }
-  Rows results() const override { return rows_of(view()); }
+  void run() override { ops_.gather(x_.view(), rows_, view()); }
+  Rows results() const override { return rows_of(ops_, view()); }
 
  private:
   Matrix view() const { return out_.first_rows(count_of(rows_)); }
@@ -56,16 +62,16 @@ class RmsNorm final : public PreparedCase {
       : ops_(ops),
         heads_(shape.heads),
         rng_(seed),
-        x_(rng_, ops.activation(), shape.rows, shape.cols),
-        out_(ops.operand(shape.weight), shape.rows, shape.cols),
-        weight_(normal_floats(rng_, shape.cols / shape.heads, 1, 0.2f)),
+        x_(ops, rng_, ops.activation(), shape.rows, shape.cols),
+        out_(ops, ops.operand(shape.weight), shape.rows, shape.cols),
+        weight_(pack_floats(ops, normal_floats(rng_, shape.cols / shape.heads, 1, 0.2f))),
         in_place_(ops.operand(shape.weight) == ops.activation() && seed % 2 == 0) {
     // Small enough that the epsilon decides.
     for (int r = 0; r < shape.rows; r += 3) x_.scale_row(r, 1e-3);
   }
   void load(std::span<const int32_t> rows) override { x_.load(rows); }
-  void run() override { ops_.rms_norm(x_.view(), weight_, 1e-6, heads_, view()); }
-  Rows results() const override { return rows_of(view()); }
+  void run() override { ops_.rms_norm(x_.view(), *weight_, 1e-6, heads_, view()); }
+  Rows results() const override { return rows_of(ops_, view()); }
 
  private:
   Matrix view() const { return in_place_ ? x_.view() : out_.first_rows(x_.view().rows); }
@@ -74,7 +80,7 @@ class RmsNorm final : public PreparedCase {
   Rng rng_;
   Input x_;
   Slice out_;
-  std::vector<float> weight_;
+  std::unique_ptr<PackedVector> weight_;
   bool in_place_;
 };
 
@@ -84,28 +90,25 @@ class Rope final : public PreparedCase {
       : ops_(ops),
         heads_(shape.heads),
         rng_(seed),
-        x_(rng_, ops.activation(), shape.rows, int64_t{shape.heads} * shape.head_size) {
-    std::vector<double> frequencies;
-    for (int i = 0; i < shape.head_size / 2; ++i) {
-      frequencies.push_back(std::pow(1e4, -2.0 * i / shape.head_size));
-    }
-    table_ = make_rope_table(frequencies, shape.positions);
+        x_(ops, rng_, ops.activation(), shape.rows, int64_t{shape.heads} * shape.head_size),
+        table_(ops.make_rope(rope_frequencies(shape.head_size), 1, shape.positions)) {
     for (int r = 0; r < shape.rows; ++r) all_positions_.push_back(rng_.below(shape.positions));
   }
   void load(std::span<const int32_t> rows) override {
     x_.load(rows);
-    positions_ = pick(all_positions_, rows);
+    pass_ = prepare_rows(ops_, rows.size(), {.positions = pick(all_positions_, rows)});
   }
-  void run() override { ops_.rope(x_.view(), heads_, positions_, table_); }
-  Rows results() const override { return rows_of(x_.view()); }
+  void run() override { ops_.rope(x_.view(), heads_, *pass_, *table_); }
+  Rows results() const override { return rows_of(ops_, x_.view()); }
 
  private:
   Ops& ops_;
   int heads_;
   Rng rng_;
   Input x_;
-  RopeTable table_;
-  std::vector<int32_t> all_positions_, positions_;
+  std::unique_ptr<RopeTable> table_;
+  std::vector<int32_t> all_positions_;
+  std::unique_ptr<PreparedPass> pass_;
 };
 
 }  // namespace

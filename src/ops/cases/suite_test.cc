@@ -48,8 +48,7 @@ TEST(Cases, ReferencesAreRowInvariant) {
 class ShortProduct final : public ForwardOps {
  public:
   using ForwardOps::ForwardOps;
-  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
-              Matrix out) override {
+  void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) override {
     ForwardOps::linear(x, weight, bias, out);
     if (weight.inputs < 2 || x.rows == 0) return;
     const Matrix last = out.row_range(out.rows - 1, out.rows);
@@ -63,12 +62,13 @@ class ShortProduct final : public ForwardOps {
 class ShortSight final : public ForwardOps {
  public:
   using ForwardOps::ForwardOps;
-  void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override {
-    AttendPlan wrong = plan;
-    for (TileSight& sight : wrong.sights) {
-      if (sight.prefix_to - sight.prefix_from > 1) --sight.prefix_to;
+  void prepare(const Pass& pass, const KvStore* kv,
+               std::unique_ptr<PreparedPass>& prepared) override {
+    Pass wrong = pass;
+    for (Sight& sight : wrong.sights) {
+      if (sight.prefix.size() > 1) --sight.prefix.to;
     }
-    ForwardOps::attend(q, kv, layer, wrong, out);
+    ForwardOps::prepare(wrong, kv, prepared);
   }
 };
 
@@ -116,8 +116,7 @@ class MovedLogit final : public ForwardOps {
 class CompanyMatters final : public ForwardOps {
  public:
   using ForwardOps::ForwardOps;
-  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
-                Matrix out) override {
+  void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     ForwardOps::rms_norm(x, weight, eps * (1 + 1e-3 * static_cast<double>(x.rows % 2)), heads, out);
   }
 };

@@ -5,13 +5,17 @@
 #include <cmath>
 #include <cstring>
 
+#include "ops/host_ops.h"
+
 namespace tidar::cpu {
 
 namespace {
 
-bool meets(int32_t from, int32_t to, int64_t first, int64_t end) {
-  return from < to && from < end && to > first;
+bool meets(const KeyRange& range, int64_t first, int64_t end) {
+  return range.size() > 0 && range.from < end && range.to > first;
 }
+
+const std::vector<Sight>& sights_of(const AttendRows& rows) { return host(*rows.pass).row_sights; }
 
 // Calls work(item, thread) for all items, which threads take as they become free.
 template <class Work>
@@ -26,15 +30,15 @@ void take_items(Threads& threads, int64_t items, Work&& work) {
 
 }  // namespace
 
-KeyBlocks::KeyBlocks(std::span<const TileSight> sights) : first{0} {
+KeyBlocks::KeyBlocks(std::span<const Sight> sights) : first{0} {
   const auto rows = static_cast<int64_t>(sights.size());
   for (int64_t row = 0; row < rows; row += kAttendBlock) {
     const auto block = sights.subspan(
         static_cast<size_t>(row), static_cast<size_t>(std::min<int64_t>(kAttendBlock, rows - row)));
     for (int64_t key = 0; key < rows; key += kAttendBlock) {
-      const bool seen = std::any_of(block.begin(), block.end(), [&](const TileSight& sight) {
-        return meets(sight.prefix_from, sight.prefix_to, key, key + kAttendBlock) ||
-               meets(sight.block_from, sight.block_to, key, key + kAttendBlock);
+      const bool seen = std::any_of(block.begin(), block.end(), [&](const Sight& sight) {
+        return meets(sight.prefix, key, key + kAttendBlock) ||
+               meets(sight.block, key, key + kAttendBlock);
       });
       if (seen) keys.push_back(static_cast<int32_t>(key / kAttendBlock));
     }
@@ -141,8 +145,8 @@ AttendBlock AttendBackward::begin_block(const Call& call, int64_t head, int64_t 
   block.gradient_stride = sizes.gradient_stride;
   block.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(sizes.size)));
   block.rows = static_cast<int>(std::min<int64_t>(kAttendBlock, sizes.rows - first));
-  static_assert(sizeof(TileSight) == 4 * sizeof(int32_t));
-  block.sights = &call.rows.sights[static_cast<size_t>(first)].prefix_from;
+  static_assert(sizeof(Sight) == 4 * sizeof(int32_t));
+  block.sights = &sights_of(call.rows)[static_cast<size_t>(first)].prefix.from;
   block.key_blocks = call.keys.of(row_block).data();
   block.key_block_count = static_cast<int>(call.keys.of(row_block).size());
   const std::byte* const layouts = keys_.data() + head / sizes.group * 4 * sizes.head_bytes();
@@ -188,7 +192,7 @@ void AttendBackward::lay_out(Matrix matrix, const Sizes& sizes, int64_t head, in
 void AttendBackward::forward(const AttendRows& rows, Matrix out, Matrix log_sums) {
   if (rows.q.rows == 0) return;
   const Sizes sizes(rows, operand_);
-  const KeyBlocks keys(rows.sights);
+  const KeyBlocks keys(sights_of(rows));
   lay_out_keys(rows, sizes);
   const Call call = {rows, sizes, keys, out, log_sums, {}, {}};
   take_items(threads_, sizes.heads() * keys.row_blocks(), [&](int64_t item, int thread) {
@@ -216,7 +220,7 @@ void AttendBackward::backward(const AttendRows& rows, Matrix out, Matrix log_sum
                               const AttendGradients& gradients) {
   if (rows.q.rows == 0) return;
   const Sizes sizes(rows, operand_);
-  const KeyBlocks keys(rows.sights);
+  const KeyBlocks keys(sights_of(rows));
   lay_out_keys(rows, sizes);
   gradients_.at_least(sizes.heads() * 2 * sizes.gradient_floats() * 4);
   const Call call = {rows, sizes, keys, out, log_sums, d_out, gradients.d_q};

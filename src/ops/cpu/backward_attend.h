@@ -17,7 +17,7 @@ namespace tidar::cpu {
 
 /// Blocks of kAttendBlock keys of which some row of a block of rows sees at least one.
 struct KeyBlocks {
-  KeyBlocks(std::span<const TileSight> sights);
+  KeyBlocks(std::span<const Sight> sights);
   std::span<const int32_t> of(int64_t row_block) const {
     const auto from = static_cast<size_t>(first[static_cast<size_t>(row_block)]);
     const auto to = static_cast<size_t>(first[static_cast<size_t>(row_block) + 1]);

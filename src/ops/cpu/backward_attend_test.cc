@@ -12,22 +12,19 @@ namespace {
 constexpr uint64_t kSeed = 20251125;
 
 // By definition: blocks of the keys that some row of the block sees.
-std::set<int32_t> blocks_seen(std::span<const TileSight> sights, int64_t row_block) {
+std::set<int32_t> blocks_seen(std::span<const Sight> sights, int64_t row_block) {
   std::set<int32_t> blocks;
   for (int64_t row = row_block * kAttendBlock;
        row < std::min<int64_t>((row_block + 1) * kAttendBlock, std::ssize(sights)); ++row) {
-    const TileSight& sight = sights[static_cast<size_t>(row)];
-    for (int32_t key = sight.prefix_from; key < sight.prefix_to; ++key) {
-      blocks.insert(key / kAttendBlock);
-    }
-    for (int32_t key = sight.block_from; key < sight.block_to; ++key) {
-      blocks.insert(key / kAttendBlock);
+    const Sight& sight = sights[static_cast<size_t>(row)];
+    for (const KeyRange& range : {sight.prefix, sight.block}) {
+      for (int32_t key = range.from; key < range.to; ++key) blocks.insert(key / kAttendBlock);
     }
   }
   return blocks;
 }
 
-void expect_exact(std::span<const TileSight> sights) {
+void expect_exact(std::span<const Sight> sights) {
   const KeyBlocks keys(sights);
   ASSERT_EQ(keys.row_blocks(), (std::ssize(sights) + kAttendBlock - 1) / kAttendBlock);
   for (int64_t block = 0; block < keys.row_blocks(); ++block) {
@@ -41,15 +38,15 @@ TEST(KeyBlocks, AreThoseThatARowSeesAndNoOthers) {
   Rng rng(kSeed);
   for (int round = 0; round < 50; ++round) {
     const int rows = rng.below(400);
-    std::vector<TileSight> sights;
-    const auto range = [&](int32_t& from, int32_t& to) {
-      from = rng.below(rows);
-      to = from + rng.below(std::min(rows - from, 100) + 1);
+    std::vector<Sight> sights;
+    const auto random_range = [&] {
+      const int from = rng.below(rows);
+      return KeyRange{from, from + rng.below(std::min(rows - from, 100) + 1)};
     };
     for (int r = 0; r < rows; ++r) {
-      TileSight sight;
-      if (rng.below(3) > 0) range(sight.prefix_from, sight.prefix_to);
-      if (rng.below(3) > 0) range(sight.block_from, sight.block_to);
+      Sight sight;
+      if (rng.below(3) > 0) sight.prefix = random_range();
+      if (rng.below(3) > 0) sight.block = random_range();
       sights.push_back(sight);
     }
     expect_exact(sights);
@@ -60,11 +57,11 @@ TEST(KeyBlocks, AreThoseThatARowSeesAndNoOthers) {
 // as many clean ones, of whose last its last masks see a part, and at itself.
 TEST(KeyBlocks, OfTrainingAreTwoTrianglesAndTheMasksThemselves) {
   constexpr int kClean = 512, kBlock = 16;
-  std::vector<TileSight> sights;
-  for (int r = 0; r < kClean; ++r) sights.push_back({0, r + 1, 0, 0});
+  std::vector<Sight> sights;
+  for (int r = 0; r < kClean; ++r) sights.push_back({{0, r + 1}, {}});
   for (int r = 0; r < kClean; ++r) {
     const int seen = r / kBlock * kBlock;
-    sights.push_back({0, seen, kClean + seen, kClean + seen + kBlock});
+    sights.push_back({{0, seen}, {kClean + seen, kClean + seen + kBlock}});
   }
   const KeyBlocks keys(sights);
   expect_exact(sights);

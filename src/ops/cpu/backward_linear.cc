@@ -138,7 +138,11 @@ struct LinearBackward::Slab {
 void LinearBackward::run(Matrix x, const TrainedPanels& weight, Matrix d_out,
                          const LinearGradients& gradients) {
   if (x.rows == 0) return;
-  if (gradients.d_bias.data != nullptr) add_bias(d_out, gradients.d_bias);
+  int64_t column = 0;
+  for (const Matrix& d_bias : gradients.d_biases) {
+    add_bias(d_out.col_range(column, column + d_bias.cols), d_bias);
+    column += d_bias.cols;
+  }
   if (!gradients.d_parts.empty()) pack_x(x);
   for (int64_t i = 0; i < weight.slabs(); ++i) {
     const Slab slab(i, weight.slab(i), x.rows, x.dtype);

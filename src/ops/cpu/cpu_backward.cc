@@ -44,6 +44,7 @@ class VectorBackward final : public CpuBackward {
     return std::make_unique<TrainedPanels>(order, masters, dtype);
   }
 
+  using HostBackward::refresh;
   void refresh(TrainedWeight& weight) override {
     dynamic_cast<TrainedPanels&>(weight).refresh(threads_, kernels_);
   }
@@ -86,16 +87,17 @@ class VectorBackward final : public CpuBackward {
   void rms_norm(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
                 Matrix d_weight) override;
 
-  void rope(Matrix d_x, int heads, std::span<const int32_t> positions,
-            const RopeTable& table) override {
+  void rope(Matrix d_x, int heads, const PreparedPass& pass, const RopeTable& table) override {
+    const std::vector<int32_t>& positions = host(pass).positions;
     check_rope(forward_, d_x, heads, positions, table);
+    const HostRope& angles = host(table);
     const int64_t half = table.half;
     threads_.split(d_x.rows, row_grain(d_x.cols), [&](Range rows, int) {
       for (int64_t r = rows.begin; r < rows.end; ++r) {
         const int64_t angle = positions[static_cast<size_t>(r)] * half;
         for (int64_t h = 0; h < heads; ++h) {
-          kernels_.rope(d_x.row<float>(r) + h * 2 * half, table.cosines.data() + angle,
-                        table.sines.data() + angle, half);
+          kernels_.rope(d_x.row<float>(r) + h * 2 * half, angles.cosines.data() + angle,
+                        angles.sines.data() + angle, half);
         }
       }
     });
@@ -112,9 +114,9 @@ class VectorBackward final : public CpuBackward {
     attend_.backward(rows, out, log_sums, d_out, gradients);
   }
 
-  void embed(std::span<const int32_t> tokens, Matrix d_out, Matrix d_table) override {
-    check_embed_backward(forward_, tokens, d_out, d_table);
-    add_rows(d_out, tokens, d_table);
+  void embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) override {
+    check_embed_backward(forward_, host(pass).tokens, d_out, d_table);
+    add_rows(d_out, host(pass).tokens, d_table);
   }
 
   void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) override {
@@ -160,7 +162,8 @@ class VectorBackward final : public CpuBackward {
 void VectorBackward::rms_norm(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
                               Matrix d_weight) {
   check_rms_norm_backward(forward_, call, d_out, into, d_x, d_weight);
-  const auto size = static_cast<int64_t>(call.weight.size());
+  const std::span<const float> weight = values_of(*call.weight);
+  const auto size = static_cast<int64_t>(weight.size());
   const int64_t rows = call.x.rows, chunks = (rows + kNormRows - 1) / kNormRows;
   const bool wanted = d_weight.data != nullptr;
   auto* const sums = reinterpret_cast<float*>(norm_sums_.at_least(chunks * size * 4));
@@ -170,7 +173,7 @@ void VectorBackward::rms_norm(const RmsNormCall& call, Matrix d_out, Into into, 
     const int64_t end = std::min(range.end * kNormRows, rows);
     for (int64_t r = range.begin * kNormRows; r < end; ++r) {
       cpu::RmsNormVector vector;
-      vector.weight = call.weight.data();
+      vector.weight = weight.data();
       vector.d_weight = wanted ? sums + r / kNormRows * size : nullptr;
       vector.size = size;
       vector.eps = call.eps;

@@ -3,13 +3,13 @@
 
 #include <memory>
 
-#include "ops/backward.h"
 #include "ops/cpu/cpu_ops.h"
+#include "ops/host_backward.h"
 
 namespace tidar {
 
 /// A BackwardOps that can tell how much memory its intermediate results take.
-class CpuBackward : public BackwardOps {
+class CpuBackward : public HostBackward {
  public:
   /// Grows with the largest call so far.
   virtual int64_t scratch_bytes() const = 0;

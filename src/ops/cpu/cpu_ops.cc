@@ -14,10 +14,14 @@ namespace tidar {
 
 namespace {
 
+using cpu::AttendPlan;
+using cpu::AttendTile;
+using cpu::AttentionPlanner;
 using cpu::Epilogue;
 using cpu::Kernels;
 using cpu::LinearCall;
 using cpu::PanelKv;
+using cpu::PanelPass;
 using cpu::PanelWeight;
 
 // Elements that make waking another thread worth its while.
@@ -63,7 +67,18 @@ class VectorOps final : public CpuOps {
     return std::make_unique<PanelKv>(shape);
   }
 
-  void embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) override {
+  void copy(Matrix from, Matrix to) override {
+    check_copy(from, to);
+    threads_.split(from.rows, row_grain(from.cols), [&](Range rows, int) {
+      HostOps::copy(from.row_range(rows.begin, rows.end), to.row_range(rows.begin, rows.end));
+    });
+  }
+
+  void prepare(const Pass& pass, const KvStore* kv,
+               std::unique_ptr<PreparedPass>& prepared) override;
+
+  void embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) override {
+    const std::vector<int32_t>& tokens = host(pass).tokens;
     check_embed(*this, tokens, table, out);
     const auto& panels = static_cast<const PanelWeight&>(table);
     threads_.split(out.rows, row_grain(out.cols), [&](Range rows, int) {
@@ -83,29 +98,28 @@ class VectorOps final : public CpuOps {
     });
   }
 
-  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
-                Matrix out) override {
+  void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     check_rms_norm(*this, x, weight, heads, out);
+    const float* const factors = values_of(weight).data();
     const int64_t size = x.cols / heads;
     const auto element = static_cast<int64_t>(size_of(out.dtype));
     threads_.split(x.rows, row_grain(x.cols), [&](Range rows, int) {
       for (int64_t r = rows.begin; r < rows.end; ++r) {
         for (int64_t h = 0; h < heads; ++h) {
-          kernels_.rms_norm(x.row<float>(r) + h * size, weight.data(), eps, size,
+          kernels_.rms_norm(x.row<float>(r) + h * size, factors, eps, size,
                             out.data + (r * out.stride + h * size) * element, out.dtype);
         }
       }
     });
   }
 
-  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
-              Matrix out) override {
+  void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) override {
     check_linear(*this, x, weight, bias, out);
-    multiply(x, weight, Epilogue::store, bias.empty() ? nullptr : bias.data(), out);
+    multiply(x, weight, Epilogue::store, bias == nullptr ? nullptr : values_of(*bias).data(), out);
   }
 
   void linear_add(Matrix x, const PackedWeight& weight, Matrix out) override {
-    check_linear(*this, x, weight, {}, out);
+    check_linear(*this, x, weight, nullptr, out);
     multiply(x, weight, Epilogue::add, nullptr, out);
   }
 
@@ -114,39 +128,47 @@ class VectorOps final : public CpuOps {
     multiply(x, gate_up, Epilogue::swiglu, nullptr, out);
   }
 
-  void rope(Matrix x, int heads, std::span<const int32_t> positions,
-            const RopeTable& table) override {
+  void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override {
+    const std::vector<int32_t>& positions = host(pass).positions;
     check_rope(*this, x, heads, positions, table);
+    const HostRope& angles = host(table);
     const int64_t half = table.half;
     threads_.split(x.rows, row_grain(x.cols), [&](Range rows, int) {
       for (int64_t r = rows.begin; r < rows.end; ++r) {
         const int64_t angle = positions[static_cast<size_t>(r)] * half;
         for (int64_t h = 0; h < heads; ++h) {
-          kernels_.rope(x.row<float>(r) + h * 2 * half, table.cosines.data() + angle,
-                        table.sines.data() + angle, half);
+          kernels_.rope(x.row<float>(r) + h * 2 * half, angles.cosines.data() + angle,
+                        angles.sines.data() + angle, half);
         }
       }
     });
   }
 
-  void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
-                int layer) override {
-    check_store_kv(*this, k, v, slots, kv, layer);
+  void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) override {
+    check_store_kv(*this, k, v, pass, kv, layer);
     auto& store = static_cast<PanelKv&>(kv);
+    const AttentionPlanner& plan = planner_of(pass);
     const int64_t size = kv.shape.head_size;
     // By heads, so that two threads never write to the same pair of keys.
     threads_.split(kv.shape.kv_heads, k.rows * size < kGrainElements ? kv.shape.kv_heads : 1,
                    [&](Range heads, int) {
                      for (int64_t h = heads.begin; h < heads.end; ++h) {
-                       for (int64_t r = 0; r < k.rows; ++r) {
-                         store.put(layer, static_cast<int>(h), slots[static_cast<size_t>(r)],
-                                   k.row<float>(r) + h * size, v.row<float>(r) + h * size);
+                       const auto put = [&](int64_t row, int32_t slot) {
+                         store.put(layer, static_cast<int>(h), slot, k.row<float>(row) + h * size,
+                                   v.row<float>(row) + h * size);
+                       };
+                       for (size_t r = 0; r < plan.slots().size(); ++r) {
+                         put(static_cast<int64_t>(r), plan.slots()[r]);
+                       }
+                       for (size_t i = 0; i < plan.copied_rows().size(); ++i) {
+                         put(plan.copied_rows()[i], plan.copied_slots()[i]);
                        }
                      }
                    });
   }
 
-  void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override;
+  void attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
+              Matrix out) override;
 
   void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     check_read_logits(*this, logits, asks, answers);
@@ -163,6 +185,10 @@ class VectorOps final : public CpuOps {
                 Matrix out);
   void attend_tile(const AttendTile& tile, int head, Matrix q, const PanelKv& kv, int layer,
                    const AttendPlan& plan, Matrix out, int thread);
+
+  static const AttentionPlanner& planner_of(const PreparedPass& pass) {
+    return *static_cast<const PanelPass&>(pass).planner;
+  }
 
   // At least `floats` of scratch that only this thread uses; grows once for each larger call.
   float* thread_scratch(int thread, int64_t floats) {
@@ -214,8 +240,23 @@ void VectorOps::multiply(Matrix x, const PackedWeight& weight, Epilogue epilogue
   });
 }
 
-void VectorOps::attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) {
-  check_attend(*this, q, kv, layer, plan, out);
+void VectorOps::prepare(const Pass& pass, const KvStore* kv,
+                        std::unique_ptr<PreparedPass>& prepared) {
+  auto& made = made_in<PanelPass>(prepared);
+  if (kv == nullptr) {
+    made.take_rows(pass);
+    return;
+  }
+  made.take(pass);
+  if (!made.planner) made.planner.emplace(static_cast<const PanelKv&>(*kv).scratch());
+  made.planner->plan(pass);
+  made.keys_read = made.planner->attend().keys_read();
+}
+
+void VectorOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
+                       Matrix out) {
+  check_attend(*this, q, pass, kv, layer, out);
+  const AttendPlan& plan = planner_of(pass).attend();
   const auto& store = static_cast<const PanelKv&>(kv);
   const int kv_heads = kv.shape.kv_heads;
   const int64_t items = static_cast<int64_t>(plan.tiles.size()) * kv_heads;
@@ -250,8 +291,8 @@ void VectorOps::attend_tile(const AttendTile& tile, int head, Matrix q, const Pa
   call.panels = plan.panels.data() + tile.first_panel;
   call.prefix_panels = tile.prefix_panels;
   call.block_panels = tile.block_panels;
-  static_assert(sizeof(TileSight) == 4 * sizeof(int32_t));
-  call.sights = &plan.sights[static_cast<size_t>(tile.first_row)].prefix_from;
+  static_assert(sizeof(Sight) == 4 * sizeof(int32_t));
+  call.sights = &plan.sights[static_cast<size_t>(tile.first_row)].prefix.from;
   call.out = out.data + (tile.first_row * out.stride + first_column) *
                             static_cast<int64_t>(size_of(out.dtype));
   call.out_dtype = out.dtype;

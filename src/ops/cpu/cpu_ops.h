@@ -5,7 +5,7 @@
 
 #include "base/threads.h"
 #include "ops/cpu/isa.h"
-#include "ops/ops.h"
+#include "ops/host_ops.h"
 
 namespace tidar {
 
@@ -25,7 +25,7 @@ struct CpuOptions {
 /// `threads` must outlive the result, and be used by nobody else during a verb. name() is that of
 /// the instruction set. Memory: packed weights, KV stores, and scratch that grows with the largest
 /// call so far (scratch_bytes()).
-class CpuOps : public Ops {
+class CpuOps : public HostOps {
  public:
   virtual int64_t scratch_bytes() const = 0;
 };

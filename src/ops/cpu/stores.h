@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/threads.h"
+#include "ops/cpu/attention_plan.h"
 #include "ops/cpu/kernels.h"
 #include "ops/ops.h"
 
@@ -48,14 +49,18 @@ class PanelKv final : public KvStore {
 
   int64_t panel_bytes() const { return panel_bytes_; }
   /// Panels of one layer and KV head; panel numbers from here on are scratch.
-  int64_t own_panels() const { return shape.slots / kKeyPanel; }
+  int64_t own_panels() const { return int64_t{shape.pages} * kPageSlots / kKeyPanel; }
   /// Byte at which panel 0 of a layer and KV head lies in keys() and in values().
   int64_t own_offset(int layer, int head) const {
     return (int64_t{layer} * shape.kv_heads + head) * own_panels() * panel_bytes_;
   }
   /// The same for the first scratch panel.
   int64_t scratch_offset(int head) const {
-    return own_offset(shape.layers, 0) + head * (shape.scratch_slots / kKeyPanel) * panel_bytes_;
+    return own_offset(shape.layers, 0) + head * (scratch_slots() / kKeyPanel) * panel_bytes_;
+  }
+  /// Slots behind the pages, for rows that are kept nowhere and for copies.
+  ScratchSlots scratch() const {
+    return {shape.pages * kPageSlots, static_cast<int32_t>(scratch_slots())};
   }
   std::byte* keys() const { return keys_.data(); }
   std::byte* values() const { return values_.data(); }
@@ -66,6 +71,10 @@ class PanelKv final : public KvStore {
   void put(int layer, int head, int32_t slot, const float* key, const float* value);
 
  private:
+  int64_t scratch_slots() const {
+    return round_up(int64_t{shape.rows} * kScratchSlotsPerRow, kKeyPanel);
+  }
+
   int64_t panel_bytes_;
   Buffer keys_, values_;
 };

@@ -5,11 +5,32 @@
 
 namespace tidar::ref {
 
+void SlotPass::plan(const Pass& pass, const KvShape& shape) {
+  take(pass);
+  slots.clear();
+  seen.clear();
+  for (const PassSequence& sequence : pass.sequences) {
+    const auto slot_of = [&](int32_t key) {
+      if (key < sequence.cached + sequence.stored) return slot_of_key(sequence.pages, key);
+      return shape.pages * kPageSlots + sequence.first_row + key - sequence.cached;
+    };
+    for (int32_t row = sequence.first_row; row < sequence.first_row + sequence.rows; ++row) {
+      slots.push_back(slot_of(sequence.key_of_row(row)));
+      const Sight& sight = pass.sights[static_cast<size_t>(row)];
+      std::vector<int32_t>& of_row = seen.emplace_back();
+      for (const KeyRange& range : {sight.prefix, sight.block}) {
+        for (int32_t key = range.from; key < range.to; ++key) of_row.push_back(slot_of(key));
+      }
+    }
+  }
+  keys_read = keys_seen;
+}
+
 template <class T>
 std::unique_ptr<Store<T>> make_kv(const KvShape& shape) {
   auto kv = std::make_unique<Store<T>>();
   kv->shape = shape;
-  const auto rows = static_cast<size_t>(shape.layers * shape.slots + shape.scratch_slots);
+  const auto rows = static_cast<size_t>(shape.layers * kv->paged_slots() + shape.rows);
   const auto bytes =
       rows * static_cast<size_t>(shape.kv_heads) * static_cast<size_t>(shape.head_size) * sizeof(T);
   kv->keys = Buffer(bytes);
@@ -33,20 +54,6 @@ void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, const Store<T>
 }
 
 namespace {
-
-// The slots that a row sees, in the order of its keys.
-void list_slots(const AttendPlan& plan, const AttendTile& tile, const TileSight& sight,
-                std::vector<int32_t>& slots) {
-  slots.clear();
-  const auto add = [&](int32_t from, int32_t to) {
-    for (int32_t key = from; key < to; ++key) {
-      const auto panel = static_cast<size_t>(tile.first_panel + key / kKeyPanel);
-      slots.push_back(plan.panels[panel] * kKeyPanel + key % kKeyPanel);
-    }
-  };
-  add(sight.prefix_from, sight.prefix_to);
-  add(sight.block_from, sight.block_to);
-}
 
 template <class T>
 struct Head {
@@ -91,20 +98,16 @@ void attend_head(const Head<T>& head, const Store<T>& kv, std::span<const int32_
 }  // namespace
 
 template <class T>
-void attend(Matrix q, const Store<T>& kv, int layer, const AttendPlan& plan, Matrix out) {
+void attend(Matrix q, const SlotPass& pass, const Store<T>& kv, int layer, Matrix out) {
   const int size = kv.shape.head_size;
   const int heads = static_cast<int>(q.cols / size);
   const int group = heads / kv.shape.kv_heads;
-  std::vector<int32_t> slots;
   std::vector<T> rounded, weights;
-  for (const AttendTile& tile : plan.tiles) {
-    for (int32_t r = tile.first_row; r < tile.first_row + tile.rows; ++r) {
-      list_slots(plan, tile, plan.sights[static_cast<size_t>(r)], slots);
-      for (int h = 0; h < heads; ++h) {
-        const int64_t first = int64_t{h} * size;
-        attend_head<T>({q.row<T>(r) + first, layer, h / group, out.row<T>(r) + first}, kv, slots,
-                       rounded, weights);
-      }
+  for (int64_t r = 0; r < q.rows; ++r) {
+    for (int h = 0; h < heads; ++h) {
+      const int64_t first = int64_t{h} * size;
+      attend_head<T>({q.row<T>(r) + first, layer, h / group, out.row<T>(r) + first}, kv,
+                     pass.seen[static_cast<size_t>(r)], rounded, weights);
     }
   }
 }
@@ -113,7 +116,7 @@ template std::unique_ptr<Store<float>> make_kv(const KvShape&);
 template std::unique_ptr<Store<double>> make_kv(const KvShape&);
 template void store_kv<float>(Matrix, Matrix, std::span<const int32_t>, const Store<float>&, int);
 template void store_kv<double>(Matrix, Matrix, std::span<const int32_t>, const Store<double>&, int);
-template void attend<float>(Matrix, const Store<float>&, int, const AttendPlan&, Matrix);
-template void attend<double>(Matrix, const Store<double>&, int, const AttendPlan&, Matrix);
+template void attend<float>(Matrix, const SlotPass&, const Store<float>&, int, Matrix);
+template void attend<double>(Matrix, const SlotPass&, const Store<double>&, int, Matrix);
 
 }  // namespace tidar::ref

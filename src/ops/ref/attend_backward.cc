@@ -19,9 +19,10 @@ struct Head {
         kv_column(head / (rows.q.cols / rows.k.cols) * size),
         scale(1 / std::sqrt(static_cast<T>(size))),
         q(rows.q.row<T>(row) + q_column) {
-    const TileSight& sight = rows.sights[static_cast<size_t>(row)];
-    for (int32_t key = sight.prefix_from; key < sight.prefix_to; ++key) seen.push_back(key);
-    for (int32_t key = sight.block_from; key < sight.block_to; ++key) seen.push_back(key);
+    const Sight& sight = host(*rows.pass).row_sights[static_cast<size_t>(row)];
+    for (const KeyRange& range : {sight.prefix, sight.block}) {
+      for (int32_t key = range.from; key < range.to; ++key) seen.push_back(key);
+    }
   }
 
   T score(const AttendRows& rows, int32_t key) const { return dot(q, rows.k, key) * scale; }

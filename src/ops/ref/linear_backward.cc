@@ -38,12 +38,14 @@ void linear_backward(Matrix x, const Trained<T>& weight, Matrix d_out,
     }
     first += d_part.rows;
   }
-  if (gradients.d_bias.data != nullptr) {
-    for (int64_t n = 0; n < d_out.cols; ++n) {
+  first = 0;
+  for (const Matrix& d_bias : gradients.d_biases) {
+    for (int64_t n = 0; n < d_bias.cols; ++n) {
       T sum = 0;
-      for (int64_t r = 0; r < x.rows; ++r) sum += d_out.row<T>(r)[n];
-      gradients.d_bias.row<T>(0)[n] += sum;
+      for (int64_t r = 0; r < x.rows; ++r) sum += d_out.row<T>(r)[first + n];
+      d_bias.row<T>(0)[n] += sum;
     }
+    first += d_bias.cols;
   }
 }
 

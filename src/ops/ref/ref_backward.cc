@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "ops/backward_checks.h"
 #include "ops/checks.h"
+#include "ops/host_backward.h"
 #include "ops/ref/backward_verbs.h"
 
 namespace tidar {
@@ -10,10 +11,11 @@ namespace tidar {
 namespace {
 
 template <class T>
-class RefBackward final : public BackwardOps {
+class RefBackward final : public HostBackward {
   using Trained = ref::Trained<T>;
 
  public:
+  using HostBackward::refresh;
   explicit RefBackward(Ops& forward) : forward_(forward) {}
 
   Ops& forward() override { return forward_; }
@@ -69,10 +71,9 @@ class RefBackward final : public BackwardOps {
     ref::rms_norm_backward<T>(call, d_out, into, d_x, d_weight);
   }
 
-  void rope(Matrix d_x, int heads, std::span<const int32_t> positions,
-            const RopeTable& table) override {
-    check_rope(forward_, d_x, heads, positions, table);
-    ref::rotate<T>(d_x, heads, positions, table, -1);
+  void rope(Matrix d_x, int heads, const PreparedPass& pass, const RopeTable& table) override {
+    check_rope(forward_, d_x, heads, host(pass).positions, table);
+    ref::rotate<T>(d_x, heads, host(pass).positions, host(table), -1);
   }
 
   void attend(const AttendRows& rows, Matrix out, Matrix log_sums) override {
@@ -86,9 +87,9 @@ class RefBackward final : public BackwardOps {
     ref::attend_rows_backward<T>(rows, out, log_sums, d_out, gradients);
   }
 
-  void embed(std::span<const int32_t> tokens, Matrix d_out, Matrix d_table) override {
-    check_embed_backward(forward_, tokens, d_out, d_table);
-    ref::add_rows_at<T>(d_out, tokens, d_table);
+  void embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) override {
+    check_embed_backward(forward_, host(pass).tokens, d_out, d_table);
+    ref::add_rows_at<T>(d_out, host(pass).tokens, d_table);
   }
 
   void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) override {

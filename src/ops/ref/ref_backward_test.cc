@@ -10,8 +10,8 @@
 #include <numeric>
 
 #include "base/rng.h"
+#include "ops/cases/inputs.h"
 #include "ops/ref/ref_ops.h"
-#include "ops/wrap/grid.h"
 
 namespace tidar {
 namespace {
@@ -33,6 +33,10 @@ class RefBackwardTest : public testing::Test {
     return normal(DType::f64, rows, cols, spread);
   }
   static Grid zeros(int64_t rows, int64_t cols) { return {DType::f64, rows, cols}; }
+  std::unique_ptr<PackedVector> pack(Matrix row) {
+    const HostMatrix part = {row.data, row.dtype, 1, row.cols};
+    return ops->pack_vector({&part, 1});
+  }
   int between(int low, int high) { return low + rng.below(high - low + 1); }
 
   std::unique_ptr<Ops> ops = make_ref_ops(DType::f64);
@@ -77,10 +81,6 @@ void expect_gradient(const std::function<double()>& loss, Matrix parameter, Matr
   }
 }
 
-std::span<const float> floats(Matrix row) {
-  return {row.row<float>(0), static_cast<size_t>(row.cols)};
-}
-
 TEST_F(RefBackwardTest, Linear) {
   for (int round = 0; round < kRounds; ++round) {
     const int64_t rows = between(0, 5), inputs = between(1, 7);
@@ -93,14 +93,17 @@ TEST_F(RefBackwardTest, Linear) {
     const auto loss = [&] {
       backward->refresh(*weight);
       const Grid out = zeros(rows, outputs);
-      ops->linear(x, weight->forward(), floats(bias), out);
+      ops->linear(x, weight->forward(), pack(bias).get(), out);
       return weighted_sum(out, d_out);
     };
     const Grid d_x = normal(rows, inputs), d_bias = zeros(1, outputs);
     const Grid d_grids[] = {zeros(first, inputs), zeros(second, inputs)};
     const Matrix d_parts[] = {d_grids[0], d_grids[1]};
     loss();
-    backward->linear(x, *weight, d_out, {d_x, d_parts, d_bias});
+    // In two parts, as those of queries and keys are.
+    const Matrix d_biases[] = {Matrix(d_bias).col_range(0, 1),
+                               Matrix(d_bias).col_range(1, outputs)};
+    backward->linear(x, *weight, d_out, {d_x, d_parts, d_biases});
     expect_gradient(loss, x, d_x, "d_x");
     expect_gradient(loss, parts[0], d_grids[0], "d_part 0");
     expect_gradient(loss, parts[1], d_grids[1], "d_part 1");
@@ -151,7 +154,8 @@ TEST_F(RefBackwardTest, GradientsOfWeightsAreAddedToAndTheOthersWritten) {
       }
     }
     const Matrix d_parts[] = {all[1]};
-    backward->linear(x, *weight, d_out, {all[0], d_parts, all[2]});
+    const Matrix d_biases[] = {all[2]};
+    backward->linear(x, *weight, d_out, {all[0], d_parts, d_biases});
     return std::array{element(all[0], 1, 2), element(all[1], 1, 2), element(all[2], 0, 1)};
   };
   const auto fresh = run(0), added = run(10);
@@ -166,17 +170,22 @@ TEST_F(RefBackwardTest, RmsNorm) {
     const int64_t rows = between(1, 4), size = between(1, 7), cols = heads * size;
     const Grid x = normal(rows, cols), d_out = normal(rows, cols);
     const Grid weight = normal(DType::f32, 1, size);
-    const RmsNormCall call = {x, floats(weight), 1e-2, heads};
+    const Matrix master = weight;
+    const auto vector = backward->make_vector({&master, 1});
+    const RmsNormCall call = {x, &vector->forward(), 1e-2, heads};
     const auto loss = [&] {
+      backward->refresh(*vector);
       const Grid out = zeros(rows, cols);
-      ops->rms_norm(x, call.weight, call.eps, heads, out);
+      ops->rms_norm(x, *call.weight, call.eps, heads, out);
       return weighted_sum(out, d_out);
     };
     const Grid d_x = normal(rows, cols), d_weight = zeros(1, size);
+    backward->refresh(*vector);
     backward->rms_norm(call, d_out, Into::overwrite, d_x, d_weight);
     expect_gradient(loss, x, d_x, "d_x");
     expect_gradient(loss, weight, d_weight, "d_weight");
 
+    backward->refresh(*vector);
     const Grid sum = Grid::copy(x, DType::f64), in_place = Grid::copy(d_out, DType::f64);
     backward->rms_norm(call, d_out, Into::add, sum, {});
     backward->rms_norm(call, in_place, Into::overwrite, in_place, {});
@@ -195,38 +204,39 @@ TEST_F(RefBackwardTest, Rope) {
     const int64_t rows = between(1, 5), cols = int64_t{2} * half * heads;
     std::vector<double> frequencies;
     for (int i = 0; i < half; ++i) frequencies.push_back(std::pow(100.0, -i));
-    const RopeTable table = make_rope_table(frequencies, 50);
+    const auto table = ops->make_rope(frequencies, 1, 50);
     std::vector<int32_t> positions;
     for (int64_t r = 0; r < rows; ++r) positions.push_back(rng.below(50));
+    const auto pass = prepare_rows(*ops, positions.size(), {.positions = positions});
     const Grid x = normal(rows, cols), d_out = normal(rows, cols);
     const auto loss = [&] {
       const Grid out = Grid::copy(x, DType::f64);
-      ops->rope(out, heads, positions, table);
+      ops->rope(out, heads, *pass, *table);
       return weighted_sum(out, d_out);
     };
     const Grid d_x = Grid::copy(d_out, DType::f64);
-    backward->rope(d_x, heads, positions, table);
+    backward->rope(d_x, heads, *pass, *table);
     expect_gradient(loss, x, d_x, "d_x");
   }
 }
 
 // Prefixes from anywhere, blocks behind or before them, and some rows that see nothing.
-std::vector<TileSight> random_sights(Rng& rng, int rows) {
-  std::vector<TileSight> sights;
+std::vector<Sight> random_sights(Rng& rng, int rows) {
+  std::vector<Sight> sights;
   for (int r = 0; r < rows; ++r) {
-    TileSight sight;
+    Sight sight;
     const int kind = rng.below(5);
     if (kind != 0 && kind != 1) {
-      sight.prefix_from = kind == 2 ? rng.below(rows) : 0;
-      sight.prefix_to = sight.prefix_from + rng.below(rows - sight.prefix_from + 1);
+      sight.prefix.from = kind == 2 ? rng.below(rows) : 0;
+      sight.prefix.to = sight.prefix.from + rng.below(rows - sight.prefix.from + 1);
     }
-    if (kind != 0 && sight.prefix_to < rows && kind != 4) {
-      sight.block_from = sight.prefix_to + rng.below(rows - sight.prefix_to);
-      sight.block_to = sight.block_from + 1 + rng.below(rows - sight.block_from);
+    if (kind != 0 && sight.prefix.to < rows && kind != 4) {
+      sight.block.from = sight.prefix.to + rng.below(rows - sight.prefix.to);
+      sight.block.to = sight.block.from + 1 + rng.below(rows - sight.block.from);
     }
-    if (kind == 2 && sight.prefix_from > 0) {
-      sight.block_from = 0;
-      sight.block_to = 1 + rng.below(sight.prefix_from);
+    if (kind == 2 && sight.prefix.from > 0) {
+      sight.block.from = 0;
+      sight.block.to = 1 + rng.below(sight.prefix.from);
     }
     sights.push_back(sight);
   }
@@ -241,7 +251,8 @@ TEST_F(RefBackwardTest, Attention) {
     const Grid q = normal(rows, cols), k = normal(rows, kv_cols), v = normal(rows, kv_cols);
     const Grid d_out = normal(rows, cols);
     const auto sights = random_sights(rng, static_cast<int>(rows));
-    const AttendRows call = {q, k, v, sights, kv_heads};
+    const auto pass = prepare_rows(*ops, sights.size(), {.sights = sights});
+    const AttendRows call = {q, k, v, pass.get(), kv_heads};
     const Grid out = zeros(rows, cols), log_sums = zeros(rows, heads);
     const auto loss = [&] {
       backward->attend(call, out, log_sums);
@@ -261,28 +272,25 @@ TEST_F(RefBackwardTest, AttentionOfRowsIsAttentionOverAStore) {
   constexpr int kRows = 40, kKvHeads = 2, kHeads = 6, kSize = 4;
   const Grid q = normal(kRows, kHeads * kSize), k = normal(kRows, kKvHeads * kSize),
              v = normal(kRows, kKvHeads * kSize);
-  std::vector<TileSight> sights;
+  std::vector<Sight> sights;
   for (int r = 0; r < kRows; ++r) {
     const int block = r / 5 * 5;
-    sights.push_back({0, block, block, block + 5});
+    sights.push_back({{0, block}, {block, block + 5}});
   }
   const Grid out = zeros(kRows, kHeads * kSize), log_sums = zeros(kRows, kHeads);
-  backward->attend({q, k, v, sights, kKvHeads}, out, log_sums);
+  const auto rows = prepare_rows(*ops, sights.size(), {.sights = sights});
+  backward->attend({q, k, v, rows.get(), kKvHeads}, out, log_sums);
 
   const auto kv = ops->make_kv(
-      {.layers = 1, .kv_heads = kKvHeads, .head_size = kSize, .slots = 48, .dtype = DType::f64});
-  std::vector<int32_t> slots(kRows);
-  std::iota(slots.begin(), slots.end(), 0);
-  ops->store_kv(k, v, slots, *kv, 0);
-  AttendPlan plan;
-  for (int r = 0; r < kRows; ++r) {
-    plan.tiles.push_back({r, 1, static_cast<int32_t>(plan.panels.size()), 3, 3});
-    plan.panels.insert(plan.panels.end(), {0, 1, 2, 0, 1, 2});
-    const TileSight& sight = sights[static_cast<size_t>(r)];
-    plan.sights.push_back({0, sight.prefix_to, 48 + sight.block_from, 48 + sight.block_to});
-  }
+      {.layers = 1, .kv_heads = kKvHeads, .head_size = kSize, .rows = kRows, .dtype = DType::f64});
+  Pass pass;
+  pass.begin_sequence();
+  for (const Sight& sight : sights) pass.add_row(0, 0, sight, Keep::scratch);
+  std::unique_ptr<PreparedPass> prepared;
+  ops->prepare(pass, kv.get(), prepared);
+  ops->store_kv(k, v, *prepared, *kv, 0);
   const Grid expected = zeros(kRows, kHeads * kSize);
-  ops->attend(q, *kv, 0, plan, expected);
+  ops->attend(q, *prepared, *kv, 0, expected);
   for (int64_t r = 0; r < kRows; ++r) {
     for (int64_t c = 0; c < out->cols; ++c) {
       EXPECT_NEAR(element(out, r, c), element(expected, r, c), 1e-13);
@@ -293,9 +301,9 @@ TEST_F(RefBackwardTest, AttentionOfRowsIsAttentionOverAStore) {
 TEST_F(RefBackwardTest, RowsThatSeeNothingGiveNothing) {
   const Grid x = normal(2, 4), out = normal(2, 4), log_sums = normal(2, 1);
   const Grid d_q = normal(2, 4), d_k = normal(2, 4), d_v = normal(2, 4);
-  const std::vector<TileSight> sights(2);
-  backward->attend({x, x, x, sights, 1}, out, log_sums);
-  backward->attend_backward({x, x, x, sights, 1}, out, log_sums, x, {d_q, d_k, d_v});
+  const auto pass = prepare_rows(*ops, 2, {.sights = std::vector<Sight>(2)});
+  backward->attend({x, x, x, pass.get(), 1}, out, log_sums);
+  backward->attend_backward({x, x, x, pass.get(), 1}, out, log_sums, x, {d_q, d_k, d_v});
   for (const Grid* grid : {&out, &d_q, &d_k, &d_v}) EXPECT_EQ(largest_of(*grid), 0);
   EXPECT_EQ(element(log_sums, 1, 0), -std::numeric_limits<double>::infinity());
 }
@@ -311,7 +319,8 @@ TEST_F(RefBackwardTest, EmbedAndGather) {
     return weighted_sum(out, d_out);
   };
   const Grid d_table = zeros(vocabulary, cols), d_x = zeros(vocabulary, cols);
-  backward->embed(tokens, d_out, d_table);
+  const auto pass = prepare_rows(*ops, tokens.size(), {.tokens = tokens});
+  backward->embed(*pass, d_out, d_table);
   backward->gather(d_out, tokens, d_x);
   expect_gradient(loss, table, d_table, "d_table");
   expect_gradient(loss, table, d_x, "d_x");

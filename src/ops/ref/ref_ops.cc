@@ -9,7 +9,7 @@ namespace tidar {
 namespace {
 
 template <class T>
-class RefOps final : public Ops {
+class RefOps final : public HostOps {
   static constexpr DType kType = DTypeOf<T>::value;
 
  public:
@@ -31,9 +31,19 @@ class RefOps final : public Ops {
     return ref::make_kv<T>(shape);
   }
 
-  void embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) override {
-    check_embed(*this, tokens, table, out);
-    ref::embed<T>(tokens, own(table), out);
+  void prepare(const Pass& pass, const KvStore* kv,
+               std::unique_ptr<PreparedPass>& prepared) override {
+    auto& made = made_in<ref::SlotPass>(prepared);
+    if (kv == nullptr) {
+      made.take_rows(pass);
+    } else {
+      made.plan(pass, kv->shape);
+    }
+  }
+
+  void embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) override {
+    check_embed(*this, host(pass).tokens, table, out);
+    ref::embed<T>(host(pass).tokens, own(table), out);
   }
 
   void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override {
@@ -41,20 +51,19 @@ class RefOps final : public Ops {
     ref::gather<T>(x, rows, out);
   }
 
-  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
-                Matrix out) override {
+  void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     check_rms_norm(*this, x, weight, heads, out);
-    ref::rms_norm<T>(x, weight, eps, heads, out);
+    ref::rms_norm<T>(x, values_of(weight), eps, heads, out);
   }
 
-  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
-              Matrix out) override {
+  void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) override {
     check_linear(*this, x, weight, bias, out);
-    ref::linear<T>(x, own(weight), bias, out);
+    ref::linear<T>(x, own(weight), bias == nullptr ? std::span<const float>() : values_of(*bias),
+                   out);
   }
 
   void linear_add(Matrix x, const PackedWeight& weight, Matrix out) override {
-    check_linear(*this, x, weight, {}, out);
+    check_linear(*this, x, weight, nullptr, out);
     ref::linear_add<T>(x, own(weight), out);
   }
 
@@ -63,21 +72,20 @@ class RefOps final : public Ops {
     ref::linear_swiglu<T>(x, own(gate_up), out);
   }
 
-  void rope(Matrix x, int heads, std::span<const int32_t> positions,
-            const RopeTable& table) override {
-    check_rope(*this, x, heads, positions, table);
-    ref::rotate<T>(x, heads, positions, table, 1);
+  void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override {
+    check_rope(*this, x, heads, host(pass).positions, table);
+    ref::rotate<T>(x, heads, host(pass).positions, host(table), 1);
   }
 
-  void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
-                int layer) override {
-    check_store_kv(*this, k, v, slots, kv, layer);
-    ref::store_kv<T>(k, v, slots, own(kv), layer);
+  void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) override {
+    check_store_kv(*this, k, v, pass, kv, layer);
+    ref::store_kv<T>(k, v, own(pass).slots, own(kv), layer);
   }
 
-  void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override {
-    check_attend(*this, q, kv, layer, plan, out);
-    ref::attend<T>(q, own(kv), layer, plan, out);
+  void attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
+              Matrix out) override {
+    check_attend(*this, q, pass, kv, layer, out);
+    ref::attend<T>(q, own(pass), own(kv), layer, out);
   }
 
   void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
@@ -91,6 +99,9 @@ class RefOps final : public Ops {
     const auto* result = dynamic_cast<const ref::Weight<T>*>(&weight);
     TIDAR_CHECK(result != nullptr && "packed by another backend");
     return *result;
+  }
+  static const ref::SlotPass& own(const PreparedPass& pass) {
+    return static_cast<const ref::SlotPass&>(pass);
   }
   static const ref::Store<T>& own(const KvStore& kv) {
     const auto* result = dynamic_cast<const ref::Store<T>*>(&kv);

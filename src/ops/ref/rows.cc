@@ -37,7 +37,7 @@ void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads, Ma
 }
 
 template <class T>
-void rotate(Matrix x, int heads, std::span<const int32_t> positions, const RopeTable& table,
+void rotate(Matrix x, int heads, std::span<const int32_t> positions, const HostRope& table,
             int direction) {
   for (int64_t r = 0; r < x.rows; ++r) {
     const auto angle =
@@ -63,7 +63,7 @@ template void gather<float>(Matrix, std::span<const int32_t>, Matrix);
 template void gather<double>(Matrix, std::span<const int32_t>, Matrix);
 template void rms_norm<float>(Matrix, std::span<const float>, double, int, Matrix);
 template void rms_norm<double>(Matrix, std::span<const float>, double, int, Matrix);
-template void rotate<float>(Matrix, int, std::span<const int32_t>, const RopeTable&, int);
-template void rotate<double>(Matrix, int, std::span<const int32_t>, const RopeTable&, int);
+template void rotate<float>(Matrix, int, std::span<const int32_t>, const HostRope&, int);
+template void rotate<double>(Matrix, int, std::span<const int32_t>, const HostRope&, int);
 
 }  // namespace tidar::ref

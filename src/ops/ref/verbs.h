@@ -5,7 +5,7 @@
 #include <span>
 
 #include "base/buffer.h"
-#include "ops/ops.h"
+#include "ops/host_ops.h"
 
 namespace tidar::ref {
 
@@ -17,12 +17,22 @@ struct Weight final : PackedWeight {
 
 template <class T>
 struct Store final : KvStore {
-  Buffer keys, values;  // [layer][slot][G][E] T, then [scratch slot][G][E]
+  Buffer keys, values;  // [layer][slot of a page][G][E] T, then [row of the pass][G][E]
+  int64_t paged_slots() const { return int64_t{shape.pages} * kPageSlots; }
   T* at(const Buffer& buffer, int layer, int64_t slot, int kv_head) const {
-    const int64_t row =
-        slot < shape.slots ? layer * shape.slots + slot : (shape.layers - 1) * shape.slots + slot;
+    const int64_t paged = paged_slots();
+    const int64_t row = slot < paged ? layer * paged + slot : (shape.layers - 1) * paged + slot;
     return buffer.as<T>() + (row * shape.kv_heads + kv_head) * shape.head_size;
   }
+};
+
+/// A pass whose keys lie where cache/pages.h says, and behind the pages those of rows that are kept
+/// nowhere, row by row.
+struct SlotPass final : HostPass {
+  std::vector<int32_t> slots;              // of each row
+  std::vector<std::vector<int32_t>> seen;  // by each row: slots, in the order of the keys
+
+  void plan(const Pass& pass, const KvShape& shape);
 };
 
 /// The nearest bf16, ties to even.
@@ -51,12 +61,12 @@ void linear_swiglu(Matrix x, const Weight<T>& gate_up, Matrix out);
 /// By the table's angles times `direction`: 1 is rope, -1 its backward half, since a rotation's
 /// transpose is the rotation by the opposite angle.
 template <class T>
-void rotate(Matrix x, int heads, std::span<const int32_t> positions, const RopeTable& table,
+void rotate(Matrix x, int heads, std::span<const int32_t> positions, const HostRope& table,
             int direction);
 template <class T>
 void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, const Store<T>& kv, int layer);
 template <class T>
-void attend(Matrix q, const Store<T>& kv, int layer, const AttendPlan& plan, Matrix out);
+void attend(Matrix q, const SlotPass& pass, const Store<T>& kv, int layer, Matrix out);
 template <class T>
 Answer read_logits(Matrix logits, const Ask& ask, std::span<const LogitChange> pool);
 

@@ -128,7 +128,7 @@ void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask,
 }
 
 void CheckedOps::read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) {
-  const Grid truth_logits = Grid::copy(logits, truth_.activation());
+  const Grid truth_logits = exact(logits);
   std::vector<Answer> truth(asks.size());
   truth_.read_logits(truth_logits, asks, truth);
   tested_.read_logits(logits, asks, answers);

@@ -21,6 +21,19 @@ struct CheckedWeight final : PackedWeight {
   std::vector<double> norms;              // of every row, parts one after another
 };
 
+struct CheckedVector final : PackedVector {
+  std::unique_ptr<PackedVector> tested, truth;
+};
+
+struct CheckedRope final : RopeTable {
+  std::unique_ptr<RopeTable> tested, truth;
+};
+
+struct CheckedPass final : PreparedPass {
+  std::unique_ptr<PreparedPass> tested, truth;
+  std::vector<int64_t> keys;  // seen by each row
+};
+
 struct CheckedKv final : KvStore {
   std::unique_ptr<KvStore> tested, truth;
   // Largest norm of a key and largest |value| ever stored, [layers][kv_heads].
@@ -33,6 +46,8 @@ struct CheckedKv final : KvStore {
 const CheckedWeight& own(const PackedWeight& weight) {
   return dynamic_cast<const CheckedWeight&>(weight);
 }
+
+const CheckedPass& own(const PreparedPass& pass) { return dynamic_cast<const CheckedPass&>(pass); }
 
 const CheckedKv& own(const KvStore& kv) { return dynamic_cast<const CheckedKv&>(kv); }
 
@@ -91,11 +106,22 @@ void CheckedOps::finish(const Difference& worst) {
   if (share > 1) report_(worst);
 }
 
-void CheckedOps::compare(Verb verb, Matrix tested, Matrix truth, const Allowed& allowed) {
+Grid CheckedOps::seen(Matrix tested) const {
+  Grid host(tested.dtype, tested.rows, tested.cols);
+  tested_.read(tested, host);
+  return host;
+}
+
+Grid CheckedOps::exact(Matrix tested) const {
+  return Grid::copy(seen(tested), truth_.activation());
+}
+
+void CheckedOps::compare(Verb verb, Matrix result, Matrix truth, const Allowed& allowed) {
+  const Grid tested = seen(result);
   Difference worst;
   worst.verb = verb;
-  for (int64_t r = 0; r < tested.rows; ++r) {
-    for (int64_t c = 0; c < tested.cols; ++c) {
+  for (int64_t r = 0; r < result.rows; ++r) {
+    for (int64_t c = 0; c < result.cols; ++c) {
       const double value = element(truth, r, c);
       consider(worst, {verb, r, c, element(tested, r, c), value, allowed(r, c, value), ""});
     }
@@ -116,6 +142,23 @@ std::unique_ptr<PackedWeight> CheckedOps::pack(PackOrder order, std::span<const 
   return weight;
 }
 
+std::unique_ptr<PackedVector> CheckedOps::pack_vector(std::span<const HostMatrix> parts) {
+  auto vector = std::make_unique<CheckedVector>();
+  vector->tested = tested_.pack_vector(parts);
+  vector->truth = truth_.pack_vector(parts);
+  static_cast<PackedVector&>(*vector) = *vector->tested;
+  return vector;
+}
+
+std::unique_ptr<RopeTable> CheckedOps::make_rope(std::span<const double> frequencies, double factor,
+                                                 int64_t positions) {
+  auto table = std::make_unique<CheckedRope>();
+  table->tested = tested_.make_rope(frequencies, factor, positions);
+  table->truth = truth_.make_rope(frequencies, factor, positions);
+  static_cast<RopeTable&>(*table) = *table->tested;
+  return table;
+}
+
 std::unique_ptr<KvStore> CheckedOps::make_kv(const KvShape& shape) {
   auto kv = std::make_unique<CheckedKv>();
   kv->tested = tested_.make_kv(shape);
@@ -127,37 +170,51 @@ std::unique_ptr<KvStore> CheckedOps::make_kv(const KvShape& shape) {
   return kv;
 }
 
-void CheckedOps::embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) {
+void CheckedOps::prepare(const Pass& pass, const KvStore* kv,
+                         std::unique_ptr<PreparedPass>& prepared) {
+  auto& both = made_in<CheckedPass>(prepared);
+  tested_.prepare(pass, kv == nullptr ? nullptr : own(*kv).tested.get(), both.tested);
+  truth_.prepare(pass, kv == nullptr ? nullptr : own(*kv).truth.get(), both.truth);
+  static_cast<PreparedPass&>(both) = *both.tested;
+  both.keys.clear();
+  for (const Sight& sight : pass.sights) {
+    both.keys.push_back(sight.prefix.size() + sight.block.size());
+  }
+}
+
+void CheckedOps::embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) {
   Grid truth(truth_.activation(), out.rows, out.cols);
-  truth_.embed(tokens, *own(table).truth, truth);
-  tested_.embed(tokens, *own(table).tested, out);
+  truth_.embed(*own(pass).truth, *own(table).truth, truth);
+  tested_.embed(*own(pass).tested, *own(table).tested, out);
   compare(Verb::embed, out, truth, [](int64_t, int64_t, double) { return 0; });
 }
 
 void CheckedOps::gather(Matrix x, std::span<const int32_t> rows, Matrix out) {
   Grid truth(truth_.activation(), out.rows, out.cols);
-  truth_.gather(Grid::copy(x, truth_.activation()), rows, truth);
+  truth_.gather(exact(x), rows, truth);
   tested_.gather(x, rows, out);
   compare(Verb::gather, out, truth, [](int64_t, int64_t, double) { return 0; });
 }
 
-void CheckedOps::rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
-                          Matrix out) {
+void CheckedOps::rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) {
+  const auto& both = dynamic_cast<const CheckedVector&>(weight);
   Grid truth(truth_.activation(), out.rows, out.cols);
-  truth_.rms_norm(Grid::copy(x, truth_.activation()), weight, eps, heads, truth);
-  tested_.rms_norm(x, weight, eps, heads, out);
+  truth_.rms_norm(exact(x), *both.truth, eps, heads, truth);
+  tested_.rms_norm(x, *both.tested, eps, heads, out);
   compare(Verb::rms_norm, out, truth, [&](int64_t, int64_t, double value) {
     return rounded(rms_norm_tolerance(eps_, x.cols / heads, value), value, out.dtype);
   });
 }
 
-void CheckedOps::linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
+void CheckedOps::linear(Matrix x, const PackedWeight& weight, const PackedVector* bias,
                         Matrix out) {
   const CheckedWeight& both = own(weight);
-  const auto x_norms = norms_of_rows(x);
+  const auto* const both_bias = dynamic_cast<const CheckedVector*>(bias);
+  const auto x_norms = norms_of_rows(seen(x));
   Grid truth(truth_.activation(), out.rows, out.cols);
-  truth_.linear(Grid::copy(x, truth_.activation()), *both.truth, bias, truth);
-  tested_.linear(x, *both.tested, bias, out);
+  truth_.linear(exact(x), *both.truth, both_bias == nullptr ? nullptr : both_bias->truth.get(),
+                truth);
+  tested_.linear(x, *both.tested, both_bias == nullptr ? nullptr : both_bias->tested.get(), out);
   compare(Verb::linear, out, truth, [&](int64_t r, int64_t c, double value) {
     const double error = product_tolerance(eps_, x.cols, x_norms[static_cast<size_t>(r)],
                                            both.norms[static_cast<size_t>(c)]);
@@ -167,9 +224,9 @@ void CheckedOps::linear(Matrix x, const PackedWeight& weight, std::span<const fl
 
 void CheckedOps::linear_add(Matrix x, const PackedWeight& weight, Matrix out) {
   const CheckedWeight& both = own(weight);
-  const auto x_norms = norms_of_rows(x);
-  const Grid truth = Grid::copy(out, truth_.activation());
-  truth_.linear_add(Grid::copy(x, truth_.activation()), *both.truth, truth);
+  const auto x_norms = norms_of_rows(seen(x));
+  const Grid truth = exact(out);
+  truth_.linear_add(exact(x), *both.truth, truth);
   tested_.linear_add(x, *both.tested, out);
   compare(Verb::linear_add, out, truth, [&](int64_t r, int64_t c, double value) {
     const double error = product_tolerance(eps_, x.cols, x_norms[static_cast<size_t>(r)],
@@ -180,12 +237,12 @@ void CheckedOps::linear_add(Matrix x, const PackedWeight& weight, Matrix out) {
 
 void CheckedOps::linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) {
   const CheckedWeight& both = own(gate_up);
-  const auto x_norms = norms_of_rows(x);
-  const Grid exact_x = Grid::copy(x, truth_.activation());
+  const auto x_norms = norms_of_rows(seen(x));
+  const Grid exact_x = exact(x);
   Grid truth(truth_.activation(), out.rows, out.cols);
   Grid parts(truth_.activation(), out.rows, 2 * out.cols);
   truth_.linear_swiglu(exact_x, *both.truth, truth);
-  truth_.linear(exact_x, *both.stacked, {}, parts);
+  truth_.linear(exact_x, *both.stacked, nullptr, parts);
   tested_.linear_swiglu(x, *both.tested, out);
   compare(Verb::linear_swiglu, out, truth, [&](int64_t r, int64_t c, double value) {
     const auto error = [&](int64_t column) {
@@ -199,12 +256,12 @@ void CheckedOps::linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out
   });
 }
 
-void CheckedOps::rope(Matrix x, int heads, std::span<const int32_t> positions,
-                      const RopeTable& table) {
-  const Grid before = Grid::copy(x, DType::f64);
-  const Grid truth = Grid::copy(x, truth_.activation());
-  truth_.rope(truth, heads, positions, table);
-  tested_.rope(x, heads, positions, table);
+void CheckedOps::rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) {
+  const auto& both = dynamic_cast<const CheckedRope&>(table);
+  const Grid before = Grid::copy(seen(x), DType::f64);
+  const Grid truth = exact(x);
+  truth_.rope(truth, heads, *own(pass).truth, *both.truth);
+  tested_.rope(x, heads, *own(pass).tested, *both.tested);
   compare(Verb::rope, x, truth, [&](int64_t r, int64_t c, double) {
     const int64_t in_head = c % (2 * table.half);
     const int64_t pair = in_head < table.half ? c + table.half : c - table.half;
@@ -212,12 +269,11 @@ void CheckedOps::rope(Matrix x, int heads, std::span<const int32_t> positions,
   });
 }
 
-void CheckedOps::store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
-                          int layer) {
+void CheckedOps::store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) {
   auto& both = dynamic_cast<CheckedKv&>(kv);
-  truth_.store_kv(Grid::copy(k, truth_.activation()), Grid::copy(v, truth_.activation()), slots,
-                  *both.truth, layer);
-  tested_.store_kv(k, v, slots, *both.tested, layer);
+  const Grid keys = exact(k), values = exact(v);
+  truth_.store_kv(keys, values, *own(pass).truth, *both.truth, layer);
+  tested_.store_kv(k, v, *own(pass).tested, *both.tested, layer);
   const int size = kv.shape.head_size;
   // What the store rounds can grow by half an epsilon of its type.
   const double growth = 1 + epsilon_of(kv.shape.dtype);
@@ -225,33 +281,33 @@ void CheckedOps::store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, Kv
     for (int head = 0; head < kv.shape.kv_heads; ++head) {
       double& key_norm = both.key_norms[both.at(layer, head)];
       double& value_size = both.value_sizes[both.at(layer, head)];
-      key_norm = std::max(key_norm, growth * norm_of(k, r, head * size, (head + 1) * size));
+      key_norm = std::max(key_norm, growth * norm_of(keys, r, head * size, (head + 1) * size));
       for (int64_t c = head * size; c < (head + 1) * size; ++c) {
-        value_size = std::max(value_size, growth * std::abs(element(v, r, c)));
+        value_size = std::max(value_size, growth * std::abs(element(values, r, c)));
       }
     }
   }
 }
 
-void CheckedOps::attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan,
+void CheckedOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
                         Matrix out) {
   const CheckedKv& both = own(kv);
   Grid truth(truth_.activation(), out.rows, out.cols);
-  truth_.attend(Grid::copy(q, truth_.activation()), *both.truth, layer, plan, truth);
-  tested_.attend(q, *both.tested, layer, plan, out);
+  const Grid queries = exact(q);
+  truth_.attend(queries, *own(pass).truth, *both.truth, layer, truth);
+  tested_.attend(q, *own(pass).tested, *both.tested, layer, out);
 
   const int size = kv.shape.head_size;
   const int64_t heads = q.cols / size;
   std::vector<double> allowed(static_cast<size_t>(q.rows * heads));
   for (int64_t r = 0; r < q.rows; ++r) {
-    const TileSight& sight = plan.sights[static_cast<size_t>(r)];
     for (int64_t h = 0; h < heads; ++h) {
       const size_t at = both.at(layer, static_cast<int>(h / (heads / kv.shape.kv_heads)));
       AttendBounds bounds;
-      bounds.q_norm = norm_of(q, r, h * size, (h + 1) * size);
+      bounds.q_norm = norm_of(queries, r, h * size, (h + 1) * size);
       bounds.key_norm = both.key_norms[at];
       bounds.value_size = both.value_sizes[at];
-      bounds.keys = sight.prefix_to - sight.prefix_from + sight.block_to - sight.block_from;
+      bounds.keys = own(pass).keys[static_cast<size_t>(r)];
       bounds.head_size = size;
       bounds.rounds_to_bf16 = kv.shape.dtype == DType::bf16;
       allowed[static_cast<size_t>(r * heads + h)] = attend_tolerance(eps_, bounds);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ops/ops.h"
+#include "ops/wrap/grid.h"
 #include "ops/wrap/verb.h"
 
 namespace tidar {
@@ -30,7 +31,8 @@ struct Difference {
 /// Tolerances are for a truth in float64; one in float32 has errors of its own.
 ///
 /// At most one difference is reported a call, the worst in proportion to what is allowed.
-/// Both backends must outlive it. Slow, and keeps the weights up to three times: for tests.
+/// Both backends must outlive it; the truth's memory is the host's. Slow, and keeps the weights up
+/// to three times: for tests.
 class CheckedOps final : public Ops {
  public:
   using Report = std::function<void(const Difference&)>;
@@ -51,26 +53,36 @@ class CheckedOps final : public Ops {
   }
   std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
                                      DType dtype) override;
+  std::unique_ptr<PackedVector> pack_vector(std::span<const HostMatrix> parts) override;
+  std::unique_ptr<RopeTable> make_rope(std::span<const double> frequencies, double factor,
+                                       int64_t positions) override;
   std::unique_ptr<KvStore> make_kv(const KvShape& shape) override;
-  void embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) override;
+  std::unique_ptr<Memory> allocate(int64_t bytes) override { return tested_.allocate(bytes); }
+  void read(Matrix from, Matrix host) override { tested_.read(from, host); }
+  void write(Matrix host, Matrix to) override { tested_.write(host, to); }
+  void copy(Matrix from, Matrix to) override { tested_.copy(from, to); }
+  void clear(Matrix x) override { tested_.clear(x); }
+  void prepare(const Pass& pass, const KvStore* kv,
+               std::unique_ptr<PreparedPass>& prepared) override;
+  void embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) override;
   void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override;
-  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
-                Matrix out) override;
-  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
-              Matrix out) override;
+  void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override;
+  void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) override;
   void linear_add(Matrix x, const PackedWeight& weight, Matrix out) override;
   void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override;
-  void rope(Matrix x, int heads, std::span<const int32_t> positions,
-            const RopeTable& table) override;
-  void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
-                int layer) override;
-  void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override;
+  void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override;
+  void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) override;
+  void attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
+              Matrix out) override;
   void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override;
 
  private:
   /// How far element (row, col) may lie from the truth's value there.
   using Allowed = std::function<double(int64_t row, int64_t col, double truth)>;
 
+  /// The elements of a matrix of the tested backend, as they are; and as the truth has them.
+  Grid seen(Matrix tested) const;
+  Grid exact(Matrix tested) const;
   void compare(Verb verb, Matrix tested, Matrix truth, const Allowed& allowed);
   void check_answer(Matrix truth_logits, const Ask& ask, std::span<const LogitChange> pool,
                     const Answer& tested, const Answer& truth);

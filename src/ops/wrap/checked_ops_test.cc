@@ -15,8 +15,7 @@ class OffAt final : public ForwardOps {
  public:
   OffAt(Ops& inner, int64_t row, int64_t col, double distance)
       : ForwardOps(inner), row_(row), col_(col), distance_(distance) {}
-  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
-              Matrix out) override {
+  void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) override {
     ForwardOps::linear(x, weight, bias, out);
     set_element(out, row_, col_, element(out, row_, col_) + distance_);
   }
@@ -37,7 +36,7 @@ class CheckedOpsTest : public testing::Test {
     CheckedOps checked(tested, *truth_, std::move(report));
     const HostMatrix part{reinterpret_cast<const std::byte*>(weight.data()), DType::f32, 24, 40};
     const auto packed = checked.pack(PackOrder::stacked, {&part, 1}, DType::f32);
-    checked.linear(Matrix(x.data(), DType::f32, 4, 40), *packed, {},
+    checked.linear(Matrix(x.data(), DType::f32, 4, 40), *packed, nullptr,
                    Matrix(out.data(), DType::f32, 4, 24));
     compared_ = checked.compared();
     worst_ = checked.worst(Verb::linear);

@@ -18,19 +18,33 @@ class ForwardOps : public Ops {
                                      DType dtype) override {
     return inner_.pack(order, parts, dtype);
   }
+  std::unique_ptr<PackedVector> pack_vector(std::span<const HostMatrix> parts) override {
+    return inner_.pack_vector(parts);
+  }
+  std::unique_ptr<RopeTable> make_rope(std::span<const double> frequencies, double factor,
+                                       int64_t positions) override {
+    return inner_.make_rope(frequencies, factor, positions);
+  }
   std::unique_ptr<KvStore> make_kv(const KvShape& shape) override { return inner_.make_kv(shape); }
-  void embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) override {
-    inner_.embed(tokens, table, out);
+  std::unique_ptr<Memory> allocate(int64_t bytes) override { return inner_.allocate(bytes); }
+  void read(Matrix from, Matrix host) override { inner_.read(from, host); }
+  void write(Matrix host, Matrix to) override { inner_.write(host, to); }
+  void copy(Matrix from, Matrix to) override { inner_.copy(from, to); }
+  void clear(Matrix x) override { inner_.clear(x); }
+  void prepare(const Pass& pass, const KvStore* kv,
+               std::unique_ptr<PreparedPass>& prepared) override {
+    inner_.prepare(pass, kv, prepared);
+  }
+  void embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) override {
+    inner_.embed(pass, table, out);
   }
   void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override {
     inner_.gather(x, rows, out);
   }
-  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
-                Matrix out) override {
+  void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     inner_.rms_norm(x, weight, eps, heads, out);
   }
-  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
-              Matrix out) override {
+  void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) override {
     inner_.linear(x, weight, bias, out);
   }
   void linear_add(Matrix x, const PackedWeight& weight, Matrix out) override {
@@ -39,16 +53,15 @@ class ForwardOps : public Ops {
   void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override {
     inner_.linear_swiglu(x, gate_up, out);
   }
-  void rope(Matrix x, int heads, std::span<const int32_t> positions,
-            const RopeTable& table) override {
-    inner_.rope(x, heads, positions, table);
+  void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override {
+    inner_.rope(x, heads, pass, table);
   }
-  void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
-                int layer) override {
-    inner_.store_kv(k, v, slots, kv, layer);
+  void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) override {
+    inner_.store_kv(k, v, pass, kv, layer);
   }
-  void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override {
-    inner_.attend(q, kv, layer, plan, out);
+  void attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
+              Matrix out) override {
+    inner_.attend(q, pass, kv, layer, out);
   }
   void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     inner_.read_logits(logits, asks, answers);

@@ -66,22 +66,20 @@ std::string TimedOps::table(const Roofs& roofs) const {
   return text + line("all", all, all.seconds, roofs);
 }
 
-void TimedOps::embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) {
-  measure(Verb::embed, copy_work(out, table.dtype), [&] { inner().embed(tokens, table, out); });
+void TimedOps::embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) {
+  measure(Verb::embed, copy_work(out, table.dtype), [&] { inner().embed(pass, table, out); });
 }
 
 void TimedOps::gather(Matrix x, std::span<const int32_t> rows, Matrix out) {
   measure(Verb::gather, copy_work(out, x.dtype), [&] { inner().gather(x, rows, out); });
 }
 
-void TimedOps::rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
-                        Matrix out) {
+void TimedOps::rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) {
   measure(Verb::rms_norm, rms_norm_work(x, out),
           [&] { inner().rms_norm(x, weight, eps, heads, out); });
 }
 
-void TimedOps::linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
-                      Matrix out) {
+void TimedOps::linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) {
   measure(Verb::linear, linear_work(x, weight, out, false),
           [&] { inner().linear(x, weight, bias, out); });
 }
@@ -96,19 +94,18 @@ void TimedOps::linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) 
           [&] { inner().linear_swiglu(x, gate_up, out); });
 }
 
-void TimedOps::rope(Matrix x, int heads, std::span<const int32_t> positions,
-                    const RopeTable& table) {
-  measure(Verb::rope, rope_work(x), [&] { inner().rope(x, heads, positions, table); });
+void TimedOps::rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) {
+  measure(Verb::rope, rope_work(x), [&] { inner().rope(x, heads, pass, table); });
 }
 
-void TimedOps::store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
-                        int layer) {
-  measure(Verb::store_kv, store_kv_work(k, kv), [&] { inner().store_kv(k, v, slots, kv, layer); });
+void TimedOps::store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) {
+  measure(Verb::store_kv, store_kv_work(k, kv), [&] { inner().store_kv(k, v, pass, kv, layer); });
 }
 
-void TimedOps::attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) {
-  measure(Verb::attend, attend_work(q, kv, plan, out),
-          [&] { inner().attend(q, kv, layer, plan, out); });
+void TimedOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
+                      Matrix out) {
+  measure(Verb::attend, attend_work(q, pass, kv, out),
+          [&] { inner().attend(q, pass, kv, layer, out); });
 }
 
 void TimedOps::read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) {

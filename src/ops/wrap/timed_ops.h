@@ -41,19 +41,16 @@ class TimedOps final : public ForwardOps {
   /// time, GB/s, GFLOP/s, share of the roof.
   std::string table(const Roofs& roofs) const;
 
-  void embed(std::span<const int32_t> tokens, const PackedWeight& table, Matrix out) override;
+  void embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) override;
   void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override;
-  void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads,
-                Matrix out) override;
-  void linear(Matrix x, const PackedWeight& weight, std::span<const float> bias,
-              Matrix out) override;
+  void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override;
+  void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) override;
   void linear_add(Matrix x, const PackedWeight& weight, Matrix out) override;
   void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override;
-  void rope(Matrix x, int heads, std::span<const int32_t> positions,
-            const RopeTable& table) override;
-  void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, KvStore& kv,
-                int layer) override;
-  void attend(Matrix q, const KvStore& kv, int layer, const AttendPlan& plan, Matrix out) override;
+  void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override;
+  void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) override;
+  void attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
+              Matrix out) override;
   void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override;
 
  private:

@@ -38,13 +38,14 @@ TEST(TimedOps, CountsTheWorkOfAProduct) {
 TEST(TimedOps, CountsTheKeysThatRowsSee) {
   const auto ref = make_ref_ops(DType::f32);
   TimedOps timed(*ref);
-  // 3 rows see 38, 39 and 40 keys: 3 panels of 16 slots.
+  // 3 rows see 38, 39 and 40 keys, which the reference reads row by row.
   AttendShape shape{3, 4, 2, 16, 40, DType::f32, SightPattern::causal};
   run_case(timed, make_case(shape, 1), 1);
   const VerbTimes& attend = timed.times(Verb::attend);
   EXPECT_DOUBLE_EQ(attend.work.flops, 4.0 * (38 + 39 + 40) * 4 * 16);
-  EXPECT_DOUBLE_EQ(attend.work.bytes, 4.0 * (2 * 3 * 64 + 3 * 16 * 2 * 2 * 16));
-  EXPECT_EQ(timed.times(Verb::store_kv).calls, 2);
+  EXPECT_DOUBLE_EQ(attend.work.bytes, 4.0 * (2 * 3 * 64 + (38 + 39 + 40) * 2 * 2 * 16));
+  // Two pages of two layers, and the rows of the pass.
+  EXPECT_EQ(timed.times(Verb::store_kv).calls, 5);
 }
 
 TEST(TimedOps, ShareOfRoofIsOfTheSlowerLimit) {

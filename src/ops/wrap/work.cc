@@ -35,11 +35,9 @@ Work store_kv_work(Matrix k, const KvStore& kv) {
   return {2 * bytes_of(k) + static_cast<double>(k.rows) * slot_bytes(kv.shape), 0};
 }
 
-Work attend_work(Matrix q, const KvStore& kv, const AttendPlan& plan, Matrix out) {
-  double panels = 0;
-  for (const AttendTile& tile : plan.tiles) panels += tile.prefix_panels + tile.block_panels;
-  return {bytes_of(q) + bytes_of(out) + panels * kKeyPanel * slot_bytes(kv.shape),
-          4 * static_cast<double>(plan.keys_seen()) * static_cast<double>(q.cols)};
+Work attend_work(Matrix q, const PreparedPass& pass, const KvStore& kv, Matrix out) {
+  return {bytes_of(q) + bytes_of(out) + static_cast<double>(pass.keys_read) * slot_bytes(kv.shape),
+          4 * static_cast<double>(pass.keys_seen) * static_cast<double>(q.cols)};
 }
 
 Work read_logits_work(Matrix logits, const Asks& asks) {

@@ -26,9 +26,9 @@ Work rms_norm_work(Matrix x, Matrix out);
 Work linear_work(Matrix x, const PackedWeight& weight, Matrix out, bool reads_out);
 Work rope_work(Matrix x);
 Work store_kv_work(Matrix k, const KvStore& kv);
-/// Each tile reads its panels once; the products are of the keys that rows see, panels' rest not
-/// counted.
-Work attend_work(Matrix q, const KvStore& kv, const AttendPlan& plan, Matrix out);
+/// Keys are read as often as the backend says (PreparedPass::keys_read); the products are of those
+/// that rows see.
+Work attend_work(Matrix q, const PreparedPass& pass, const KvStore& kv, Matrix out);
 Work read_logits_work(Matrix logits, const Asks& asks);
 
 }  // namespace tidar

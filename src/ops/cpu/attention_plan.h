@@ -17,13 +17,39 @@
 // stream.)
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "ops/ops.h"
+#include "ops/host_ops.h"
 #include "plan/pass.h"
 
-namespace tidar {
+namespace tidar::cpu {
+
+/// Kernels read keys in panels of this many consecutive slots.
+inline constexpr int kKeyPanel = 16;
+/// Rows of a tile at most.
+inline constexpr int kTileRows = 16;
+
+/// Rows that share a list of key panels.
+struct AttendTile {
+  int32_t first_row = 0;
+  int32_t rows = 0;           // at most kTileRows
+  int32_t first_panel = 0;    // into AttendPlan::panels
+  int32_t prefix_panels = 0;  // panels that hold the prefix, then
+  int32_t block_panels = 0;   // panels that hold the block
+};
+
+struct AttendPlan {
+  std::vector<AttendTile> tiles;
+  std::vector<int32_t> panels;  // slot / kKeyPanel of every panel of every tile
+  /// What each row sees, in keys of its tile's panels: key 16 p + o is slot 16 panels[first_panel +
+  /// p] + o. Either range may be empty, not both.
+  std::vector<Sight> sights;
+
+  /// Keys of all panels, summed over tiles.
+  int64_t keys_read() const { return static_cast<int64_t>(panels.size()) * kKeyPanel; }
+};
 
 /// Scratch slots that suffice for every pass of so many rows whose blocks do not overlap. Panels
 /// are of 16 slots, and the worst case is two rows with a block each, the second also seeing the
@@ -81,4 +107,9 @@ class AttentionPlanner {
   AttendPlan attend_;
 };
 
-}  // namespace tidar
+/// A pass whose attention is planned, for keys in panels.
+struct PanelPass final : HostPass {
+  std::optional<AttentionPlanner> planner;  // none without a store
+};
+
+}  // namespace tidar::cpu

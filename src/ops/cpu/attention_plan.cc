@@ -1,10 +1,10 @@
-#include "net/attention_plan.h"
+#include "ops/cpu/attention_plan.h"
 
 #include <algorithm>
 
 #include "base/check.h"
 
-namespace tidar {
+namespace tidar::cpu {
 
 namespace {
 
@@ -137,7 +137,7 @@ void AttentionPlanner::add_tile(const Pass& pass, const PassSequence& sequence, 
   attend_.tiles.push_back(tile);
   for (const Sight& sight : sights) {
     const KeyRange prefix = sight.prefix.size() > 0 ? sight.prefix : KeyRange{};
-    attend_.sights.push_back({prefix.from, prefix.to, block_from, block_from + block.size()});
+    attend_.sights.push_back({prefix, {block_from, block_from + block.size()}});
   }
 }
 
@@ -164,4 +164,4 @@ const AttentionPlanner::PlacedBlock* AttentionPlanner::placed(const KeyRange& ke
   return found == blocks_.rend() ? nullptr : &*found;
 }
 
-}  // namespace tidar
+}  // namespace tidar::cpu

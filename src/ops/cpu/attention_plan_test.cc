@@ -1,4 +1,4 @@
-#include "net/attention_plan.h"
+#include "ops/cpu/attention_plan.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include "base/rng.h"
 #include "plan/layouts.h"
 
-namespace tidar {
+namespace tidar::cpu {
 namespace {
 
 constexpr int kPages = 40;
@@ -89,23 +89,23 @@ void expect_sights(const Pass& pass, const AttentionPlanner& planner) {
     const int32_t block_start = tile.prefix_panels * kKeyPanel;
     for (int32_t row = tile.first_row; row < next_row; ++row) {
       const Sight& sight = pass.sights[static_cast<size_t>(row)];
-      const TileSight& seen = plan.sights[static_cast<size_t>(row)];
+      const Sight& seen = plan.sights[static_cast<size_t>(row)];
       const auto owner = std::find_if(
           pass.sequences.begin(), pass.sequences.end(),
           [&](const PassSequence& s) { return s.first_row <= row && row < s.first_row + s.rows; });
       const auto sequence = static_cast<size_t>(owner - pass.sequences.begin());
-      EXPECT_EQ(keys_seen(memory, plan, tile, seen.prefix_from, seen.prefix_to),
+      EXPECT_EQ(keys_seen(memory, plan, tile, seen.prefix.from, seen.prefix.to),
                 keys_of(sequence, sight.prefix));
-      EXPECT_EQ(keys_seen(memory, plan, tile, seen.block_from, seen.block_to),
+      EXPECT_EQ(keys_seen(memory, plan, tile, seen.block.from, seen.block.to),
                 keys_of(sequence, sight.block));
       // Places follow from the sight alone: prefix keys by their index, blocks from a border on.
       if (sight.prefix.size() > 0) {
-        EXPECT_EQ(seen.prefix_from, sight.prefix.from);
+        EXPECT_EQ(seen.prefix.from, sight.prefix.from);
       }
       if (sight.block.size() > 0) {
         const bool in_cache = sight.block.from < owner->cached;
-        EXPECT_EQ(seen.block_from, block_start + (in_cache ? sight.block.from % kKeyPanel : 0));
-        EXPECT_LE(seen.block_to, block_start + tile.block_panels * kKeyPanel);
+        EXPECT_EQ(seen.block.from, block_start + (in_cache ? sight.block.from % kKeyPanel : 0));
+        EXPECT_LE(seen.block.to, block_start + tile.block_panels * kKeyPanel);
       }
     }
   }
@@ -242,4 +242,4 @@ TEST_F(AttentionPlan, TooManyOverlappingBlocksStopTheProgram) {
 }
 
 }  // namespace
-}  // namespace tidar
+}  // namespace tidar::cpu
