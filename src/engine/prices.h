@@ -1,0 +1,48 @@
+#pragma once
+// What a pass costs by its size, as data that can be printed, kept in a file and replayed.
+
+#include <cstdint>
+#include <vector>
+
+namespace tidar {
+
+/// The size of a pass, as far as its cost depends on it.
+struct PassSize {
+  int rows = 0;
+  int asked = 0;  ///< rows whose logits are computed
+};
+
+/// A measured pass.
+struct PricePoint {
+  int rows = 0;
+  double seconds = 0;
+};
+
+/// The cost of passes: straight lines between the points, and beyond the last one as between the
+/// last two. More rows never cost less.
+class Prices {
+ public:
+  Prices() = default;
+  /// `points`: at least one, rows ascending from 1. `ask_s`: a row's logits.
+  Prices(std::vector<PricePoint> points, double ask_s);
+
+  const std::vector<PricePoint>& points() const { return points_; }
+  double ask_s() const { return ask_s_; }
+
+  /// Seconds of a pass of at least one row.
+  double seconds(const PassSize& size) const;
+
+  /// A pass of this size took so long: prices follow slowly what passes really take. All of them
+  /// are scaled alike (the machine became slower or faster, or the context longer), and a single
+  /// pass moves them by a few per cent at most.
+  void observe(const PassSize& size, double seconds);
+
+ private:
+  double of_rows(double rows) const;
+
+  std::vector<PricePoint> points_;
+  double ask_s_ = 0;
+  double scale_ = 1;
+};
+
+}  // namespace tidar

@@ -1,0 +1,42 @@
+#include "engine/prices.h"
+
+#include <gtest/gtest.h>
+
+namespace tidar {
+namespace {
+
+TEST(Prices, AreStraightLinesBetweenPointsAndBeyondThem) {
+  const Prices prices({{1, 10}, {5, 14}, {9, 34}}, 0.5);
+  EXPECT_DOUBLE_EQ(prices.seconds({1, 0}), 10);
+  EXPECT_DOUBLE_EQ(prices.seconds({3, 0}), 12);
+  EXPECT_DOUBLE_EQ(prices.seconds({5, 2}), 15);
+  EXPECT_DOUBLE_EQ(prices.seconds({7, 0}), 24);
+  EXPECT_DOUBLE_EQ(prices.seconds({11, 4}), 46);
+}
+
+TEST(Prices, MoreRowsNeverCostLess) {
+  const Prices prices({{1, 10}, {8, 9}, {16, 20}}, 0);
+  double last = 0;
+  for (int rows = 1; rows <= 40; ++rows) {
+    EXPECT_GE(prices.seconds({rows, 0}), last) << rows;
+    last = prices.seconds({rows, 0});
+  }
+}
+
+TEST(Prices, OfOnePointAreInProportionToRows) {
+  EXPECT_DOUBLE_EQ(Prices({{1, 3}}, 0).seconds({4, 0}), 12);
+}
+
+TEST(Prices, FollowWhatPassesTakeAndForgiveOneThatWasHeldUp) {
+  Prices prices({{1, 1}, {9, 9}}, 0);
+  prices.observe({2, 0}, 1000);
+  EXPECT_LT(prices.seconds({2, 0}), 2 * 1.03);
+  for (int i = 0; i < 200; ++i) prices.observe({2, 0}, 6);
+  EXPECT_NEAR(prices.seconds({2, 0}), 6, 0.01);
+  EXPECT_NEAR(prices.seconds({9, 0}), 27, 0.1);
+  prices.observe({2, 0}, 0);
+  EXPECT_NEAR(prices.seconds({2, 0}), 6, 0.01);
+}
+
+}  // namespace
+}  // namespace tidar
