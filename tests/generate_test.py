@@ -48,12 +48,14 @@ class Generate(FixtureCase):
         ar, _ = self.generate(FIXTURES / "qwen3", *ask, "--method", "ar")
         tidar_, _ = self.generate(FIXTURES / "qwen3", *ask, "--method", "tidar")
         other, _ = self.generate(FIXTURES / "qwen3", *ask[:-6], "--seed", 8, *ask[-4:])
-        self.assertEqual(ar["tokens"], tidar_["tokens"])
+        for key in ("tokens", "logprobs", "policy_logprobs"):
+            self.assertEqual(ar[key], tidar_[key])
         self.assertNotEqual(ar["tokens"], other["tokens"])
         for method in [["self-speculative"], ["lookup", "--least-match", 1],
                        ["speculative", "--draft-model", FIXTURES / "qwen2"]]:
             found, _ = self.generate(FIXTURES / "qwen3", *ask, "--method", *method)
-            self.assertEqual(ar["tokens"], found["tokens"], method)
+            for key in ("tokens", "logprobs", "policy_logprobs"):
+                self.assertEqual(ar[key], found[key], method)
 
     def test_speculation_by_the_same_model_is_always_right(self):
         ask = ["--prompt-ids", "5,6,7", "--max-new", 31, "--temperature", 1, "--seed", 3,
@@ -108,8 +110,8 @@ class Generate(FixtureCase):
         prompt, expected = self.greedy("qwen2")
         found, err = self.generate(FIXTURES / "qwen2", "--prompt-ids", comma(prompt), "--max-new",
                                    20, "--mask-token", 511, "--draft-length", 4, "--compare")
-        kinds = {"text": str, "tokens": list, "logprobs": list, "method": str, "prompt_tokens": int,
-                 "n": int, "finish_reason": str, "passes": int, "tokens_per_pass": float,
+        kinds = {"text": str, "tokens": list, "logprobs": list, "policy_logprobs": list,
+                 "method": str, "prompt_tokens": int, "n": int, "finish_reason": str, "passes": int, "tokens_per_pass": float,
                  "accepted": list, "draft_places": list, "drafter_passes": int,
                  "prefill_s": float, "decode_s": float, "tokens_per_s": float,
                  "gb_per_s": float, "memory_gb_per_s": type(None), "compare": dict}
@@ -117,6 +119,7 @@ class Generate(FixtureCase):
         self.assertEqual((found["method"], found["prompt_tokens"], found["n"]), ("tidar", 7, 20))
         self.assertEqual(found["tokens"], expected[:20])
         self.assertEqual(len(found["logprobs"]), 20)
+        self.assertEqual(found["policy_logprobs"], [0] * 20)  # greedy
         self.assertEqual(sum(found["accepted"]), found["passes"])
         decoded = sum(a * count for a, count in enumerate(found["accepted"]))
         self.assertEqual(decoded, 19)
@@ -129,6 +132,22 @@ class Generate(FixtureCase):
         self.assertRegex(err, r"tidar: 20 tokens \(length\), \d+ passes, [\d.]+ tokens per pass, "
                               r"[\d.]+ tokens/s")
         self.assertRegex(err, r"[\d.]+ GB/s\n")
+
+    def test_logprobs_of_the_policy(self):
+        ask = [FIXTURES / "qwen2", "--prompt-ids", "5,6,7", "--max-new", 20, "--seed", 4]
+        plain, _ = self.generate(*ask, "--temperature", 1)
+        self.assertEqual(plain["policy_logprobs"], plain["logprobs"])
+        warm, _ = self.generate(*ask, "--temperature", 2)
+        self.assertEqual(len(warm["policy_logprobs"]), warm["n"])
+        self.assertNotEqual(warm["policy_logprobs"], warm["logprobs"])
+        for p in warm["policy_logprobs"]:
+            self.assertLess(p, 0)
+        # The one token that the cut leaves is certain; of two, the more probable is at least 1/2.
+        one, _ = self.generate(*ask, "--temperature", 2, "--top-k", 1)
+        self.assertEqual(one["policy_logprobs"], [0] * one["n"])
+        two, _ = self.generate(*ask, "--temperature", 2, "--top-k", 2)
+        for p, logprob in zip(two["policy_logprobs"], two["logprobs"]):
+            self.assertTrue(logprob < p < 0)
 
     def test_trusting_the_masks_may_differ_and_is_told(self):
         prompt, _ = self.greedy("qwen2")
@@ -182,7 +201,7 @@ class Generate(FixtureCase):
         self.assertIn("prompts.jsonl:7: ", err)
         for line, item in found.items():
             alone, _ = self.generate(model, *ask, "--prompt", json.loads(lines[line - 1])["prompt"])
-            for key in ("tokens", "text", "prompt_tokens", "n", "finish_reason", "passes",
+            for key in ("tokens", "logprobs", "policy_logprobs", "text", "prompt_tokens", "n", "finish_reason", "passes",
                         "tokens_per_pass"):
                 self.assertEqual(item[key], alone[key], (line, key))
         decoded = sum(item["decoded"] for item in found.values())
@@ -200,7 +219,8 @@ class Generate(FixtureCase):
         self.assertGreater(len({line["text"] for line in lines}), 4)
         for line in (lines[0], lines[7]):
             alone, _ = self.succeed(*ask, "--prompt", "Answer:", "--seed", line["seed"], "--json")
-            self.assertEqual(json.loads(alone)["tokens"], line["tokens"])
+            for key in ("tokens", "logprobs", "policy_logprobs"):
+                self.assertEqual(json.loads(alone)[key], line[key])
 
     def test_many_prompts_of_which_none_is_good(self):
         file = self.folder / "prompts.jsonl"

@@ -174,6 +174,7 @@ class Recomputing final : public Evaluator {
     for (size_t i = 0; i < truth.size(); ++i) {
       EXPECT_EQ(answers[i].token, truth[i].token);
       EXPECT_EQ(answers[i].logprob, truth[i].logprob);
+      EXPECT_EQ(answers[i].policy_logprob, truth[i].policy_logprob);
       EXPECT_EQ(answers[i].entropy, truth[i].entropy);
     }
     compared += static_cast<int>(truth.size());

@@ -30,7 +30,7 @@ int rows_of_passes(const Request& request) {
 /// Everything that one run of one request brought.
 struct Outcome {
   std::vector<int32_t> tokens;
-  std::vector<float> logprobs;
+  std::vector<float> logprobs, policy_logprobs;
   std::string text;
   FinishReason finish = FinishReason::none;
   RequestStats stats;
@@ -88,6 +88,7 @@ Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer, Request request, S
     for (const TokenLogprob& token : update.tokens) {
       outcome.tokens.push_back(token.token);
       outcome.logprobs.push_back(token.logprob);
+      outcome.policy_logprobs.push_back(token.policy_logprob);
     }
     outcome.text += update.text;
     outcome.finish = update.finish;
@@ -114,6 +115,7 @@ OrderedJson to_json(const Outcome& outcome, const std::string& method, double me
   json["text"] = outcome.text;
   json["tokens"] = outcome.tokens;
   json["logprobs"] = outcome.logprobs;
+  json["policy_logprobs"] = outcome.policy_logprobs;
   json["method"] = method;
   json["prompt_tokens"] = stats.prompt_tokens;
   json["n"] = stats.new_tokens;

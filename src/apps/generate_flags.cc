@@ -149,7 +149,11 @@ void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
       .add_flag("--print-pass", flags.print_pass,
                 "Draw the first decoding pass on stderr: who sees whom")
       ->excludes("--prompts");
-  command.add_flag("--json", flags.json, "One JSON object on stdout instead of text");
+  command.add_flag(
+      "--json", flags.json,
+      "One JSON object on stdout instead of text; for each token, \"logprobs\" are the "
+      "model's, \"policy_logprobs\" those of what it was drawn from: after penalties, "
+      "temperature and cuts");
 }
 
 Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& config,

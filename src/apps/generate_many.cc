@@ -26,10 +26,15 @@ struct Continuation {
   uint64_t seed = 0;
   std::string text{};
   std::vector<int32_t> tokens{};
+  std::vector<float> logprobs{}, policy_logprobs{};
 
   void take(const Update& update) {
     text += update.text;
-    for (const TokenLogprob& token : update.tokens) tokens.push_back(token.token);
+    for (const TokenLogprob& token : update.tokens) {
+      tokens.push_back(token.token);
+      logprobs.push_back(token.logprob);
+      policy_logprobs.push_back(token.policy_logprob);
+    }
   }
 
   OrderedJson json(FinishReason finish, const RequestStats& stats) const {
@@ -37,6 +42,8 @@ struct Continuation {
             {"seed", seed},
             {"text", text},
             {"tokens", tokens},
+            {"logprobs", logprobs},
+            {"policy_logprobs", policy_logprobs},
             {"prompt_tokens", stats.prompt_tokens},
             {"n", stats.new_tokens},
             {"finish_reason", name_of(finish)},

@@ -30,9 +30,18 @@ struct Sampling {
   friend bool operator==(const Sampling&, const Sampling&) = default;
 };
 
+/// A token that was chosen, and natural logarithms of how probable it was.
 struct TokenLogprob {
   int32_t token = -1;
-  float logprob = 0;
+  float logprob = 0;         ///< to the model: before changes, temperature and cuts
+  float policy_logprob = 0;  ///< to the policy that it was drawn from: after them; greedy: 0
+  friend bool operator==(const TokenLogprob&, const TokenLogprob&) = default;
+};
+
+/// A token of a list of the most probable ones.
+struct ListedToken {
+  int32_t token = -1;
+  float logprob = 0;  ///< to the model
 };
 
 }  // namespace tidar

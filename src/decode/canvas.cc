@@ -14,7 +14,7 @@ constexpr int kListedForMargin = 3;
 float margin_of(const Answer& answer, int32_t mask_token) {
   float margin = 0;
   int found = 0;
-  for (const TokenLogprob& listed : answer.top) {
+  for (const ListedToken& listed : answer.top) {
     if (listed.token == mask_token || found == 2) continue;
     margin += (found == 0 ? 1.0f : -1.0f) * std::exp(listed.logprob);
     ++found;
@@ -44,7 +44,7 @@ void Canvas::open(const Sequence& sequence, int32_t begin, int32_t end) {
   masked_.assign(tokens_.size(), false);
   tokens_.resize(size, sequence.mask_token());
   masked_.resize(size, true);
-  logprobs_.assign(size, 0);
+  revealed_.assign(size, {});
 }
 
 int Canvas::masks_before(int32_t end) const {
@@ -85,7 +85,7 @@ void Canvas::reveal(Sequence& sequence, std::span<const Answer> answers, int cou
   for (const size_t index : revealed(guesses, rule, sequence.sampling().seed)) {
     const auto place = static_cast<size_t>(guesses[index].position - begin_);
     tokens_[place] = answers[index].token;
-    logprobs_[place] = answers[index].logprob;
+    revealed_[place] = answers[index].chosen();
     masked_[place] = false;
   }
 }
@@ -93,7 +93,7 @@ void Canvas::reveal(Sequence& sequence, std::span<const Answer> answers, int cou
 void Canvas::commit_known(Sequence& sequence) const {
   while (sequence.size() < end() && !is_masked(sequence.size())) {
     const auto place = static_cast<size_t>(sequence.size() - begin_);
-    sequence.append({tokens_[place], logprobs_[place]});
+    sequence.append(revealed_[place]);
   }
 }
 

@@ -64,7 +64,7 @@ class Canvas {
   int64_t passes_ = 0;  // that asked, since the text began
   // One each position.
   std::vector<int32_t> tokens_;
-  std::vector<float> logprobs_;
+  std::vector<TokenLogprob> revealed_;
   std::vector<bool> masked_;  // a known token may be the mask token's id
 };
 

@@ -1,6 +1,8 @@
 #pragma once
 // For tests: carries decoders through passes as the head of decoder.h says.
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <functional>
 #include <memory>
@@ -61,6 +63,15 @@ struct Driven {
     return out;
   }
 };
+
+/// Both log-probabilities of the first tokens.
+inline void expect_same_logprobs(std::span<const TokenLogprob> a, std::span<const TokenLogprob> b,
+                                 size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    EXPECT_EQ(a[i].logprob, b[i].logprob);
+    EXPECT_EQ(a[i].policy_logprob, b[i].policy_logprob);
+  }
+}
 
 /// Rows for the next decoder, of those that the pass has left.
 using RowBudget = std::function<int(int left)>;

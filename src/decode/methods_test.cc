@@ -123,6 +123,27 @@ TEST_P(EveryMethod, TellsItsPhase) {
   }
 }
 
+// A token that is verified has the log-probabilities of the row that chose it, which are AR's.
+TEST_P(EveryMethod, TellsLogprobsOfAr) {
+  Rng rng(GetParam() + 2000);
+  const MockModel model{.seed = rng.bits(), .agreement = 0.7};
+  const SequenceSpec spec = random_spec(rng);
+  const int wanted = 25;
+  const auto truth = plain_ar_logprobs(model, spec, wanted);
+  MockEvaluator evaluator(model, kLimits), drafting(model, kLimits);
+  PagePool pool(kLimits.pages), drafting_pool(kLimits.pages);
+  for (const MethodInfo& info : all_methods()) {
+    SCOPED_TRACE(info.name);
+    Method method = info.make();
+    if (!facts_of(method).equals_ar) continue;
+    if (auto* speculative = std::get_if<SpeculativeOptions>(&method))
+      speculative->drafters = model_drafters(drafting, drafting_pool);
+    Driven driven{make_decoder(method, spec, SequenceCache(pool), kLimits).value(), wanted};
+    drive(evaluator, driven);
+    expect_same_logprobs(driven.output, truth, truth.size());
+  }
+}
+
 /// Cannot choose a token for one position.
 class BrokenAt final : public Evaluator {
  public:

@@ -161,11 +161,14 @@ inline Answer mock_answer(const Ask& ask, const std::vector<float>& row,
     return answer;
   }
   answer.token = ask.token;
+  const auto p = mock_distribution(logits, ask, pool);
   if (ask.kind == AskKind::choose) {
-    const auto p = mock_distribution(logits, ask, pool);
     if (p.empty()) return answer;
     answer.token = mock_draw(p, ask.sampling.seed, ask.draw);
   }
+  answer.policy_logprob = p.empty()
+                              ? std::numeric_limits<float>::quiet_NaN()
+                              : static_cast<float>(std::log(p[static_cast<size_t>(answer.token)]));
   double sum = 0;
   for (const double logit : logits) sum += std::exp(logit);
   const double log_sum = std::log(sum);

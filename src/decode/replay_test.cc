@@ -43,6 +43,24 @@ class Recorder final : public Evaluator {
   std::vector<Record>& records_;
 };
 
+/// What was committed is what was answered when its position was asked for, log-probabilities too.
+void expect_answered(const Driven& driven, size_t prompt, const std::vector<Record>& records) {
+  size_t position = prompt;
+  for (const TokenLogprob& token : driven.output) {
+    bool found = false;
+    for (const Record& record : records) {
+      const Asks& asks = record.more.empty() ? record.pass.asks : record.more;
+      for (size_t i = 0; i < asks.size(); ++i) {
+        // What a canvas draws counts its passes in the upper half.
+        found = found || (static_cast<uint32_t>(asks[i].draw) == position &&
+                          record.answers[i].chosen() == token);
+      }
+    }
+    EXPECT_TRUE(found) << "position " << position;
+    ++position;
+  }
+}
+
 /// Biases and, where the method can count what was said, penalties.
 SequenceSpec spec_for(std::string_view method, Rng& rng) {
   SequenceSpec spec = random_spec(rng);
@@ -68,17 +86,20 @@ TEST_P(Replay, PassesOutliveTheirDecoders) {
     std::vector<Method> methods = {TidarOptions{.draft_length = 4, .trust = 0.5f}};
     for (const MethodInfo& info : all_methods()) methods.push_back(info.make());
     std::vector<Driven> decoders;
+    std::vector<size_t> prompts;
     for (Method& method : methods) {
       if (auto* speculative = std::get_if<SpeculativeOptions>(&method))
         speculative->drafters = model_drafters(drafting_recorder, drafting_pool);
-      decoders.push_back({.decoder = make_decoder(method, spec_for(name_of(method), rng),
-                                                  SequenceCache(pool), kLimits)
-                                         .value(),
-                          .wanted = 30});
+      const SequenceSpec spec = spec_for(name_of(method), rng);
+      prompts.push_back(spec.prompt.size());
+      decoders.push_back(
+          {.decoder = make_decoder(method, spec, SequenceCache(pool), kLimits).value(),
+           .wanted = 30});
     }
     std::vector<Driven*> all;
     for (Driven& driven : decoders) all.push_back(&driven);
     drive(recorder, all);
+    for (size_t i = 0; i < all.size(); ++i) expect_answered(decoders[i], prompts[i], records);
   }
 
   size_t changes = 0;
@@ -95,6 +116,7 @@ TEST_P(Replay, PassesOutliveTheirDecoders) {
       for (size_t i = 0; i < answers.size(); ++i) {
         EXPECT_EQ(answers[i].token, record.answers[i].token);
         EXPECT_EQ(answers[i].logprob, record.answers[i].logprob);
+        EXPECT_EQ(answers[i].policy_logprob, record.answers[i].policy_logprob);
         EXPECT_EQ(answers[i].entropy, record.answers[i].entropy);
       }
     }

@@ -136,7 +136,7 @@ TEST_P(Speculative, LogprobsAreThoseOfAr) {
   Driven ar = bench.ar(spec, 20), looked_up = bench.speculative(spec, 4, by_lookup(), 20);
   drive(bench.evaluator, ar);
   drive(bench.evaluator, looked_up);
-  for (size_t i = 0; i < 20; ++i) EXPECT_EQ(looked_up.output[i].logprob, ar.output[i].logprob);
+  expect_same_logprobs(looked_up.output, ar.output, 20);
 }
 
 // Keys of rejected drafts were written behind the text all the time, and are gone.

@@ -90,14 +90,24 @@ inline ChangeRange all_of(const std::vector<LogitChange>& pool) {
 }
 
 /// `count` tokens by AR, each from a pass over the whole text.
-inline std::vector<int32_t> plain_ar(const MockModel& model, const SequenceSpec& spec, int count) {
+inline std::vector<TokenLogprob> plain_ar_logprobs(const MockModel& model, const SequenceSpec& spec,
+                                                   int count) {
   std::vector<int32_t> text = spec.prompt, output;
+  std::vector<TokenLogprob> chosen;
   while (static_cast<int>(output.size()) < count) {
     const auto changes = plain_changes(spec, output, model.vocabulary);
     const Ask ask{.sampling = spec.sampling, .changes = all_of(changes), .draw = text.size()};
-    output.push_back(mock_answer(ask, causal_logits(model, text), nullptr, changes).token);
+    chosen.push_back(mock_answer(ask, causal_logits(model, text), nullptr, changes).chosen());
+    output.push_back(chosen.back().token);
     text.push_back(output.back());
   }
+  return chosen;
+}
+
+inline std::vector<int32_t> plain_ar(const MockModel& model, const SequenceSpec& spec, int count) {
+  std::vector<int32_t> output;
+  for (const TokenLogprob& chosen : plain_ar_logprobs(model, spec, count))
+    output.push_back(chosen.token);
   return output;
 }
 

@@ -125,8 +125,7 @@ TEST_P(Tidar, BelowTrustOneRowBudgetsChangeNothing) {
     Driven other = cramped.tidar(spec, options, 30);
     drive(cramped.evaluator, other, [&](int left) { return 1 + rng.below(left); });
     ASSERT_EQ(other.tokens(), roomy.tokens());
-    for (size_t i = 0; i < roomy.output.size(); ++i)
-      EXPECT_EQ(other.output[i].logprob, roomy.output[i].logprob);
+    expect_same_logprobs(other.output, roomy.output, roomy.output.size());
     EXPECT_EQ(other.totals.accepted, roomy.totals.accepted);
 
     least.max_rows -= 1;
@@ -137,7 +136,8 @@ TEST_P(Tidar, BelowTrustOneRowBudgetsChangeNothing) {
   }
 }
 
-// The log-probability of a token is that of the causal reading before penalties and temperature.
+// The log-probabilities of a token are those of the causal reading: before penalties and
+// temperature, and after them.
 TEST_P(Tidar, LogprobsAreThoseOfAr) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_spec(rng);
@@ -145,7 +145,7 @@ TEST_P(Tidar, LogprobsAreThoseOfAr) {
   Driven ar = bench.ar(spec, 20), tidar = bench.tidar(spec, {.draft_length = 4}, 20);
   drive(bench.evaluator, ar);
   drive(bench.evaluator, tidar);
-  for (size_t i = 0; i < 20; ++i) EXPECT_EQ(tidar.output[i].logprob, ar.output[i].logprob);
+  expect_same_logprobs(tidar.output, ar.output, 20);
 }
 
 // Every row of a step sees what it would see in a pass of its own, without a cache: draft i in a
@@ -267,6 +267,7 @@ TEST_P(Tidar, CompanyChangesNothing) {
     for (size_t t = 0; t < alone[i].size(); ++t) {
       EXPECT_EQ(together[i].output[t].token, alone[i][t].token);
       EXPECT_EQ(together[i].output[t].logprob, alone[i][t].logprob);
+      EXPECT_EQ(together[i].output[t].policy_logprob, alone[i][t].policy_logprob);
     }
     EXPECT_EQ(together[i].totals.accepted, alone_totals[i].accepted);
   }

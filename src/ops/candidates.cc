@@ -53,7 +53,7 @@ void keep_min_p(std::vector<Candidate>& candidates, double min_p) {
 
 Answer no_answer(const Ask& ask) {
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-  return {.token = ask.token, .logprob = kNaN, .entropy = kNaN, .top = {}, .logits = {}};
+  return {.token = ask.token, .logprob = kNaN, .policy_logprob = kNaN, .entropy = kNaN};
 }
 
 std::vector<float> whole_row(Matrix logits, int32_t row) {
@@ -94,6 +94,19 @@ int32_t race(std::span<const Candidate> candidates, const Sampling& sampling, ui
     }
   }
   return winner;
+}
+
+double race_logprob(std::span<const Candidate> candidates, int32_t token) {
+  TIDAR_CHECK(!candidates.empty());
+  const Candidate first = first_of(candidates);
+  double total = 0, logprob = -std::numeric_limits<double>::infinity();
+  for (const Candidate& candidate : candidates) {
+    const double weight = weight_of(candidate, first.logit);
+    total += weight;
+    if (candidate.token == token && weight > 0) logprob = candidate.logit - first.logit;
+  }
+  // Where nothing has a positive probability, the first is drawn.
+  return total > 0 ? logprob - std::log(total) : greedy_logprob(first.token, token);
 }
 
 }  // namespace tidar

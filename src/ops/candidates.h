@@ -85,4 +85,14 @@ void cut(std::vector<Candidate>& candidates, const Sampling& sampling, double re
 /// on ties. Where no candidate has a positive probability, the first by stands_before().
 int32_t race(std::span<const Candidate> candidates, const Sampling& sampling, uint64_t draw);
 
+/// The logarithm of the probability with which race() draws `token` from `candidates` (not empty);
+/// -infinity if it is not among them.
+double race_logprob(std::span<const Candidate> candidates, int32_t token);
+
+/// The same for the greedy choice, which is `best`; NaN where that is -1, none.
+inline float greedy_logprob(int32_t best, int32_t token) {
+  if (best < 0) return std::numeric_limits<float>::quiet_NaN();
+  return token == best ? 0 : -std::numeric_limits<float>::infinity();
+}
+
 }  // namespace tidar

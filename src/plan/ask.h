@@ -20,7 +20,7 @@ namespace tidar {
 
 enum class AskKind : uint8_t {
   choose,  ///< choose a token
-  score,   ///< the log-probability of a given token
+  score,   ///< the log-probabilities of a given token
   logits,  ///< the whole row of logits
 };
 
@@ -48,8 +48,9 @@ struct Ask {
   /// score: the token.
   int32_t token = -1;
 
-  /// choose: how, after which changes. An entry of `own_changes` replaces the entry of `changes`
-  /// with the same token; within one list no token comes twice.
+  /// choose: how, after which changes; score: how one would, for the policy. An entry of
+  /// `own_changes` replaces the entry of `changes` with the same token; within one list no token
+  /// comes twice.
   Sampling sampling{};
   ChangeRange changes{};
   ChangeRange own_changes{};
@@ -104,17 +105,24 @@ class Asks {
   std::vector<LogitChange> changes_;
 };
 
-/// The answer to one Ask. Log-probabilities are natural, of the (mixed) logits before any change,
-/// temperature or cut. Where those are not all numbers, one of them is +infinity or all are
-/// -infinity, they are no distribution: log-probability and entropy are NaN, and nothing is chosen
-/// or listed.
+/// The answer to one Ask. Log-probabilities are natural, and of the (mixed) logits before any
+/// change, temperature or cut unless they are the policy's. Where those logits are not all numbers,
+/// one of them is +infinity or all are -infinity, they are no distribution: log-probabilities and
+/// entropy are NaN, and nothing is chosen or listed.
 struct Answer {
   int32_t token = -1;  ///< chosen, or the one that was scored; -1: nothing can be chosen, since
                        ///< logits are no distribution, before the changes or after them
   float logprob = 0;   ///< of that token
-  float entropy = 0;   ///< of the distribution whose logarithms these are, in nats
-  std::vector<TokenLogprob> top{};  ///< most probable first, lower id first on ties
-  std::vector<float> logits{};      ///< kind `logits` only: [V]
+
+  /// Of that token under the *policy*, the distribution that a choice is drawn from: after changes,
+  /// temperature and cuts. Greedy: 0 for the token that is chosen. -infinity for tokens that are
+  /// never chosen, which can only be scored; NaN where nothing can be chosen.
+  float policy_logprob = 0;
+  float entropy = 0;               ///< of the distribution whose logarithms these are, in nats
+  std::vector<ListedToken> top{};  ///< most probable first, lower id first on ties
+  std::vector<float> logits{};     ///< kind `logits` only: [V]
+
+  TokenLogprob chosen() const { return {token, logprob, policy_logprob}; }
 };
 
 }  // namespace tidar

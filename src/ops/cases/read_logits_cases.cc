@@ -55,8 +55,9 @@ class ReadLogits final : public PreparedCase {
   Rows results() const override {
     Rows rows;
     for (const Answer& answer : answers_) {
-      std::vector<double> row = {static_cast<double>(answer.token), answer.logprob, answer.entropy};
-      for (const TokenLogprob& entry : answer.top) {
+      std::vector<double> row = {static_cast<double>(answer.token), answer.logprob,
+                                 answer.policy_logprob, answer.entropy};
+      for (const ListedToken& entry : answer.top) {
         row.push_back(entry.token);
         row.push_back(entry.logprob);
       }
@@ -80,7 +81,6 @@ class ReadLogits final : public PreparedCase {
     if (rng_.below(4) == 0) {
       question.ask.kind = AskKind::score;
       question.ask.token = rng_.below(vocabulary_);
-      return question;
     }
     Sampling& sampling = question.ask.sampling;
     if (rng_.below(3) != 0) {

@@ -112,6 +112,17 @@ class MovedLogit final : public ForwardOps {
   }
 };
 
+// Tells the model's log-probability as the policy's.
+class ModelAsPolicy final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+  void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
+    ForwardOps::read_logits(logits, asks, answers);
+    for (size_t i = 0; i < asks.size(); ++i)
+      if (!asks[i].sampling.greedy()) answers[i].policy_logprob = answers[i].logprob;
+  }
+};
+
 // A row's norm depends on how many rows there are.
 class CompanyMatters final : public ForwardOps {
  public:
@@ -123,7 +134,8 @@ class CompanyMatters final : public ForwardOps {
 
 template <class Broken>
 class BrokenBackend : public testing::Test {};
-using WrongResults = testing::Types<ShortProduct, ShortSight, LastOfTies, OtherSeed, MovedLogit>;
+using WrongResults =
+    testing::Types<ShortProduct, ShortSight, LastOfTies, OtherSeed, MovedLogit, ModelAsPolicy>;
 TYPED_TEST_SUITE(BrokenBackend, WrongResults);
 
 TYPED_TEST(BrokenBackend, IsCaught) {

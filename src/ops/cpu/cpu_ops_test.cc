@@ -138,6 +138,68 @@ TEST_P(CpuOpsTest, WhereEveryTokenIsForbiddenNothingIsChosen) {
   }
 }
 
+// Tokens come as often as the policy's log-probabilities say, and these are of a distribution.
+TEST_P(CpuOpsTest, PolicyLogprobsAreHowOftenTokensAreDrawn) {
+  Threads threads(1);
+  const auto ops = make(threads);
+  const auto ref = make_ref_ops(DType::f32);
+  constexpr int kVocabulary = 77, kDraws = 3000;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  Rng rng(kSeed);
+  std::vector<float> rows(2 * kVocabulary);
+  for (float& logit : rows) logit = 2 * rng.normal();
+  rows[5] = -kInfinity;
+  const Matrix logits(rows.data(), DType::f32, 2, kVocabulary);
+  const std::vector<LogitChange> changes = {
+      {.token = 3, .scale = 1.5f}, {.token = 9, .add = 4}, {.token = 20, .add = -kInfinity}};
+  for (const Sampling& sampling :
+       {Sampling{}, Sampling{.temperature = 1}, Sampling{.temperature = 0.6f},
+        Sampling{.temperature = 1.7f}, Sampling{.temperature = 1.3f, .top_k = 5},
+        Sampling{.temperature = 1.3f, .top_p = 0.8f}, Sampling{.temperature = 0.8f, .min_p = 0.1f},
+        Sampling{.temperature = 2, .top_k = 30, .top_p = 0.9f, .min_p = 0.05f}}) {
+    for (const Ask& how : {Ask{}, Ask{.changes = {0, 3}}, Ask{.other_row = 1, .trust = 0.3f}}) {
+      for (Ops* some : {static_cast<Ops*>(ops.get()), ref.get()}) {
+        SCOPED_TRACE(fmt::format("{} T {} k {} p {} min {}, {} changes, other row {}", some->name(),
+                                 sampling.temperature, sampling.top_k, sampling.top_p,
+                                 sampling.min_p, how.changes.to, how.other_row));
+        Asks scores, draws;
+        for (Asks* asks : {&scores, &draws}) asks->add_changes(changes);
+        Ask ask = how;
+        ask.sampling = sampling;
+        for (int i = 0; i < kDraws; ++i) {
+          ask.draw = static_cast<uint64_t>(i);
+          draws.add(ask);
+        }
+        ask.kind = AskKind::score;
+        for (ask.token = 0; ask.token < kVocabulary; ++ask.token) scores.add(ask);
+        std::vector<Answer> scored(scores.size()), drawn(draws.size());
+        some->read_logits(logits, scores, scored);
+        some->read_logits(logits, draws, drawn);
+
+        double sum = 0;
+        for (const Answer& answer : scored) sum += std::exp(double{answer.policy_logprob});
+        EXPECT_NEAR(sum, 1, 1e-5);
+        std::vector<int> counts(kVocabulary);
+        for (const Answer& answer : drawn) {
+          const auto token = static_cast<size_t>(answer.token);
+          ++counts[token];
+          EXPECT_EQ(answer.policy_logprob, scored[token].policy_logprob);
+        }
+        for (size_t token = 0; token < counts.size(); ++token) {
+          const double p = std::exp(double{scored[token].policy_logprob});
+          // Five standard deviations of a count, and one for those that are rare.
+          EXPECT_NEAR(counts[token], p * kDraws, 5 * std::sqrt(p * (1 - p) * kDraws) + (p > 0))
+              << "token " << token;
+          if (sampling == Sampling{.temperature = 1} && how.changes.empty()) {
+            // What is forbidden by the model itself has -infinity for both.
+            EXPECT_NEAR(p, std::exp(double{scored[token].logprob}), 1e-6);
+          }
+        }
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Isas, CpuOpsTest, testing::ValuesIn(usable_variants()), name_of_variant);
 
 TEST(CpuOps, RoundsOperandsOnlyWhereAsked) {

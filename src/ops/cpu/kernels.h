@@ -141,6 +141,8 @@ struct Kernels {
   /// out[i] = trust * a[i] + (1 - trust) * b[i].
   void (*mix)(const float* a, const float* b, float trust, int64_t count, float* out);
   LogitSummary (*summarize)(const float* logits, int64_t count);
+  /// log of the sum of exp((logits[i] - largest) * inverse_temperature).
+  float (*log_weight)(const float* logits, float largest, float inverse_temperature, int64_t count);
   /// The winner of the race of plan/ask.h over p_i ~ exp(logits[i] * inverse_temperature).
   int32_t (*race)(const float* logits, float inverse_temperature, uint64_t seed, uint64_t draw,
                   int64_t count);

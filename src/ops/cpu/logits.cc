@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -82,11 +83,10 @@ double total_weight(const float* row, int64_t vocabulary, double largest,
   return total;
 }
 
-// Candidates that hold all that the cuts of `sampling` can leave, found by widening the distance
-// from the best until they do.
-int32_t choose_cut(const float* row, int64_t vocabulary, const LogitSummary& summary,
-                   const Ask& ask) {
-  Sampling sampling = ask.sampling;
+// What the cuts leave of a row, found by widening the distance from the best until all that they
+// can leave is gathered.
+std::vector<Candidate> cut_row(const float* row, int64_t vocabulary, const LogitSummary& summary,
+                               Sampling sampling) {
   if (sampling.top_k >= vocabulary) sampling.top_k = 0;
   const double inverse_temperature = 1.0 / sampling.temperature;
   const bool by_count = sampling.top_k > 0;
@@ -113,36 +113,64 @@ int32_t choose_cut(const float* row, int64_t vocabulary, const LogitSummary& sum
     }
     if (!enough) continue;
     cut(near, sampling, rest);
-    return race(near, sampling, ask.draw);
+    return near;
   }
 }
 
-int32_t choose(const Reading& reading, const LogitSummary& summary) {
-  const Ask& ask = reading.ask;
+// Of a token that is drawn from a whole row.
+float drawn_logprob(const Kernels& kernels, const float* row, int64_t vocabulary,
+                    const LogitSummary& summary, float inverse_temperature, int32_t token) {
+  if (inverse_temperature == 1) return row[token] - summary.log_sum;
+  const float below = (row[token] - summary.best_logit) * inverse_temperature;
+  return below - kernels.log_weight(row, summary.best_logit, inverse_temperature, vocabulary);
+}
+
+// The answer's token, chosen or given, and its probability to the policy.
+void choose(const Reading& reading, const LogitSummary& summary, Answer& answer) {
+  const auto& [kernels, unchanged, vocabulary, ask, pool, scratch] = reading;
   const Sampling& sampling = ask.sampling;
-  const int64_t vocabulary = reading.vocabulary;
-  if (sampling.greedy()) return choose_greedy(reading, summary.best);
-  const float* row = reading.row;
+  const bool scores = ask.kind == AskKind::score;
+  if (sampling.greedy()) {
+    const int32_t best = choose_greedy(reading, summary.best);
+    answer.token = scores ? ask.token : best;
+    answer.policy_logprob = greedy_logprob(best, answer.token);
+    return;
+  }
+  const float* row = unchanged;
   LogitSummary now = summary;
   if (!ask.changes.empty() || !ask.own_changes.empty()) {
     row = changed_row(reading);
-    now = reading.kernels.summarize(row, vocabulary);
-    if (!is_distribution(now)) return -1;
+    now = kernels.summarize(row, vocabulary);
+    if (!is_distribution(now)) {
+      answer.token = scores ? ask.token : -1;
+      answer.policy_logprob = std::numeric_limits<float>::quiet_NaN();
+      return;
+    }
   }
   const bool cuts = (sampling.top_k > 0 && sampling.top_k < vocabulary) || sampling.top_p < 1 ||
                     sampling.min_p > 0;
-  if (cuts) return choose_cut(row, vocabulary, now, ask);
-  return reading.kernels.race(row, 1 / sampling.temperature, sampling.seed, ask.draw, vocabulary);
+  if (cuts) {
+    const auto left = cut_row(row, vocabulary, now, sampling);
+    answer.token = scores ? ask.token : race(left, sampling, ask.draw);
+    answer.policy_logprob = static_cast<float>(race_logprob(left, answer.token));
+    return;
+  }
+  const float inverse_temperature = 1 / sampling.temperature;
+  answer.token = scores
+                     ? ask.token
+                     : kernels.race(row, inverse_temperature, sampling.seed, ask.draw, vocabulary);
+  answer.policy_logprob =
+      drawn_logprob(kernels, row, vocabulary, now, inverse_temperature, answer.token);
 }
 
-std::vector<TokenLogprob> most_probable(const float* row, int64_t vocabulary, float log_sum,
-                                        int32_t count) {
+std::vector<ListedToken> most_probable(const float* row, int64_t vocabulary, float log_sum,
+                                       int32_t count) {
   std::vector<Candidate> all;
   all.reserve(static_cast<size_t>(vocabulary));
   for (int64_t i = 0; i < vocabulary; ++i) all.push_back({static_cast<int32_t>(i), row[i]});
   const auto listed = std::min<std::ptrdiff_t>(count, static_cast<std::ptrdiff_t>(all.size()));
   std::partial_sort(all.begin(), all.begin() + listed, all.end(), stands_before);
-  std::vector<TokenLogprob> top;
+  std::vector<ListedToken> top;
   for (std::ptrdiff_t i = 0; i < listed; ++i) {
     const Candidate& c = all[static_cast<size_t>(i)];
     top.push_back({c.token, static_cast<float>(c.logit) - log_sum});
@@ -168,7 +196,7 @@ Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask,
   const LogitSummary summary = kernels.summarize(row, vocabulary);
   if (!is_distribution(summary)) return no_answer(ask);
   const Reading reading = {kernels, row, vocabulary, ask, pool, scratch + vocabulary};
-  answer.token = ask.kind == AskKind::score ? ask.token : choose(reading, summary);
+  choose(reading, summary, answer);
   if (answer.token >= 0) answer.logprob = row[answer.token] - summary.log_sum;
   answer.entropy = summary.entropy;
   if (ask.top > 0) answer.top = most_probable(row, vocabulary, summary.log_sum, ask.top);

@@ -10,7 +10,7 @@
 namespace tidar::cpu {
 
 /// Answers one ask, whose changes stand in `pool`. `scratch` has room for 2 V floats, this thread's
-/// own. The common cases (greedy with few changes, scores) read the row twice and copy nothing.
+/// own. The common case (greedy with few changes) reads the row twice and copies nothing.
 Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask,
               std::span<const LogitChange> pool, float* scratch);
 

@@ -152,6 +152,17 @@ LogitSummary summarize(const float* logits, int64_t count) {
   return summary;
 }
 
+float log_weight(const float* logits, float largest, float inverse_temperature, int64_t count) {
+  const Floats shift = all(largest), scale = all(inverse_temperature);
+  Floats total = zero();
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int left = lanes_left(count, i);
+    const Floats shifted = mul(sub(load_first(logits + i, left), shift), scale);
+    total = add(total, select(first(left), exp(shifted), zero()));
+  }
+  return std::log(sum(total));
+}
+
 int32_t race(const float* logits, float inverse_temperature, uint64_t seed, uint64_t draw,
              int64_t count) {
   Best best;

@@ -17,6 +17,7 @@ void rms_norm(const float* x, const float* weight, double eps, int64_t count, vo
 void rope(float* head, const float* cosines, const float* sines, int64_t half);
 void mix(const float* a, const float* b, float trust, int64_t count, float* out);
 LogitSummary summarize(const float* logits, int64_t count);
+float log_weight(const float* logits, float largest, float inverse_temperature, int64_t count);
 int32_t race(const float* logits, float inverse_temperature, uint64_t seed, uint64_t draw,
              int64_t count);
 double spin_f32(int64_t rounds);
@@ -48,6 +49,7 @@ const Kernels kKernels = {
     .rope = rope,
     .mix = mix,
     .summarize = summarize,
+    .log_weight = log_weight,
     .race = race,
     .spin_f32 = spin_f32,
     .spin_bf16 = spin_bf16,

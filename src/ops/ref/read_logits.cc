@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "ops/candidates.h"
@@ -51,29 +52,41 @@ std::vector<Candidate> candidates_of(const std::vector<T>& logits, T temperature
   return candidates;
 }
 
+// The answer's token, chosen or given, and its probability to the policy.
 template <class T>
-int32_t choose(std::vector<T> logits, const Ask& ask, std::span<const LogitChange> pool) {
+void choose(std::vector<T> logits, const Ask& ask, std::span<const LogitChange> pool,
+            Answer& answer) {
   for_each_change(ask, pool, [&](const LogitChange& change) {
     T& logit = logits[static_cast<size_t>(change.token)];
     logit = changed(logit, change);
   });
-  if (!is_distribution(std::span<const T>(logits))) return -1;
+  const bool scores = ask.kind == AskKind::score;
+  if (!is_distribution(std::span<const T>(logits))) {
+    answer.token = scores ? ask.token : -1;
+    answer.policy_logprob = std::numeric_limits<float>::quiet_NaN();
+    return;
+  }
   auto candidates = candidates_of(logits, static_cast<T>(ask.sampling.temperature));
   if (ask.sampling.greedy()) {
-    return std::min_element(candidates.begin(), candidates.end(), stands_before)->token;
+    const int32_t best =
+        std::min_element(candidates.begin(), candidates.end(), stands_before)->token;
+    answer.token = scores ? ask.token : best;
+    answer.policy_logprob = greedy_logprob(best, answer.token);
+    return;
   }
   cut(candidates, ask.sampling);
-  return race(candidates, ask.sampling, ask.draw);
+  answer.token = scores ? ask.token : race(candidates, ask.sampling, ask.draw);
+  answer.policy_logprob = static_cast<float>(race_logprob(candidates, answer.token));
 }
 
 template <class T>
-std::vector<TokenLogprob> most_probable(const std::vector<T>& logits, double log_sum,
-                                        int32_t count) {
+std::vector<ListedToken> most_probable(const std::vector<T>& logits, double log_sum,
+                                       int32_t count) {
   auto candidates = candidates_of(logits, T{0});
   const auto listed = std::min<size_t>(static_cast<size_t>(count), candidates.size());
   std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(listed),
                     candidates.end(), stands_before);
-  std::vector<TokenLogprob> top;
+  std::vector<ListedToken> top;
   for (size_t i = 0; i < listed; ++i) {
     const auto token = static_cast<size_t>(candidates[i].token);
     top.push_back({candidates[i].token, static_cast<float>(logits[token] - log_sum)});
@@ -93,7 +106,7 @@ Answer read_logits(Matrix logits, const Ask& ask, std::span<const LogitChange> p
   const std::vector<T> mixed = mixed_row<T>(logits, ask);
   if (!is_distribution(std::span<const T>(mixed))) return no_answer(ask);
   const double log_sum = log_sum_exp(mixed);
-  answer.token = ask.kind == AskKind::score ? ask.token : choose(mixed, ask, pool);
+  choose(mixed, ask, pool, answer);
   if (answer.token >= 0) {
     answer.logprob = static_cast<float>(mixed[static_cast<size_t>(answer.token)] - log_sum);
   }

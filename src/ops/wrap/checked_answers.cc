@@ -66,6 +66,32 @@ Answer nudged_answer(Ops& ops, Matrix logits, Ask ask, std::span<const LogitChan
   return answer_of(ops, logits, ask, changes);
 }
 
+// The probabilities that the policy may give `token`. Rounding can move a token over the border of
+// a cut: so also those under cuts that are moved by `share`, the relative error of a probability.
+std::vector<double> policy_logprobs(Ops& ops, Matrix logits, Ask ask,
+                                    std::span<const LogitChange> pool, int32_t token,
+                                    double share) {
+  ask.kind = AskKind::score;
+  ask.token = token;
+  ask.top = 0;
+  const Sampling sampling = ask.sampling;
+  std::vector<double> logprobs;
+  for (const double looser : {0.0, -share, share}) {
+    if (sampling.top_p < 1)
+      ask.sampling.top_p = static_cast<float>(double{sampling.top_p} * (1 + looser));
+    ask.sampling.min_p = static_cast<float>(double{sampling.min_p} * (1 - looser));
+    logprobs.push_back(answer_of(ops, logits, ask, pool).policy_logprob);
+  }
+  return logprobs;
+}
+
+double nearest(std::span<const double> values, double value) {
+  double best = values[0];
+  for (const double other : values)
+    if (other == value || std::abs(other - value) < std::abs(best - value)) best = other;
+  return best;
+}
+
 }  // namespace
 
 void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask,
@@ -99,11 +125,12 @@ void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask,
     return finish(
         {Verb::read_logits, ask.row, 0, double(tested.token), double(truth.token), 0, "token"});
   const bool is_exact = ask.other_row < 0;
+  const double temperature = ask.sampling.temperature;
+  const double size_changed = changed_size(size, ask, pool);
+  const double nudge = choice_tolerance(eps_, size_changed, temperature);
   if (tested.token != truth.token) {
     const bool is_compared_only =
         is_exact && ask.sampling.greedy() && ask.changes.empty() && ask.own_changes.empty();
-    const double nudge =
-        choice_tolerance(eps_, changed_size(size, ask, pool), ask.sampling.temperature);
     const bool is_tied =
         ask.kind == AskKind::choose && !is_compared_only &&
         nudged_answer(truth_, truth_logits, ask, pool, tested.token, truth.token, nudge).token ==
@@ -111,6 +138,18 @@ void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask,
     if (!is_tied) differs(tested.token, truth.token, 0, "token");
   }
   differs(tested.logprob, true_logprob(tested.token), allowed, "logprob");
+
+  if (ask.sampling.greedy()) {
+    const bool chosen = ask.kind == AskKind::choose;
+    differs(tested.policy_logprob, chosen ? 0 : truth.policy_logprob, 0, "policy logprob");
+  } else {
+    const auto possible =
+        policy_logprobs(truth_, truth_logits, ask, pool, tested.token, 2 * nudge / temperature);
+    differs(tested.policy_logprob, nearest(possible, tested.policy_logprob),
+            logprob_tolerance(eps_, size_changed / temperature, truth_logits.cols) +
+                nudge / temperature,
+            "policy logprob");
+  }
 
   // Each logarithm is off by `allowed` at most, and each probability by that share of itself.
   differs(tested.entropy, truth.entropy, allowed * (1 + truth.entropy), "entropy");
