@@ -1,0 +1,160 @@
+#include "engine/measure_prices.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/rng.h"
+#include "decode/mock_evaluator_testing.h"
+#include "plan/layouts.h"
+
+namespace tidar {
+namespace {
+
+/// An evaluator that only takes its time, by a clock of its own.
+class SlowEvaluator final : public Evaluator {
+ public:
+  explicit SlowEvaluator(double one_row_s, EvaluatorLimits limits = {512, 8, 512, 100})
+      : one_row_s_(one_row_s), limits_(limits) {}
+
+  const EvaluatorLimits& limits() const override { return limits_; }
+  void evaluate(const Pass& pass, std::span<Answer> answers) override {
+    pass.check();
+    ASSERT_EQ(answers.size(), pass.asks.size());
+    ASSERT_LE(pass.rows(), limits_.max_rows);
+    for (const PassSequence& sequence : pass.sequences) {
+      EXPECT_EQ(sequence.stored, 0);
+      cached_ = sequence.cached;
+    }
+    for (const int32_t position : pass.positions) ASSERT_LT(position, limits_.max_position);
+    for (const int32_t token : pass.tokens) ASSERT_LT(token, limits_.vocabulary);
+    rows_ = pass.rows();
+    most_rows_ = std::max(most_rows_, rows_);
+    ++passes_;
+    const bool late = held_up_ > 0 && rng_.below(held_up_) == 0;
+    wait(pass_s(rows_) * (late ? 3 : 1));
+    if (!answers.empty()) answer(pass.asks, answers);
+  }
+  void answer(const Asks& asks, std::span<Answer> answers) override {
+    asks.check(rows_);
+    ASSERT_EQ(answers.size(), asks.size());
+    wait(answers_s(static_cast<int>(asks.size())));
+  }
+
+  /// Reads weights and multiplies with them, more and more of it at the same time.
+  double pass_s(int rows) const { return 0.7 * one_row_s_ * std::hypot(1, 0.1 * rows); }
+  double answers_s(int asked) const { return 0.3 * one_row_s_ * std::hypot(1, 0.1 * asked); }
+  double seconds(const PassSize& size) const { return pass_s(size.rows) + answers_s(size.asked); }
+
+  PriceMeasuring by_its_clock() {
+    return {.now = [this] { return now_; }};
+  }
+  void hold_up_one_in(int passes) { held_up_ = passes; }
+  double now() const { return now_; }
+  int passes() const { return passes_; }
+  int most_rows() const { return most_rows_; }
+  /// Keys before the rows of the last pass.
+  int cached() const { return cached_; }
+
+ private:
+  void wait(double seconds) { now_ += seconds; }
+
+  double one_row_s_;
+  EvaluatorLimits limits_;
+  Rng rng_{1};
+  int held_up_ = 0;
+  double now_ = 17;
+  int rows_ = 0, most_rows_ = 0, passes_ = 0, cached_ = 0;
+};
+
+TEST(MeasurePrices, AreThoseOfPasses) {
+  for (const double one_row_s : {1e-6, 1e-3, 1e-2, 4e-2}) {
+    SlowEvaluator evaluator(one_row_s);
+    const Prices prices = measure_prices(evaluator, evaluator.by_its_clock());
+    for (int rows = 1; rows <= 64; ++rows) {
+      const PassSize size{rows, rows};
+      EXPECT_NEAR(prices.seconds(size) / evaluator.seconds(size), 1, 0.1)
+          << one_row_s << ' ' << rows;
+      // So much more do more rows cost when no more is asked.
+      const double more = evaluator.pass_s(rows + 64) - evaluator.pass_s(rows);
+      EXPECT_NEAR((prices.seconds({rows + 64, 8}) - prices.seconds({rows, 8})) / more, 1, 0.05);
+    }
+  }
+}
+
+TEST(MeasurePrices, ForgivePassesThatWereHeldUp) {
+  for (const auto& [one_row_s, one_in] : {std::pair{1e-3, 3}, {1e-2, 5}}) {
+    SlowEvaluator evaluator(one_row_s);
+    evaluator.hold_up_one_in(one_in);
+    const Prices prices = measure_prices(evaluator, evaluator.by_its_clock());
+    for (int rows = 1; rows <= 64; ++rows) {
+      const PassSize size{rows, rows};
+      EXPECT_NEAR(prices.seconds(size) / evaluator.seconds(size), 1, 0.1)
+          << one_row_s << ' ' << rows;
+    }
+  }
+}
+
+TEST(MeasurePrices, TakeNoLongerThanTheyMay) {
+  for (int step = -60; step <= 16; ++step) {
+    const double one_row_s = std::pow(10, 0.1 * step);
+    SlowEvaluator evaluator(one_row_s);
+    const double begin = evaluator.now();
+    const Prices prices = measure_prices(evaluator, evaluator.by_its_clock());
+    const double taken = evaluator.now() - begin;
+    EXPECT_LE(taken, std::max(1.0, evaluator.seconds({1, 1})) + 1e-9) << one_row_s;
+    // What there is is used, or is not needed.
+    EXPECT_TRUE(taken >= 0.5 || evaluator.passes() > 100) << one_row_s;
+    EXPECT_NEAR(prices.seconds({1, 1}) / evaluator.seconds({1, 1}), 1, 0.1) << one_row_s;
+  }
+  SlowEvaluator evaluator(0.04);
+  PriceMeasuring how = evaluator.by_its_clock();
+  how.budget_s = 0.3;
+  const double begin = evaluator.now();
+  measure_prices(evaluator, how);
+  EXPECT_LE(evaluator.now() - begin, 0.3 + 1e-9);
+}
+
+TEST(MeasurePrices, KeepToTheLimitsOfTheEvaluator) {
+  for (const auto& [rows, positions, most] :
+       {std::tuple{1, 64, 1}, {9, 64, 8}, {64, 30, 28}, {512, 512, 128}}) {
+    SlowEvaluator evaluator(1e-4, {rows, 1, positions, 1});
+    const Prices prices = measure_prices(evaluator, evaluator.by_its_clock());
+    EXPECT_EQ(evaluator.most_rows(), most);
+    EXPECT_EQ(prices.points().back().rows, most);
+  }
+}
+
+TEST(MeasurePrices, SeeKeysAndLeaveThemAsTheyWere) {
+  const MockModel model;
+  MockEvaluator evaluator(model,
+                          {.max_rows = 64, .pages = 3, .max_position = 128, .vocabulary = 11});
+  PagePool pool(3);
+  SequenceCache cache(pool);
+  ASSERT_TRUE(cache.reserve(70));
+  Pass pass;
+  for (const int rows : {60, 10}) {
+    pass.clear();
+    pass.begin_sequence(cache);
+    add_causal(pass, std::vector<int32_t>(static_cast<size_t>(rows), 3), Keep::page);
+    evaluator.evaluate(pass, {});
+    cache.commit(rows);
+  }
+  const std::vector<MockKey> before = evaluator.keys(cache.pages(), 70);
+  // The mock stops where a pass sees a key that is not there.
+  const Prices prices = measure_prices(evaluator, {.cache = &cache});
+  EXPECT_EQ(prices.points().back().rows, 56);
+  EXPECT_EQ(evaluator.keys(cache.pages(), 70), before);
+  EXPECT_EQ(cache.length(), 70);
+  EXPECT_EQ(pool.available(), 1);
+
+  SlowEvaluator slow(1e-3);
+  PriceMeasuring how = slow.by_its_clock();
+  how.cache = &cache;
+  measure_prices(slow, how);
+  EXPECT_EQ(slow.cached(), 70);
+}
+
+}  // namespace
+}  // namespace tidar
