@@ -368,7 +368,7 @@ class Memory(FixtureCase):
             range(12, 80, 2), *self.training(hidden_size=256, num_hidden_layers=4),
             before=lambda: shutil.rmtree(self.out, ignore_errors=True))
         for part in ["no memory for masters, gradients and activations",
-                     "a smaller model or \"sequence\" needs less", "the optimizer's moments"]:
+                     "a smaller model or fewer rows need less", "the optimizer's moments"]:
             self.assertTrue(any(part in sentence for sentence in said), said)
         self.assertFalse([sentence for sentence in said if "--context" in sentence], "has none")
 

@@ -103,17 +103,11 @@ class Bench {
     ops_ = make_cpu_ops(threads_, cpu);
     backward_ = make_cpu_backward(threads_, cpu, *ops_);
     if (flags.parts) timed_.emplace(*backward_, parts_);
-    BackwardOps& backward = timed_ ? static_cast<BackwardOps&>(*timed_) : *backward_;
-    const TrainableOptions options = {.max_rows = 2 * flags.tokens,
-                                      .compute = compute,
-                                      .activation_bytes = flags.activation_bytes};
-    model_ = std::make_unique<Trainable>(config, ModelWeights::random(config, DType::f32, kSeed),
-                                         backward, options);
-    optimizer_ = std::make_unique<AdamW>(model_->parameters(), AdamWOptions{}, threads_);
-    lay_out();
   }
 
   Result<void> run() {
+    TIDAR_TRY_VOID(make_model());
+    lay_out();
     // What another program needs to carry out the same step.
     if (!flags_.export_to.empty()) TIDAR_TRY_VOID(write_model());
     first_loss_ = step();
@@ -132,6 +126,17 @@ class Bench {
   }
 
  private:
+  Result<void> make_model() {
+    BackwardOps& backward = timed_ ? static_cast<BackwardOps&>(*timed_) : *backward_;
+    const TrainableOptions options = {.max_rows = 2 * flags_.tokens,
+                                      .compute = compute_type(flags_),
+                                      .activation_bytes = flags_.activation_bytes};
+    const ModelWeights weights = ModelWeights::random(config_, DType::f32, kSeed);
+    TIDAR_TRY(model_, Trainable::build(config_, weights, backward, options));
+    optimizer_ = std::make_unique<AdamW>(model_->parameters(), AdamWOptions{}, threads_);
+    return {};
+  }
+
   void lay_out() {
     Rng rng(kSeed);
     for (int i = 0; i <= flags_.tokens; ++i) text_.push_back(rng.below(config_.vocabulary - 2));

@@ -109,7 +109,7 @@ Result<int> gradients(GradientsFlags flags) {
   TIDAR_TRY_VOID(check_ids(ids, session.config().vocabulary, "--ids"));
   TIDAR_TRY(const Task task, make_task(flags, session.config(), ids));
 
-  session.build_trainable(task.step.pass.rows());
+  TIDAR_TRY_VOID(session.build_trainable(task.step.pass.rows()));
   Trainable& trainable = session.trainable();
   std::vector<double> losses(task.step.labels.size());
   trainable.add_gradients(task.step.pass, task.step.labels, losses);

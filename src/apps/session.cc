@@ -134,12 +134,13 @@ Result<void> Session::build_network(Room room) {
   return {};
 }
 
-void Session::build_trainable(int rows) {
+Result<void> Session::build_trainable(int rows) {
   TIDAR_CHECK(weights_.has_value());
   backward_ = make_backward(backend_, *threads_);
   const TrainableOptions options = {.max_rows = rows, .compute = weight_type_};
-  trainable_ = std::make_unique<Trainable>(config_, *weights_, *backward_, options);
+  TIDAR_TRY(trainable_, Trainable::build(config_, *weights_, *backward_, options));
   weights_.reset();
+  return {};
 }
 
 std::vector<MemoryUse> Session::memory() const {

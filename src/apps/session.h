@@ -62,7 +62,7 @@ class Session {
 
   /// Instead of a network that serves: one that learns, in the type of --weights. To be called
   /// once.
-  void build_trainable(int rows);
+  Result<void> build_trainable(int rows);
 
   const ModelFlags& flags() const { return flags_; }
   const ModelConfig& config() const { return config_; }

@@ -151,9 +151,7 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
   const PassExtent largest = objective_->largest_pass(config_.sequence);
   const TrainableOptions options = {
       .max_rows = largest.rows, .max_position = largest.positions, .compute = config_.compute};
-  TIDAR_TRY_VOID(with_memory_for(
-      "masters, gradients and activations", "a smaller model or \"sequence\" needs less",
-      [&] { model_ = std::make_unique<Trainable>(model_config_, weights, *backward_, options); }));
+  TIDAR_TRY(model_, Trainable::build(model_config_, weights, *backward_, options));
   if (fresh) {
     initialise(model_config_, config_.seed, model_->parameters());
     model_->refresh();

@@ -1,10 +1,10 @@
 #include "net/network.h"
 
 #include <array>
-#include <limits>
 
 #include "base/out_of_memory.h"
 #include "net/head.h"
+#include "net/planes.h"
 #include "net/served_block.h"
 
 namespace tidar {
@@ -111,8 +111,6 @@ Result<EvaluatorLimits> limits_of(const ModelConfig& config, const NetworkOption
   const int positions = options.max_position > 0 ? options.max_position : config.max_positions;
   const int64_t pages =
       options.pages > 0 ? options.pages : (int64_t{positions} + kPageSlots - 1) / kPageSlots;
-  // A backend may number every key by an int32, and those of rows several times over.
-  constexpr int64_t kMostKeys = std::numeric_limits<int32_t>::max() / 2, kMostRows = kMostKeys / 64;
   if (pages * kPageSlots > kMostKeys || options.max_rows > kMostRows) {
     return error("room for {} keys and {} rows was asked for; at most {} and {} can be had",
                  pages * kPageSlots, options.max_rows, kMostKeys, kMostRows);

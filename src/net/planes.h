@@ -1,12 +1,19 @@
 #pragma once
 // Memory of activations, allocated once and used from the first row on.
 
+#include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <memory>
 
 #include "ops/ops.h"
 
 namespace tidar {
+
+/// Keys and rows that a network can be built for, at most. A backend may number every key by an
+/// int32, and those of rows several times over.
+inline constexpr int64_t kMostKeys = std::numeric_limits<int32_t>::max() / 2;
+inline constexpr int64_t kMostRows = kMostKeys / 64;
 
 /// Matrices of equally many rows, side by side in one piece of a backend's memory. Owns that
 /// memory; the matrices are views of it, for whoever asked for them.

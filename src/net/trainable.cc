@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/out_of_memory.h"
+#include "net/planes.h"
 #include "net/trained_block.h"
 
 namespace tidar {
@@ -177,10 +179,45 @@ struct Trainable::Impl {
   }
 };
 
-Trainable::Trainable(const ModelConfig& config, const ModelWeights& weights, BackwardOps& ops,
-                     const TrainableOptions& options)
-    : impl_(std::make_unique<Impl>(config, weights, ops, options)) {}
+namespace {
+
+Result<void> check_range(const ModelConfig& config, const TrainableOptions& options) {
+  if (options.max_rows < 1 || options.max_rows > kMostRows) {
+    return error("training with passes of at most {} rows was asked for; 1 to {} can be had",
+                 options.max_rows, kMostRows);
+  }
+  const int64_t most = int64_t{config.max_positions} + options.max_rows;
+  if (options.max_position < 0 || options.max_position > most) {
+    return error(
+        "training with {} positions was asked for; this model has {}, and passes of {} rows may "
+        "reach {} (0: the model's)",
+        options.max_position, config.max_positions, options.max_rows, most);
+  }
+  if (options.activation_bytes < 0 || options.logit_bytes < 0) {
+    return error(
+        "training with {} bytes for the inside of layers and {} for logits was asked for; 0 is "
+        "the least",
+        options.activation_bytes, options.logit_bytes);
+  }
+  return {};
+}
+
+}  // namespace
+
+Trainable::Trainable(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Trainable::~Trainable() = default;
+
+Result<std::unique_ptr<Trainable>> Trainable::build(const ModelConfig& config,
+                                                    const ModelWeights& weights, BackwardOps& ops,
+                                                    const TrainableOptions& options) {
+  TIDAR_TRY_VOID(check_range(config, options));
+  std::unique_ptr<Impl> impl;
+  TIDAR_TRY_VOID(with_memory_for(
+      "masters, gradients and activations",
+      "a smaller model or fewer rows need less: a smaller \"sequence\" or a shorter text",
+      [&] { impl = std::make_unique<Impl>(config, weights, ops, options); }));
+  return std::unique_ptr<Trainable>(new Trainable(std::move(impl)));
+}
 
 const ModelConfig& Trainable::config() const { return impl_->config; }
 Parameters& Trainable::parameters() { return impl_->parameters; }

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "base/result.h"
 #include "model/config.h"
 #include "net/network.h"
 #include "net/parameters.h"
@@ -21,19 +22,23 @@
 namespace tidar {
 
 struct TrainableOptions {
-  int max_rows = 1024;         ///< rows of one pass
-  int max_position = 0;        ///< 0: what the config allows
+  int max_rows = 1024;  ///< rows of one pass, at least 1
+  /// Positions that rows may have: 0 means the config's. Up to max_rows more than those are
+  /// allowed, because a last block of masks may reach beyond its text.
+  int max_position = 0;
   DType compute = DType::f32;  ///< weights in products: f32 or bf16; masters are f32
   int64_t activation_bytes = int64_t{1} << 30;  ///< for the inside of layers; one has room anyway
-  int64_t logit_bytes = int64_t{256} << 20;     ///< for logits, that many rows at a time
+  int64_t logit_bytes = int64_t{256} << 20;  ///< for logits: so many rows at a time, at least one
 };
 
 /// Not thread-safe.
 class Trainable {
  public:
-  /// `ops` must outlive the result; `weights` is only read.
-  Trainable(const ModelConfig& config, const ModelWeights& weights, BackwardOps& ops,
-            const TrainableOptions& options);
+  /// Allocates everything that passes will need. `ops` must outlive the result; `weights` is only
+  /// read. An Error says which option is out of its range, or that there is no memory.
+  static Result<std::unique_ptr<Trainable>> build(const ModelConfig& config,
+                                                  const ModelWeights& weights, BackwardOps& ops,
+                                                  const TrainableOptions& options);
   ~Trainable();
 
   const ModelConfig& config() const;
@@ -58,6 +63,7 @@ class Trainable {
 
  private:
   struct Impl;
+  explicit Trainable(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

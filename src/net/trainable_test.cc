@@ -508,5 +508,38 @@ TEST_P(TrainableTest, MemoryIsTold) {
                                (config.layers + 2) * gradient_bytes);
 }
 
+TEST(TrainableOptionsTest, OutOfRangeAreErrors) {
+  Rng rng(37);
+  const ModelConfig config = random_model(rng, 0);
+  const ModelWeights weights = ModelWeights::random(config, DType::f32, 4);
+  const auto ops = make_ref_ops(DType::f32);
+  const auto backward = make_ref_backward(*ops);
+  const auto message = [&](const TrainableOptions& options) {
+    const auto trainable = Trainable::build(config, weights, *backward, options);
+    return trainable.ok() ? "" : trainable.error().message;
+  };
+  const int all = config.max_positions;
+  EXPECT_EQ(message({.max_rows = 1, .activation_bytes = 0, .logit_bytes = 0}), "");
+  EXPECT_EQ(message({.max_rows = 8, .max_position = all + 8}), "");
+  for (const int rows : {0, -1, 1 << 30}) {
+    EXPECT_EQ(message({.max_rows = rows}),
+              fmt::format("training with passes of at most {} rows was asked for; 1 to 16777215 "
+                          "can be had",
+                          rows));
+  }
+  for (const int positions : {-1, all + 9}) {
+    EXPECT_EQ(message({.max_rows = 8, .max_position = positions}),
+              fmt::format("training with {} positions was asked for; this model has {}, and passes "
+                          "of 8 rows may reach {} (0: the model's)",
+                          positions, all, all + 8));
+  }
+  EXPECT_EQ(message({.max_rows = 8, .activation_bytes = -1, .logit_bytes = 5}),
+            "training with -1 bytes for the inside of layers and 5 for logits was asked for; 0 is "
+            "the least");
+  EXPECT_EQ(message({.max_rows = 8, .activation_bytes = 5, .logit_bytes = -2}),
+            "training with 5 bytes for the inside of layers and -2 for logits was asked for; 0 is "
+            "the least");
+}
+
 }  // namespace
 }  // namespace tidar

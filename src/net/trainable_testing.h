@@ -62,8 +62,9 @@ class TrainableOnBackend {
       fenced_backward_ = std::make_unique<FencedBackward>(*backward_, *fenced_ops_);
     }
     options.compute = compute;
-    trainable_ = std::make_unique<Trainable>(
-        config, weights, backend.fenced ? *fenced_backward_ : *backward_, options);
+    trainable_ = std::move(
+        Trainable::build(config, weights, backend.fenced ? *fenced_backward_ : *backward_, options)
+            .value());
   }
 
   Trainable& operator*() { return *trainable_; }
