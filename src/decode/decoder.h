@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "base/sampling.h"
 #include "cache/pages.h"
+#include "decode/offer.h"
 #include "decode/step_report.h"
 #include "plan/ask.h"
 #include "plan/evaluator.h"
@@ -77,6 +78,14 @@ class Decoder {
   /// After an end plan() must not be called any more.
   virtual Phase phase() const = 0;
   bool ended() const { return phase() == Phase::full || phase() == Phase::failed; }
+
+  /// What rows of the next pass would bring, where a row costs about `price`. The plan() that
+  /// follows carries as many of the offered bundles, from the first on, as its rows hold. False,
+  /// and nothing is offered: the method has a use for whatever rows it is given, or for none.
+  virtual bool make_offer(const RowPrice& price, Offer& offer) {
+    (void)price, (void)offer;
+    return false;
+  }
 
   /// Rows that the next pass must at least grant; never more than the evaluator's passes have.
   virtual int min_rows() const = 0;

@@ -48,6 +48,8 @@ std::string text_of(const GroupPolicy& policy) {
   switch (policy.kind) {
     case GroupPolicy::Kind::all:
       return "all";
+    case GroupPolicy::Kind::paying:
+      return "auto";
     case GroupPolicy::Kind::last:
       return "last";
     case GroupPolicy::Kind::likeliest:
@@ -61,12 +63,14 @@ std::string text_of(const GroupPolicy& policy) {
 Result<GroupPolicy> parse_policy(std::string_view text) {
   using Kind = GroupPolicy::Kind;
   if (text == "all") return GroupPolicy{};
+  if (text == "auto") return GroupPolicy{.kind = Kind::paying};
   if (text == "last") return GroupPolicy{.kind = Kind::last};
   if (text == "first") return only_groups({1});
   if (text == "none") return no_groups();
   const auto wrong = [text] {
     return error(
-        "expected all, first, last, none, likeliest:N, or numbers such as 1,3,4, found '{}'", text);
+        "expected auto, all, first, last, none, likeliest:N, or numbers such as 1,3,4, found '{}'",
+        text);
   };
   if (text.starts_with(kLikeliest)) {
     const int count = parse_count(text.substr(kLikeliest.size()));
@@ -100,6 +104,7 @@ std::vector<int> kept_groups(const GroupPolicy& policy, int draft_length,
                              std::span<const float> confidences) {
   switch (policy.kind) {
     case GroupPolicy::Kind::all:
+    case GroupPolicy::Kind::paying:
       break;
     case GroupPolicy::Kind::last:
       return {draft_length};

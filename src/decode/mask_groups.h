@@ -23,6 +23,8 @@ struct GroupPolicy {
     listed,     ///< those of `groups`; numbers that a step has no draft for are passed over
     likeliest,  ///< the `count` that are most likely to be used, as the draft's own probabilities
                 ///< say
+    paying,     ///< those that bring more than their rows cost (Decoder::make_offer()), of as many
+                ///< masks as pay; every group where rows have no price
   };
   Kind kind = Kind::all;
   std::vector<int> groups{};  ///< most wanted first: where rows run short, the last ones are cut
@@ -40,7 +42,8 @@ inline GroupPolicy only_groups(std::vector<int> groups) {
 /// step is two passes, of K and of K + 1 rows, where TiDAR's is one of K (K + 1).
 inline GroupPolicy no_groups() { return only_groups({}); }
 
-/// As users write it, and parse_policy() reads it: "all", "last", "1,3,4", "none", "likeliest:2".
+/// As users write it, and parse_policy() reads it: "auto", "all", "last", "1,3,4", "none",
+/// "likeliest:2".
 std::string text_of(const GroupPolicy& policy);
 
 /// Also reads "first", which is "1". The Error says what was expected.

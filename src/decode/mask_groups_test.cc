@@ -68,9 +68,10 @@ TEST(GroupPolicy, WhatIsWrongIsSaid) {
                            "likeliest:", "likeliest:0", "likeliest:2x", "99999999999"}) {
     const auto policy = parse_policy(text);
     ASSERT_FALSE(policy.ok()) << text;
-    EXPECT_EQ(policy.error().message,
-              "expected all, first, last, none, likeliest:N, or numbers such as 1,3,4, found '" +
-                  std::string(text) + "'");
+    EXPECT_EQ(
+        policy.error().message,
+        "expected auto, all, first, last, none, likeliest:N, or numbers such as 1,3,4, found '" +
+            std::string(text) + "'");
   }
   const auto complaint = [](const char* text) {
     const auto checked = check_policy(parse_policy(text).value(), 4);

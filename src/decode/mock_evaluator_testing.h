@@ -197,11 +197,14 @@ class MockEvaluator final : public Evaluator {
 
   const EvaluatorLimits& limits() const override { return limits_; }
   const MockModel& model() const { return model_; }
+  /// Rows of all passes so far.
+  int64_t carried_rows() const { return carried_rows_; }
 
   void evaluate(const Pass& pass, std::span<Answer> answers) override {
     pass.check();
     TIDAR_CHECK_LE(pass.rows(), limits_.max_rows);
     ++passes_;
+    carried_rows_ += pass.rows();
     rows_.assign(static_cast<size_t>(pass.rows()), {});
     scratch_.assign(static_cast<size_t>(pass.rows()), {});
     for (const PassSequence& sequence : pass.sequences) write_first(pass, sequence);
@@ -299,6 +302,7 @@ class MockEvaluator final : public Evaluator {
   std::vector<Held> slots_, scratch_;
   std::vector<Row> rows_;  // of the last pass
   int64_t passes_ = 0;
+  int64_t carried_rows_ = 0;
 };
 
 }  // namespace tidar

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "decode/acceptance.h"
 #include "decode/sequence.h"
 #include "decode/verification.h"
 
@@ -22,6 +23,7 @@ class TidarDecoder final : public SequenceDecoder {
         confidences_{0} {}
 
   int min_rows() const override;
+  bool make_offer(const RowPrice& price, Offer& offer) override;
 
  private:
   bool add_rows(Pass& pass, int row_budget) override;
@@ -47,6 +49,11 @@ class TidarDecoder final : public SequenceDecoder {
   };
   // As much of it as `rows` rows hold; all of it, or nothing, where steps are whole.
   Step fit_step(int rows) const;
+  Step fit_offered(StepFrame frame) const;
+
+  void offer_guesses(const RowPrice& price, Offer& offer);
+  void offer_groups(const RowPrice& price, Offer& offer);
+  bool is_time_to_try() const;
 
   void plan_step(Pass& pass, Step step);
   void mix(Asks& asks, size_t first_ask) const;
@@ -56,6 +63,23 @@ class TidarDecoder final : public SequenceDecoder {
 
   std::vector<int32_t> drafts_;     // of the step under way, or to come
   std::vector<float> confidences_;  // one a draft, for kept_groups()
+
+  Acceptance acceptance_;
+
+  // What was offered for the next pass, if anything was.
+  struct Offered {
+    int drafts = 1;               // the certain one, and guesses
+    int masks = 0;                // of each group
+    std::vector<int> groups;      // the most likely first
+    std::vector<double> chances;  // [j - 1]: that group j will be the one that is used
+  };
+  bool has_offered_ = false;
+  Offered offered_;
+
+  // Weights whose drafts did not pay are tried again now and then: after so many passes without a
+  // draft, which were counted since, and twice as many each time.
+  static constexpr int kFirstPatience = 32, kLongestPatience = 1024;
+  int patience_ = kFirstPatience, passes_without_draft_ = 0;
 
   // The pass under way.
   int reading_ = 0;     // prompt rows before the drafts
@@ -80,6 +104,7 @@ TidarDecoder::Step TidarDecoder::fit_step(int rows) const {
       .row_budget = steps_are_whole() ? rows_of_whole_step(options_.draft_length) : rows,
       .positions_left = sequence_.positions_left() + 1,
       .mixes = mixes()};
+  if (has_offered_) return fit_offered(frame);
   Step step{.drafts = fit_drafts(static_cast<int>(drafts_.size()), frame), .groups = {}};
   if (step.drafts < 1) return {};
   const auto confidences = std::span(confidences_).first(static_cast<size_t>(step.drafts));
@@ -88,6 +113,84 @@ TidarDecoder::Step TidarDecoder::fit_step(int rows) const {
   if (step.rows() > rows) return {};
   return step;
 }
+
+TidarDecoder::Step TidarDecoder::fit_offered(StepFrame frame) const {
+  Step step{.drafts = fit_drafts(offered_.drafts, frame), .groups = {}};
+  frame.draft_length = offered_.masks;
+  step.groups = fit_groups(step.drafts, offered_.groups, frame);
+  return step;
+}
+
+bool TidarDecoder::make_offer(const RowPrice& price, Offer& offer) {
+  has_offered_ = options_.groups.kind == GroupPolicy::Kind::paying && !steps_are_whole() &&
+                 sequence_.unread().size() == 1 && sequence_.positions_left() > 1;
+  if (!has_offered_) return false;
+  const bool drafts = drafts_.size() > 1 || !sequence_.report.groups.empty();
+  passes_without_draft_ = drafts ? 0 : passes_without_draft_ + 1;
+  offer.base = {.rows = 1, .asked = 1, .worth = 1};
+  offer.bundles.clear();
+  offer_guesses(price, offer);
+  offer_groups(price, offer);
+  return true;
+}
+
+// As long as the draft up to a guess is right often enough to pay for its row.
+void TidarDecoder::offer_guesses(const RowPrice& price, Offer& offer) {
+  offered_.drafts = 1;
+  offered_.chances.clear();
+  double right = 1;  // the chance that all guesses so far are
+  const auto most =
+      std::min<size_t>(drafts_.size(), static_cast<size_t>(sequence_.positions_left()));
+  for (size_t i = 1; i < most; ++i) {
+    const double chance = acceptance_.of_guess(confidences_[i]);
+    if (right * chance <= price.row + price.asked) break;
+    offered_.chances.push_back(right * (1 - chance));
+    right *= chance;
+    offer.bundles.push_back({.rows = 1, .asked = 1, .worth = right});
+    ++offered_.drafts;
+  }
+  offered_.chances.push_back(right);
+}
+
+// A draft that comes next brings the guesses that will be right less what their rows cost, for as
+// many guesses as pay. Whoever has none can still draft in the next pass, so that having one is
+// worth a little less.
+void TidarDecoder::offer_groups(const RowPrice& price, Offer& offer) {
+  constexpr double kAgainstLater = 0.8;
+  double right = 1, worth = 0;
+  offered_.masks = 1;  // the first one gives way to the token that is chosen
+  while (offered_.masks < options_.draft_length) {
+    right *= acceptance_.of_place(offered_.masks - 1);
+    if (right <= price.row + price.asked) break;
+    worth += kAgainstLater * (right - price.row - price.asked);
+    ++offered_.masks;
+  }
+  offered_.groups.clear();
+  if (is_time_to_try()) {
+    constexpr int kTried = 4;
+    offered_.masks = std::min(options_.draft_length, kTried);
+    worth = 1e3;  // whatever it costs
+    passes_without_draft_ = 0;
+    patience_ = std::min(2 * patience_, kLongestPatience);
+  }
+  if (offered_.masks < 2) return;
+  for (size_t j = 1; j <= offered_.chances.size(); ++j) {
+    const double expected = offered_.chances[j - 1] * worth;
+    if (expected * 2 > offered_.masks * price.row) offered_.groups.push_back(static_cast<int>(j));
+  }
+  const auto chance_of = [&](int group) {
+    return offered_.chances[static_cast<size_t>(group) - 1];
+  };
+  std::stable_sort(offered_.groups.begin(), offered_.groups.end(),
+                   [&](int a, int b) { return chance_of(a) > chance_of(b); });
+  for (const int group : offered_.groups) {
+    offer.bundles.push_back({.rows = offered_.masks,
+                             .asked = chance_of(group) * offered_.masks,
+                             .worth = chance_of(group) * worth});
+  }
+}
+
+bool TidarDecoder::is_time_to_try() const { return passes_without_draft_ >= patience_; }
 
 int TidarDecoder::min_rows() const {
   const bool step_is_next = sequence_.unread().size() == 1;
@@ -116,7 +219,11 @@ void TidarDecoder::mix(Asks& asks, size_t first_ask) const {
 
 void TidarDecoder::use(std::span<const Answer> answers) {
   if (!steps_) return sequence_.cache.commit(reading_);
-  ask_next_draft(accept_drafts(sequence_, reading_, drafts_, answers));
+  const int accepted = accept_drafts(sequence_, reading_, drafts_, answers);
+  acceptance_.learn(std::span(confidences_).subspan(1), accepted - 1);
+  if (accepted > 2) patience_ = kFirstPatience;
+  has_offered_ = false;
+  ask_next_draft(accepted);
 }
 
 // The token chosen behind the accepted drafts overwrites what the masks had for its position.

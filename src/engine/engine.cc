@@ -72,10 +72,37 @@ void Engine::plan() {
     return std::pair(-a.waited(), a.reads_prompt()) < std::pair(-b.waited(), b.reads_prompt());
   };
   active_.sort(before);
+  if (prices_) trade();
   pass_.clear();
   int sharers = active();
   for (Running& running : active_) {
     running.plan(pass_, limits_.max_rows - pass_.rows(), sharers--);
+  }
+}
+
+// Those that offer rows are told how many pay; the others share what these leave.
+void Engine::trade() {
+  PassSize others;
+  double others_worth = 0;
+  size_t offers = 0;
+  for (Running& running : active_) {
+    if (offers_.size() == offers) offers_.emplace_back();
+    if (running.make_offer(row_price_, offers_[offers])) {
+      ++offers;
+      continue;
+    }
+    // Whoever reads a prompt fills the pass; other methods bring a token at least.
+    others.rows += running.reads_prompt() ? limits_.max_rows / active() : running.min_rows();
+    others.asked += 1;
+    others_worth += 1;
+  }
+  if (offers == 0) return;
+  const Grants grants = grant_rows(*prices_, others, others_worth, std::span(offers_).first(offers),
+                                   limits_.max_rows);
+  row_price_ = grants.price;
+  auto rows = grants.rows.begin();
+  for (Running& running : active_) {
+    if (running.offers()) running.grant(*rows++);
   }
 }
 
@@ -86,10 +113,12 @@ void Engine::evaluate() {
 }
 
 void Engine::answer_more() {
+  further_asks_ = 0;
   for (;;) {
     asks_.clear();
     for (const Running& running : active_) asks_.append(running.more_asks());
     if (asks_.empty()) return;
+    further_asks_ += asks_.size();
     answers_.resize(std::max(answers_.size(), asks_.size()));
     evaluator_.answer(asks_, std::span(answers_).first(asks_.size()));
     std::span<const Answer> left(answers_);
@@ -106,11 +135,16 @@ std::vector<Update> Engine::step() {
   admit();
   if (active_.empty()) return {};
   plan();
+  const Clock::time_point planned = Clock::now();
   evaluate();
   answer_more();
 
   std::vector<Update> updates;
   const double seconds = seconds_since(start);
+  if (prices_ && price_use_ == PriceUse::follows) {
+    prices_->observe({pass_.rows(), static_cast<double>(pass_.asks.size() + further_asks_)},
+                     seconds_since(planned));
+  }
   for (auto running = active_.begin(); running != active_.end();) {
     if (auto update = running->end_step(seconds)) updates.push_back(std::move(*update));
     running = running->finished() ? forget(running) : std::next(running);

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "cache/pages.h"
+#include "engine/market.h"
 #include "engine/request.h"
 #include "plan/evaluator.h"
 #include "text/tokenizer.h"
@@ -22,6 +23,12 @@
 namespace tidar {
 
 class Running;
+
+/// What becomes of prices that an engine was told.
+enum class PriceUse : uint8_t {
+  fixed,    ///< they stay, so that passes are the same in every run
+  follows,  ///< they follow what passes take
+};
 
 /// A request gets the same tokens alone and in company, whatever shares its passes, as far as the
 /// evaluator is row-invariant (ops/ops.h).
@@ -44,6 +51,14 @@ class Engine {
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
+
+  /// What passes cost. From then on the rows of a pass go to those that bring more with them than
+  /// they cost, where a method offers any (engine/market.h).
+  void set_prices(Prices prices, PriceUse use) {
+    prices_ = std::move(prices);
+    price_use_ = use;
+  }
+  const std::optional<Prices>& prices() const { return prices_; }
 
   /// Takes a request in, or says what is wrong with it: an empty prompt or one that leaves no room
   /// for an answer, a token that is not in the vocabulary, options out of range, passes too small
@@ -68,6 +83,7 @@ class Engine {
 
   void admit();
   void plan();
+  void trade();
   void evaluate();
   void answer_more();
   /// Gives back what it was promised; returns the one after it.
@@ -83,10 +99,16 @@ class Engine {
   Requests active_;   // in the order in which the next pass serves them
   std::unordered_map<RequestId, Requests::iterator> places_;  // of both
 
+  std::optional<Prices> prices_;
+  PriceUse price_use_ = PriceUse::fixed;
+  RowPrice row_price_;  // of the last pass
+
   // Of the step under way; members only to keep their memory.
   Pass pass_;
   Asks asks_;
   std::vector<Answer> answers_;
+  size_t further_asks_ = 0;
+  std::vector<Offer> offers_;
 };
 
 }  // namespace tidar

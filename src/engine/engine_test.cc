@@ -93,10 +93,22 @@ void run_until_idle(Engine& engine, Outputs& outputs) {
   }
 }
 
+/// Anything from rows that are free to rows that cost as much as a pass, with steps in between.
+Prices random_prices(Rng& rng) {
+  std::vector<PricePoint> points = {{1, 1e-3}};
+  while (points.size() < 6) {
+    const double slope = rng.below(3) == 0 ? 0 : rng.uniform() * rng.uniform();
+    const int rows = 1 + rng.below(12);
+    points.push_back({points.back().rows + rows, points.back().seconds + slope * rows * 1e-3});
+  }
+  return Prices(points, rng.uniform() * 1e-4);
+}
+
 Output run_alone(const MockModel& model, const EvaluatorLimits& frame, const Tokenizer& tokenizer,
-                 const Request& request) {
+                 const Request& request, const std::optional<Prices>& prices = std::nullopt) {
   MockEvaluator evaluator(model, frame);
   Engine engine(evaluator, &tokenizer);
+  if (prices) engine.set_prices(*prices, PriceUse::fixed);
   const RequestId id = engine.submit(request).value();
   Outputs outputs;
   run_until_idle(engine, outputs);
@@ -157,6 +169,7 @@ Method random_method(Rng& rng, Methods methods) {
       TidarOptions tidar = tidar_of(length);
       if (methods == Methods::all && rng.below(2) == 0) tidar.trust = rng.uniform();
       if (rng.below(3) == 0) tidar.groups = only_groups({1, 3});
+      if (rng.below(2) == 0) tidar.groups = {.kind = GroupPolicy::Kind::paying};
       return tidar;
     }
     default:
@@ -225,7 +238,9 @@ TEST(Engine, GivesWhatPlainDecodingGivesCutByDefinition) {
     const Request request = random_request(rng, Methods::that_equal_ar);
     const int prompt = static_cast<int>(request.sequence.prompt.size());
     const EvaluatorLimits frame = limits(5 + rng.below(60), 4, prompt + 1 + rng.below(100));
-    const Output output = run_alone(model, frame, tokenizer, request);
+    std::optional<Prices> prices;
+    if (rng.below(2) == 0) prices = random_prices(rng);
+    const Output output = run_alone(model, frame, tokenizer, request, prices);
     expect_same(output, expected_of(model, frame, tokenizer, request));
     expect_consistent(output, request.method);
     finishes[output.finish] += 1;
@@ -246,6 +261,7 @@ TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {
     const EvaluatorLimits frame = limits(6 + rng.below(60), 4 + rng.below(10), 160 + rng.below(60));
     MockEvaluator evaluator(model, frame);
     Engine engine(evaluator, &tokenizer);
+    if (rng.below(2) == 0) engine.set_prices(random_prices(rng), PriceUse::fixed);
     std::map<RequestId, Request> requests;
     Outputs outputs;
     for (int n = 2 + rng.below(6); n > 0; --n) {
@@ -269,6 +285,39 @@ TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {
     if (HasFailure()) return;
   }
   EXPECT_GT(waited, 100) << "no test of admission";
+}
+
+// Rows are carried where they pay: whole drafts where they are free and right, next to none where
+// they are dear or wrong.
+TEST(Engine, SpendsRowsByWhatTheyCostAndBring) {
+  constexpr int kTokens = 600;
+  TidarOptions paying = tidar_of(8);
+  paying.groups = {.kind = GroupPolicy::Kind::paying};
+  struct Spent {
+    double tokens_a_pass = 0;
+    double of_ar = 0;  // the cost of all passes, of that of AR's
+  };
+  // The first row of a pass costs 1, each further one `row_cost`.
+  const auto spend = [&](double agreement, double row_cost) {
+    MockEvaluator evaluator({.seed = 5, .agreement = agreement}, limits(100, 40));
+    Engine engine(evaluator);
+    engine.set_prices(Prices({{1, 1}, {101, 1 + 100 * row_cost}}, 0), PriceUse::fixed);
+    const RequestId id = engine.submit(request_of({1, 2, 3}, kTokens, paying)).value();
+    Outputs outputs;
+    run_until_idle(engine, outputs);
+    const auto passes = static_cast<double>(outputs[id].stats.passes + 1);
+    const auto rows = static_cast<double>(evaluator.carried_rows());
+    return Spent{.tokens_a_pass = outputs[id].stats.tokens_per_pass(),
+                 .of_ar = (passes + (rows - passes) * row_cost) / kTokens};
+  };
+  EXPECT_GT(spend(1, 1e-4).tokens_a_pass, 7.5);
+  EXPECT_LT(spend(1, 1e-4).of_ar, 0.15);
+  EXPECT_LT(spend(1, 0.05).of_ar, 0.35);
+  for (const double row_cost : {1e-4, 0.05, 0.2, 1.0}) {
+    for (const double agreement : {0.0, 0.2, 0.5, 1.0}) {
+      EXPECT_LT(spend(agreement, row_cost).of_ar, 1.05) << row_cost << " " << agreement;
+    }
+  }
 }
 
 TEST(Engine, WhatOvershootsIsCutFromTheStatisticsToo) {

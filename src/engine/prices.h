@@ -9,7 +9,7 @@ namespace tidar {
 /// The size of a pass, as far as its cost depends on it.
 struct PassSize {
   int rows = 0;
-  int asked = 0;  ///< rows whose logits are computed
+  double asked = 0;  ///< rows whose logits are computed; expected
 };
 
 /// A measured pass.
@@ -32,17 +32,16 @@ class Prices {
   /// Seconds of a pass of at least one row.
   double seconds(const PassSize& size) const;
 
-  /// A pass of this size took so long: prices follow slowly what passes really take. All of them
-  /// are scaled alike (the machine became slower or faster, or the context longer), and a single
-  /// pass moves them by a few per cent at most.
+  /// A pass of this size took so long: prices follow slowly what passes really take, those of such
+  /// sizes twice as fast as the others (which become dearer with the context, too, and with what
+  /// else runs on the machine). A single pass moves them by a few per cent at most.
   void observe(const PassSize& size, double seconds);
 
  private:
-  double of_rows(double rows) const;
+  size_t line_of(double rows) const;
 
   std::vector<PricePoint> points_;
   double ask_s_ = 0;
-  double scale_ = 1;
 };
 
 }  // namespace tidar

@@ -19,7 +19,8 @@ Running::Running(RequestId id, Request request, std::unique_ptr<Decoder> decoder
 }
 
 void Running::plan(Pass& pass, int left, int sharers) {
-  const int rows = std::max(decoder_->min_rows(), left / sharers);
+  const int share = std::max(decoder_->min_rows(), left / sharers);
+  const int rows = offers() ? std::min(granted_, std::max(left, 1)) : share;
   planned_ = rows <= left;
   waited_ = planned_ ? 0 : waited_ + 1;
   if (!planned_) return;

@@ -41,6 +41,15 @@ class Running {
 
   // One step is plan(), take(), then take_more() while there are more_asks(), and end_step().
 
+  /// Makes an offer for the next pass, if its decoder has one; grant() is told what is taken of it.
+  bool make_offer(const RowPrice& price, Offer& offer) {
+    granted_ = decoder_->make_offer(price, offer) ? offer.base.rows : 0;
+    return offers();
+  }
+  bool offers() const { return granted_ > 0; }
+  void grant(int rows) { granted_ = rows; }
+  int min_rows() const { return decoder_->min_rows(); }
+
   /// Adds its rows to the pass, which has room for `left` rows and is shared with `sharers` - 1
   /// others from here on; or nothing, when that is not enough.
   void plan(Pass& pass, int left, int sharers);
@@ -77,6 +86,7 @@ class Running {
 
   // Of the step under way.
   Update update_;
+  int granted_ = 0;  // rows of its offer; 0: it made none
   bool planned_ = false;
   size_t first_ask_ = 0;  // its asks in the pass
   size_t asks_ = 0;

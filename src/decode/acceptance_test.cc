@@ -1,0 +1,62 @@
+#include "decode/acceptance.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/rng.h"
+
+namespace tidar {
+namespace {
+
+TEST(Acceptance, BelievesADraftUntilItKnowsBetter) {
+  const Acceptance fresh;
+  for (const double probability : {0.02, 0.4, 0.9, 0.999}) {
+    EXPECT_NEAR(fresh.of_guess(static_cast<float>(std::log(probability))), probability, 1e-6);
+  }
+  EXPECT_EQ(fresh.of_place(0), fresh.of_place(7));
+}
+
+// Drafts whose guesses are right with other chances than they say, which differ by place.
+TEST(Acceptance, LearnsWhatIsCounted) {
+  Rng rng(3);
+  Acceptance acceptance;
+  const std::vector<double> said = {0.98, 0.6, 0.2}, truth = {0.9, 0.3, 0.5};
+  std::vector<float> logprobs;
+  for (const double probability : said)
+    logprobs.push_back(static_cast<float>(std::log(probability)));
+  double sums[3] = {};
+  constexpr int kDrafts = 4000, kFirst = 1000;
+  for (int draft = 0; draft < kDrafts; ++draft) {
+    int accepted = 0;
+    while (accepted < 3 && rng.uniform() < truth[static_cast<size_t>(accepted)]) ++accepted;
+    acceptance.learn(logprobs, accepted);
+    if (draft < kFirst) continue;
+    for (size_t i = 0; i < 3; ++i) sums[i] += acceptance.of_guess(logprobs[i]);
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    // The memory of some 30 tries beside the prior's 3.
+    EXPECT_NEAR(sums[i] / (kDrafts - kFirst), truth[i], 0.06) << said[i];
+  }
+}
+
+TEST(Acceptance, ForgetsWhatWasLongAgo) {
+  Acceptance acceptance;
+  const std::vector<float> logprobs(4, -0.1f);
+  for (int i = 0; i < 300; ++i) acceptance.learn(logprobs, 4);
+  EXPECT_GT(acceptance.of_place(3), 0.95);
+  for (int i = 0; i < 100; ++i) acceptance.learn(logprobs, 0);
+  EXPECT_LT(acceptance.of_place(0), 0.15);
+  EXPECT_LT(acceptance.of_guess(-0.1f), 0.2);
+}
+
+TEST(Acceptance, APlaceThatWasNeverReachedIsLikeTheOneBefore) {
+  Acceptance acceptance;
+  for (int i = 0; i < 200; ++i) acceptance.learn(std::vector<float>(2, -1.0f), 1);
+  EXPECT_GT(acceptance.of_place(0), 0.9);
+  EXPECT_LT(acceptance.of_place(1), 0.1);
+  EXPECT_EQ(acceptance.of_place(5), acceptance.of_place(1));
+}
+
+}  // namespace
+}  // namespace tidar

@@ -1,0 +1,27 @@
+#pragma once
+// What further rows would bring a sequence in its next pass, in tokens: a decoder's side of the
+// market for rows (engine/market.h).
+
+#include <vector>
+
+namespace tidar {
+
+/// Rows that are carried together or not at all.
+struct Bundle {
+  int rows = 0;
+  double asked = 0;  ///< rows whose logits will be computed, of these; expected
+  double worth = 0;  ///< tokens that they bring, in this pass or in later ones; expected
+};
+
+struct Offer {
+  Bundle base;                  ///< what the pass holds in any case
+  std::vector<Bundle> bundles;  ///< further ones; each needs those before it
+};
+
+/// What a row costs, in the tokens that the same time brings elsewhere.
+struct RowPrice {
+  double row = 0;
+  double asked = 0;  ///< more, where its logits are computed
+};
+
+}  // namespace tidar

@@ -1,0 +1,117 @@
+#include "engine/market.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/rng.h"
+
+namespace tidar {
+namespace {
+
+Prices random_prices(Rng& rng) {
+  std::vector<PricePoint> points = {{1, 1}};
+  while (points.size() < 8) {
+    const double slope = rng.below(3) == 0 ? 0 : rng.uniform();
+    const int rows = 1 + rng.below(5);
+    points.push_back({points.back().rows + rows, points.back().seconds + slope * rows});
+  }
+  return Prices(points, 0.1 * rng.uniform());
+}
+
+// Bundles of one row each, the best first.
+Offer random_offer(Rng& rng) {
+  Offer offer;
+  offer.base = {.rows = 1 + rng.below(3), .asked = 1, .worth = 1};
+  std::vector<double> worths;
+  for (int n = rng.below(6); n > 0; --n) worths.push_back(rng.uniform());
+  std::sort(worths.rbegin(), worths.rend());
+  for (const double worth : worths) offer.bundles.push_back({1, 0, worth});
+  return offer;
+}
+
+double rate_of(const Prices& prices, const PassSize& others, double others_worth,
+               std::span<const Offer> offers, std::span<const int> rows) {
+  PassSize size = others;
+  double worth = others_worth;
+  for (size_t i = 0; i < offers.size(); ++i) {
+    size.rows += rows[i];
+    size.asked += offers[i].base.asked;
+    worth += offers[i].base.worth;
+    for (int b = 0; b < rows[i] - offers[i].base.rows; ++b) {
+      worth += offers[i].bundles[static_cast<size_t>(b)].worth;
+    }
+  }
+  return worth / prices.seconds(size);
+}
+
+// The best rate of all ways to take first bundles of each offer.
+double best_rate(const Prices& prices, const PassSize& others, double others_worth,
+                 std::span<const Offer> offers, int most_rows, std::vector<int> rows = {}) {
+  if (rows.size() == offers.size()) {
+    int all = others.rows;
+    for (const int some : rows) all += some;
+    return all > most_rows ? 0 : rate_of(prices, others, others_worth, offers, rows);
+  }
+  const Offer& offer = offers[rows.size()];
+  double best = 0;
+  for (size_t taken = 0; taken <= offer.bundles.size(); ++taken) {
+    auto with = rows;
+    with.push_back(offer.base.rows + static_cast<int>(taken));
+    best = std::max(best, best_rate(prices, others, others_worth, offers, most_rows, with));
+  }
+  return best;
+}
+
+TEST(Market, FindsTheBestOfAllWays) {
+  for (uint64_t seed = 0; seed < 2000; ++seed) {
+    SCOPED_TRACE(seed);
+    Rng rng(seed);
+    const Prices prices = random_prices(rng);
+    std::vector<Offer> offers;
+    for (int n = 1 + rng.below(4); n > 0; --n) offers.push_back(random_offer(rng));
+    const PassSize others = {rng.below(4), 0};
+    const double others_worth = rng.uniform();
+    const int most_rows = 16 + rng.below(12);
+    const Grants grants = grant_rows(prices, others, others_worth, offers, most_rows);
+    ASSERT_EQ(grants.rows.size(), offers.size());
+    EXPECT_NEAR(rate_of(prices, others, others_worth, offers, grants.rows),
+                best_rate(prices, others, others_worth, offers, most_rows), 1e-12);
+    EXPECT_GE(grants.price.row, 0);
+  }
+}
+
+TEST(Market, GrantsBasesWhateverTheyCostAndNoRowTooMany) {
+  const Prices dear({{1, 1}, {2, 100}, {3, 10000}}, 0), free({{1, 1}, {100, 1}}, 0);
+  const Offer offer = {.base = {.rows = 2, .asked = 1, .worth = 1},
+                       .bundles = {{3, 0, 0.5}, {3, 0, 0.4}}};
+  const std::vector<Offer> offers(3, offer);
+  EXPECT_EQ(grant_rows(dear, {}, 0, offers, 100).rows, (std::vector<int>{2, 2, 2}));
+  EXPECT_EQ(grant_rows(free, {}, 0, offers, 100).rows, (std::vector<int>{8, 8, 8}));
+  // The first bundles of all, then the second ones of the first, as far as there is room.
+  EXPECT_EQ(grant_rows(free, {}, 0, offers, 18).rows, (std::vector<int>{8, 5, 5}));
+  EXPECT_EQ(grant_rows(free, {}, 0, offers, 4).rows, (std::vector<int>{2, 2, 2}));
+  EXPECT_TRUE(grant_rows(free, {4, 4}, 1, {}, 4).rows.empty());
+}
+
+TEST(Market, PassesAStepOfThePricesWhereWhatLiesBehindItPays) {
+  // 8 rows cost as much as 2.
+  const Prices steps({{1, 1}, {2, 3}, {8, 3}, {9, 100}}, 0);
+  Offer offer = {.base = {.rows = 1, .asked = 1, .worth = 1}, .bundles = {}};
+  for (int i = 0; i < 10; ++i) offer.bundles.push_back({1, 0, 0.9});
+  EXPECT_EQ(grant_rows(steps, {}, 0, {&offer, 1}, 100).rows, std::vector<int>{8});
+  offer.bundles.resize(2);
+  EXPECT_EQ(grant_rows(steps, {}, 0, {&offer, 1}, 100).rows, std::vector<int>{1});
+}
+
+// The price of a row is what the pass would have to bring with it to go on as fast.
+TEST(Market, TellsWhatARowCosts) {
+  const Prices line({{1, 2}, {11, 12}}, 0.5);
+  const Offer offer = {.base = {.rows = 1, .asked = 0, .worth = 4}, .bundles = {}};
+  const Grants grants = grant_rows(line, {}, 0, {&offer, 1}, 100);
+  EXPECT_DOUBLE_EQ(grants.price.row, 2);  // 2 tokens a second, a second a row
+  EXPECT_DOUBLE_EQ(grants.price.asked, 1);
+}
+
+}  // namespace
+}  // namespace tidar
