@@ -73,7 +73,7 @@ TEST(MeasurePrices, AreThoseOfPasses) {
     SlowEvaluator evaluator(one_row_s);
     const Prices prices = measure_prices(evaluator, evaluator.by_its_clock());
     for (int rows = 1; rows <= 64; ++rows) {
-      const PassSize size{rows, rows};
+      const PassSize size{rows, static_cast<double>(rows)};
       EXPECT_NEAR(prices.seconds(size) / evaluator.seconds(size), 1, 0.1)
           << one_row_s << ' ' << rows;
       // So much more do more rows cost when no more is asked.
@@ -89,7 +89,7 @@ TEST(MeasurePrices, ForgivePassesThatWereHeldUp) {
     evaluator.hold_up_one_in(one_in);
     const Prices prices = measure_prices(evaluator, evaluator.by_its_clock());
     for (int rows = 1; rows <= 64; ++rows) {
-      const PassSize size{rows, rows};
+      const PassSize size{rows, static_cast<double>(rows)};
       EXPECT_NEAR(prices.seconds(size) / evaluator.seconds(size), 1, 0.1)
           << one_row_s << ' ' << rows;
     }
