@@ -7,6 +7,7 @@
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -483,6 +484,37 @@ class Bench(FixtureCase):
             self.assertLessEqual(len(line), 80, line)
         self.assertRegex(out, r"(?m)^prefill 512 +1 ")
         self.assertRegex(out, r"(?m)^linear ")
+
+    def test_prices(self):
+        args = ["bench", "--model", FIXTURES / "qwen2", "--prices", "--seconds", 0]
+        plot = self.folder / "prices.svg"
+        out, _ = self.succeed(*args, "--context", "0,40", "--json", "--plot", plot)
+        found = json.loads(out)
+        self.assertEqual([curve["context"] for curve in found["prices"]], [0, 40])
+        for curve in found["prices"]:
+            rows = [entry["rows"] for entry in curve["passes"]]
+            self.assertTrue({1, 2, 4, 8, 16, 32, 64} <= set(rows), rows)
+            self.assertEqual(rows, sorted(rows))
+            times = [entry["ms"] for entry in curve["passes"] if entry["rows"] <= 64]
+            self.assertEqual(times, sorted(times))
+            self.assertEqual(curve["passes"][0]["ratio_to_one_row"], 1)
+            for before, after in zip(curve["passes"], curve["passes"][1:]):
+                more = (after["ms"] - before["ms"]) / (after["rows"] - before["rows"])
+                self.assertAlmostEqual(after["ms_a_row_more"], more)
+        svg = plot.read_text(encoding="utf-8")
+        for label in ["0 keys cached", "40 keys cached", "rows in a pass"]:
+            self.assertIn(label, svg)
+        out, err = self.succeed(*args, "--rows", "1,5,64")
+        self.assertEqual(err, "")
+        for line in out.splitlines():
+            self.assertLessEqual(len(line), 80, line)
+        self.assertEqual(re.findall(r"(?m)^\d+(?= +\d+ )", out), ["1", "5", "64"])
+        self.assertIn("roofs: memory", out)
+        model = args[:3]
+        self.refuse(2, *model, "--context", "0,40", holds=["--context", "--prices"])
+        self.refuse(2, *model, "--plot", plot, holds=["--plot", "--prices"])
+        self.refuse(2, *model, "--context", "x", holds=["--context", "'x'"])
+        self.refuse(1, *args, "--context", "512", holds=["--context"])
 
 
 if __name__ == "__main__":

@@ -8,10 +8,14 @@
 #include "apps/ids.h"
 #include "apps/output.h"
 #include "apps/pass_bench.h"
+#include "apps/price_bench.h"
 #include "apps/ranges.h"
 #include "apps/session.h"
 #include "base/stopwatch.h"
+#include "engine/measure_prices.h"
+#include "format/files.h"
 #include "ops/cpu/roofs.h"
+#include "report/plot.h"
 
 namespace tidar {
 namespace {
@@ -25,12 +29,22 @@ constexpr double kRoofSeconds = 0.25;
 
 struct BenchFlags {
   ModelFlags model;
-  int depth = 0;
+  std::string contexts = "0";
   std::string rows = "1,2,4,8,16,32,64,128,256,512";
+  bool rows_given = false;
   std::string ask = "auto";
   double seconds = 1;
   bool ops = false;
+  bool prices = false;
+  std::string plot;  ///< a file; "": none
   bool json = false;
+};
+
+/// The passes to be timed, as the flags name them.
+struct BenchSizes {
+  std::vector<int32_t> contexts;  ///< one, but for prices
+  std::vector<int32_t> rows;      ///< none: those that prices are measured of
+  int most_rows = 0, most_keys = 0;
 };
 
 int rows_asked(const std::string& ask, int rows) {
@@ -39,15 +53,15 @@ int rows_asked(const std::string& ask, int rows) {
 }
 
 /// Prefill, decoding, and passes of the given rows.
-std::vector<PassSpec> make_specs(const BenchFlags& flags, const std::vector<int32_t>& rows) {
-  std::vector<PassSpec> specs = {
-      {.name = "prefill", .rows = kPrefillRows},
-      {.name = "decode", .rows = 1, .cached = flags.depth, .commits = true}};
-  for (const int32_t count : rows) {
+std::vector<PassSpec> make_specs(const BenchFlags& flags, const BenchSizes& sizes) {
+  const int context = sizes.contexts.front();
+  std::vector<PassSpec> specs = {{.name = "prefill", .rows = kPrefillRows},
+                                 {.name = "decode", .rows = 1, .cached = context, .commits = true}};
+  for (const int32_t count : sizes.rows) {
     specs.push_back({.name = std::to_string(count),
                      .rows = count,
                      .asked = rows_asked(flags.ask, count),
-                     .cached = flags.depth});
+                     .cached = context});
   }
   return specs;
 }
@@ -121,9 +135,6 @@ std::string heading(const BenchFlags& flags, const Session& session, const Bench
                       roofs.memory_gbps, 100 * roofs.memory_spread);
   text += fmt::format("  products in registers: f32 {:.0f} GFLOP/s, bf16 {:.0f}\n",
                       roofs.f32_gflops, roofs.bf16_gflops);
-  text += fmt::format("{} keys cached (prefill: 0); 'asked' rows go through the head; +- is half\n",
-                      flags.depth);
-  text += "  the distance between quartiles; the last % is of the products in registers\n";
   return text;
 }
 
@@ -135,21 +146,114 @@ Result<std::vector<int32_t>> parse_rows(const std::string& text) {
   return rows;
 }
 
-/// The sizes of passes that the flags name.
-Result<std::vector<int32_t>> rows_of(const BenchFlags& flags, const ModelConfig& config) {
-  TIDAR_TRY(std::vector<int32_t> rows, parse_rows(flags.rows));
-  int most = kPrefillRows;
-  for (const int32_t count : rows) most = std::max(most, flags.depth + count);
-  if (most > config.max_positions) {
-    return error("--context {}: {} positions are more than the model's {}", flags.depth, most,
+Result<std::vector<int32_t>> parse_contexts(const std::string& text) {
+  TIDAR_TRY(std::vector<int32_t> contexts, parse_ids(text, "", "numbers of keys"));
+  for (const int32_t context : contexts) {
+    if (context > 1 << 24) return error("expected at most {} keys, found {}", 1 << 24, context);
+  }
+  return contexts;
+}
+
+Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) {
+  BenchSizes sizes;
+  TIDAR_TRY(sizes.contexts, parse_contexts(flags.contexts));
+  if (!flags.prices || flags.rows_given) {
+    TIDAR_TRY(sizes.rows, parse_rows(flags.rows));
+  }
+  sizes.most_rows = flags.prices ? kMostPricedRows : kPrefillRows;
+  for (const int32_t count : sizes.rows) sizes.most_rows = std::max(sizes.most_rows, count);
+  const int context = *std::max_element(sizes.contexts.begin(), sizes.contexts.end());
+  sizes.most_keys = context + sizes.most_rows;
+  // Prices are measured as far as there is room.
+  int needed = flags.prices ? context + 1 : kPrefillRows;
+  for (const int32_t count : sizes.rows) needed = std::max(needed, context + count);
+  if (needed > config.max_positions) {
+    return error("--context {}: {} positions are more than the model's {}", flags.contexts, needed,
                  config.max_positions);
   }
-  return rows;
+  return sizes;
 }
 
 /// The account of each verb over all timed passes.
 std::string verbs_table(const TimedOps& ops, const CpuRoofs& roofs, double peak_gflops) {
   return ops.table({.bytes_per_s = 1e9 * roofs.memory_gbps, .flops_per_s = 1e9 * peak_gflops});
+}
+
+/// What a run measured: passes, or prices.
+struct Measured {
+  BenchRoofs roofs;
+  std::vector<PassTimes> passes;
+  std::vector<PriceCurve> curves;
+};
+
+Measured measure(const BenchFlags& flags, const BenchSizes& sizes, Session& session,
+                 Progress& progress) {
+  Measured measured{{measure_roofs(session.threads(), *session.isa())}, {}, {}};
+  if (session.timed_ops() != nullptr) session.timed_ops()->reset();
+  PassBench bench(session);
+  MemoryReader reader(session.threads(), *session.isa());
+  Samples memory;
+  Stopwatch since_reading;
+  const auto on_round = [&](int round) {
+    progress.show(fmt::format("timing passes, round {}", round));
+    if (memory.count() > 0 && since_reading.seconds() < kRoofSeconds) return;
+    memory.add(reader.measure_gbps());
+    since_reading = Stopwatch();
+  };
+  if (flags.prices) {
+    const auto asked = [&](int rows) { return rows_asked(flags.ask, rows); };
+    for (const int32_t context : sizes.contexts) {
+      measured.curves.push_back(bench_prices(bench, session.network(), context, sizes.rows, asked,
+                                             flags.seconds, on_round));
+    }
+  } else {
+    measured.passes = bench.run(make_specs(flags, sizes), flags.seconds, on_round);
+  }
+  measured.roofs.memory_gbps = memory.median();
+  measured.roofs.memory_spread = memory.spread();
+  return measured;
+}
+
+OrderedJson to_json(const BenchFlags& flags, const Session& session, const Measured& measured) {
+  OrderedJson json;
+  json["model"] = flags.model.shape.empty() ? flags.model.model : flags.model.shape;
+  json["parameters"] = session.config().parameters();
+  json["weights"] = name_of(session.weight_type());
+  json["operands"] = name_of(session.operand_type());
+  json["kv"] = name_of(session.kv_type());
+  json["kernels"] = session.ops().name();
+  json["threads"] = session.threads().size();
+  json["roofs"] = to_json(measured.roofs);
+  if (flags.prices) {
+    json["prices"] = OrderedJson::array();
+    for (const PriceCurve& curve : measured.curves) json["prices"].push_back(to_json(curve));
+  } else {
+    json["context"] = measured.passes.back().spec.cached;
+    json["passes"] = OrderedJson::array();
+    const PassTimes* one = one_row(measured.passes);
+    for (const PassTimes& times : measured.passes) json["passes"].push_back(to_json(times, one));
+  }
+  for (const MemoryUse& use : session.memory()) json["memory"][use.purpose] = use.bytes;
+  json["peak_resident"] = peak_resident_bytes();
+  return json;
+}
+
+std::string tables(const BenchFlags& flags, const Session& session, const Measured& measured,
+                   double peak_gflops) {
+  std::string text = heading(flags, session, measured.roofs);
+  if (!flags.prices) {
+    text +=
+        fmt::format("{} keys cached (prefill: 0); 'asked' rows go through the head; +- is half\n",
+                    measured.passes.back().spec.cached);
+    text += "  the distance between quartiles; the last % is of the products in registers\n";
+    return text + "\n" + passes_table(measured.passes, measured.roofs, peak_gflops);
+  }
+  text += "'ms' are prices, measured in the time that is said; 'timed ms' are medians of\n";
+  text +=
+      "  passes, +- half the distance between their quartiles, 'off' how far prices are\n  from "
+      "them\n";
+  for (const PriceCurve& curve : measured.curves) text += "\n" + prices_table(curve);
+  return text;
 }
 
 Result<int> bench(BenchFlags flags) {
@@ -159,53 +263,22 @@ Result<int> bench(BenchFlags flags) {
   TIDAR_TRY(Session session, Session::open(flags.model));
   if (!session.isa())
     return error("--isa ref: the reference is not made to be fast; choose another");
-  TIDAR_TRY(const std::vector<int32_t> rows, rows_of(flags, session.config()));
-  const int most = rows.empty()
-                       ? kPrefillRows
-                       : std::max(kPrefillRows, *std::max_element(rows.begin(), rows.end()));
+  TIDAR_TRY(const BenchSizes sizes, sizes_of(flags, session.config()));
   progress.show("packing weights");
   TIDAR_TRY_VOID(
-      session.build_network({.rows = most, .keys_each = flags.depth + most + kPageSlots}));
+      session.build_network({.rows = sizes.most_rows, .keys_each = sizes.most_keys + kPageSlots}));
   progress.show("measuring the machine");
-  BenchRoofs roofs{measure_roofs(session.threads(), *session.isa())};
-  const double peak_gflops = roofs.products_of(session.operand_type());
-
-  if (session.timed_ops() != nullptr) session.timed_ops()->reset();
-  PassBench passes(session);
-  MemoryReader reader(session.threads(), *session.isa());
-  Samples memory;
-  Stopwatch since_reading;
-  const std::vector<PassTimes> all =
-      passes.run(make_specs(flags, rows), flags.seconds, [&](int round) {
-        progress.show(fmt::format("timing passes, round {}", round));
-        if (memory.count() > 0 && since_reading.seconds() < kRoofSeconds) return;
-        memory.add(reader.measure_gbps());
-        since_reading = Stopwatch();
-      });
-  roofs.memory_gbps = memory.median();
-  roofs.memory_spread = memory.spread();
-  if (flags.json) {
-    OrderedJson json;
-    json["model"] = flags.model.shape.empty() ? flags.model.model : flags.model.shape;
-    json["parameters"] = session.config().parameters();
-    json["weights"] = name_of(session.weight_type());
-    json["operands"] = name_of(session.operand_type());
-    json["kv"] = name_of(session.kv_type());
-    json["kernels"] = session.ops().name();
-    json["threads"] = session.threads().size();
-    json["context"] = flags.depth;
-    json["roofs"] = to_json(roofs);
-    json["passes"] = OrderedJson::array();
-    for (const PassTimes& times : all) json["passes"].push_back(to_json(times, one_row(all)));
-    for (const MemoryUse& use : session.memory()) json["memory"][use.purpose] = use.bytes;
-    json["peak_resident"] = peak_resident_bytes();
-    print_json(json);
-  } else {
-    print(heading(flags, session, roofs) + "\n" + passes_table(all, roofs, peak_gflops));
-  }
+  const Measured measured = measure(flags, sizes, session, progress);
+  progress.clear();
+  const double peak_gflops = measured.roofs.products_of(session.operand_type());
+  flags.json ? print_json(to_json(flags, session, measured))
+             : print(tables(flags, session, measured, peak_gflops));
   if (session.timed_ops() != nullptr) {
-    const std::string verbs = verbs_table(*session.timed_ops(), roofs, peak_gflops);
+    const std::string verbs = verbs_table(*session.timed_ops(), measured.roofs, peak_gflops);
     flags.json ? print_note(verbs) : print("\n" + verbs);
+  }
+  if (!flags.plot.empty()) {
+    TIDAR_TRY_VOID(write_text_file(flags.plot, draw_svg(prices_plot(measured.curves))));
   }
   return kDone;
 }
@@ -227,14 +300,16 @@ void add_bench(CLI::App& program, Action& action) {
           ->excludes(shape);
   add_computing_flags(command, flags->model);
   command.option_defaults()->group("Measurement");
-  command.add_option("--context", flags->depth, "Keys that are cached before each pass")
-      ->check(whole_number(0, 1 << 24))
+  command
+      .add_option("--context", flags->contexts,
+                  "Keys that are cached before each pass; several numbers with --prices")
+      ->check(parsed_by(parse_contexts))
       ->type_name("N")
       ->capture_default_str();
-  command.add_option("--rows", flags->rows, "Sizes of passes")
-      ->check(parsed_by(parse_rows))
-      ->type_name("N,N,...")
-      ->capture_default_str();
+  CLI::Option* rows = command.add_option("--rows", flags->rows, "Sizes of passes")
+                          ->check(parsed_by(parse_rows))
+                          ->type_name("N,N,...")
+                          ->capture_default_str();
   command
       .add_option("--ask", flags->ask,
                   "Rows whose next token is chosen: auto is all up to 64 rows, else the last")
@@ -246,8 +321,21 @@ void add_bench(CLI::App& program, Action& action) {
       ->type_name("S")
       ->capture_default_str();
   command.add_flag("--ops", flags->ops, "Also a table of the time that each verb took");
+  CLI::Option* prices = command.add_flag(
+      "--prices", flags->prices,
+      "What decoding takes passes to cost, from less than a second of measuring, beside passes "
+      "that are timed for --seconds each, of --rows or of the sizes that were measured");
+  command
+      .add_option("--plot", flags->plot,
+                  "Writes a figure of the prices: time over rows, a line for each --context")
+      ->type_name("FILE.svg")
+      ->needs(prices);
   command.add_flag("--json", flags->json, "JSON on stdout");
-  command.callback([flags, shape, model, &action] {
+  command.callback([flags, shape, model, rows, &action] {
+    flags->rows_given = !rows->empty();
+    if (!flags->prices && parse_contexts(flags->contexts)->size() > 1) {
+      throw CLI::ValidationError("--context: several numbers of keys need --prices");
+    }
     if (shape->empty() && model->empty()) throw CLI::RequiredError("--shape or --model");
     action = [flags] { return bench(*flags); };
   });

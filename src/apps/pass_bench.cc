@@ -24,7 +24,7 @@ std::vector<int32_t> PassBench::random_tokens(int count) {
   return tokens;
 }
 
-void PassBench::fill(int keys) {
+const SequenceCache& PassBench::cached(int keys) {
   if (cache_.length() > keys) cache_.truncate(keys);
   while (cache_.length() < keys) {
     const int rows = std::min(keys - cache_.length(), session_.network().limits().max_rows);
@@ -35,13 +35,14 @@ void PassBench::fill(int keys) {
     meter_.evaluate(pass_, {});
     cache_.commit(rows);
   }
+  return cache_;
 }
 
 double PassBench::time(const PassSpec& spec) {
   // A pass that commits may find the keys of its earlier samples; the others find what they name.
   const bool goes_on =
       spec.commits && cache_.length() >= spec.cached && cache_.length() < spec.cached + kPageSlots;
-  if (!goes_on) fill(spec.cached);
+  if (!goes_on) cached(spec.cached);
   const std::vector<int32_t> tokens = random_tokens(spec.rows);
   answers_.resize(static_cast<size_t>(spec.asked));
   const Stopwatch watch;
@@ -73,7 +74,7 @@ std::vector<PassTimes> PassBench::run(const std::vector<PassSpec>& specs, double
                                       const std::function<void(int)>& on_round) {
   std::vector<PassTimes> all;
   for (const PassSpec& spec : specs) {
-    fill(spec.cached);
+    cached(spec.cached);
     const int64_t bytes_before = meter_.bytes_read();
     time(spec);
     all.push_back({spec, {}, meter_.bytes_read() - bytes_before, flops(spec)});

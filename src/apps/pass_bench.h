@@ -43,9 +43,10 @@ class PassBench {
   std::vector<PassTimes> run(const std::vector<PassSpec>& specs, double seconds,
                              const std::function<void(int)>& on_round);
 
+  /// A sequence with so many keys. Until the next call of this or of run().
+  const SequenceCache& cached(int keys);
+
  private:
-  /// Brings the cache to so many keys.
-  void fill(int keys);
   /// One pass; returns its seconds.
   double time(const PassSpec& spec);
   double flops(const PassSpec& spec) const;

@@ -16,6 +16,7 @@ namespace {
 /// between them, and last those that the others foretell.
 constexpr std::array kSizes = {1, 4,  16,  64, 2, 8,  32, 48, 24, 12, 6,
                                3, 10, 128, 96, 5, 20, 40, 14, 28, 56};
+static_assert(*std::max_element(kSizes.begin(), kSizes.end()) == kMostPricedRows);
 /// Larger passes read prompts, and ask little.
 constexpr int kMostAsked = 64;
 constexpr int kMostSamples = 9;

@@ -266,7 +266,7 @@ std::string latency_part(const Study& study, Report& report) {
     }
     table.add(row);
   }
-  return "## Time of a pass\n\n" + show(latency_figures(study), report) +
+  return "## Time of a pass\n\n" + show(latency_figures(study.latency), report) +
          "In brackets: as a multiple of one row.\n\n" + table.text();
 }
 

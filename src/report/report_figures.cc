@@ -107,7 +107,7 @@ std::vector<Plot> trust_figures(const Study& study) {
   return {std::move(score), std::move(passes)};
 }
 
-std::vector<Plot> latency_figures(const Study& study) {
+std::vector<Plot> latency_figures(std::span<const LatencyCurve> curves) {
   Plot time;
   time.name = "latency-ms";
   time.title = "Time of a pass over its rows";
@@ -115,14 +115,14 @@ std::vector<Plot> latency_figures(const Study& study) {
   time.x = {.label = "rows in a pass", .scale = PlotAxis::Scale::log2};
   time.y = {.label = "milliseconds", .from_zero = true};
   // Models of different sizes: on an axis from 0 all but the largest would lie on the ground.
-  if (study.latency.size() > 1) time.y.scale = PlotAxis::Scale::log2;
+  if (curves.size() > 1) time.y.scale = PlotAxis::Scale::log2;
   Plot ratio = time;
   ratio.name = "latency-ratio";
   ratio.title = "Time of a pass as a multiple of one row";
   ratio.about = "The time of a forward pass over its rows, divided by that of one row.";
   // What matters is how long the curve stays near 1, and not its far end.
   ratio.y = {.label = "× the time of one row", .scale = PlotAxis::Scale::log2};
-  for (const LatencyCurve& curve : study.latency) {
+  for (const LatencyCurve& curve : curves) {
     const auto style = static_cast<int>(time.series.size());
     PlotSeries times{curve.label, {}, style}, ratios{curve.label, {}, style};
     const bool has_one = !curve.points.empty() && curve.points.front().rows == 1;

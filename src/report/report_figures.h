@@ -1,6 +1,7 @@
 #pragma once
 // The figures of a report, from the numbers of a study.
 
+#include <span>
 #include <vector>
 
 #include "report/plot.h"
@@ -16,7 +17,7 @@ std::vector<Plot> trade_off_figures(const Study& study);
 std::vector<Plot> trust_figures(const Study& study);
 
 /// Milliseconds of a pass over its rows, and the same as multiples of one row (Figure 1).
-std::vector<Plot> latency_figures(const Study& study);
+std::vector<Plot> latency_figures(std::span<const LatencyCurve> curves);
 
 /// Of each task: the share of passes that brought so many tokens.
 std::vector<Plot> histogram_figures(const Study& study);
