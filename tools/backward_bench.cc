@@ -119,7 +119,7 @@ double onednn_seconds(const Stopwatch& watch, int64_t rows, int64_t inputs, int6
 
 struct Bench {
   CpuBackward& backward;
-  DType weight;
+  WeightFormat weight;
   int64_t rows;
   double roof;  // GFLOP/s
   Stopwatch watch;
@@ -239,7 +239,7 @@ int main(int argc, char** argv) {
       std::string(ops->name()).c_str(), threads.size(), roofs.memory_gbps, roofs.f32_gflops,
       roofs.bf16_gflops, precision.c_str(), product, static_cast<long long>(rows));
   const tidar::Bench bench = {*backward,
-                              narrow ? tidar::DType::bf16 : tidar::DType::f32,
+                              narrow ? tidar::WeightFormat::bf16 : tidar::WeightFormat::f32,
                               rows,
                               product,
                               {busy ? tidar::processor_seconds : tidar::wall_seconds}};

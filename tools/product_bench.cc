@@ -65,11 +65,11 @@ class Ours {
     const HostMatrix part = {reinterpret_cast<const std::byte*>(weight.data()), DType::bf16,
                              shape.outputs, shape.inputs};
     for (int i = 0; i < copies_of(shape); ++i) {
-      weights_.push_back(ops.pack(PackOrder::stacked, {&part, 1}, DType::bf16));
+      weights_.push_back(ops.pack(PackOrder::stacked, {&part, 1}, WeightFormat::bf16));
     }
   }
   double seconds(int64_t rows) {
-    const DType operand = ops_.operand(DType::bf16);
+    const DType operand = ops_.operand(WeightFormat::bf16);
     Buffer x(static_cast<size_t>(rows * shape_.inputs) * size_of(operand));
     Buffer out(static_cast<size_t>(rows * shape_.outputs) * sizeof(float));
     return median_seconds(copies_of(shape_), [&](int copy) {

@@ -82,8 +82,8 @@ double second_flops(const ModelConfig& config, const Pass& pass, int recomputed_
   return recomputed_layers * (forward_flops(layer, pass, 0) - down);
 }
 
-DType compute_type(const Flags& flags) {
-  return flags.precision == "bf16" ? DType::bf16 : DType::f32;
+WeightFormat compute_format(const Flags& flags) {
+  return flags.precision == "bf16" ? WeightFormat::bf16 : WeightFormat::f32;
 }
 
 struct Times {
@@ -98,8 +98,8 @@ class Bench {
         threads_(flags.threads),
         seconds_(flags.busy ? processor_seconds : wall_seconds),
         parts_(seconds_) {
-    const DType compute = compute_type(flags);
-    const CpuOptions cpu = {isa, compute == DType::bf16 ? Precision::bf16 : Precision::f32};
+    const WeightFormat compute = compute_format(flags);
+    const CpuOptions cpu = {isa, compute == WeightFormat::bf16 ? Precision::bf16 : Precision::f32};
     ops_ = make_cpu_ops(threads_, cpu);
     backward_ = make_cpu_backward(threads_, cpu, *ops_);
     if (flags.parts) timed_.emplace(*backward_, parts_);
@@ -191,7 +191,7 @@ class Bench {
 
   // Other programs can only lower a roof, so it is looked for as the run goes on.
   void look_for_roof() {
-    const DType operand = ops_->operand(compute_type(flags_));
+    const DType operand = ops_->operand(compute_format(flags_));
     roof_gflops_ = std::max(roof_gflops_, onednn_product_gflops(threads_, operand));
   }
   double useful_flops() const {

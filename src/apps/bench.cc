@@ -129,7 +129,7 @@ std::string heading(const BenchFlags& flags, const Session& session, const Bench
   std::string text;
   text += fmt::format("{}: {} parameters\n", name, format_count(config.parameters()));
   text += fmt::format("weights {}, operands {}, keys and values {}, {} kernels, {} threads\n",
-                      name_of(session.weight_type()), name_of(session.operand_type()),
+                      name_of(session.weight_format()), name_of(session.operand_type()),
                       name_of(session.kv_type()), session.ops().name(), session.threads().size());
   text += fmt::format("roofs: memory {:.1f} GB/s +- {:.0f}% between the passes;\n",
                       roofs.memory_gbps, 100 * roofs.memory_spread);
@@ -218,7 +218,7 @@ OrderedJson to_json(const BenchFlags& flags, const Session& session, const Measu
   OrderedJson json;
   json["model"] = flags.model.shape.empty() ? flags.model.model : flags.model.shape;
   json["parameters"] = session.config().parameters();
-  json["weights"] = name_of(session.weight_type());
+  json["weights"] = name_of(session.weight_format());
   json["operands"] = name_of(session.operand_type());
   json["kv"] = name_of(session.kv_type());
   json["kernels"] = session.ops().name();

@@ -16,8 +16,8 @@ namespace tidar {
 struct DecodingCheckOptions {
   std::vector<int> draft_lengths;
   int mask_token = -1;
-  int max_new = 256;           ///< tokens of a continuation at most; it ends at an EOS before
-  DType weights = DType::f32;  ///< in products
+  int max_new = 256;  ///< tokens of a continuation at most; it ends at an EOS before
+  WeightFormat weights = WeightFormat::f32;  ///< in products
 };
 
 /// What TiDAR at trust 1 did with the prompts at one draft length.

@@ -126,7 +126,7 @@ Result<int> inspect(const InspectFlags& flags) {
     print_json({{"config", OrderedJson::parse(to_json(config))},
                 {"parameters", config.parameters()},
                 {"weights", weights_json(config)},
-                {"weight_type", name_of(session.weight_type())},
+                {"weight_type", name_of(session.weight_format())},
                 {"operand_type", name_of(session.operand_type())},
                 {"kv_type", name_of(session.kv_type())},
                 {"kernels", session.ops().name()},
@@ -151,7 +151,7 @@ Result<int> inspect(const InspectFlags& flags) {
   }
   print("\n" + print_weights(config) + "\n");
   print(fmt::format("{} kernels, weights {}, products {}, keys and values {}\n",
-                    session.ops().name(), name_of(session.weight_type()),
+                    session.ops().name(), name_of(session.weight_format()),
                     name_of(session.operand_type()), name_of(session.kv_type())));
   print(fmt::format("passes of {} rows, room for {} keys\n\n", flags.rows, context));
   print(print_memory(uses, peak));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <limits>
 
 #include "apps/ids.h"
@@ -13,14 +14,18 @@ namespace {
 /// Any seed would do; a fixed one makes every run of one shape the same model.
 constexpr uint64_t kRandomWeightsSeed = 1;
 
-void add_dtype_flag(CLI::App& command, const std::string& name, std::optional<DType>& value,
-                    const std::string& help) {
-  command
-      .add_option_function<std::string>(
-          name,
-          [&value](const std::string& text) { value = text == "bf16" ? DType::bf16 : DType::f32; },
-          help)
-      ->check(CLI::IsMember({"f32", "bf16"}))
+std::vector<std::string> weight_formats() {
+  std::vector<std::string> names;
+  for (const WeightFormatFacts& facts : kWeightFormats) names.emplace_back(facts.name);
+  return names;
+}
+
+/// A flag that is one of `choices`; take() gets which.
+void add_choice_flag(CLI::App& command, const std::string& name,
+                     const std::vector<std::string>& choices,
+                     const std::function<void(const std::string&)>& take, const std::string& help) {
+  command.add_option_function<std::string>(name, take, help)
+      ->check(CLI::IsMember(choices))
       ->type_name("");
 }
 
@@ -28,20 +33,22 @@ void add_dtype_flag(CLI::App& command, const std::string& name, std::optional<DT
 
 void add_computing_flags(CLI::App& command, ModelFlags& flags) {
   command.option_defaults()->group("Computing");
-  add_dtype_flag(command, "--weights", flags.weights,
-                 "Type of packed weights (default: as stored)");
-  add_dtype_flag(command, "--kv", flags.kv, "Type of keys and values (default: that of products)");
-  command
-      .add_option_function<std::string>(
-          "--precision",
-          [&flags](const std::string& text) {
-            flags.precision = text == "bf16" ? Precision::bf16 : Precision::f32;
-          },
-          flags.precision == Precision::f32
-              ? "Operands of products with bf16 weights (default: f32)"
-              : "Operands of products with bf16 weights (default: bf16 if the processor can)")
-      ->check(CLI::IsMember({"f32", "bf16"}))
-      ->type_name("");
+  add_choice_flag(
+      command, "--weights", weight_formats(),
+      [&flags](const std::string& name) { flags.weights = weight_format_named(name); },
+      "Type of packed weights (default: as stored)");
+  add_choice_flag(
+      command, "--kv", {"f32", "bf16"},
+      [&flags](const std::string& name) { flags.kv = name == "bf16" ? DType::bf16 : DType::f32; },
+      "Type of keys and values (default: that of products)");
+  add_choice_flag(
+      command, "--precision", {"f32", "bf16"},
+      [&flags](const std::string& name) {
+        flags.precision = name == "bf16" ? Precision::bf16 : Precision::f32;
+      },
+      flags.precision == Precision::f32
+          ? "Operands of products with bf16 weights (default: f32)"
+          : "Operands of products with bf16 weights (default: bf16 if the processor can)");
   command.add_option("--isa", flags.isa, "Instruction set")
       ->check(CLI::IsMember(isa_choices()))
       ->type_name("")
@@ -85,11 +92,12 @@ Result<Session> Session::open(const ModelFlags& flags) {
     TIDAR_TRY(session.weights_, ModelWeights::from_folder(folder, session.config_));
   } else {
     TIDAR_TRY(session.config_, named_shape(flags.shape));
-    session.weights_ = ModelWeights::random(session.config_, flags.weights.value_or(DType::bf16),
+    const WeightFormatFacts& facts = facts_of(flags.weights.value_or(WeightFormat::bf16));
+    session.weights_ = ModelWeights::random(session.config_, facts.plain.value_or(DType::bf16),
                                             kRandomWeightsSeed);
   }
-  const DType stored = session.weights_->matrix_dtype();
-  session.weight_type_ = flags.weights.value_or(stored == DType::bf16 ? DType::bf16 : DType::f32);
+  const auto stored = plain_format(session.weights_->matrix_dtype());
+  session.weight_format_ = flags.weights.value_or(stored.value_or(WeightFormat::f32));
   session.threads_ = std::make_unique<Threads>(flags.threads);
   TIDAR_TRY(session.backend_, make_backend(flags.isa, flags.precision, *session.threads_));
   if (flags.timed) session.timed_ = std::make_unique<TimedOps>(*session.backend_.ops);
@@ -127,7 +135,7 @@ Result<void> Session::build_network(Room room) {
       flags_.context > 0
           ? flags_.context
           : std::min<int64_t>(config_.max_positions, int64_t{pages_each} * kPageSlots + room.rows));
-  options.weights = weight_type_;
+  options.weights = weight_format_;
   options.kv = kv_type_;
   TIDAR_TRY(network_, Network::build(config_, *weights_, ops(), options));
   weights_.reset();
@@ -137,7 +145,7 @@ Result<void> Session::build_network(Room room) {
 Result<void> Session::build_trainable(int rows) {
   TIDAR_CHECK(weights_.has_value());
   backward_ = make_backward(backend_, *threads_);
-  const TrainableOptions options = {.max_rows = rows, .compute = weight_type_};
+  const TrainableOptions options = {.max_rows = rows, .compute = weight_format_};
   TIDAR_TRY(trainable_, Trainable::build(config_, *weights_, *backward_, options));
   weights_.reset();
   return {};

@@ -24,10 +24,10 @@ namespace tidar {
 
 /// Which model, and how it is computed.
 struct ModelFlags {
-  std::string model;             ///< a folder; or
-  std::string shape;             ///< a named shape, with random weights
-  std::optional<DType> weights;  ///< none: as they are stored
-  std::optional<DType> kv;       ///< none: as precise as the products
+  std::string model;                    ///< a folder; or
+  std::string shape;                    ///< a named shape, with random weights
+  std::optional<WeightFormat> weights;  ///< none: as they are stored
+  std::optional<DType> kv;              ///< none: as precise as the products
   Precision precision = Precision::bf16;
   std::string isa = "best";
   int threads = 0;     ///< 0: as many as this process may run on
@@ -60,7 +60,7 @@ class Session {
   /// room.keys_each). Lets go of the files. To be called once.
   Result<void> build_network(Room room);
 
-  /// Instead of a network that serves: one that learns, in the type of --weights. To be called
+  /// Instead of a network that serves: one that learns, in the format of --weights. To be called
   /// once.
   Result<void> build_trainable(int rows);
 
@@ -75,10 +75,10 @@ class Session {
   Trainable& trainable() const { return *trainable_; }
   /// What the kernels are compiled for; none with the reference.
   std::optional<Isa> isa() const { return backend_.isa; }
-  DType weight_type() const { return weight_type_; }
+  WeightFormat weight_format() const { return weight_format_; }
   DType kv_type() const { return kv_type_; }
   /// Operand type of the products with the model's matrices.
-  DType operand_type() const { return backend_.ops->operand(weight_type_); }
+  DType operand_type() const { return backend_.ops->operand(weight_format_); }
 
   /// Memory by purpose, that of the kernels included.
   std::vector<MemoryUse> memory() const;
@@ -93,7 +93,7 @@ class Session {
   ModelConfig config_;
   std::optional<ModelWeights> weights_;
   std::optional<Tokenizer> tokenizer_;
-  DType weight_type_ = DType::f32;
+  WeightFormat weight_format_ = WeightFormat::f32;
   DType kv_type_ = DType::f32;
   std::unique_ptr<Threads> threads_;
   // Each after those that it uses, so that it ends before them.

@@ -140,7 +140,7 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
   }
 
   threads_ = std::make_unique<Threads>(flags.threads);
-  const bool narrow = config_.compute == DType::bf16;
+  const bool narrow = config_.compute == WeightFormat::bf16;
   TIDAR_TRY(backend_,
             make_backend(flags.isa, narrow ? Precision::bf16 : Precision::f32, *threads_));
   backward_ = make_backward(backend_, *threads_);

@@ -14,7 +14,7 @@ Head::Head(const ModelConfig& config, Ops& ops, const PackedWeight& weight,
       capacity_(std::clamp(max_rows, 2, kRows)),
       planes_(ops, capacity_,
               {{&gathered_, ops.activation(), config.hidden},
-               {&normed_, ops.operand(weight.dtype), config.hidden},
+               {&normed_, ops.operand(weight.format), config.hidden},
                {&logits_, ops.activation(), config.vocabulary}}) {}
 
 void Head::answer(Matrix x, const Asks& asks, std::span<Answer> answers) {

@@ -26,14 +26,14 @@ struct Network::Impl {
 
   Impl(const ModelConfig& config_, Ops& ops_) : config(config_), ops(ops_) {}
 
-  void pack(const ModelWeights& weights, DType dtype) {
+  void pack(const ModelWeights& weights, WeightFormat format) {
     const auto pack_one = [&](WeightRole role) {
       const std::array parts = {&weights.get(role)};
-      return pack_tensors(ops, weights, PackOrder::stacked, parts, dtype);
+      return pack_tensors(ops, weights, PackOrder::stacked, parts, format);
     };
     embedding = pack_one(WeightRole::embedding);
     for (int layer = 0; layer < config.layers; ++layer) {
-      blocks.emplace_back(ops, config, weights, layer, dtype);
+      blocks.emplace_back(ops, config, weights, layer, format);
     }
     if (config.head == HeadWeight::own) own_head = pack_one(WeightRole::head);
     const std::array norm = {&weights.get(WeightRole::final_norm)};

@@ -18,8 +18,8 @@ struct NetworkOptions {
   int max_rows = 512;    ///< rows of one pass, at least 1
   int pages = 0;         ///< pages of kPageSlots keys; 0: enough for one sequence of full length
   int max_position = 0;  ///< positions, at most the config's; 0: the config's
-  DType weights = DType::f32;  ///< packed matrices: f32 or bf16
-  DType kv = DType::f32;       ///< keys and values
+  WeightFormat weights = WeightFormat::f32;  ///< packed matrices
+  DType kv = DType::f32;                     ///< keys and values
 };
 
 /// Bytes by purpose; all of it is allocated when the network is built.

@@ -134,7 +134,7 @@ class NetworkFixtures : public NetworkSuite {
  protected:
   // Weights that a backend would round on packing are another model than the fixture's.
   static std::vector<std::string> models() {
-    if (GetParam().weights == DType::bf16) return {"qwen3_bf16"};
+    if (GetParam().weights == WeightFormat::bf16) return {"qwen3_bf16"};
     return {"qwen2", "qwen3", "llama", "smollm2", "qwen3_bf16"};
   }
 };
@@ -315,7 +315,7 @@ TEST_P(RoundedFixtures, RoundingCostsWhatItMust) {
 
 bool computes_in_float(const BackendUnderTest& backend) { return backend.computes_in_float(); }
 bool rounds(const BackendUnderTest& backend) { return !backend.computes_in_float(); }
-bool keeps_weights(const BackendUnderTest& backend) { return backend.weights == DType::f32; }
+bool keeps_weights(const BackendUnderTest& backend) { return backend.weights == WeightFormat::f32; }
 
 TIDAR_TEST_BACKENDS(NetworkFixtures, backends_where(computes_in_float));
 TIDAR_TEST_BACKENDS(NetworkMaskedFixtures, backends_where(keeps_weights));

@@ -9,8 +9,8 @@
 namespace tidar {
 namespace {
 
-const BackendUnderTest kRef = {"ref", [](Threads&) { return make_ref_ops(DType::f32); }, DType::f32,
-                               DType::f32, false};
+const BackendUnderTest kRef = {"ref", [](Threads&) { return make_ref_ops(DType::f32); },
+                               WeightFormat::f32, DType::f32, false};
 
 class NetworkTest : public testing::Test {
  protected:

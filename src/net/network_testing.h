@@ -24,7 +24,7 @@ namespace tidar {
 struct BackendUnderTest {
   std::string name;
   std::function<std::unique_ptr<Ops>(Threads&)> make;
-  DType weights = DType::f32;
+  WeightFormat weights = WeightFormat::f32;
   DType kv = DType::f32;
   bool rounds_operands = false;  ///< to bf16, where it multiplies
 
@@ -47,9 +47,9 @@ struct FencedBackend final : private OwnsOps, public FencedOps {
 inline std::vector<BackendUnderTest> all_backends() {
   const auto ref = [](DType type) { return [type](Threads&) { return make_ref_ops(type); }; };
   std::vector<BackendUnderTest> backends = {
-      {"ref_f32", ref(DType::f32), DType::f32, DType::f32, false},
-      {"ref_f64", ref(DType::f64), DType::f32, DType::f32, false},
-      {"ref_f32_bf16_kv", ref(DType::f32), DType::bf16, DType::bf16, false}};
+      {"ref_f32", ref(DType::f32), WeightFormat::f32, DType::f32, false},
+      {"ref_f64", ref(DType::f64), WeightFormat::f32, DType::f32, false},
+      {"ref_f32_bf16_kv", ref(DType::f32), WeightFormat::bf16, DType::bf16, false}};
   backends.push_back({"fenced_ref_f32", [](Threads&) -> std::unique_ptr<Ops> {
                         return std::make_unique<FencedBackend>(make_ref_ops(DType::f32));
                       }});
@@ -62,11 +62,12 @@ inline std::vector<BackendUnderTest> all_backends() {
     std::string name = "cpu_" + std::string(name_of(isa));
     std::replace(name.begin(), name.end(), '-', '_');
     Threads threads(1);
-    const bool rounds = cpu(Precision::bf16)(threads)->operand(DType::bf16) == DType::bf16;
-    backends.push_back({name + "_f32", cpu(Precision::f32), DType::f32, DType::f32, false});
+    const bool rounds = cpu(Precision::bf16)(threads)->operand(WeightFormat::bf16) == DType::bf16;
+    backends.push_back({name + "_f32", cpu(Precision::f32), WeightFormat::f32, DType::f32, false});
     backends.push_back(
-        {name + "_bf16_weights", cpu(Precision::f32), DType::bf16, DType::f32, false});
-    backends.push_back({name + "_bf16", cpu(Precision::bf16), DType::bf16, DType::bf16, rounds});
+        {name + "_bf16_weights", cpu(Precision::f32), WeightFormat::bf16, DType::f32, false});
+    backends.push_back(
+        {name + "_bf16", cpu(Precision::bf16), WeightFormat::bf16, DType::bf16, rounds});
   }
   return backends;
 }

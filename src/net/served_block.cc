@@ -44,8 +44,8 @@ class KeysInStore final : public BlockKeeping {
 
 std::unique_ptr<PackedWeight> pack_tensors(Ops& ops, const ModelWeights& weights, PackOrder order,
                                            std::span<const StoredTensor* const> parts,
-                                           DType dtype) {
-  auto packed = ops.pack(order, as_matrices(parts), dtype);
+                                           WeightFormat format) {
+  auto packed = ops.pack(order, as_matrices(parts), format);
   for (const StoredTensor* part : parts) weights.release(*part);
   return packed;
 }
@@ -57,7 +57,7 @@ std::unique_ptr<PackedVector> pack_vectors(Ops& ops, const ModelWeights& weights
   return packed;
 }
 
-ServedPlanes::ServedPlanes(const ModelConfig& config, Ops& ops, DType weights, int max_rows)
+ServedPlanes::ServedPlanes(const ModelConfig& config, Ops& ops, WeightFormat weights, int max_rows)
     : planes_(ops, max_rows,
               {{&x_, ops.activation(), config.hidden},
                {&normed_, ops.operand(weights), config.hidden},
@@ -79,11 +79,11 @@ BlockPlanes ServedPlanes::of_rows(const ModelConfig& config, int64_t rows) const
 }
 
 ServedBlock::ServedBlock(Ops& ops, const ModelConfig& config, const ModelWeights& weights,
-                         int layer, DType dtype)
+                         int layer, WeightFormat format)
     : layer_(layer) {
   const auto pack = [&](PackOrder order, auto... roles) {
     const std::array parts = {&weights.get(roles, layer)...};
-    return pack_tensors(ops, weights, order, parts, dtype);
+    return pack_tensors(ops, weights, order, parts, format);
   };
   const auto vector = [&](auto... roles) {
     const std::array parts = {&weights.get(roles, layer)...};

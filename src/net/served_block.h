@@ -12,14 +12,15 @@ namespace tidar {
 
 /// Packs one weight from tensors that it lays out together, then releases them.
 std::unique_ptr<PackedWeight> pack_tensors(Ops& ops, const ModelWeights& weights, PackOrder order,
-                                           std::span<const StoredTensor* const> parts, DType dtype);
+                                           std::span<const StoredTensor* const> parts,
+                                           WeightFormat format);
 std::unique_ptr<PackedVector> pack_vectors(Ops& ops, const ModelWeights& weights,
                                            std::span<const StoredTensor* const> parts);
 
 /// The intermediate results of a block, for passes of up to `max_rows` rows.
 class ServedPlanes {
  public:
-  ServedPlanes(const ModelConfig& config, Ops& ops, DType weights, int max_rows);
+  ServedPlanes(const ModelConfig& config, Ops& ops, WeightFormat weights, int max_rows);
 
   /// The residual stream [R, D].
   Matrix stream(int64_t rows) const { return first(x_, rows); }
@@ -41,7 +42,7 @@ struct ServedPass {
 class ServedBlock {
  public:
   ServedBlock(Ops& ops, const ModelConfig& config, const ModelWeights& weights, int layer,
-              DType dtype);
+              WeightFormat format);
 
   /// Carries the stream of `planes` through the block, in place.
   void forward(Ops& ops, const ModelConfig& config, const ServedPass& pass,

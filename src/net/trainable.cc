@@ -89,9 +89,9 @@ struct Trainable::Impl {
 
   Ops& forward() const { return ops.forward(); }
 
-  std::unique_ptr<TrainedWeight> make(WeightRole role, DType dtype) {
+  std::unique_ptr<TrainedWeight> make(WeightRole role, WeightFormat format) {
     const std::array masters = {parameters.get(role).value};
-    auto weight = ops.make_weight(PackOrder::stacked, masters, dtype);
+    auto weight = ops.make_weight(PackOrder::stacked, masters, format);
     ops.refresh(*weight);
     return weight;
   }

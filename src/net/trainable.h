@@ -26,7 +26,7 @@ struct TrainableOptions {
   /// Positions that rows may have: 0 means the config's. Up to max_rows more than those are
   /// allowed, because a last block of masks may reach beyond its text.
   int max_position = 0;
-  DType compute = DType::f32;  ///< weights in products: f32 or bf16; masters are f32
+  WeightFormat compute = WeightFormat::f32;  ///< weights in products, a plain one; masters are f32
   int64_t activation_bytes = int64_t{1} << 30;  ///< for the inside of layers; one has room anyway
   int64_t logit_bytes = int64_t{256} << 20;  ///< for logits: so many rows at a time, at least one
 };

@@ -176,7 +176,7 @@ TEST_P(TrainableTest, LossesAreThoseOfTheServingNetwork) {
   for_each_model_and_layout(21, 60, [](Rng& rng, const ModelConfig& config, RandomPass one) {
     const ModelWeights weights = ModelWeights::random(config, DType::f32, rng.bits());
     const BackendUnderTest exact = {"ref_f64", [](Threads&) { return make_ref_ops(DType::f64); },
-                                    DType::f32, DType::f32, false};
+                                    WeightFormat::f32, DType::f32, false};
     const Logits logits = NetworkOnBackend(config, weights, exact).logits(one.pass);
     one.pass.asks.clear();
     TrainableOnBackend on(config, weights, GetParam());
@@ -315,8 +315,8 @@ TEST_P(TrainableTest, LongPassesAndThreads) {
   ASSERT_LE(one.pass.rows(), TrainableOnBackend::kRows);
   TrainableOptions options = TrainableOnBackend::kOptions;
   options.logit_bytes = int64_t{250} * config.vocabulary * 4;
-  TrainableOnBackend single(config, weights, GetParam(), DType::f32, 1, options);
-  TrainableOnBackend several(config, weights, GetParam(), DType::f32, 3, options);
+  TrainableOnBackend single(config, weights, GetParam(), WeightFormat::f32, 1, options);
+  TrainableOnBackend several(config, weights, GetParam(), WeightFormat::f32, 3, options);
   add_gradients(*single, one);
   add_gradients(*several, one);
   RandomPass tail = one;
@@ -337,13 +337,13 @@ TEST_P(TrainableTest, ComputingLayersASecondTimeChangesNothing) {
     const ModelWeights weights = ModelWeights::random(config, DType::f32, 4);
     const RandomPass one = random_pass(rng, 1, config.vocabulary, 60);
     TrainableOptions options = TrainableOnBackend::kOptions;
-    TrainableOnBackend all(config, weights, GetParam(), DType::bf16, 2, options);
+    TrainableOnBackend all(config, weights, GetParam(), WeightFormat::bf16, 2, options);
     EXPECT_EQ(all->recomputed_layers(), 0);
     add_gradients(*all, one);
     options.activation_bytes = 0;
     const auto inside_bytes = [](Trainable& model) { return model.memory()[3].bytes; };
     for (const int kept : {1, 3}) {
-      TrainableOnBackend some(config, weights, GetParam(), DType::bf16, 2, options);
+      TrainableOnBackend some(config, weights, GetParam(), WeightFormat::bf16, 2, options);
       EXPECT_EQ(some->recomputed_layers(), config.layers - kept);
       add_gradients(*some, one);
       expect_same_gradients(*all, *some);
@@ -443,12 +443,12 @@ TEST_P(TrainableTest, Bf16ComputeCostsItsRoundings) {
   for_each_model_and_layout(
       25, 60, [&](Rng& rng, const ModelConfig& config, const RandomPass& one) {
         const ModelWeights weights = ModelWeights::random(config, DType::bf16, rng.bits());
-        TrainableOnBackend on(config, weights, GetParam(), DType::bf16);
+        TrainableOnBackend on(config, weights, GetParam(), WeightFormat::bf16);
         TrainableOnBackend truth(config, weights, {"ref_f64", DType::f64, std::nullopt});
         add_gradients(*on, one);
         add_gradients(*truth, one);
         worst = std::max(worst, relative_error(*on, *truth));
-        rounds = on.ops().operand(DType::bf16) == DType::bf16;
+        rounds = on.ops().operand(WeightFormat::bf16) == DType::bf16;
       });
   EXPECT_LE(worst, rounds ? 0.03 : 1e-5);
   std::printf("    worst relative error %.2e\n", worst);
@@ -461,7 +461,7 @@ TEST(TrainableTypes, Bf16WeightsOfABf16Checkpoint) {
   const ModelWeights weights = ModelWeights::random(config, DType::bf16, 4);
   const TrainingBackend reference = {"ref_f32", DType::f32, std::nullopt};
   TrainableOnBackend wide(config, weights, reference),
-      narrow(config, weights, reference, DType::bf16);
+      narrow(config, weights, reference, WeightFormat::bf16);
   const RandomPass one = random_pass(rng, 1, config.vocabulary, 40);
   EXPECT_EQ(weighted_loss(*wide, one), weighted_loss(*narrow, one));
   const double before = weighted_loss(*narrow, one);

@@ -45,11 +45,11 @@ class TrainableOnBackend {
   static constexpr int kRows = 700;
   static constexpr TrainableOptions kOptions = {.max_rows = kRows, .max_position = 400};
   TrainableOnBackend(const ModelConfig& config, const ModelWeights& weights,
-                     const TrainingBackend& backend, DType compute = DType::f32, int threads = 2,
-                     TrainableOptions options = kOptions)
+                     const TrainingBackend& backend, WeightFormat compute = WeightFormat::f32,
+                     int threads = 2, TrainableOptions options = kOptions)
       : threads_(threads) {
     if (backend.isa) {
-      const Precision precision = compute == DType::bf16 ? Precision::bf16 : Precision::f32;
+      const Precision precision = compute == WeightFormat::bf16 ? Precision::bf16 : Precision::f32;
       const CpuOptions cpu = {.isa = *backend.isa, .precision = precision};
       ops_ = make_cpu_ops(threads_, cpu);
       backward_ = make_cpu_backward(threads_, cpu, *ops_);

@@ -47,7 +47,7 @@ class InsideKept final : public BlockKeeping {
 
 }  // namespace
 
-BlockInside::BlockInside(const ModelConfig& config, Ops& ops, DType weights, int max_rows)
+BlockInside::BlockInside(const ModelConfig& config, Ops& ops, WeightFormat weights, int max_rows)
     : planes_(ops, max_rows,
               {{&normed, ops.operand(weights), config.hidden},
                {&attended, ops.operand(weights), query_size(config)},
@@ -68,11 +68,11 @@ BlockGradients::BlockGradients(const ModelConfig& config, Ops& ops, int max_rows
                {&gated, ops.activation(), config.ffn}}) {}
 
 TrainedBlock::TrainedBlock(const ModelConfig& config, Parameters& parameters, int layer,
-                           BackwardOps& ops, DType dtype)
+                           BackwardOps& ops, WeightFormat format)
     : config_(config), parameters_(parameters), layer_(layer), ops_(ops) {
   const auto make = [&](PackOrder order, auto... roles) {
     const std::array masters = {parameter(roles).value...};
-    return ops_.make_weight(order, masters, dtype);
+    return ops_.make_weight(order, masters, format);
   };
   const auto vector = [&](auto... roles) {
     const std::array masters = {parameter(roles).value...};

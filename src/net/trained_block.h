@@ -14,7 +14,7 @@ namespace tidar {
 /// What the backward of a block needs of its forward.
 class BlockInside {
  public:
-  BlockInside(const ModelConfig& config, Ops& ops, DType weights, int max_rows);
+  BlockInside(const ModelConfig& config, Ops& ops, WeightFormat weights, int max_rows);
 
   // Operand type.
   Matrix normed;      // [D] input of q, k, v
@@ -61,7 +61,7 @@ class TrainedBlock {
  public:
   /// Makes the layer's weights out of `parameters`, which must outlive the block.
   TrainedBlock(const ModelConfig& config, Parameters& parameters, int layer, BackwardOps& ops,
-               DType dtype);
+               WeightFormat format);
 
   /// Takes over the present values of the parameters.
   void refresh();

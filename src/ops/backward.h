@@ -96,11 +96,11 @@ class BackwardOps {
   virtual void finish() = 0;
 
   /// `masters` are the parts, [N_i, K] each without padding, as for Ops::pack: f32 (or f64 in the
-  /// float64 reference). They are read by refresh() only, and must outlive the result. dtype: f32
-  /// or bf16, the type to compute with. All weights are 0 before the first refresh().
+  /// float64 reference). They are read by refresh() only, and must outlive the result. format: a
+  /// plain one, to compute with. All weights are 0 before the first refresh().
   virtual std::unique_ptr<TrainedWeight> make_weight(PackOrder order,
                                                      std::span<const Matrix> masters,
-                                                     DType dtype) = 0;
+                                                     WeightFormat format) = 0;
   virtual std::unique_ptr<TrainedVector> make_vector(std::span<const Matrix> masters) = 0;
   /// Takes over the present values of the masters.
   virtual void refresh(TrainedWeight& weight) = 0;

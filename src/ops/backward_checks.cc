@@ -1,6 +1,7 @@
 #include "ops/backward_checks.h"
 
 #include "base/check.h"
+#include "ops/checks.h"
 #include "ops/host_ops.h"
 
 namespace tidar {
@@ -8,10 +9,6 @@ namespace tidar {
 namespace {
 
 bool is_activation(const Ops& ops, Matrix x) { return x.dtype == ops.activation(); }
-
-bool is_operand(const Ops& ops, Matrix x) {
-  return x.dtype == ops.operand(DType::f32) || x.dtype == ops.operand(DType::bf16);
-}
 
 void check_activation(const Ops& ops, Matrix x, int64_t rows, int64_t cols) {
   TIDAR_CHECK(is_activation(ops, x));
@@ -45,8 +42,9 @@ void check_sight(const Sight& sight, int64_t rows) {
 
 }  // namespace
 
-void check_masters(const Ops& ops, PackOrder order, std::span<const Matrix> masters, DType dtype) {
-  TIDAR_CHECK(dtype == DType::f32 || dtype == DType::bf16);
+void check_masters(const Ops& ops, PackOrder order, std::span<const Matrix> masters,
+                   WeightFormat format) {
+  TIDAR_CHECK(facts_of(format).plain.has_value());
   TIDAR_CHECK(!masters.empty());
   for (const Matrix& master : masters) {
     TIDAR_CHECK(master.dtype == DType::f32 || master.dtype == ops.activation());
@@ -70,7 +68,7 @@ void check_linear_backward(const Ops& ops, Matrix x, const TrainedWeight& weight
                            std::span<const Matrix> masters, Matrix d_out,
                            const LinearGradients& gradients) {
   const PackedWeight& packed = weight.forward();
-  TIDAR_CHECK(x.dtype == ops.operand(packed.dtype));
+  TIDAR_CHECK(x.dtype == ops.operand(packed.format));
   TIDAR_CHECK_EQ(x.cols, packed.inputs);
   check_activation(ops, d_out, x.rows, packed.outputs);
   check_wanted(ops, gradients.d_x, x.rows, x.cols);
@@ -91,7 +89,7 @@ void check_linear_backward(const Ops& ops, Matrix x, const TrainedWeight& weight
 
 void check_gate_up(const Ops& ops, Matrix x, const TrainedWeight& weight, Matrix gate_up) {
   const PackedWeight& packed = weight.forward();
-  TIDAR_CHECK(x.dtype == ops.operand(packed.dtype));
+  TIDAR_CHECK(x.dtype == ops.operand(packed.format));
   TIDAR_CHECK_EQ(x.cols, packed.inputs);
   check_activation(ops, gate_up, x.rows, packed.outputs);
 }

@@ -5,7 +5,8 @@
 
 namespace tidar {
 
-void check_masters(const Ops& ops, PackOrder order, std::span<const Matrix> masters, DType dtype);
+void check_masters(const Ops& ops, PackOrder order, std::span<const Matrix> masters,
+                   WeightFormat format);
 void check_vector_masters(std::span<const Matrix> masters);
 /// `masters` are those of the weight.
 void check_linear_backward(const Ops& ops, Matrix x, const TrainedWeight& weight,

@@ -1,5 +1,7 @@
 #include "ops/checks.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace tidar {
@@ -17,10 +19,8 @@ int64_t rows_of(std::span<const int32_t> indices) { return static_cast<int64_t>(
 
 bool is_activation(const Ops& ops, Matrix x) { return x.dtype == ops.activation(); }
 
-// Whether x may go into a product with weights of some type.
 bool is_output_type(const Ops& ops, Matrix x) {
-  return is_activation(ops, x) || x.dtype == ops.operand(DType::f32) ||
-         x.dtype == ops.operand(DType::bf16);
+  return is_activation(ops, x) || is_operand(ops, x);
 }
 
 void check_changes(std::span<const LogitChange> changes, int64_t vocabulary) {
@@ -37,12 +37,21 @@ void check_layer(const KvStore& kv, int layer) {
 
 }  // namespace
 
-void check_pack(PackOrder order, std::span<const HostMatrix> parts, DType dtype) {
-  TIDAR_CHECK(dtype == DType::f32 || dtype == DType::bf16);
+bool is_operand(const Ops& ops, Matrix x) {
+  return std::ranges::any_of(kWeightFormats, [&](const WeightFormatFacts& facts) {
+    return x.dtype == ops.operand(facts.format);
+  });
+}
+
+void check_pack(PackOrder order, std::span<const HostMatrix> parts, WeightFormat format) {
   TIDAR_CHECK(!parts.empty());
   for (const HostMatrix& part : parts) {
     TIDAR_CHECK_EQ(part.cols, parts[0].cols);
     TIDAR_CHECK(part.data != nullptr || part.rows * part.cols == 0);
+    if (!part.scales.empty()) {
+      TIDAR_CHECK_EQ(static_cast<int64_t>(part.scales.size()),
+                     facts_of(format).scale_bytes(part.rows, part.cols));
+    }
   }
   if (order == PackOrder::interleaved) {
     TIDAR_CHECK_EQ(parts.size(), size_t{2});
@@ -91,7 +100,7 @@ void check_rms_norm(const Ops& ops, Matrix x, const PackedVector& weight, int he
 
 void check_linear(const Ops& ops, Matrix x, const PackedWeight& weight, const PackedVector* bias,
                   Matrix out) {
-  TIDAR_CHECK(x.dtype == ops.operand(weight.dtype) && is_activation(ops, out));
+  TIDAR_CHECK(x.dtype == ops.operand(weight.format) && is_activation(ops, out));
   TIDAR_CHECK_EQ(x.cols, weight.inputs);
   TIDAR_CHECK_EQ(out.rows, x.rows);
   TIDAR_CHECK_EQ(out.cols, weight.outputs);
@@ -99,7 +108,7 @@ void check_linear(const Ops& ops, Matrix x, const PackedWeight& weight, const Pa
 }
 
 void check_linear_swiglu(const Ops& ops, Matrix x, const PackedWeight& gate_up, Matrix out) {
-  TIDAR_CHECK(x.dtype == ops.operand(gate_up.dtype) && out.dtype == x.dtype);
+  TIDAR_CHECK(x.dtype == ops.operand(gate_up.format) && out.dtype == x.dtype);
   TIDAR_CHECK_EQ(x.cols, gate_up.inputs);
   TIDAR_CHECK_EQ(out.rows, x.rows);
   TIDAR_CHECK_EQ(out.cols * 2, gate_up.outputs);

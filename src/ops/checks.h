@@ -8,8 +8,10 @@
 
 namespace tidar {
 
-/// Bytes of one part, and equal cols of all; interleaved parts are two of equal shape.
-void check_pack(PackOrder order, std::span<const HostMatrix> parts, DType dtype);
+/// Bytes and scales of each part, and equal cols of all; interleaved parts are two of equal shape.
+void check_pack(PackOrder order, std::span<const HostMatrix> parts, WeightFormat format);
+/// Whether x may go into a product with weights of some format.
+bool is_operand(const Ops& ops, Matrix x);
 void check_kv_shape(const Ops& ops, const KvShape& shape);
 
 void check_copy(Matrix from, Matrix to);

@@ -34,6 +34,7 @@
 
 #include "base/dtype.h"
 #include "base/matrix.h"
+#include "ops/weight_format.h"
 #include "plan/ask.h"
 #include "plan/pass.h"
 
@@ -46,6 +47,10 @@ struct HostMatrix {
   DType dtype = DType::f32;
   int64_t rows = 0;  // N
   int64_t cols = 0;  // K
+  /// Where the matrix is stored in the very format that it is packed in, and this has scales:
+  /// those, [N, scales(K)] as weight_format.h counts them. `data` is then its elements and `dtype`
+  /// says nothing. Empty: plain numbers.
+  std::span<const std::byte> scales{};
 };
 
 /// How the parts of a packed weight are laid out.
@@ -60,8 +65,8 @@ class PackedWeight {
   virtual ~PackedWeight() = default;
   int64_t outputs = 0;  // N, all parts together
   int64_t inputs = 0;   // K
-  DType dtype = DType::f32;
-  int64_t bytes = 0;  // resident, padding included
+  WeightFormat format = WeightFormat::f32;
+  int64_t bytes = 0;  // resident: elements and scales, padding included
 };
 
 /// A vector of a model, f32: a norm's weights, a product's bias. Owned by whoever packed it;
@@ -136,9 +141,9 @@ class Ops {
   virtual std::string_view name() const = 0;
   /// Type of the residual stream and of logits: f32, or f64 in the float64 reference.
   virtual DType activation() const = 0;
-  /// Type in which linear() wants its input for a weight of this type. Where it is bf16, the verbs
-  /// that make such inputs (rms_norm, attend, linear_swiglu) round to nearest even.
-  virtual DType operand(DType weight) const = 0;
+  /// Type in which linear() wants its input for a weight of this format. Where it is bf16, the
+  /// verbs that make such inputs (rms_norm, attend, linear_swiglu) round to nearest even.
+  virtual DType operand(WeightFormat weight) const = 0;
   /// Type that keys and values may have: f32 (f64 in the float64 reference) always; bf16 where
   /// true.
   virtual bool supports_kv(DType dtype) const = 0;
@@ -153,10 +158,10 @@ class Ops {
   /// x = 0
   virtual void clear(Matrix x) = 0;
 
-  /// Packs the parts into one weight of type `dtype` (f32 or bf16; f64 in the float64 reference
-  /// whatever is asked). All parts have the same cols. Reads the parts once, in order.
+  /// Packs the parts into one weight of this format. All parts have the same cols. Reads the parts
+  /// once, in order.
   virtual std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
-                                             DType dtype) = 0;
+                                             WeightFormat format) = 0;
   /// The parts, one row each, one after another.
   virtual std::unique_ptr<PackedVector> pack_vector(std::span<const HostMatrix> parts) = 0;
   /// The angle of pair i at position p is p * frequencies[i]; cos and sin of it, times `factor`,

@@ -78,6 +78,8 @@ Result<T> choose(const JsonFields& fields, std::string_view key,
   return fields.wrong(key, list);
 }
 
+constexpr std::array kPrecisions = {Choice<WeightFormat>{"f32", WeightFormat::f32},
+                                    Choice<WeightFormat>{"bf16", WeightFormat::bf16}};
 constexpr std::array kTypes = {Choice<DType>{"f32", DType::f32},
                                Choice<DType>{"bf16", DType::bf16}};
 constexpr std::array kMaskings = {Choice<Masking>{"full", Masking::full},
@@ -180,7 +182,7 @@ Result<void> parse_optimizer(const JsonFields& fields, RunConfig& run) {
   TIDAR_TRY(adamw.weight_decay, fields.number("weight_decay", {0, 1e3}, adamw.weight_decay));
   TIDAR_TRY(run.clip, fields.number("clip", kPositive, run.clip));
   TIDAR_TRY(run.spike_factor, fields.number("spike_factor", kPositive, run.spike_factor));
-  TIDAR_TRY(run.compute, choose(fields, "precision", kTypes, run.compute));
+  TIDAR_TRY(run.compute, choose(fields, "precision", kPrecisions, run.compute));
   return {};
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/dtype.h"
 #include "base/result.h"
+#include "ops/weight_format.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
@@ -41,12 +42,12 @@ struct RunConfig {
   uint64_t seed = 0;   ///< "seed": of random weights, shuffle and noise
 
   // The optimizer.
-  Schedule schedule;           ///< "steps", "schedule" (cosine, linear, wsd), "learning_rate",
-                               ///< "final_learning_rate", "warmup_steps", "decay_steps"
-  AdamWOptions adamw;          ///< "beta1", "beta2", "epsilon", "weight_decay"
-  double clip = 1;             ///< "clip": largest norm of gradients; 0: any
-  double spike_factor = 10;    ///< "spike_factor", see spike_guard.h; 0: no guard
-  DType compute = DType::f32;  ///< "precision": of products; "f32" or "bf16"; masters are f32
+  Schedule schedule;         ///< "steps", "schedule" (cosine, linear, wsd), "learning_rate",
+                             ///< "final_learning_rate", "warmup_steps", "decay_steps"
+  AdamWOptions adamw;        ///< "beta1", "beta2", "epsilon", "weight_decay"
+  double clip = 1;           ///< "clip": largest norm of gradients; 0: any
+  double spike_factor = 10;  ///< "spike_factor", see spike_guard.h; 0: no guard
+  WeightFormat compute = WeightFormat::f32;  ///< "precision": "f32" or "bf16"; masters are f32
 
   // What is measured and kept meanwhile. 0: never, but for checkpoints, of which the last is kept.
   int64_t validate_every = 500;      ///< "validate_every": steps

@@ -25,7 +25,7 @@ TEST(RunConfig, WhatIsLeftOutHasItsDefault) {
   EXPECT_EQ(run.clip, 1);
   EXPECT_EQ(run.schedule.decay, Decay::cosine);
   EXPECT_EQ(run.schedule.warmup_steps, 1);
-  EXPECT_EQ(run.compute, DType::f32);
+  EXPECT_EQ(run.compute, WeightFormat::f32);
   EXPECT_TRUE(run.draft_lengths.empty());
 }
 
@@ -90,7 +90,7 @@ TEST(RunConfig, ReadsEveryField) {
   EXPECT_EQ(run.adamw.weight_decay, 0.2);
   EXPECT_EQ(run.clip, 0);
   EXPECT_EQ(run.spike_factor, 5);
-  EXPECT_EQ(run.compute, DType::bf16);
+  EXPECT_EQ(run.compute, WeightFormat::bf16);
   EXPECT_EQ(run.validate_every, 11);
   EXPECT_EQ(run.validation_packs, 12);
   EXPECT_EQ(run.prompts, "p.jsonl");

@@ -11,7 +11,7 @@ constexpr int kLengths[] = {1, 7, 31, 32, 33, 64, 100, 131, 257, 640};
 constexpr int kOutputs[] = {1, 2, 15, 16, 17, 32, 48, 65, 100};
 constexpr int kHeadSizes[] = {8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128};
 constexpr int kVocabularies[] = {2, 7, 64, 500, 1003};
-constexpr DType kWeights[] = {DType::f32, DType::bf16};
+constexpr DType kTypes[] = {DType::f32, DType::bf16};
 
 template <class T, size_t N>
 T one_of(Rng& rng, const T (&values)[N]) {
@@ -36,11 +36,11 @@ class CaseList {
 
 void add_row_cases(CaseList& list, int rows) {
   Rng& rng = list.rng();
-  for (const DType weight : kWeights) {
-    list.add(EmbedShape{rows, 1 + rng.below(90), one_of(rng, kLengths), weight});
-    list.add(RmsNormShape{rows, one_of(rng, kLengths), 1, weight});
+  for (const WeightFormatFacts& facts : kWeightFormats) {
+    list.add(EmbedShape{rows, 1 + rng.below(90), one_of(rng, kLengths), facts.format});
+    list.add(RmsNormShape{rows, one_of(rng, kLengths), 1, facts.format});
     const int heads = 1 + rng.below(5);
-    list.add(RmsNormShape{rows, heads * one_of(rng, kHeadSizes), heads, weight});
+    list.add(RmsNormShape{rows, heads * one_of(rng, kHeadSizes), heads, facts.format});
   }
   list.add(GatherShape{rows, 1 + rng.below(70), one_of(rng, kLengths)});
   list.add(RopeShape{rows, 1 + rng.below(5), one_of(rng, kHeadSizes), 1 + rng.below(2000)});
@@ -49,10 +49,10 @@ void add_row_cases(CaseList& list, int rows) {
 void add_products(CaseList& list, int rows) {
   Rng& rng = list.rng();
   for (const Verb verb : {Verb::linear, Verb::linear_add, Verb::linear_swiglu}) {
-    for (const DType weight : kWeights) {
-      for (const DType stored : kWeights) {
+    for (const WeightFormatFacts& facts : kWeightFormats) {
+      for (const DType stored : kTypes) {
         const bool has_bias = verb == Verb::linear && rng.below(2) == 0;
-        list.add(LinearShape{verb, rows, one_of(rng, kOutputs), one_of(rng, kLengths), weight,
+        list.add(LinearShape{verb, rows, one_of(rng, kOutputs), one_of(rng, kLengths), facts.format,
                              stored, has_bias});
       }
     }
@@ -61,7 +61,7 @@ void add_products(CaseList& list, int rows) {
 
 void add_attention(CaseList& list, const Ops& ops, int rows) {
   Rng& rng = list.rng();
-  for (const DType kv : kWeights) {
+  for (const DType kv : kTypes) {
     if (!ops.supports_kv(kv)) continue;
     for (int i = 0; i < 3; ++i) {
       const int kv_heads = 1 + rng.below(3), group = 1 + rng.below(7);
@@ -84,9 +84,10 @@ std::vector<Case> all_cases(const Ops& ops, uint64_t seed) {
     list.add(ReadLogitsShape{rows, one_of(list.rng(), kVocabularies)});
   }
   // Long enough for kernels that divide a reduction.
-  for (const DType weight : kWeights) {
+  for (const WeightFormatFacts& facts : kWeightFormats) {
     for (const Verb verb : {Verb::linear, Verb::linear_add, Verb::linear_swiglu}) {
-      list.add(LinearShape{verb, 130, 36, 2100, weight, weight, false});
+      list.add(
+          LinearShape{verb, 130, 36, 2100, facts.format, facts.plain.value_or(DType::f32), false});
     }
   }
   list.add(ReadLogitsShape{40, 20011});

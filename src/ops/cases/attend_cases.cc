@@ -69,7 +69,7 @@ class Attend final : public PreparedCase {
 
   // Where operands are narrower than activations, attend may write either.
   static DType out_type(const Ops& ops, uint64_t seed) {
-    return seed % 2 == 0 ? ops.activation() : ops.operand(DType::bf16);
+    return seed % 2 == 0 ? ops.activation() : ops.operand(WeightFormat::bf16);
   }
 
   int rows() const { return seen_rows_ + shape_.rows; }

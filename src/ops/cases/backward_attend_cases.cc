@@ -105,7 +105,7 @@ class Attention final : public BackwardCase {
   int heads() const { return shape_.kv_heads * shape_.group; }
   int64_t kv_cols() const { return int64_t{shape_.kv_heads} * shape_.head_size; }
   DType out_type(const Ops& ops) const {
-    return shape_.rows % 2 == 0 ? ops.activation() : ops.operand(DType::bf16);
+    return shape_.rows % 2 == 0 ? ops.activation() : ops.operand(WeightFormat::bf16);
   }
   std::vector<int> seen_by(int row) const {
     const Sight& sight = sights_[static_cast<size_t>(row)];
@@ -142,7 +142,7 @@ void add_to(Matrix matrix, int64_t r, int64_t c, double value) {
 // or d_out, where they do not fit it already.
 void Attention::add_bounds(const Ops& ops, const std::vector<Outcome>& truth,
                            std::vector<Grid>& bounds, int row, int head) const {
-  const Roundings eps = roundings_of(ops, DType::bf16);
+  const Roundings eps = roundings_of(ops, WeightFormat::bf16);
   const double narrow = 0.5 * eps.operands;
   const double given = shape_.numbers == Numbers::fit_bf16 ? 0 : narrow;
   const int64_t size = shape_.head_size, q_from = head * size, kv_from = head / shape_.group * size;

@@ -25,7 +25,7 @@ struct Roundings {
 };
 
 /// Of `ops` in products with weights of this type. Attention rounds as with bf16 weights.
-Roundings roundings_of(const Ops& ops, DType weight);
+Roundings roundings_of(const Ops& ops, WeightFormat weight);
 
 class BackwardCase {
  public:

@@ -11,7 +11,7 @@ struct ProductShape {
   int rows = 1, inputs = 1;
   std::vector<int> parts;
   PackOrder order = PackOrder::stacked;
-  DType weight = DType::f32;
+  WeightFormat weight = WeightFormat::f32;
   Numbers numbers = Numbers::any_float;  // of d_out
 };
 
@@ -22,8 +22,8 @@ int outputs_of(const ProductShape& shape) {
 }
 
 // Where rounding to bf16 is part of the contract, what is rounded before the call fits it.
-Numbers numbers_for(DType weight) {
-  return weight == DType::bf16 ? Numbers::fit_bf16 : Numbers::any_float;
+Numbers numbers_for(WeightFormat weight) {
+  return weight == WeightFormat::bf16 ? Numbers::fit_bf16 : Numbers::any_float;
 }
 
 std::string describe(const char* verb, const ProductShape& shape) {
@@ -185,7 +185,7 @@ class GateUp final : public BackwardCase {
 // swiglu() and its backward half, which writes over its input.
 class SwiGlu final : public BackwardCase {
  public:
-  SwiGlu(int rows, int width, DType weight, uint64_t seed)
+  SwiGlu(int rows, int width, WeightFormat weight, uint64_t seed)
       : weight_(weight),
         rng_(seed),
         gate_up_(normal_grid(rng_, rows, 2 * width, Numbers::any_float, 3)),
@@ -225,7 +225,7 @@ class SwiGlu final : public BackwardCase {
   }
 
  private:
-  DType weight_;
+  WeightFormat weight_;
   Rng rng_;
   Grid gate_up_, d_out_;
 };
@@ -237,7 +237,7 @@ constexpr int kOutputs[] = {1, 2, 15, 16, 17, 32, 48, 65, 100};
 
 void add_product_cases(BackwardCases& cases, int rows, uint64_t seed) {
   Rng rng(seed);
-  for (const DType weight : {DType::f32, DType::bf16}) {
+  for (const WeightFormat weight : {WeightFormat::f32, WeightFormat::bf16}) {
     for (const Numbers numbers : {Numbers::fit_bf16, Numbers::any_float}) {
       ProductShape stacked = {rows, one_of(rng, kLengths), {}, PackOrder::stacked, weight, numbers};
       for (int part = rng.below(3); part >= 0; --part) {
@@ -254,7 +254,7 @@ void add_product_cases(BackwardCases& cases, int rows, uint64_t seed) {
   }
   if (rows != 17) return;
   // Wide and long enough for every cut that a product makes.
-  for (const DType weight : {DType::f32, DType::bf16}) {
+  for (const WeightFormat weight : {WeightFormat::f32, WeightFormat::bf16}) {
     cases.push_back(std::make_unique<LinearBackward>(
         ProductShape{530, 70, {1500, 1130}, PackOrder::stacked, weight, Numbers::fit_bf16},
         next_seed(rng)));

@@ -42,7 +42,7 @@ std::string verb_of(const std::string& name) { return name.substr(0, name.find('
 
 }  // namespace
 
-Roundings roundings_of(const Ops& ops, DType weight) {
+Roundings roundings_of(const Ops& ops, WeightFormat weight) {
   Roundings roundings;
   roundings.sums = epsilon_of(ops.activation());
   if (ops.operand(weight) == DType::bf16) roundings.operands = epsilon_of(DType::bf16);

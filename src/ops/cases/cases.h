@@ -44,22 +44,22 @@ struct Case {
 
 struct EmbedShape {
   int rows = 1, vocabulary = 1, cols = 1;
-  DType weight = DType::f32;
+  WeightFormat weight = WeightFormat::f32;
 };
 struct GatherShape {
   int rows = 1, source_rows = 1, cols = 1;
 };
 struct RmsNormShape {
   int rows = 1, cols = 1, heads = 1;
-  /// Type of weight whose operand the output is; in place (out = x) where it is the activation
+  /// Format of weight whose operand the output is; in place (out = x) where it is the activation
   /// type.
-  DType weight = DType::f32;
+  WeightFormat weight = WeightFormat::f32;
 };
 /// linear (with or without bias), linear_add, or linear_swiglu (N = `outputs` pairs).
 struct LinearShape {
   Verb verb = Verb::linear;
   int rows = 1, outputs = 1, inputs = 1;
-  DType weight = DType::f32;
+  WeightFormat weight = WeightFormat::f32;
   DType stored = DType::f32;  ///< type in the file
   bool has_bias = false;
 };

@@ -47,43 +47,50 @@ struct ByColumns {
   }
 };
 
+std::vector<HostMatrix> as_parts(std::span<const Matrix> masters) {
+  std::vector<HostMatrix> parts;
+  for (const Matrix& master : masters) {
+    parts.push_back({master.data, master.dtype, master.rows, master.cols});
+  }
+  return parts;
+}
+
 }  // namespace
 
-TrainedPanels::TrainedPanels(PackOrder order, std::span<const Matrix> masters, DType dtype)
-    : order_(order), masters_(masters.begin(), masters.end()) {
+TrainedPanels::TrainedPanels(PackOrder order, std::span<const Matrix> masters, WeightFormat format)
+    : order_(order),
+      masters_(masters.begin(), masters.end()),
+      parts_(as_parts(masters)),
+      forward_(order, parts_, format) {
   for (const Matrix& master : masters) {
-    parts_.push_back({master.data, master.dtype, master.rows, master.cols});
     for (int64_t n = 0; n < master.rows; ++n) rows_.push_back(master.row<float>(n));
   }
-  forward_ = make_panels(order, parts_, dtype);
   backward_ = Buffer(static_cast<size_t>(slab_offset(slabs())));
 }
 
 int64_t TrainedPanels::slabs() const {
-  return (forward_->outputs + kSlabOutputs - 1) / kSlabOutputs;
+  return (forward_.outputs + kSlabOutputs - 1) / kSlabOutputs;
 }
 
 Range TrainedPanels::slab(int64_t i) const {
-  return {i * kSlabOutputs, std::min((i + 1) * kSlabOutputs, forward_->outputs)};
+  return {i * kSlabOutputs, std::min((i + 1) * kSlabOutputs, forward_.outputs)};
 }
 
 int64_t TrainedPanels::slab_panel_bytes(int64_t i) const {
-  return weight_panel_elements(forward_->dtype, slab(i).size()) * bytes_of(forward_->dtype);
+  return weight_panel_elements(dtype(), slab(i).size()) * bytes_of(dtype());
 }
 
 int64_t TrainedPanels::slab_offset(int64_t i) const {
   // All slabs but the last are whole.
-  const int64_t panels = panels_for(forward_->inputs);
-  const int64_t whole = std::min(i, forward_->outputs / kSlabOutputs);
-  const int64_t offset = whole * panels * kPanel * kSlabOutputs * bytes_of(forward_->dtype);
+  const int64_t panels = panels_for(forward_.inputs);
+  const int64_t whole = std::min(i, forward_.outputs / kSlabOutputs);
+  const int64_t offset = whole * panels * kPanel * kSlabOutputs * bytes_of(dtype());
   return whole < i ? offset + panels * slab_panel_bytes(whole) : offset;
 }
 
 void TrainedPanels::refresh(Threads& threads, const BackwardKernels& kernels) {
-  const DType dtype = forward_->dtype;
-  const int64_t inputs = forward_->inputs;
-  const int64_t panel_bytes = weight_panel_elements(dtype, inputs) * bytes_of(dtype);
-  threads.split(forward_->panels(), 1, [&](Range range, int) {
+  const int64_t inputs = forward_.inputs;
+  threads.split(forward_.panels(), 1, [&](Range range, int) {
     for (int64_t p = range.begin; p < range.end; ++p) {
       const float* rows[kPanel];
       for (int64_t c = 0; c < kPanel; ++c) {
@@ -92,30 +99,29 @@ void TrainedPanels::refresh(Threads& threads, const BackwardKernels& kernels) {
                       ? nullptr
                       : reinterpret_cast<const float*>(column.part->data) + column.row * inputs;
       }
-      kernels.by_rows(rows, inputs, padded_inputs(dtype, inputs),
-                      forward_->data() + p * panel_bytes, dtype);
+      kernels.by_rows(rows, inputs, padded_inputs(dtype(), inputs), forward_.panel(p).elements,
+                      dtype());
     }
   });
   const int64_t blocks = row_blocks(kSlabOutputs);
-  threads.split(row_blocks(forward_->outputs), 1, [&](Range range, int) {
+  threads.split(row_blocks(forward_.outputs), 1, [&](Range range, int) {
     for (int64_t item = range.begin; item < range.end; ++item) {
       const int64_t s = item / blocks;
       ByColumns matrix;
       matrix.call.rows = rows_.data() + slab(s).begin;
       matrix.call.count = slab(s).size();
       matrix.call.panel = backward_.data() + slab_offset(s);
-      matrix.call.dtype = dtype;
+      matrix.call.dtype = dtype();
       matrix.columns = inputs;
       matrix.fill(kernels, item % blocks);
     }
   });
 }
 
-LinearBackward::LinearBackward(Threads& threads, Isa isa)
+LinearBackward::LinearBackward(Threads& threads, const CpuOptions& options)
     : threads_(threads),
-      kernels_(kernels_for(isa)),
-      backward_(backward_kernels_for(isa)),
-      has_tiles_(isa == Isa::amx),
+      products_(options),
+      backward_(backward_kernels_for(options.isa)),
       partial_(static_cast<size_t>(threads.size())) {}
 
 // Some outputs of a product, with their part of d_out as operands of type `operand`.
@@ -236,7 +242,7 @@ void LinearBackward::multiply(const Slab& slab, const TrainedPanels& weight,
       call.epilogue = slab.index == 0 ? Epilogue::store : Epilogue::add;
       call.out = gradients.d_x.data;
       call.out_stride = gradients.d_x.stride;
-      multiply_panels(call, slab.operand, packed.dtype, thread);
+      multiply_panels(call, products_.of(packed.format), thread);
     }
     int64_t first = 0;  // output of the part
     for (const Matrix& d_part : gradients.d_parts) {
@@ -251,7 +257,7 @@ void LinearBackward::multiply(const Slab& slab, const TrainedPanels& weight,
         call.epilogue = Epilogue::add;
         call.out = d_part.row<float>(from - first);
         call.out_stride = d_part.stride;
-        multiply_panels(call, slab.operand, slab.operand, thread);
+        multiply_panels(call, products_.of_operands(slab.operand), thread);
       }
       first += d_part.rows;
     }
@@ -259,28 +265,25 @@ void LinearBackward::multiply(const Slab& slab, const TrainedPanels& weight,
 }
 
 // In blocks of rows of which all inputs fit the cache, so that no sum has to rest in between.
-void LinearBackward::multiply_panels(LinearCall call, DType operand, DType weight, int thread) {
-  void (*const kernel)(const LinearCall&) = operand == DType::bf16  ? kernels_.linear_bf16_bf16
-                                            : weight == DType::bf16 ? kernels_.linear_bf16
-                                                                    : kernels_.linear_f32;
-  const bool tiles = has_tiles_ && operand == DType::bf16;
+void LinearBackward::multiply_panels(LinearCall call, const Product& product, int thread) {
   constexpr int64_t kOperandBytes = int64_t{1} << 20;
-  const int64_t fitting = kOperandBytes / (bytes_of(operand) * std::max<int64_t>(call.inputs, 1));
+  const int64_t fitting =
+      kOperandBytes / (bytes_of(product.operand) * std::max<int64_t>(call.inputs, 1));
   const int64_t block = std::max<int64_t>(64, fitting / 32 * 32);
   const int64_t rows = call.rows;
   std::byte* const out = static_cast<std::byte*>(call.out);
   const auto* const x = static_cast<const std::byte*>(call.x);
   for (int64_t first = 0; first < rows; first += block) {
     call.rows = std::min(block, rows - first);
-    call.x = x + first * call.x_stride * bytes_of(operand);
+    call.x = x + first * call.x_stride * bytes_of(product.operand);
     call.out = out + first * call.out_stride * static_cast<int64_t>(sizeof(float));
-    if (tiles) {
+    if (product.needs_partial) {
       const int64_t floats =
           amx_partial_floats(call.rows, call.inputs, call.panel_end - call.panel_begin);
       call.partial = reinterpret_cast<float*>(partial_[static_cast<size_t>(thread)].at_least(
           floats * static_cast<int64_t>(sizeof(float))));
     }
-    kernel(call);
+    product.kernel(call);
   }
 }
 
@@ -292,7 +295,7 @@ void LinearBackward::gate_up(Matrix x, const TrainedPanels& weight, Matrix gate_
     call.x = x.data;
     call.x_stride = x.stride;
     call.rows = x.rows;
-    call.panels = panels.data();
+    call.panels = panels.panel(0).elements;
     call.inputs = panels.inputs;
     call.outputs = panels.outputs;
     call.panel_begin = 2 * range.begin;
@@ -300,7 +303,7 @@ void LinearBackward::gate_up(Matrix x, const TrainedPanels& weight, Matrix gate_
     call.epilogue = Epilogue::halves;
     call.out = gate_up.data;
     call.out_stride = gate_up.stride;
-    multiply_panels(call, x.dtype, panels.dtype, thread);
+    multiply_panels(call, products_.of(panels.format), thread);
   });
 }
 

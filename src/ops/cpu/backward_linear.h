@@ -12,6 +12,7 @@
 
 #include "ops/backward.h"
 #include "ops/cpu/backward_kernels.h"
+#include "ops/cpu/products.h"
 #include "ops/cpu/scratch.h"
 #include "ops/cpu/stores.h"
 
@@ -19,13 +20,14 @@ namespace tidar::cpu {
 
 class TrainedPanels final : public TrainedWeight {
  public:
-  TrainedPanels(PackOrder order, std::span<const Matrix> masters, DType dtype);
+  /// `format`: a plain one.
+  TrainedPanels(PackOrder order, std::span<const Matrix> masters, WeightFormat format);
 
-  const PackedWeight& forward() const override { return *forward_; }
+  const PackedWeight& forward() const override { return forward_; }
   int64_t bytes() const override {
-    return forward_->bytes + static_cast<int64_t>(backward_.bytes());
+    return forward_.bytes + static_cast<int64_t>(backward_.bytes());
   }
-  const PanelWeight& panels() const { return *forward_; }
+  const PanelWeight& panels() const { return forward_; }
   std::span<const Matrix> masters() const { return masters_; }
 
   /// Slabs of outputs, and a slab's panels: of 16 inputs each, [outputs of the slab] deep.
@@ -38,18 +40,19 @@ class TrainedPanels final : public TrainedWeight {
 
  private:
   int64_t slab_offset(int64_t i) const;  // bytes
+  DType dtype() const { return facts_of(forward_.format).plain.value(); }
 
   PackOrder order_;
   std::vector<Matrix> masters_;
   std::vector<HostMatrix> parts_;
   std::vector<const void*> rows_;  // of all masters
-  std::unique_ptr<PanelWeight> forward_;
+  PanelWeight forward_;
   Buffer backward_;
 };
 
 class LinearBackward {
  public:
-  LinearBackward(Threads& threads, Isa isa);
+  LinearBackward(Threads& threads, const CpuOptions& options);
 
   /// Arguments are checked.
   void run(Matrix x, const TrainedPanels& weight, Matrix d_out, const LinearGradients& gradients);
@@ -61,13 +64,12 @@ class LinearBackward {
   void pack_x(Matrix x);
   void lay_out(const Slab& slab, Matrix d_out);
   void multiply(const Slab& slab, const TrainedPanels& weight, const LinearGradients& gradients);
-  void multiply_panels(LinearCall call, DType operand, DType weight, int thread);
+  void multiply_panels(LinearCall call, const Product& product, int thread);
   void add_bias(Matrix d_out, Matrix d_bias);
 
   Threads& threads_;
-  const Kernels& kernels_;
+  const Products products_;
   const BackwardKernels& backward_;
-  bool has_tiles_;
   Scratch x_panels_, d_rows_, d_columns_;
   std::vector<Scratch> partial_;
 };

@@ -29,8 +29,8 @@ class VectorBackward final : public CpuBackward {
       : threads_(threads),
         kernels_(cpu::backward_kernels_for(options.isa)),
         forward_(forward),
-        linear_(threads, options.isa),
-        attend_(threads, kernels_, forward.operand(DType::bf16)) {}
+        linear_(threads, options),
+        attend_(threads, kernels_, forward.operand(WeightFormat::bf16)) {}
 
   Ops& forward() override { return forward_; }
 
@@ -39,9 +39,9 @@ class VectorBackward final : public CpuBackward {
   }
 
   std::unique_ptr<TrainedWeight> make_weight(PackOrder order, std::span<const Matrix> masters,
-                                             DType dtype) override {
-    check_masters(forward_, order, masters, dtype);
-    return std::make_unique<TrainedPanels>(order, masters, dtype);
+                                             WeightFormat format) override {
+    check_masters(forward_, order, masters, format);
+    return std::make_unique<TrainedPanels>(order, masters, format);
   }
 
   using HostBackward::refresh;

@@ -8,6 +8,7 @@
 #include "ops/checks.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/logits.h"
+#include "ops/cpu/products.h"
 #include "ops/cpu/stores.h"
 
 namespace tidar {
@@ -23,6 +24,8 @@ using cpu::LinearCall;
 using cpu::PanelKv;
 using cpu::PanelPass;
 using cpu::PanelWeight;
+using cpu::Product;
+using cpu::Products;
 
 // Elements that make waking another thread worth its while.
 constexpr int64_t kGrainElements = 16384;
@@ -36,17 +39,13 @@ class VectorOps final : public CpuOps {
   VectorOps(Threads& threads, const CpuOptions& options)
       : threads_(threads),
         kernels_(cpu::kernels_for(options.isa)),
+        products_(options),
         isa_(options.isa),
-        precision_(options.precision),
         scratch_(static_cast<size_t>(threads.size())) {}
 
   std::string_view name() const override { return name_of(isa_); }
   DType activation() const override { return DType::f32; }
-  DType operand(DType weight) const override {
-    const bool rounded = weight == DType::bf16 && precision_ == Precision::bf16 &&
-                         kernels_.linear_bf16_bf16 != nullptr;
-    return rounded ? DType::bf16 : DType::f32;
-  }
+  DType operand(WeightFormat weight) const override { return products_.of(weight).operand; }
   bool supports_kv(DType dtype) const override {
     return dtype == DType::f32 || dtype == DType::bf16;
   }
@@ -57,9 +56,9 @@ class VectorOps final : public CpuOps {
   }
 
   std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
-                                     DType dtype) override {
-    check_pack(order, parts, dtype);
-    return cpu::pack_panels(threads_, order, parts, dtype);
+                                     WeightFormat format) override {
+    check_pack(order, parts, format);
+    return cpu::pack_panels(threads_, order, parts, format);
   }
 
   std::unique_ptr<KvStore> make_kv(const KvShape& shape) override {
@@ -83,7 +82,8 @@ class VectorOps final : public CpuOps {
     const auto& panels = static_cast<const PanelWeight&>(table);
     threads_.split(out.rows, row_grain(out.cols), [&](Range rows, int) {
       for (int64_t r = rows.begin; r < rows.end; ++r) {
-        panels.copy_row(tokens[static_cast<size_t>(r)], out.row<float>(r));
+        panels.copy_row(tokens[static_cast<size_t>(r)],
+                        {out.row<float>(r), static_cast<size_t>(out.cols)});
       }
     });
   }
@@ -200,23 +200,21 @@ class VectorOps final : public CpuOps {
 
   Threads& threads_;
   const Kernels& kernels_;
+  const Products products_;
   Isa isa_;
-  Precision precision_;
   std::vector<Buffer> scratch_;
 };
 
 void VectorOps::multiply(Matrix x, const PackedWeight& weight, Epilogue epilogue, const float* bias,
                          Matrix out) {
   const auto& panels = static_cast<const PanelWeight&>(weight);
-  void (*const kernel)(const LinearCall&) = x.dtype == DType::bf16 ? kernels_.linear_bf16_bf16
-                                            : weight.dtype == DType::bf16 ? kernels_.linear_bf16
-                                                                          : kernels_.linear_f32;
-  const bool tiles = isa_ == Isa::amx && x.dtype == DType::bf16;
+  const Product& product = products_.of(weight.format);
   LinearCall call;
   call.x = x.data;
   call.x_stride = x.stride;
   call.rows = x.rows;
-  call.panels = panels.data();
+  call.panels = panels.panel(0).elements;
+  call.scales = panels.panel(0).scales;
   call.inputs = weight.inputs;
   call.outputs = weight.outputs;
   call.epilogue = epilogue;
@@ -231,12 +229,12 @@ void VectorOps::multiply(Matrix x, const PackedWeight& weight, Epilogue epilogue
     LinearCall mine = call;
     mine.panel_begin = 2 * range.begin;
     mine.panel_end = std::min(2 * range.end, panels.panels());
-    if (tiles) {
+    if (product.needs_partial) {
       mine.partial = thread_scratch(
           thread,
           cpu::amx_partial_floats(x.rows, weight.inputs, mine.panel_end - mine.panel_begin));
     }
-    kernel(mine);
+    product.kernel(mine);
   });
 }
 

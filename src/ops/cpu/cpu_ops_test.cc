@@ -207,10 +207,11 @@ TEST(CpuOps, RoundsOperandsOnlyWhereAsked) {
   for (const Isa isa : usable_isas()) {
     const bool has_bf16 = isa == Isa::avx512_bf16 || isa == Isa::amx;
     const auto fast = make_cpu_ops(threads, {isa, Precision::bf16});
-    EXPECT_EQ(fast->operand(DType::bf16), has_bf16 ? DType::bf16 : DType::f32) << name_of(isa);
-    EXPECT_EQ(fast->operand(DType::f32), DType::f32) << name_of(isa);
+    EXPECT_EQ(fast->operand(WeightFormat::bf16), has_bf16 ? DType::bf16 : DType::f32)
+        << name_of(isa);
+    EXPECT_EQ(fast->operand(WeightFormat::f32), DType::f32) << name_of(isa);
     const auto exact = make_cpu_ops(threads, {isa, Precision::f32});
-    EXPECT_EQ(exact->operand(DType::bf16), DType::f32) << name_of(isa);
+    EXPECT_EQ(exact->operand(WeightFormat::bf16), DType::f32) << name_of(isa);
   }
 }
 

@@ -30,9 +30,12 @@ constexpr int64_t round_up(int64_t value, int64_t unit) { return (value + unit -
 /// Elements of a head where keys and values are kept: whole registers, whatever the head's size.
 constexpr int padded_head(int head_size) { return static_cast<int>(round_up(head_size, kPanel)); }
 
-/// Elements of one weight panel.
+/// What the inputs of a weight panel of plain numbers are a multiple of.
+constexpr int64_t weight_panel_depth(DType dtype) { return dtype == DType::bf16 ? kTileDepth : 1; }
+
+/// Elements of one such panel.
 constexpr int64_t weight_panel_elements(DType dtype, int64_t inputs) {
-  return kPanel * (dtype == DType::bf16 ? round_up(inputs, kTileDepth) : inputs);
+  return kPanel * round_up(inputs, weight_panel_depth(dtype));
 }
 
 /// Inputs whose weights for two panels (64 bytes an input) fit the level-1 cache beside the
@@ -68,6 +71,7 @@ struct LinearCall {
   int64_t x_stride = 0;
   int64_t rows = 0;
   const void* panels = nullptr;
+  const void* scales = nullptr;  // of all panels, one panel's behind another's; nullptr: no scales
   int64_t inputs = 0;
   int64_t outputs = 0;  // columns of the weight, for the last panel's border
   int64_t panel_begin = 0, panel_end = 0;
@@ -78,6 +82,8 @@ struct LinearCall {
   int64_t out_stride = 0;
   float* partial = nullptr;  // AMX: amx_partial_floats() of scratch, this thread's own
 };
+
+using LinearKernel = void(const LinearCall&);
 
 /// One tile of attention for one KV head.
 struct AttendCall {
@@ -126,9 +132,9 @@ struct LogitSummary {
 };
 
 struct Kernels {
-  void (*linear_f32)(const LinearCall&);        // f32 weights, f32 operand
-  void (*linear_bf16)(const LinearCall&);       // bf16 weights, f32 operand
-  void (*linear_bf16_bf16)(const LinearCall&);  // bf16 weights, bf16 operand; may be nullptr
+  LinearKernel* linear_f32;        // f32 weights, f32 operand
+  LinearKernel* linear_bf16;       // bf16 weights, f32 operand
+  LinearKernel* linear_bf16_bf16;  // bf16 weights, bf16 operand; may be nullptr
 
   void (*attend_f32)(const AttendCall&);
   void (*attend_bf16)(const AttendCall&);  // bf16 keys and values

@@ -17,16 +17,35 @@ int64_t place(int64_t k, int64_t c) {
   return k * kPanel + c;
 }
 
+// What fills and reads the panels of a format, one column at a time: this one of plain numbers.
 template <class T>
-void pack_panel(PackOrder order, std::span<const HostMatrix> parts, int64_t p, T* panel) {
-  const int64_t inputs = parts[0].cols;
-  std::vector<float> row(static_cast<size_t>(inputs));
-  for (int64_t c = 0; c < kPanel; ++c) {
-    const PanelColumn column = column_of(order, parts, p, c);
-    if (column.part == nullptr) continue;  // buffers start as zeros
-    read_row(*column.part, column.row, row.data());
-    for (int64_t k = 0; k < inputs; ++k) panel[place<T>(k, c)] = T(row[static_cast<size_t>(k)]);
+struct PlainPacker {
+  static constexpr int64_t kDepth = weight_panel_depth(DTypeOf<T>::value);  // of a panel's inputs
+
+  static void put(std::span<const float> numbers, const PanelPlace& panel, int64_t c) {
+    T* const elements = reinterpret_cast<T*>(panel.elements);
+    for (size_t k = 0; k < numbers.size(); ++k) {
+      elements[place<T>(static_cast<int64_t>(k), c)] = T(numbers[k]);
+    }
   }
+  static void get(const PanelPlace& panel, int64_t c, std::span<float> numbers) {
+    const T* const elements = reinterpret_cast<const T*>(panel.elements);
+    for (size_t k = 0; k < numbers.size(); ++k) {
+      numbers[k] = static_cast<float>(elements[place<T>(static_cast<int64_t>(k), c)]);
+    }
+  }
+};
+
+// Calls f(Packer()) with the packer of the format.
+template <class F>
+decltype(auto) with_packer(WeightFormat format, F&& f) {
+  switch (format) {
+    case WeightFormat::f32:
+      return f(PlainPacker<float>());
+    case WeightFormat::bf16:
+      return f(PlainPacker<BFloat16>());
+  }
+  fail_check(__FILE__, __LINE__, "not a format of weights");
 }
 
 }  // namespace
@@ -46,47 +65,44 @@ PanelColumn column_of(PackOrder order, std::span<const HostMatrix> parts, int64_
   return {nullptr, 0};
 }
 
-std::unique_ptr<PanelWeight> make_panels(PackOrder order, std::span<const HostMatrix> parts,
-                                         DType dtype) {
-  auto weight = std::make_unique<PanelWeight>();
-  weight->dtype = dtype;
-  weight->inputs = parts[0].cols;
-  for (const HostMatrix& part : parts) weight->outputs += part.rows;
-  weight->panels_ = order == PackOrder::interleaved ? 2 * round_up(parts[0].rows, kPanel) / kPanel
-                                                    : round_up(weight->outputs, kPanel) / kPanel;
-  weight->bytes = weight->panels_ * weight_panel_elements(dtype, weight->inputs) *
-                  static_cast<int64_t>(size_of(dtype));
-  weight->buffer_ = Buffer(static_cast<size_t>(weight->bytes));
-  return weight;
+PanelWeight::PanelWeight(PackOrder order, std::span<const HostMatrix> parts,
+                         WeightFormat weight_format) {
+  format = weight_format;
+  inputs = parts[0].cols;
+  for (const HostMatrix& part : parts) outputs += part.rows;
+  panels_ = order == PackOrder::interleaved ? 2 * round_up(parts[0].rows, kPanel) / kPanel
+                                            : round_up(outputs, kPanel) / kPanel;
+  const int64_t padded =
+      with_packer(format, [&]<class Packer>(Packer) { return round_up(inputs, Packer::kDepth); });
+  element_bytes_ = facts_of(format).element_bytes(kPanel, padded);
+  scale_bytes_ = facts_of(format).scale_bytes(kPanel, padded);
+  bytes = panels_ * (element_bytes_ + scale_bytes_);
+  buffer_ = Buffer(static_cast<size_t>(bytes));
 }
 
 std::unique_ptr<PanelWeight> pack_panels(Threads& threads, PackOrder order,
-                                         std::span<const HostMatrix> parts, DType dtype) {
-  auto weight = make_panels(order, parts, dtype);
-  const int64_t elements = weight_panel_elements(dtype, weight->inputs);
-  threads.split(weight->panels(), 1, [&](Range range, int) {
-    for (int64_t p = range.begin; p < range.end; ++p) {
-      if (dtype == DType::bf16) {
-        pack_panel(order, parts, p, reinterpret_cast<BFloat16*>(weight->data()) + p * elements);
-      } else {
-        pack_panel(order, parts, p, reinterpret_cast<float*>(weight->data()) + p * elements);
+                                         std::span<const HostMatrix> parts, WeightFormat format) {
+  auto weight = std::make_unique<PanelWeight>(order, parts, format);
+  with_packer(format, [&]<class Packer>(Packer) {
+    threads.split(weight->panels(), 1, [&](Range range, int) {
+      std::vector<float> row(static_cast<size_t>(weight->inputs));
+      for (int64_t p = range.begin; p < range.end; ++p) {
+        for (int64_t c = 0; c < kPanel; ++c) {
+          const PanelColumn column = column_of(order, parts, p, c);
+          if (column.part == nullptr) continue;  // buffers start as zeros
+          read_row(*column.part, column.row, row.data());
+          Packer::put(row, weight->panel(p), c);
+        }
       }
-    }
+    });
   });
   return weight;
 }
 
-void PanelWeight::copy_row(int64_t output, float* out) const {
-  const int64_t elements = weight_panel_elements(dtype, inputs);
-  const int64_t p = output / kPanel, c = output % kPanel;
-  const auto copy = [&]<class T>(const T* panel) {
-    for (int64_t k = 0; k < inputs; ++k) out[k] = static_cast<float>(panel[place<T>(k, c)]);
-  };
-  if (dtype == DType::bf16) {
-    copy(buffer_.as<BFloat16>() + p * elements);
-  } else {
-    copy(buffer_.as<float>() + p * elements);
-  }
+void PanelWeight::copy_row(int64_t output, std::span<float> out) const {
+  with_packer(format, [&]<class Packer>(Packer) {
+    Packer::get(panel(output / kPanel), output % kPanel, out);
+  });
 }
 
 PanelKv::PanelKv(const KvShape& kv_shape)

@@ -13,24 +13,32 @@
 
 namespace tidar::cpu {
 
-class PanelWeight final : public PackedWeight {
- public:
-  int64_t panels() const { return panels_; }
-  const std::byte* data() const { return buffer_.data(); }
-  std::byte* data() { return buffer_.data(); }
-
-  /// Row `output` of a stacked weight, widened: out [inputs].
-  void copy_row(int64_t output, float* out) const;
-
- private:
-  friend std::unique_ptr<PanelWeight> make_panels(PackOrder, std::span<const HostMatrix>, DType);
-  int64_t panels_ = 0;
-  Buffer buffer_;
+/// Where one panel of a weight lies.
+struct PanelPlace {
+  std::byte* elements = nullptr;
+  std::byte* scales = nullptr;  ///< nullptr: its format has none
 };
 
-/// A weight of zeros with room for parts of these shapes, whose elements are not read.
-std::unique_ptr<PanelWeight> make_panels(PackOrder order, std::span<const HostMatrix> parts,
-                                         DType dtype);
+/// Panel by panel: first the elements of all, then the scales of all.
+class PanelWeight final : public PackedWeight {
+ public:
+  /// Zeros, with room for parts of these shapes, whose elements are not read.
+  PanelWeight(PackOrder order, std::span<const HostMatrix> parts, WeightFormat format);
+
+  int64_t panels() const { return panels_; }
+  PanelPlace panel(int64_t p) const {
+    std::byte* const scales = buffer_.data() + panels_ * element_bytes_ + p * scale_bytes_;
+    return {buffer_.data() + p * element_bytes_, scale_bytes_ == 0 ? nullptr : scales};
+  }
+
+  /// Row `output` of a stacked weight, widened: out [inputs].
+  void copy_row(int64_t output, std::span<float> out) const;
+
+ private:
+  int64_t panels_ = 0;
+  int64_t element_bytes_ = 0, scale_bytes_ = 0;  // of one panel
+  Buffer buffer_;
+};
 
 /// Where column c of a panel comes from; part nullptr: padding.
 struct PanelColumn {
@@ -41,7 +49,7 @@ PanelColumn column_of(PackOrder order, std::span<const HostMatrix> parts, int64_
 
 /// Packs on all threads. Interleaved parts take the even and the odd panels.
 std::unique_ptr<PanelWeight> pack_panels(Threads& threads, PackOrder order,
-                                         std::span<const HostMatrix> parts, DType dtype);
+                                         std::span<const HostMatrix> parts, WeightFormat format);
 
 class PanelKv final : public KvStore {
  public:

@@ -35,7 +35,7 @@ constexpr auto* kLinearBf16Operands = &linear_bf16_tiles;
 #elif defined(__AVX512BF16__)
 constexpr auto* kLinearBf16Operands = &linear_bf16_pairs;
 #else
-constexpr void (*kLinearBf16Operands)(const LinearCall&) = nullptr;
+constexpr LinearKernel* kLinearBf16Operands = nullptr;
 #endif
 
 extern const Kernels kKernels;

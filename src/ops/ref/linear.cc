@@ -5,10 +5,27 @@
 
 namespace tidar::ref {
 
+namespace {
+
+// The numbers that a row keeps in this format.
 template <class T>
-std::unique_ptr<Weight<T>> pack(PackOrder order, std::span<const HostMatrix> parts, DType dtype) {
+void round_row(WeightFormat format, std::span<T> row) {
+  switch (format) {
+    case WeightFormat::f32:
+      break;  // float64 masters stay what they are in float64
+    case WeightFormat::bf16:
+      for (T& number : row) number = round_to_bf16(number);
+      break;
+  }
+}
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<Weight<T>> pack(PackOrder order, std::span<const HostMatrix> parts,
+                                WeightFormat format) {
   auto weight = std::make_unique<Weight<T>>();
-  weight->dtype = dtype;
+  weight->format = format;
   weight->inputs = parts[0].cols;
   for (const HostMatrix& part : parts) weight->outputs += part.rows;
   weight->bytes = weight->outputs * weight->inputs * static_cast<int64_t>(sizeof(T));
@@ -21,8 +38,7 @@ std::unique_ptr<Weight<T>> pack(PackOrder order, std::span<const HostMatrix> par
     for (int64_t row = 0; row < part.rows; ++row) {
       T* const out = elements + (first + row * stride) * weight->inputs;
       read_row(part, row, out);
-      if (dtype != DType::bf16) continue;
-      for (int64_t i = 0; i < weight->inputs; ++i) out[i] = round_to_bf16(out[i]);
+      round_row(format, std::span(out, static_cast<size_t>(weight->inputs)));
     }
     first += order == PackOrder::interleaved ? 1 : part.rows;
   }
@@ -76,8 +92,8 @@ void linear_swiglu(Matrix x, const Weight<T>& gate_up, Matrix out) {
   }
 }
 
-template std::unique_ptr<Weight<float>> pack(PackOrder, std::span<const HostMatrix>, DType);
-template std::unique_ptr<Weight<double>> pack(PackOrder, std::span<const HostMatrix>, DType);
+template std::unique_ptr<Weight<float>> pack(PackOrder, std::span<const HostMatrix>, WeightFormat);
+template std::unique_ptr<Weight<double>> pack(PackOrder, std::span<const HostMatrix>, WeightFormat);
 template void linear<float>(Matrix, const Weight<float>&, std::span<const float>, Matrix);
 template void linear<double>(Matrix, const Weight<double>&, std::span<const float>, Matrix);
 template void linear_add<float>(Matrix, const Weight<float>&, Matrix);

@@ -21,14 +21,14 @@ class RefBackward final : public HostBackward {
   Ops& forward() override { return forward_; }
 
   std::unique_ptr<TrainedWeight> make_weight(PackOrder order, std::span<const Matrix> masters,
-                                             DType dtype) override {
-    check_masters(forward_, order, masters, dtype);
+                                             WeightFormat format) override {
+    check_masters(forward_, order, masters, format);
     auto weight = std::make_unique<Trained>();
     weight->order = order;
     weight->masters.assign(masters.begin(), masters.end());
     for (const Matrix& master : masters) weight->packed.outputs += master.rows;
     weight->packed.inputs = masters[0].cols;
-    weight->packed.dtype = dtype;
+    weight->packed.format = format;
     weight->packed.bytes =
         weight->packed.outputs * weight->packed.inputs * static_cast<int64_t>(sizeof(T));
     weight->packed.elements = Buffer(static_cast<size_t>(weight->packed.bytes));
@@ -41,7 +41,7 @@ class RefBackward final : public HostBackward {
     for (const Matrix& master : mine.masters) {
       parts.push_back({master.data, master.dtype, master.rows, master.cols});
     }
-    mine.packed = std::move(*ref::pack<T>(mine.order, parts, mine.packed.dtype));
+    mine.packed = std::move(*ref::pack<T>(mine.order, parts, mine.packed.format));
   }
 
   void linear(Matrix x, const TrainedWeight& weight, Matrix d_out,

@@ -89,7 +89,7 @@ TEST_F(RefBackwardTest, Linear) {
     const Grid parts[] = {normal(first, inputs), normal(second, inputs)};
     const Grid bias = normal(DType::f32, 1, outputs);
     const Matrix masters[] = {parts[0], parts[1]};
-    const auto weight = backward->make_weight(PackOrder::stacked, masters, DType::f32);
+    const auto weight = backward->make_weight(PackOrder::stacked, masters, WeightFormat::f32);
     const auto loss = [&] {
       backward->refresh(*weight);
       const Grid out = zeros(rows, outputs);
@@ -118,7 +118,7 @@ TEST_F(RefBackwardTest, GatedProduct) {
     const Grid x = normal(rows, inputs), d_out = normal(rows, width);
     const Grid parts[] = {normal(width, inputs), normal(width, inputs)};
     const Matrix masters[] = {parts[0], parts[1]};
-    const auto weight = backward->make_weight(PackOrder::interleaved, masters, DType::f32);
+    const auto weight = backward->make_weight(PackOrder::interleaved, masters, WeightFormat::f32);
     const auto loss = [&] {
       backward->refresh(*weight);
       const Grid out = zeros(rows, width);
@@ -144,7 +144,7 @@ TEST_F(RefBackwardTest, GatedProduct) {
 TEST_F(RefBackwardTest, GradientsOfWeightsAreAddedToAndTheOthersWritten) {
   const Grid x = normal(3, 4), d_out = normal(3, 2), master = normal(2, 4);
   const Matrix masters[] = {master};
-  const auto weight = backward->make_weight(PackOrder::stacked, masters, DType::f32);
+  const auto weight = backward->make_weight(PackOrder::stacked, masters, WeightFormat::f32);
   backward->refresh(*weight);
   const auto run = [&](double before) {
     Grid all[] = {zeros(3, 4), zeros(2, 4), zeros(1, 2)};

@@ -15,15 +15,15 @@ class RefOps final : public HostOps {
  public:
   std::string_view name() const override { return kType == DType::f64 ? "ref f64" : "ref f32"; }
   DType activation() const override { return kType; }
-  DType operand(DType) const override { return kType; }
+  DType operand(WeightFormat) const override { return kType; }
   bool supports_kv(DType dtype) const override {
     return dtype == kType || dtype == DType::f32 || dtype == DType::bf16;
   }
 
   std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
-                                     DType dtype) override {
-    check_pack(order, parts, dtype);
-    return ref::pack<T>(order, parts, dtype);
+                                     WeightFormat format) override {
+    check_pack(order, parts, format);
+    return ref::pack<T>(order, parts, format);
   }
 
   std::unique_ptr<KvStore> make_kv(const KvShape& shape) override {

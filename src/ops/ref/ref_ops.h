@@ -8,10 +8,11 @@
 
 namespace tidar {
 
-/// `activation` is f32 or f64; operands have the same type. Weights of type bf16 are rounded to
-/// bf16 and kept as activations. Keys and values may be f32 (kept as activations), bf16 (rounded,
-/// kept as activations) or the activation type. Rounds q as given, before the scale 1/sqrt(E), and
-/// exp(score - largest) before the sum, where the store is bf16.
+/// `activation` is f32 or f64; operands have the same type. Weights are rounded to
+/// their format and kept as activations, and so PackedWeight::bytes counts them. Keys and values
+/// may be f32 (kept as activations), bf16 (rounded, kept as activations) or the activation type.
+/// Rounds q as given, before the scale 1/sqrt(E), and exp(score - largest) before the sum, where
+/// the store is bf16.
 std::unique_ptr<Ops> make_ref_ops(DType activation);
 
 }  // namespace tidar

@@ -42,7 +42,8 @@ T round_to_bf16(T value) {
 }
 
 template <class T>
-std::unique_ptr<Weight<T>> pack(PackOrder order, std::span<const HostMatrix> parts, DType dtype);
+std::unique_ptr<Weight<T>> pack(PackOrder order, std::span<const HostMatrix> parts,
+                                WeightFormat format);
 template <class T>
 std::unique_ptr<Store<T>> make_kv(const KvShape& shape);
 

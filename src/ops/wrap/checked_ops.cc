@@ -130,12 +130,12 @@ void CheckedOps::compare(Verb verb, Matrix result, Matrix truth, const Allowed& 
 }
 
 std::unique_ptr<PackedWeight> CheckedOps::pack(PackOrder order, std::span<const HostMatrix> parts,
-                                               DType dtype) {
+                                               WeightFormat format) {
   auto weight = std::make_unique<CheckedWeight>();
-  weight->tested = tested_.pack(order, parts, dtype);
-  weight->truth = truth_.pack(order, parts, dtype);
+  weight->tested = tested_.pack(order, parts, format);
+  weight->truth = truth_.pack(order, parts, format);
   if (order == PackOrder::interleaved) {
-    weight->stacked = truth_.pack(PackOrder::stacked, parts, dtype);
+    weight->stacked = truth_.pack(PackOrder::stacked, parts, format);
   }
   weight->norms = row_norms(parts);
   static_cast<PackedWeight&>(*weight) = *weight->tested;

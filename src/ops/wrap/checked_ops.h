@@ -47,12 +47,12 @@ class CheckedOps final : public Ops {
 
   std::string_view name() const override { return name_; }
   DType activation() const override { return tested_.activation(); }
-  DType operand(DType weight) const override { return tested_.operand(weight); }
+  DType operand(WeightFormat weight) const override { return tested_.operand(weight); }
   bool supports_kv(DType dtype) const override {
     return tested_.supports_kv(dtype) && truth_.supports_kv(dtype);
   }
   std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
-                                     DType dtype) override;
+                                     WeightFormat format) override;
   std::unique_ptr<PackedVector> pack_vector(std::span<const HostMatrix> parts) override;
   std::unique_ptr<RopeTable> make_rope(std::span<const double> frequencies, double factor,
                                        int64_t positions) override;

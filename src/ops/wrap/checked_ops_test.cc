@@ -35,7 +35,7 @@ class CheckedOpsTest : public testing::Test {
     for (float& value : x) value = rng.normal();
     CheckedOps checked(tested, *truth_, std::move(report));
     const HostMatrix part{reinterpret_cast<const std::byte*>(weight.data()), DType::f32, 24, 40};
-    const auto packed = checked.pack(PackOrder::stacked, {&part, 1}, DType::f32);
+    const auto packed = checked.pack(PackOrder::stacked, {&part, 1}, WeightFormat::f32);
     checked.linear(Matrix(x.data(), DType::f32, 4, 40), *packed, nullptr,
                    Matrix(out.data(), DType::f32, 4, 24));
     compared_ = checked.compared();

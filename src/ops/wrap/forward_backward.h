@@ -13,8 +13,8 @@ class ForwardBackward : public BackwardOps {
   Ops& forward() override { return inner_.forward(); }
   void finish() override { inner_.finish(); }
   std::unique_ptr<TrainedWeight> make_weight(PackOrder order, std::span<const Matrix> masters,
-                                             DType dtype) override {
-    return inner_.make_weight(order, masters, dtype);
+                                             WeightFormat format) override {
+    return inner_.make_weight(order, masters, format);
   }
   std::unique_ptr<TrainedVector> make_vector(std::span<const Matrix> masters) override {
     return inner_.make_vector(masters);

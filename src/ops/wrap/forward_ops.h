@@ -12,11 +12,11 @@ class ForwardOps : public Ops {
 
   std::string_view name() const override { return inner_.name(); }
   DType activation() const override { return inner_.activation(); }
-  DType operand(DType weight) const override { return inner_.operand(weight); }
+  DType operand(WeightFormat weight) const override { return inner_.operand(weight); }
   bool supports_kv(DType dtype) const override { return inner_.supports_kv(dtype); }
   std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
-                                     DType dtype) override {
-    return inner_.pack(order, parts, dtype);
+                                     WeightFormat format) override {
+    return inner_.pack(order, parts, format);
   }
   std::unique_ptr<PackedVector> pack_vector(std::span<const HostMatrix> parts) override {
     return inner_.pack_vector(parts);

@@ -67,11 +67,11 @@ std::string TimedOps::table(const Roofs& roofs) const {
 }
 
 void TimedOps::embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) {
-  measure(Verb::embed, copy_work(out, table.dtype), [&] { inner().embed(pass, table, out); });
+  measure(Verb::embed, embed_work(table, out), [&] { inner().embed(pass, table, out); });
 }
 
 void TimedOps::gather(Matrix x, std::span<const int32_t> rows, Matrix out) {
-  measure(Verb::gather, copy_work(out, x.dtype), [&] { inner().gather(x, rows, out); });
+  measure(Verb::gather, gather_work(out), [&] { inner().gather(x, rows, out); });
 }
 
 void TimedOps::rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) {

@@ -35,6 +35,15 @@ TEST(TimedOps, CountsTheWorkOfAProduct) {
   EXPECT_EQ(timed.total().calls, 4);
 }
 
+TEST(TimedOps, CountsRowsAsTheyAreKeptAndAsTheyAreCopied) {
+  const auto ref = make_ref_ops(DType::f32);
+  TimedOps timed(*ref);
+  run_case(timed, make_case(EmbedShape{2, 5, 9, WeightFormat::bf16}, 1), 1);
+  run_case(timed, make_case(GatherShape{2, 5, 9}, 1), 1);
+  EXPECT_DOUBLE_EQ(timed.times(Verb::embed).work.bytes, 2.0 * 9 * (2 + 4));
+  EXPECT_DOUBLE_EQ(timed.times(Verb::gather).work.bytes, 2.0 * 9 * (4 + 4));
+}
+
 TEST(TimedOps, CountsTheKeysThatRowsSee) {
   const auto ref = make_ref_ops(DType::f32);
   TimedOps timed(*ref);

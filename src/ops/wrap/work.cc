@@ -15,9 +15,12 @@ double slot_bytes(const KvShape& shape) {
 
 }  // namespace
 
-Work copy_work(Matrix out, DType source) {
-  return {bytes_of(out) + elements_of(out) * static_cast<double>(size_of(source)), 0};
+Work embed_work(const PackedWeight& table, Matrix out) {
+  const int64_t read = facts_of(table.format).bytes(out.rows, out.cols);
+  return {bytes_of(out) + static_cast<double>(read), 0};
 }
+
+Work gather_work(Matrix out) { return {2 * bytes_of(out), 0}; }
 
 Work rms_norm_work(Matrix x, Matrix out) {
   return {bytes_of(x) + bytes_of(out), 4 * elements_of(x)};

@@ -19,8 +19,9 @@ struct Work {
   }
 };
 
-/// Rows copied: embed (table rows in, activations out) and gather.
-Work copy_work(Matrix out, DType source);
+/// Rows copied.
+Work embed_work(const PackedWeight& table, Matrix out);
+Work gather_work(Matrix out);
 Work rms_norm_work(Matrix x, Matrix out);
 /// linear, linear_add, linear_swiglu. `reads_out`: out is added to.
 Work linear_work(Matrix x, const PackedWeight& weight, Matrix out, bool reads_out);
