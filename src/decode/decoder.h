@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "base/sampling.h"
 #include "cache/pages.h"
+#include "decode/acceptance.h"
 #include "decode/offer.h"
 #include "decode/step_report.h"
 #include "plan/ask.h"
@@ -48,6 +49,9 @@ struct SequenceSpec {
   Sampling sampling{};
   Penalties penalties{};
   int32_t mask_token = -1;  ///< never chosen; -1: the model has none
+  /// What earlier texts taught about guesses, and this one goes on to; nullptr: it begins anew. No
+  /// token depends on it.
+  std::shared_ptr<Acceptance> experience{};
 };
 
 /// Says what is wrong with a spec, for users: values out of range, tokens that the vocabulary

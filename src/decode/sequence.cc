@@ -11,6 +11,7 @@ Sequence::Sequence(SequenceSpec spec, SequenceCache held, const EvaluatorLimits&
     : cache(std::move(held)),
       history(spec.penalties, spec.mask_token, spec.prompt),
       sampling_(spec.sampling),
+      experience_(spec.experience ? std::move(spec.experience) : std::make_shared<Acceptance>()),
       mask_token_(spec.mask_token),
       max_position_(limits.max_position),
       prompt_size_(static_cast<int32_t>(spec.prompt.size())),

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "decode/acceptance.h"
 #include "decode/sequence.h"
 #include "decode/verification.h"
 
@@ -64,8 +63,6 @@ class TidarDecoder final : public SequenceDecoder {
   std::vector<int32_t> drafts_;     // of the step under way, or to come
   std::vector<float> confidences_;  // one a draft, for kept_groups()
 
-  Acceptance acceptance_;
-
   // What was offered for the next pass, if anything was.
   struct Offered {
     int drafts = 1;               // the certain one, and guesses
@@ -123,7 +120,7 @@ TidarDecoder::Step TidarDecoder::fit_offered(StepFrame frame) const {
 
 bool TidarDecoder::make_offer(const RowPrice& price, Offer& offer) {
   has_offered_ = options_.groups.kind == GroupPolicy::Kind::paying && !steps_are_whole() &&
-                 sequence_.unread().size() == 1 && sequence_.positions_left() > 1;
+                 sequence_.positions_left() > 1;
   if (!has_offered_) return false;
   const bool drafts = drafts_.size() > 1 || !sequence_.report.groups.empty();
   passes_without_draft_ = drafts ? 0 : passes_without_draft_ + 1;
@@ -131,7 +128,8 @@ bool TidarDecoder::make_offer(const RowPrice& price, Offer& offer) {
   offer.bundles.clear();
   offer_guesses(price, offer);
   offer_groups(price, offer);
-  return true;
+  // While the prompt is read, the pass takes what rows it gets, and drafts behind the last of them.
+  return sequence_.unread().size() == 1;
 }
 
 // As long as the draft up to a guess is right often enough to pay for its row.
@@ -142,7 +140,7 @@ void TidarDecoder::offer_guesses(const RowPrice& price, Offer& offer) {
   const auto most =
       std::min<size_t>(drafts_.size(), static_cast<size_t>(sequence_.positions_left()));
   for (size_t i = 1; i < most; ++i) {
-    const double chance = acceptance_.of_guess(confidences_[i]);
+    const double chance = sequence_.experience().of_guess(confidences_[i]);
     if (right * chance <= price.row + price.asked) break;
     offered_.chances.push_back(right * (1 - chance));
     right *= chance;
@@ -156,12 +154,12 @@ void TidarDecoder::offer_guesses(const RowPrice& price, Offer& offer) {
 // many guesses as pay. Whoever has none can still draft in the next pass, so that having one is
 // worth a little less.
 void TidarDecoder::offer_groups(const RowPrice& price, Offer& offer) {
-  constexpr double kAgainstLater = 0.8;
+  constexpr double kAgainstLater = 1.0;
   double right = 1, worth = 0;
   offered_.masks = 1;  // the first one gives way to the token that is chosen
   while (offered_.masks < options_.draft_length) {
-    right *= acceptance_.of_place(offered_.masks - 1);
-    if (right <= price.row + price.asked) break;
+    right *= sequence_.experience().of_place(offered_.masks - 1);
+    if (right <= 2 * price.row + price.asked) break;  // the mask's row, too
     worth += kAgainstLater * (right - price.row - price.asked);
     ++offered_.masks;
   }
@@ -220,7 +218,7 @@ void TidarDecoder::mix(Asks& asks, size_t first_ask) const {
 void TidarDecoder::use(std::span<const Answer> answers) {
   if (!steps_) return sequence_.cache.commit(reading_);
   const int accepted = accept_drafts(sequence_, reading_, drafts_, answers);
-  acceptance_.learn(std::span(confidences_).subspan(1), accepted - 1);
+  sequence_.experience().learn(std::span(confidences_).subspan(1), accepted - 1);
   if (accepted > 2) patience_ = kFirstPatience;
   has_offered_ = false;
   ask_next_draft(accepted);

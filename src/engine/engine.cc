@@ -31,6 +31,7 @@ Result<RequestId> Engine::submit(Request request) {
   }
   // A text without keys may be longer than the pages.
   const auto& limits = facts_of(request.method).keeps_keys ? limits_ : evaluator_.limits();
+  request.sequence.experience = experience_;
   TIDAR_TRY(auto decoder, make_decoder(request, pool_, limits));
   if (decoder->min_rows() > limits_.max_rows) {
     return error("the method needs passes of at least {} rows; this engine's have {}",
@@ -83,23 +84,29 @@ void Engine::plan() {
 // Those that offer rows are told how many pay; the others share what these leave.
 void Engine::trade() {
   PassSize others;
-  double others_worth = 0;
   size_t offers = 0;
+  if (!rate_.known()) {
+    const PassSize plain = {active(), static_cast<double>(active())};  // a token each
+    rate_.add(active(), prices_->seconds(plain));
+    row_price_ = price_of_row(*prices_, rate_.value(), plain);
+  }
   for (Running& running : active_) {
     if (offers_.size() == offers) offers_.emplace_back();
     if (running.make_offer(row_price_, offers_[offers])) {
       ++offers;
       continue;
     }
-    // Whoever reads a prompt fills the pass; other methods bring a token at least.
+    // Whoever reads a prompt fills the pass; other methods take a row at least.
     others.rows += running.reads_prompt() ? limits_.max_rows / active() : running.min_rows();
     others.asked += 1;
-    others_worth += 1;
   }
   if (offers == 0) return;
-  const Grants grants = grant_rows(*prices_, others, others_worth, std::span(offers_).first(offers),
-                                   limits_.max_rows);
-  row_price_ = grants.price;
+  const Grants grants = grant_rows(*prices_, rate_.value(), others,
+                                   std::span(offers_).first(offers), limits_.max_rows);
+  // Passes alternate between few rows and many; what a draft is worth is spread over both.
+  constexpr double kNew = 0.2;
+  row_price_.row += kNew * (grants.price.row - row_price_.row);
+  row_price_.asked = grants.price.asked;
   auto rows = grants.rows.begin();
   for (Running& running : active_) {
     if (running.offers()) running.grant(*rows++);
@@ -130,6 +137,18 @@ void Engine::answer_more() {
   }
 }
 
+// What the pass cost and brought; not of one that read a prompt.
+void Engine::settle(double seconds) {
+  const PassSize size = {pass_.rows(), static_cast<double>(pass_.asks.size() + further_asks_)};
+  if (price_use_ == PriceUse::follows) prices_->observe(size, seconds);
+  int tokens = 0;
+  for (const Running& running : active_) {
+    if (!running.decoded()) return;
+    tokens += running.step_tokens();
+  }
+  rate_.add(tokens, prices_->seconds(size));
+}
+
 std::vector<Update> Engine::step() {
   const Clock::time_point start = Clock::now();
   admit();
@@ -141,10 +160,7 @@ std::vector<Update> Engine::step() {
 
   std::vector<Update> updates;
   const double seconds = seconds_since(start);
-  if (prices_ && price_use_ == PriceUse::follows) {
-    prices_->observe({pass_.rows(), static_cast<double>(pass_.asks.size() + further_asks_)},
-                     seconds_since(planned));
-  }
+  if (prices_) settle(seconds_since(planned));
   for (auto running = active_.begin(); running != active_.end();) {
     if (auto update = running->end_step(seconds)) updates.push_back(std::move(*update));
     running = running->finished() ? forget(running) : std::next(running);

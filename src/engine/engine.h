@@ -9,6 +9,7 @@
 //     }
 
 #include <list>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -84,6 +85,7 @@ class Engine {
   void admit();
   void plan();
   void trade();
+  void settle(double seconds);
   void evaluate();
   void answer_more();
   /// Gives back what it was promised; returns the one after it.
@@ -101,6 +103,8 @@ class Engine {
 
   std::optional<Prices> prices_;
   PriceUse price_use_ = PriceUse::fixed;
+  std::shared_ptr<Acceptance> experience_ = std::make_shared<Acceptance>();  // of all requests
+  Rate rate_;           // of passes that read no prompt
   RowPrice row_price_;  // of the last pass
 
   // Of the step under way; members only to keep their memory.

@@ -10,21 +10,28 @@ double worth_a_row(const Bundle& bundle) { return bundle.worth / bundle.rows; }
 
 }  // namespace
 
-Grants grant_rows(const Prices& prices, const PassSize& others, double others_worth,
+RowPrice price_of_row(const Prices& prices, double rate, const PassSize& size) {
+  constexpr int kFurther = 8;  // rows: prices of single ones are too rough
+  PassSize larger = size;
+  larger.rows += kFurther;
+  return {.row = rate * (prices.seconds(larger) - prices.seconds(size)) / kFurther,
+          .asked = rate * prices.ask_s()};
+}
+
+Grants grant_rows(const Prices& prices, double rate, const PassSize& others,
                   std::span<const Offer> offers, int most_rows) {
   PassSize size = others;
-  double worth = others_worth;
+  double worth = 0;  // of bundles
   Grants best;
   for (const Offer& offer : offers) {
     best.rows.push_back(offer.base.rows);
     size.rows += offer.base.rows;
     size.asked += offer.base.asked;
-    worth += offer.base.worth;
   }
   std::vector<int> rows = best.rows;
   std::vector<size_t> next(offers.size());  // bundle of each offer
   PassSize best_size = size;
-  double best_rate = worth / prices.seconds(size);
+  double best_gain = -rate * prices.seconds(size);
   for (;;) {
     const Bundle* taken = nullptr;
     size_t from = 0;
@@ -43,19 +50,21 @@ Grants grant_rows(const Prices& prices, const PassSize& others, double others_wo
     size.asked += taken->asked;
     worth += taken->worth;
     // A step in the prices may have to be passed before more rows pay again.
-    const double rate = worth / prices.seconds(size);
-    if (rate <= best_rate) continue;
-    best_rate = rate;
+    const double gain = worth - rate * prices.seconds(size);
+    if (gain <= best_gain) continue;
+    best_gain = gain;
     best_size = size;
     best.rows = rows;
   }
 
-  constexpr int kFurther = 8;  // rows: prices of single ones are too rough
-  PassSize larger = best_size;
-  larger.rows += kFurther;
-  best.price.row = best_rate * (prices.seconds(larger) - prices.seconds(best_size)) / kFurther;
-  best.price.asked = best_rate * prices.ask_s();
+  best.price = price_of_row(prices, rate, best_size);
   return best;
+}
+
+void Rate::add(double tokens, double seconds) {
+  constexpr double kKept = 0.95;
+  tokens_ = kKept * tokens_ + tokens;
+  seconds_ = kKept * seconds_ + seconds;
 }
 
 }  // namespace tidar

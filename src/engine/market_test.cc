@@ -30,35 +30,34 @@ Offer random_offer(Rng& rng) {
   return offer;
 }
 
-double rate_of(const Prices& prices, const PassSize& others, double others_worth,
+double gain_of(const Prices& prices, double rate, const PassSize& others,
                std::span<const Offer> offers, std::span<const int> rows) {
   PassSize size = others;
-  double worth = others_worth;
+  double worth = 0;
   for (size_t i = 0; i < offers.size(); ++i) {
     size.rows += rows[i];
     size.asked += offers[i].base.asked;
-    worth += offers[i].base.worth;
     for (int b = 0; b < rows[i] - offers[i].base.rows; ++b) {
       worth += offers[i].bundles[static_cast<size_t>(b)].worth;
     }
   }
-  return worth / prices.seconds(size);
+  return worth - rate * prices.seconds(size);
 }
 
-// The best rate of all ways to take first bundles of each offer.
-double best_rate(const Prices& prices, const PassSize& others, double others_worth,
+// The largest gain of all ways to take first bundles of each offer.
+double best_gain(const Prices& prices, double rate, const PassSize& others,
                  std::span<const Offer> offers, int most_rows, std::vector<int> rows = {}) {
   if (rows.size() == offers.size()) {
     int all = others.rows;
     for (const int some : rows) all += some;
-    return all > most_rows ? 0 : rate_of(prices, others, others_worth, offers, rows);
+    return all > most_rows ? -1e9 : gain_of(prices, rate, others, offers, rows);
   }
   const Offer& offer = offers[rows.size()];
-  double best = 0;
+  double best = -1e9;
   for (size_t taken = 0; taken <= offer.bundles.size(); ++taken) {
     auto with = rows;
     with.push_back(offer.base.rows + static_cast<int>(taken));
-    best = std::max(best, best_rate(prices, others, others_worth, offers, most_rows, with));
+    best = std::max(best, best_gain(prices, rate, others, offers, most_rows, with));
   }
   return best;
 }
@@ -71,12 +70,12 @@ TEST(Market, FindsTheBestOfAllWays) {
     std::vector<Offer> offers;
     for (int n = 1 + rng.below(4); n > 0; --n) offers.push_back(random_offer(rng));
     const PassSize others = {rng.below(4), 0};
-    const double others_worth = rng.uniform();
+    const double rate = 2 * rng.uniform();
     const int most_rows = 16 + rng.below(12);
-    const Grants grants = grant_rows(prices, others, others_worth, offers, most_rows);
+    const Grants grants = grant_rows(prices, rate, others, offers, most_rows);
     ASSERT_EQ(grants.rows.size(), offers.size());
-    EXPECT_NEAR(rate_of(prices, others, others_worth, offers, grants.rows),
-                best_rate(prices, others, others_worth, offers, most_rows), 1e-12);
+    EXPECT_NEAR(gain_of(prices, rate, others, offers, grants.rows),
+                best_gain(prices, rate, others, offers, most_rows), 1e-12);
     EXPECT_GE(grants.price.row, 0);
   }
 }
@@ -86,12 +85,12 @@ TEST(Market, GrantsBasesWhateverTheyCostAndNoRowTooMany) {
   const Offer offer = {.base = {.rows = 2, .asked = 1, .worth = 1},
                        .bundles = {{3, 0, 0.5}, {3, 0, 0.4}}};
   const std::vector<Offer> offers(3, offer);
-  EXPECT_EQ(grant_rows(dear, {}, 0, offers, 100).rows, (std::vector<int>{2, 2, 2}));
-  EXPECT_EQ(grant_rows(free, {}, 0, offers, 100).rows, (std::vector<int>{8, 8, 8}));
+  EXPECT_EQ(grant_rows(dear, 1, {}, offers, 100).rows, (std::vector<int>{2, 2, 2}));
+  EXPECT_EQ(grant_rows(free, 1, {}, offers, 100).rows, (std::vector<int>{8, 8, 8}));
   // The first bundles of all, then the second ones of the first, as far as there is room.
-  EXPECT_EQ(grant_rows(free, {}, 0, offers, 18).rows, (std::vector<int>{8, 5, 5}));
-  EXPECT_EQ(grant_rows(free, {}, 0, offers, 4).rows, (std::vector<int>{2, 2, 2}));
-  EXPECT_TRUE(grant_rows(free, {4, 4}, 1, {}, 4).rows.empty());
+  EXPECT_EQ(grant_rows(free, 1, {}, offers, 18).rows, (std::vector<int>{8, 5, 5}));
+  EXPECT_EQ(grant_rows(free, 1, {}, offers, 4).rows, (std::vector<int>{2, 2, 2}));
+  EXPECT_TRUE(grant_rows(free, 1, {4, 4}, {}, 4).rows.empty());
 }
 
 TEST(Market, PassesAStepOfThePricesWhereWhatLiesBehindItPays) {
@@ -99,16 +98,16 @@ TEST(Market, PassesAStepOfThePricesWhereWhatLiesBehindItPays) {
   const Prices steps({{1, 1}, {2, 3}, {8, 3}, {9, 100}}, 0);
   Offer offer = {.base = {.rows = 1, .asked = 1, .worth = 1}, .bundles = {}};
   for (int i = 0; i < 10; ++i) offer.bundles.push_back({1, 0, 0.9});
-  EXPECT_EQ(grant_rows(steps, {}, 0, {&offer, 1}, 100).rows, std::vector<int>{8});
+  EXPECT_EQ(grant_rows(steps, 1, {}, {&offer, 1}, 100).rows, std::vector<int>{8});
   offer.bundles.resize(2);
-  EXPECT_EQ(grant_rows(steps, {}, 0, {&offer, 1}, 100).rows, std::vector<int>{1});
+  EXPECT_EQ(grant_rows(steps, 1, {}, {&offer, 1}, 100).rows, std::vector<int>{1});
 }
 
 // The price of a row is what the pass would have to bring with it to go on as fast.
 TEST(Market, TellsWhatARowCosts) {
   const Prices line({{1, 2}, {11, 12}}, 0.5);
   const Offer offer = {.base = {.rows = 1, .asked = 0, .worth = 4}, .bundles = {}};
-  const Grants grants = grant_rows(line, {}, 0, {&offer, 1}, 100);
+  const Grants grants = grant_rows(line, 2, {}, {&offer, 1}, 100);
   EXPECT_DOUBLE_EQ(grants.price.row, 2);  // 2 tokens a second, a second a row
   EXPECT_DOUBLE_EQ(grants.price.asked, 1);
 }

@@ -58,6 +58,9 @@ class Running {
   /// What it still wants to know for the next pass.
   const Asks& more_asks() const;
   void take_more(std::span<const Answer> answers) { decoder_->take(answers); }
+  /// Whether the step under way made a decoding pass, and how many tokens it brought.
+  bool decoded() const { return update_.stats.decoding; }
+  int step_tokens() const { return update_.stats.tokens; }
   /// What the step, which took so long, brought; nullopt if nothing.
   std::optional<Update> end_step(double seconds);
 
