@@ -129,7 +129,7 @@ class Bench {
   Result<void> make_model() {
     BackwardOps& backward = timed_ ? static_cast<BackwardOps&>(*timed_) : *backward_;
     const TrainableOptions options = {.max_rows = 2 * flags_.tokens,
-                                      .compute = compute_type(flags_),
+                                      .compute = compute_format(flags_),
                                       .activation_bytes = flags_.activation_bytes};
     const ModelWeights weights = ModelWeights::random(config_, DType::f32, kSeed);
     TIDAR_TRY(model_, Trainable::build(config_, weights, backward, options));
