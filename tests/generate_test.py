@@ -5,6 +5,7 @@
 """
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -31,7 +32,8 @@ class Generate(FixtureCase):
             tidar = ["--method", "tidar", "--mask-token", 511]
             methods += [[*tidar, "--draft-length", k, "--groups", g]
                         for k, g in [(1, "all"), (2, "all"), (3, "first"), (4, "1,3"), (8, "all"),
-                                     (16, "last"), (16, "likeliest:2"), (16, "all")]]
+                                     (16, "last"), (16, "likeliest:2"), (16, "all"),
+                                     (8, "auto")]]
             methods += [["--method", "self-speculative", "--mask-token", 511, "--draft-length", 3],
                         ["--method", "lookup", "--least-match", 1, "--most-match", 3],
                         ["--method", "speculative", "--draft-model", FIXTURES / name]]
@@ -330,12 +332,69 @@ class Generate(FixtureCase):
         self.refuse(1, *ask, comma([1] * 10), "--context", 10, holds=["10"])
         self.refuse(1, *ask, "1", "--context", 1 << 20, holds=["--context", "positions for"])
 
+    def test_prices_are_kept(self):
+        ask = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "--max-new", 2,
+               "--mask-token", 511]
+        auto = [*ask, "--groups", "auto"]
+        cache = self.folder / "cache"
+        places = {"HOME": str(self.folder), "XDG_CACHE_HOME": str(cache)}
+
+        def decode(*args, **changes):
+            self.succeed(*args, env={**os.environ, **places, **changes})
+
+        decode(*ask)
+        for args in [["--prices", "none"], ["--prices", "measure"]]:
+            decode(*auto, *args)
+        self.assertFalse(cache.exists())
+        decode(*auto)
+        kept, = (cache / "tidar").iterdir()
+        self.assertRegex(kept.name, r"\Aprices-[0-9a-f]{8}\.json\Z")
+        measured = load(kept)
+        changed = json.dumps({**measured, "ask_seconds": 0.125})
+        kept.write_text(changed)
+        decode(*auto)
+        self.assertEqual(kept.read_text(), changed)
+        for broken in ["{", json.dumps({**measured, "version": 0, "ask_seconds": 0.125}),
+                       json.dumps({**measured, "of": "another", "ask_seconds": 0.125})]:
+            kept.write_text(broken)
+            decode(*auto)
+            self.assertEqual(load(kept)["of"], measured["of"])
+            self.assertLess(load(kept)["ask_seconds"], 0.1)
+        decode(*auto, "--threads", 3)
+        decode(*auto, "--weights", "bf16")
+        self.assertEqual(len(list((cache / "tidar").iterdir())), 3)
+
+        # Where nothing can be kept, nothing is.
+        decode(*auto, XDG_CACHE_HOME=str(kept))
+        decode(*auto, XDG_CACHE_HOME="", HOME="nowhere")
+        self.assertFalse((self.folder / ".cache").exists())
+        decode(*auto, XDG_CACHE_HOME="relative")
+        self.assertEqual(len(list((self.folder / ".cache/tidar").iterdir())), 1)
+
+    def test_prices_of_a_file(self):
+        def prices(seconds):
+            return self.put("prices.json", json.dumps({
+                "version": 1, "of": "a test", "ask_seconds": 0,
+                "points": [{"rows": 1, "seconds": 1}, {"rows": 2, "seconds": seconds}]}))
+
+        ask = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "--max-new", 20,
+               "--mask-token", 511, "--draft-length", 4, "--groups", "auto", "--print-pass"]
+        rows = {}
+        for seconds in [1, 1000]:
+            _, err = self.succeed(*ask, "--prices", prices(seconds))
+            rows[seconds] = len([line for line in err.splitlines() if "│" in line])
+        self.assertGreater(rows[1], rows[1000])
+        self.refuse(1, *ask, "--prices", self.folder / "nowhere", holds=["nowhere"])
+        self.refuse(1, *ask, "--prices", self.put("x", '{"version": 7}'), holds=["version", "7"])
+        self.refuse(1, *ask[:-2], "all", "--prices", "none", holds=["--prices", "auto"])
+
     def test_flags_of_other_methods(self):
         ask = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "--max-new", 2]
         self.refuse(1, *ask, "--draft-length", 4, holds=["--draft-length", "ar"])
         mask = [*ask, "--mask-token", 511]
         self.refuse(1, *mask, "--shifted-logits", holds=["tidar", "masked-diffusion"])
         self.refuse(1, *mask, "--method", "block-diffusion", "--groups", "all", holds=["--groups"])
+        self.refuse(1, *mask, "--method", "lookup", "--prices", "none", holds=["--prices", "tidar"])
         self.refuse(1, *mask, "--method", "masked-diffusion", "--per-pass", 1, holds=["--per-pass"])
         self.succeed(*mask, "--method", "self-speculative", "--draft-length", 4)
 

@@ -13,6 +13,7 @@
 #include "apps/ids.h"
 #include "apps/interrupt.h"
 #include "apps/output.h"
+#include "apps/price_source.h"
 #include "apps/session.h"
 #include "engine/engine.h"
 #include "eval/causal_scorer.h"
@@ -261,7 +262,9 @@ Result<EvalSummary> evaluate_solutions(const Setting& setting, Session& session)
   }
   TIDAR_TRY(const auto draft_model, build_models(flags, task, *tokenizer, session));
   GivenText given(session.network(), task.request.sequence.mask_token);
+  TIDAR_TRY(const auto prices, engine_prices(flags.method.prices, task.request.method, session));
   Engine engine(given, tokenizer);
+  if (prices) engine.set_prices(prices->prices, prices->use);
   return run_solutions(task, *tokenizer, engine, given, results, setting.hooks);
 }
 
@@ -281,7 +284,9 @@ Result<EvalSummary> evaluate_problems(const Setting& setting, Session& session) 
   TIDAR_TRY(ResultsFile results, ResultsFile::open(flags.out, identity));
 
   TIDAR_TRY(const auto draft_model, build_models(flags, task, *tokenizer, session));
+  TIDAR_TRY(const auto prices, engine_prices(flags.method.prices, task.request.method, session));
   Engine engine(session.network(), tokenizer);
+  if (prices) engine.set_prices(prices->prices, prices->use);
   TIDAR_TRY(EvalSummary summary,
             run_problems(task, *tokenizer, engine, judge, results, setting.hooks));
   if (runs_programs(task.kind)) TIDAR_TRY_VOID(write_samples(task, results));

@@ -10,6 +10,7 @@
 #include "apps/interrupt.h"
 #include "apps/meter.h"
 #include "apps/output.h"
+#include "apps/price_source.h"
 #include "apps/session.h"
 #include "engine/engine.h"
 #include "ops/cpu/roofs.h"
@@ -79,9 +80,11 @@ void draw_first_step(Meter& meter, int prompt_tokens) {
   };
 }
 
-Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer, Request request, Stream& stream,
+Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer,
+                    const std::optional<EnginePrices>& prices, Request request, Stream& stream,
                     const Interrupt& interrupt) {
   Engine engine(meter, tokenizer);
+  if (prices) engine.set_prices(prices->prices, prices->use);
   TIDAR_TRY(const RequestId id, engine.submit(std::move(request)));
   Outcome outcome;
   const auto use = [&](const Update& update) -> Result<void> {
@@ -200,6 +203,7 @@ Result<int> generate(const GenerateFlags& flags) {
   TIDAR_TRY(const auto draft_model,
             DraftModel::attach(flags.method.draft_model, session, room, request));
   TIDAR_TRY_VOID(session.build_network(room));
+  TIDAR_TRY(const auto prices, engine_prices(flags.method.prices, request.method, session));
   const double memory_bytes_per_s = memory_roof(session);
   Meter meter(session.network(), session.key_bytes());
   const Interrupt interrupt;
@@ -209,7 +213,8 @@ Result<int> generate(const GenerateFlags& flags) {
   }
   const std::string method(name_of(request.method));
   Stream stream(flags.json, session.tokenizer() != nullptr);
-  TIDAR_TRY(const Outcome outcome, run(meter, session.tokenizer(), request, stream, interrupt));
+  TIDAR_TRY(const Outcome outcome,
+            run(meter, session.tokenizer(), prices, request, stream, interrupt));
   OrderedJson json = to_json(outcome, method, memory_bytes_per_s);
   print_note(summary(outcome, method, memory_bytes_per_s));
   if (flags.compare && outcome.finish != FinishReason::no_choice && !interrupt.requested()) {
@@ -217,7 +222,7 @@ Result<int> generate(const GenerateFlags& flags) {
     ar_request.method = ArOptions{};
     Stream silent(true, false);
     TIDAR_TRY(const Outcome ar,
-              run(meter, session.tokenizer(), std::move(ar_request), silent, interrupt));
+              run(meter, session.tokenizer(), {}, std::move(ar_request), silent, interrupt));
     report_comparison(outcome, ar, request.method, memory_bytes_per_s,
                       flags.json ? &json : nullptr);
   }

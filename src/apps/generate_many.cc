@@ -9,6 +9,7 @@
 #include "apps/draft_model.h"
 #include "apps/interrupt.h"
 #include "apps/output.h"
+#include "apps/price_source.h"
 #include "apps/prompts.h"
 #include "base/stopwatch.h"
 #include "engine/engine.h"
@@ -123,7 +124,9 @@ Result<int> generate_many(const GenerateFlags& flags) {
   TIDAR_TRY(const auto draft_model,
             DraftModel::attach(flags.method.draft_model, session, room, request));
 
+  TIDAR_TRY(const auto prices, engine_prices(flags.method.prices, request.method, session));
   Engine engine(session.network(), tokenizer);
+  if (prices) engine.set_prices(prices->prices, prices->use);
   TIDAR_TRY(auto running, submit_all(engine, flags, std::move(request), std::move(prompts)));
   Account account;
   const Interrupt interrupt;

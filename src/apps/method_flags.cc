@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apps/ids.h"
+#include "apps/price_source.h"
 #include "apps/ranges.h"
 
 namespace tidar {
@@ -98,11 +99,17 @@ void add_draft_flags(CLI::App& command, MethodFlags& flags) {
       ->capture_default_str();
   group
       .add_for("tidar", "--groups", flags.groups,
-               "groups of masks in a step: all, first, last, none, numbers such as 1,3,4, or "
-               "likeliest:N by the draft's own probabilities")
+               "groups of masks in a step: all, first, last, none, numbers such as 1,3,4, "
+               "likeliest:N by the draft's own probabilities, or auto: those that bring more than "
+               "their rows cost, all where prices are none")
       ->check(parsed_by(parse_policy))
       ->type_name("GROUPS")
       ->capture_default_str();
+  group
+      .add_for("tidar", "--prices", flags.prices,
+               "what passes cost, for --groups auto: a file; measure, which takes up to a second; "
+               "or none (default: what an earlier run kept in ~/.cache/tidar, else measured)")
+      ->option_text("FILE|measure|none");
   group
       .add_for("lookup", "--least-match", flags.lookup.least_matched,
                "last tokens that must have occurred before, at least")
@@ -211,6 +218,10 @@ struct FromFlags {
     tidar.draft_length = draft_length();
     tidar.trust = flags.trust_ar;
     TIDAR_TRY(tidar.groups, groups_of(flags, tidar.draft_length));
+    if (!flags.prices.empty() && !goes_by_prices(tidar)) {
+      return error("--prices has no meaning for --groups {}, only for auto; leave it out",
+                   flags.groups);
+    }
     return {};
   }
   Result<void> operator()(SelfSpeculativeOptions& self) const {

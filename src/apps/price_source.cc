@@ -1,0 +1,86 @@
+#include "apps/price_source.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include "apps/prices_file.h"
+#include "engine/measure_prices.h"
+#include "format/crc32c.h"
+
+namespace tidar {
+namespace {
+
+std::string processor() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+/// All that the time of a pass depends on.
+std::string priced(const Session& session) {
+  const ModelConfig& config = session.config();
+  return fmt::format(
+      "{} of {} layers, hidden {}, heads {} and {} of {}, ffn {}, vocabulary {}; weights {}, "
+      "operands {}, keys and values {}; {} kernels, {} threads on {}",
+      config.architecture, config.layers, config.hidden, config.heads, config.kv_heads,
+      config.head_size, config.ffn, config.vocabulary, name_of(session.weight_format()),
+      name_of(session.operand_type()), name_of(session.kv_type()), session.ops().name(),
+      session.threads().size(), processor());
+}
+
+/// By the XDG base directory specification; empty where the user has no folder.
+std::filesystem::path cache_folder() {
+  const auto absolute = [](const char* name) {
+    const char* value = std::getenv(name);
+    const std::filesystem::path path = value == nullptr ? "" : value;
+    return path.is_absolute() ? path : std::filesystem::path();
+  };
+  if (const auto cache = absolute("XDG_CACHE_HOME"); !cache.empty()) return cache / "tidar";
+  const auto home = absolute("HOME");
+  return home.empty() ? home : home / ".cache" / "tidar";
+}
+
+Prices cached_or_measured(const Session& session) {
+  const std::string of = priced(session);
+  const std::filesystem::path folder = cache_folder();
+  const auto path =
+      folder / fmt::format("prices-{:08x}.json", crc32c(std::as_bytes(std::span(of))));
+  if (!folder.empty()) {
+    auto found = read_prices(path);
+    if (found.ok() && found->of == of) return std::move(found->prices);
+  }
+  Prices prices = measure_prices(session.network());
+  if (!folder.empty()) {
+    // Where nothing can be written, the next run measures again.
+    std::error_code ignored;
+    std::filesystem::create_directories(folder, ignored);
+    static_cast<void>(write_prices(path, {of, prices}));
+  }
+  return prices;
+}
+
+}  // namespace
+
+bool goes_by_prices(const Method& method) {
+  const auto* tidar = std::get_if<TidarOptions>(&method);
+  return tidar != nullptr && tidar->groups.kind == GroupPolicy::Kind::paying;
+}
+
+Result<std::optional<EnginePrices>> engine_prices(const std::string& flag, const Method& method,
+                                                  const Session& session) {
+  using Found = std::optional<EnginePrices>;
+  if (!goes_by_prices(method) || flag == "none") return Found();
+  if (flag.empty()) return Found({cached_or_measured(session), PriceUse::follows});
+  if (flag == "measure") return Found({measure_prices(session.network()), PriceUse::follows});
+  TIDAR_TRY(PricesFile file, read_prices(flag));
+  return Found({std::move(file.prices), PriceUse::fixed});
+}
+
+}  // namespace tidar

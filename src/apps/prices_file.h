@@ -1,0 +1,23 @@
+#pragma once
+// Prices in a file of JSON, a line a point.
+
+#include <filesystem>
+#include <string>
+
+#include "base/result.h"
+#include "engine/prices.h"
+
+namespace tidar {
+
+struct PricesFile {
+  std::string of;  ///< what they are the prices of: a model, and how and where it is computed
+  Prices prices;
+};
+
+/// The Error says what is wrong with the file; that of another version is wrong as well.
+Result<PricesFile> read_prices(const std::filesystem::path& path);
+
+/// Appears whole or not at all.
+Result<void> write_prices(const std::filesystem::path& path, const PricesFile& file);
+
+}  // namespace tidar
