@@ -3,8 +3,11 @@
 //
 //   ref/   plain and readable, float or double: the truth that the others are tested against
 //   cpu/   vector kernels, one source compiled once per instruction set, chosen at start
-//   wrap/  verbs around verbs: check one backend against another, time each call
+//   wrap/  verbs around verbs: check one backend against another, time each call, put memory behind
+//          a fence as a device would
 //   cases/ one case a verb, used to test, to time and to list what a backend supports
+//
+// ref/ and cpu/ share what stands in host_ops.h, since their memory is the host's.
 //
 // Memory. Matrices (base/matrix.h) are row-major views of memory that the backend gave
 // (allocate()), which may lie where the host cannot look: the address in them is for the backend's
