@@ -67,15 +67,17 @@ std::string prices_table(const PriceCurve& curve) {
                fmt::format("{:.0f}%", 100 * timed.spread()),
                fmt::format("{:+.0f}%", 100 * pass.off())});
   }
-  return fmt::format("{} keys cached: prices measured in {:.2f} s; {:.3f} ms an asked row\n{}",
-                     curve.context, curve.measuring_s, 1e3 * curve.prices.ask_s(), table.text());
+  return fmt::format("{} keys cached: prices measured in {:.2f} s\n{}", curve.context,
+                     curve.measuring_s, table.text());
 }
 
 OrderedJson to_json(const PriceCurve& curve) {
   OrderedJson json;
   json["context"] = curve.context;
   json["measuring_s"] = curve.measuring_s;
-  json["ask_ms"] = 1e3 * curve.prices.ask_s();
+  for (const PricePoint& point : curve.prices.asks()) {
+    json["asks"].push_back({{"asked", point.rows}, {"ms", 1e3 * point.seconds}});
+  }
   json["passes"] = OrderedJson::array();
   for (const PricedPass& pass : priced(curve)) {
     json["passes"].push_back({{"rows", pass.times->spec.rows},

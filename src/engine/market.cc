@@ -12,10 +12,12 @@ double worth_a_row(const Bundle& bundle) { return bundle.worth / bundle.rows; }
 
 RowPrice price_of_row(const Prices& prices, double rate, const PassSize& size) {
   constexpr int kFurther = 8;  // rows: prices of single ones are too rough
-  PassSize larger = size;
+  PassSize larger = size, more_asked = size;
   larger.rows += kFurther;
-  return {.row = rate * (prices.seconds(larger) - prices.seconds(size)) / kFurther,
-          .asked = rate * prices.ask_s()};
+  more_asked.asked += kFurther;
+  const double seconds = prices.seconds(size);
+  return {.row = rate * (prices.seconds(larger) - seconds) / kFurther,
+          .asked = rate * (prices.seconds(more_asked) - seconds) / kFurther};
 }
 
 Grants grant_rows(const Prices& prices, double rate, const PassSize& others,

@@ -119,8 +119,9 @@ class Measurement {
   std::vector<Answer> answers_;
 };
 
-/// A time is at most that of more rows: so one that was held up is mended by the next.
-std::vector<PricePoint> never_falling(const Times& times, LowSamples SizeTimes::*what) {
+/// Mends times that were held up by those beside them: a time is at most that of more rows, and not
+/// much more than that of fewer rows in proportion (somewhat more, as they may outgrow a cache).
+std::vector<PricePoint> smooth(const Times& times, LowSamples SizeTimes::*what) {
   std::vector<PricePoint> points;
   for (const auto& [rows, size] : times) {
     if ((size.*what).count() > 0) points.push_back({rows, (size.*what).low()});
@@ -128,33 +129,13 @@ std::vector<PricePoint> never_falling(const Times& times, LowSamples SizeTimes::
   for (size_t i = points.size(); i-- > 1;) {
     points[i - 1].seconds = std::min(points[i - 1].seconds, points[i].seconds);
   }
-  return points;
-}
-
-/// Seconds of answers as `fixed + each * asked`.
-struct AnswerCost {
-  double fixed = 0, each = 0;
-};
-
-/// The line whose errors are the smallest shares of whole passes, in the mean of their squares.
-AnswerCost fit(const std::vector<PricePoint>& passes, const std::vector<PricePoint>& answers) {
-  double w = 0, wx = 0, wxx = 0, wy = 0, wxy = 0;
-  for (size_t i = 0; i < answers.size(); ++i) {
-    const double x = answers[i].rows, y = answers[i].seconds, whole = passes[i].seconds + y;
-    const double weight = whole > 0 ? 1 / (whole * whole) : 0;
-    w += weight;
-    wx += weight * x;
-    wxx += weight * x * x;
-    wy += weight * y;
-    wxy += weight * x * y;
+  constexpr double kOutgrown = 1.25;
+  double least_a_row = points.front().seconds;
+  for (PricePoint& point : points) {
+    point.seconds = std::min(point.seconds, kOutgrown * least_a_row * point.rows);
+    least_a_row = std::min(least_a_row, point.seconds / point.rows);
   }
-  if (w == 0) return {};
-  const double spread = w * wxx - wx * wx;
-  AnswerCost cost;
-  if (answers.size() > 1 && spread > 0) cost.each = std::max(0.0, (w * wxy - wx * wy) / spread);
-  cost.fixed = (wy - cost.each * wx) / w;
-  if (cost.fixed < 0) cost = {.each = wxy / wxx};
-  return cost;
+  return points;
 }
 
 }  // namespace
@@ -166,11 +147,7 @@ double steady_seconds() {
 
 Prices measure_prices(Evaluator& evaluator, const PriceMeasuring& how) {
   const Times times = Measurement(evaluator, how).run();
-  std::vector<PricePoint> points = never_falling(times, &SizeTimes::pass);
-  const AnswerCost answers = fit(points, never_falling(times, &SizeTimes::answers));
-  // Nobody decodes without asking: what the first answer costs belongs to every pass.
-  for (PricePoint& point : points) point.seconds += answers.fixed;
-  return Prices(std::move(points), answers.each);
+  return {smooth(times, &SizeTimes::pass), smooth(times, &SizeTimes::answers)};
 }
 
 }  // namespace tidar

@@ -32,7 +32,7 @@ class SlowEvaluator final : public Evaluator {
     rows_ = pass.rows();
     most_rows_ = std::max(most_rows_, rows_);
     ++passes_;
-    const bool late = held_up_ > 0 && rng_.below(held_up_) == 0;
+    const bool late = rows_ == held_up_rows_ || (held_up_ > 0 && rng_.below(held_up_) == 0);
     wait(pass_s(rows_) * (late ? 3 : 1));
     if (!answers.empty()) answer(pass.asks, answers);
   }
@@ -43,14 +43,15 @@ class SlowEvaluator final : public Evaluator {
   }
 
   /// Reads weights and multiplies with them, more and more of it at the same time.
-  double pass_s(int rows) const { return 0.7 * one_row_s_ * std::hypot(1, 0.1 * rows); }
-  double answers_s(int asked) const { return 0.3 * one_row_s_ * std::hypot(1, 0.1 * asked); }
+  double pass_s(double rows) const { return 0.6 * one_row_s_ * std::hypot(1, 0.1 * rows); }
+  double answers_s(double asked) const { return 0.4 * one_row_s_ * std::hypot(1, 0.1 * asked); }
   double seconds(const PassSize& size) const { return pass_s(size.rows) + answers_s(size.asked); }
 
   PriceMeasuring by_its_clock() {
     return {.now = [this] { return now_; }};
   }
   void hold_up_one_in(int passes) { held_up_ = passes; }
+  void hold_up_passes_of(int rows) { held_up_rows_ = rows; }
   double now() const { return now_; }
   int passes() const { return passes_; }
   int most_rows() const { return most_rows_; }
@@ -63,7 +64,7 @@ class SlowEvaluator final : public Evaluator {
   double one_row_s_;
   EvaluatorLimits limits_;
   Rng rng_{1};
-  int held_up_ = 0;
+  int held_up_ = 0, held_up_rows_ = 0;
   double now_ = 17;
   int rows_ = 0, most_rows_ = 0, passes_ = 0, cached_ = 0;
 };
@@ -94,6 +95,14 @@ TEST(MeasurePrices, ForgivePassesThatWereHeldUp) {
           << one_row_s << ' ' << rows;
     }
   }
+}
+
+TEST(MeasurePrices, DoNotBelieveOneLargePass) {
+  SlowEvaluator evaluator(0.02);
+  evaluator.hold_up_passes_of(64);
+  const Prices prices = measure_prices(evaluator, evaluator.by_its_clock());
+  EXPECT_NEAR(prices.seconds({64, 64}) / evaluator.seconds({64, 64}), 1, 0.2);
+  EXPECT_NEAR(prices.seconds({32, 32}) / evaluator.seconds({32, 32}), 1, 0.1);
 }
 
 TEST(MeasurePrices, TakeNoLongerThanTheyMay) {

@@ -12,22 +12,24 @@ struct PassSize {
   double asked = 0;  ///< rows whose logits are computed; expected
 };
 
-/// A measured pass.
+/// A measured pass, or the measured answers to a pass.
 struct PricePoint {
-  int rows = 0;
+  int rows = 0;  ///< of the pass, or asked
   double seconds = 0;
 };
 
-/// The cost of passes: straight lines between the points, and beyond the last one as between the
-/// last two. More rows never cost less.
+/// The cost of passes and that of the logits which they are asked for: straight lines between the
+/// points, and beyond the last one as between the last two. More rows never cost less.
 class Prices {
  public:
   Prices() = default;
-  /// `points`: at least one, rows ascending from 1. `ask_s`: a row's logits.
+  /// Of both at least one point, rows ascending from 1. `points` are passes that are asked nothing.
+  Prices(std::vector<PricePoint> points, std::vector<PricePoint> asks);
+  /// Of logits that cost the same each.
   Prices(std::vector<PricePoint> points, double ask_s);
 
   const std::vector<PricePoint>& points() const { return points_; }
-  double ask_s() const { return ask_s_; }
+  const std::vector<PricePoint>& asks() const { return asks_; }
 
   /// Seconds of a pass of at least one row.
   double seconds(const PassSize& size) const;
@@ -38,10 +40,7 @@ class Prices {
   void observe(const PassSize& size, double seconds);
 
  private:
-  size_t line_of(double rows) const;
-
-  std::vector<PricePoint> points_;
-  double ask_s_ = 0;
+  std::vector<PricePoint> points_, asks_;
 };
 
 }  // namespace tidar

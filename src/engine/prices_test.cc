@@ -14,6 +14,22 @@ TEST(Prices, AreStraightLinesBetweenPointsAndBeyondThem) {
   EXPECT_DOUBLE_EQ(prices.seconds({11, 4}), 46);
 }
 
+TEST(Prices, OfAsksAreStraightLinesToo) {
+  const Prices prices({{1, 10}, {5, 14}}, {{1, 3}, {9, 5}, {17, 13}});
+  EXPECT_DOUBLE_EQ(prices.seconds({5, 0}), 14);
+  EXPECT_DOUBLE_EQ(prices.seconds({5, 0.5}), 15.5);
+  EXPECT_DOUBLE_EQ(prices.seconds({5, 1}), 17);
+  EXPECT_DOUBLE_EQ(prices.seconds({5, 5}), 18);
+  EXPECT_DOUBLE_EQ(prices.seconds({5, 21}), 31);
+}
+
+TEST(Prices, OfAsksFollowWhatPassesTake) {
+  Prices prices({{1, 1}, {9, 9}}, {{1, 1}, {9, 2}});
+  for (int i = 0; i < 200; ++i) prices.observe({9, 9}, 22);
+  EXPECT_NEAR(prices.seconds({9, 9}), 22, 0.1);
+  EXPECT_NEAR(prices.seconds({9, 9}) - prices.seconds({9, 0}), 4, 0.1);
+}
+
 TEST(Prices, MoreRowsNeverCostLess) {
   const Prices prices({{1, 10}, {8, 9}, {16, 20}}, 0);
   double last = 0;
