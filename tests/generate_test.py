@@ -287,7 +287,7 @@ class Generate(FixtureCase):
     def test_print_pass(self):
         prompt, _ = self.greedy("qwen2")
         _, err = self.generate(FIXTURES / "qwen2", "--prompt-ids", comma(prompt), "--mask-token",
-                               511, "--draft-length", 2, "-n", 8, "--print-pass")
+                               511, "--draft-length", 2, "--groups", "all", "-n", 8, "--print-pass")
         picture = [line for line in err.splitlines() if "█" in line]
         self.assertEqual(len(picture), 6, err)  # 2 drafts, 2 groups of 2 masks
 
@@ -335,15 +335,14 @@ class Generate(FixtureCase):
     def test_prices_are_kept(self):
         ask = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "--max-new", 2,
                "--mask-token", 511]
-        auto = [*ask, "--groups", "auto"]
+        auto = ask  # the default
         cache = self.folder / "cache"
         places = {"HOME": str(self.folder), "XDG_CACHE_HOME": str(cache)}
 
         def decode(*args, **changes):
             self.succeed(*args, env={**os.environ, **places, **changes})
 
-        decode(*ask)
-        for args in [["--prices", "none"], ["--prices", "measure"]]:
+        for args in [["--groups", "all"], ["--prices", "none"], ["--prices", "measure"]]:
             decode(*auto, *args)
         self.assertFalse(cache.exists())
         decode(*auto)
@@ -379,7 +378,7 @@ class Generate(FixtureCase):
                 "passes": [{"rows": 1, "seconds": 1}, {"rows": 2, "seconds": seconds}]}))
 
         ask = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "--max-new", 20,
-               "--mask-token", 511, "--draft-length", 4, "--groups", "auto", "--print-pass"]
+               "--mask-token", 511, "--draft-length", 4, "--print-pass", "--groups", "auto"]
         rows = {}
         for seconds in [1, 1000]:
             _, err = self.succeed(*ask, "--prices", prices(seconds))
@@ -387,7 +386,7 @@ class Generate(FixtureCase):
         self.assertGreater(rows[1], rows[1000])
         self.refuse(1, *ask, "--prices", self.folder / "nowhere", holds=["nowhere"])
         self.refuse(1, *ask, "--prices", self.put("x", '{"version": 7}'), holds=["version", "7"])
-        self.refuse(1, *ask[:-2], "all", "--prices", "none", holds=["--prices", "auto"])
+        self.refuse(1, *ask[:-1], "all", "--prices", "none", holds=["--prices", "auto"])
 
     def test_flags_of_other_methods(self):
         ask = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "--max-new", 2]

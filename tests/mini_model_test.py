@@ -40,9 +40,11 @@ class MiniModel(Case):
         self.assertGreaterEqual(ar["scores"][score]["mean"], 0.8)
         for length, least in TOKENS_PER_PASS.items():
             tidar, texts = evaluate(kind, task, self.folder / str(length), "--method", "tidar",
-                                    "--draft-length", str(length))
+                                    "--draft-length", str(length), "--groups", "all")
             self.assertEqual(texts, ar_texts, f"K = {length}")
             self.assertGreaterEqual(tidar["tokens_per_pass"], least, f"K = {length}")
+        _, texts = evaluate(kind, task, self.folder / "default", "--method", "tidar")
+        self.assertEqual(texts, ar_texts)
 
     def test_word_problems(self):
         self.check("math", "gsm8k", "strict")

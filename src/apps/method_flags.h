@@ -25,7 +25,7 @@ struct MethodFlags {
 
   // tidar
   float trust_ar = 1;
-  std::string groups = "all";
+  std::string groups = "auto";
   std::string prices;  ///< FILE, "measure" or "none"; "": as apps/price_source.h says
 
   // lookup
