@@ -1,5 +1,6 @@
 #include "apps/price_source.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -8,6 +9,8 @@
 #include <utility>
 
 #include "apps/prices_file.h"
+#include "base/check.h"
+#include "cache/pages.h"
 #include "engine/measure_prices.h"
 #include "format/crc32c.h"
 
@@ -47,8 +50,25 @@ std::filesystem::path cache_folder() {
   return home.empty() ? home : home / ".cache" / "tidar";
 }
 
+/// Keys that passes see while they are measured: as many as a text of some length has, where there
+/// is room. Every mask reads them, so that rows are cheaper without.
+int measured_keys(const Session& session) {
+  constexpr int kKeys = 256;
+  const EvaluatorLimits& limits = session.network().limits();
+  return std::min({kKeys, limits.pages * kPageSlots / 2, limits.max_position / 2});
+}
+
+Prices measured(const Session& session) {
+  const int keys = measured_keys(session);
+  PagePool pool(session.network().limits().pages);
+  SequenceCache cache(pool);
+  TIDAR_CHECK(cache.reserve(keys));
+  cache.commit(keys);
+  return measure_prices(session.network(), {.cache = &cache});
+}
+
 Prices cached_or_measured(const Session& session) {
-  const std::string of = priced(session);
+  const std::string of = fmt::format("{}; {} cached keys", priced(session), measured_keys(session));
   const std::filesystem::path folder = cache_folder();
   const auto path =
       folder / fmt::format("prices-{:08x}.json", crc32c(std::as_bytes(std::span(of))));
@@ -56,7 +76,7 @@ Prices cached_or_measured(const Session& session) {
     auto found = read_prices(path);
     if (found.ok() && found->of == of) return std::move(found->prices);
   }
-  Prices prices = measure_prices(session.network());
+  Prices prices = measured(session);
   if (!folder.empty()) {
     // Where nothing can be written, the next run measures again.
     std::error_code ignored;
@@ -78,7 +98,7 @@ Result<std::optional<EnginePrices>> engine_prices(const std::string& flag, const
   using Found = std::optional<EnginePrices>;
   if (!goes_by_prices(method) || flag == "none") return Found();
   if (flag.empty()) return Found({cached_or_measured(session), PriceUse::follows});
-  if (flag == "measure") return Found({measure_prices(session.network()), PriceUse::follows});
+  if (flag == "measure") return Found({measured(session), PriceUse::follows});
   TIDAR_TRY(PricesFile file, read_prices(flag));
   return Found({std::move(file.prices), PriceUse::fixed});
 }

@@ -20,6 +20,7 @@ struct Offer {
 
 /// What a row costs, in the tokens that the same time brings elsewhere.
 struct RowPrice {
+  double pass = 1;  ///< a pass that carries nothing but one row of each sequence, a share each
   double row = 0;
   double asked = 0;  ///< more, where its logits are computed
 };

@@ -52,6 +52,7 @@ class TidarDecoder final : public SequenceDecoder {
 
   void offer_guesses(const RowPrice& price, Offer& offer);
   void offer_groups(const RowPrice& price, Offer& offer);
+  int best_masks(const RowPrice& price);
   bool is_time_to_try() const;
 
   void plan_step(Pass& pass, Step step);
@@ -150,18 +151,32 @@ void TidarDecoder::offer_guesses(const RowPrice& price, Offer& offer) {
   offered_.chances.push_back(right);
 }
 
-// A draft that comes next brings the guesses that will be right less what their rows cost, for as
-// many guesses as pay. Whoever has none can still draft in the next pass, so that having one is
-// worth a little less.
+// The number of masks with which decoding is fastest, were every pass to verify a draft of so many
+// and to draft behind the last of them: where a guess is wrong, the next pass brings one token and
+// drafts anew. The first mask gives way to the token that is chosen; 1: drafts do not pay.
+int TidarDecoder::best_masks(const RowPrice& price) {
+  double right = 1, tokens = 1, best = 0;
+  int best_masks = 1;
+  for (int masks = 1; masks <= options_.draft_length; ++masks) {
+    const double again = 1 - right;
+    const double drafting = masks > 1 ? masks * (price.row + price.asked) : 0;
+    const double verifying = (masks - 1) * (price.row + price.asked);
+    const double cost = price.pass + verifying + drafting + again * (price.pass + drafting);
+    const double rate = (tokens + again) / cost;
+    if (rate > best) best = rate, best_masks = masks;
+    right *= sequence_.experience().of_place(masks - 1);
+    tokens += right;
+  }
+  return best_masks;
+}
+
+// A draft that comes next brings the guesses that will be right, less what verifying them costs.
 void TidarDecoder::offer_groups(const RowPrice& price, Offer& offer) {
-  constexpr double kAgainstLater = 1.0;
+  offered_.masks = best_masks(price);
   double right = 1, worth = 0;
-  offered_.masks = 1;  // the first one gives way to the token that is chosen
-  while (offered_.masks < options_.draft_length) {
-    right *= sequence_.experience().of_place(offered_.masks - 1);
-    if (right <= 2 * price.row + price.asked) break;  // the mask's row, too
-    worth += kAgainstLater * (right - price.row - price.asked);
-    ++offered_.masks;
+  for (int place = 0; place + 1 < offered_.masks; ++place) {
+    right *= sequence_.experience().of_place(place);
+    worth += right - price.row - price.asked;
   }
   offered_.groups.clear();
   if (is_time_to_try()) {

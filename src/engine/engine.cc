@@ -85,11 +85,12 @@ void Engine::plan() {
 void Engine::trade() {
   PassSize others;
   size_t offers = 0;
+  const PassSize plain = {active(), static_cast<double>(active())};  // a token each
   if (!rate_.known()) {
-    const PassSize plain = {active(), static_cast<double>(active())};  // a token each
     rate_.add(active(), prices_->seconds(plain));
     row_price_ = price_of_row(*prices_, rate_.value(), plain);
   }
+  row_price_.pass = rate_.value() * prices_->seconds(plain) / active();
   for (Running& running : active_) {
     if (offers_.size() == offers) offers_.emplace_back();
     if (running.make_offer(row_price_, offers_[offers])) {
