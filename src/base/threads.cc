@@ -38,14 +38,12 @@ uint32_t wait_change(const std::atomic<uint32_t>& value, uint32_t old) {
   return value.load(std::memory_order_acquire);
 }
 
-}  // namespace
-
-Range share_of(int64_t count, int part, int parts, int64_t grain) {
-  const int64_t units = (count + grain - 1) / grain;
-  const int64_t begin = units * part / parts * grain;
-  const int64_t end = units * (part + 1) / parts * grain;
-  return {std::min(begin, count), std::min(end, count)};
+// What of [0, count) falls to `part` of `parts`.
+Range share_of(int64_t count, int part, int parts) {
+  return {count * part / parts, count * (part + 1) / parts};
 }
+
+}  // namespace
 
 Threads::Threads(int count) {
   if (count <= 0) count = usable_cpus();
@@ -86,7 +84,7 @@ void Threads::split(int64_t count, int64_t grain, const std::function<void(Range
   const int parts = static_cast<int>(std::clamp<int64_t>(worthwhile, 1, size()));
   if (parts == 1) return work({0, count}, 0);
   run([&](int part) {
-    if (part < parts) work(share_of(count, part, parts, 1), part);
+    if (part < parts) work(share_of(count, part, parts), part);
   });
 }
 

@@ -21,9 +21,6 @@ struct Range {
   int64_t size() const { return end - begin; }
 };
 
-/// The part of [0, count) that falls to `part` of `parts`, in units of `grain`.
-Range share_of(int64_t count, int part, int parts, int64_t grain = 1);
-
 /// `size()` threads, the caller among them, that share out one function at a time. Workers spin for
 /// a short while after each region, then sleep. One region at a time: run() must not be called from
 /// two threads at once, nor from inside a region.

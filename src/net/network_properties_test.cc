@@ -36,13 +36,17 @@ std::span<const int32_t> first(const Tokens& tokens, int count) {
   return std::span(tokens).first(static_cast<size_t>(count));
 }
 
+void add_masks(Pass& pass, int masks) {
+  add_block(pass, Tokens(static_cast<size_t>(masks), kMaskToken), Keep::scratch);
+}
+
 // The logits of `masks` masks behind a prefix that was read in a pass before.
 Logits masks_behind(NetworkOnBackend& on, std::span<const int32_t> prefix, int masks) {
   auto cache = on.cache(static_cast<int>(prefix.size()));
   if (!prefix.empty()) on.prefill(cache, prefix);
   Pass pass;
   pass.begin_sequence(cache);
-  add_masks(pass, kMaskToken, masks);
+  add_masks(pass, masks);
   return on.logits(pass);
 }
 
@@ -142,7 +146,7 @@ TEST_P(NetworkProperties, WhatIsNotSeenMayBeNoNumber) {
       Pass pass;
       pass.begin_sequence(cache);
       add_causal(pass, bad, Keep::page);
-      add_masks(pass, kMaskToken, 3);  // blocks at scratch slots that later passes use
+      add_masks(pass, 3);  // blocks at scratch slots that later passes use
       pass.begin_sequence(beside);
       add_causal(pass, good, Keep::page);
       const Logits rows = on.logits(pass);
@@ -213,7 +217,7 @@ void add_member(Pass& pass, const Member& member) {
   switch (member.kind) {
     case 0:
       add_causal(pass, text, Keep::page);
-      add_masks(pass, kMaskToken, member.size);
+      add_masks(pass, member.size);
       break;
     case 1:
       add_tidar_step(pass, text.first(static_cast<size_t>(member.size)), kMaskToken, groups);

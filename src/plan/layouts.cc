@@ -46,14 +46,6 @@ int32_t add_causal(Pass& pass, std::span<const int32_t> tokens, Keep keep) {
   return first_row;
 }
 
-int32_t add_masks(Pass& pass, int32_t mask_token, int masks) {
-  const int32_t first_row = pass.rows();
-  const int32_t length = pass.next_key();
-  const Sight sight{{0, length}, {length, length + masks}};
-  for (int32_t m = 0; m < masks; ++m) pass.add_row(mask_token, length + m, sight, Keep::scratch);
-  return first_row;
-}
-
 int32_t add_block(Pass& pass, std::span<const int32_t> tokens, Keep keep) {
   const int32_t first_row = pass.rows();
   const int32_t length = pass.next_key();

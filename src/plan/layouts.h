@@ -29,11 +29,7 @@ struct Blocks {
 /// first row.
 int32_t add_causal(Pass& pass, std::span<const int32_t> tokens, Keep keep);
 
-/// A block of `masks` mask rows at positions L + …, seeing all L keys before them and each other;
-/// scratch. The tail of a TiDAR prefill, or the whole of a draft. Returns the first row.
-int32_t add_masks(Pass& pass, int32_t mask_token, int masks);
-
-/// Block diffusion while decoding: tokens (some of them masks) at positions L + … see the L keys
+/// A block while decoding: tokens, some or all of them masks, at positions L + … see the L keys
 /// before them and each other. Returns the first row.
 int32_t add_block(Pass& pass, std::span<const int32_t> tokens, Keep keep);
 
@@ -72,17 +68,5 @@ struct MaskGroup {
 /// each other. Returns the first draft's row and fills `groups[…].first_row`.
 int32_t add_tidar_step(Pass& pass, std::span<const int32_t> drafts, int32_t mask_token,
                        std::span<MaskGroup> groups);
-
-/// Packed documents: calls layout(pass, document) for each, in a sequence of its own, so that
-/// positions, blocks and sights restart with it and documents see nothing of each other. Such
-/// sequences have no cache: the layout must not keep rows in pages.
-template <class Layout>
-void add_documents(Pass& pass, std::span<const std::span<const int32_t>> documents,
-                   Layout&& layout) {
-  for (const auto& document : documents) {
-    pass.begin_sequence();
-    layout(pass, document);
-  }
-}
 
 }  // namespace tidar

@@ -240,7 +240,7 @@ TEST_P(RandomSizes, CausalThenMasks) {
   Tokens tokens = random_tokens(rng, length);
   pass.begin_sequence();
   add_causal(pass, tokens, Keep::scratch);
-  EXPECT_EQ(add_masks(pass, kMask, masks), length);
+  EXPECT_EQ(add_block(pass, Tokens(static_cast<size_t>(masks), kMask), Keep::scratch), length);
   pass.check();
   tokens.resize(static_cast<size_t>(length + masks), kMask);
   std::vector<Place> keys;
@@ -352,18 +352,17 @@ TEST_P(RandomSizes, PackedDocuments) {
   const int block = 1 + rng.below(10);
   std::vector<Tokens> texts;
   for (int i = 0; i < 4; ++i) texts.push_back(random_tokens(rng, any_size()));
-  const std::vector<std::span<const int32_t>> documents(texts.begin(), texts.end());
-  const auto layout = [&](Pass& to, std::span<const int32_t> text) {
+  const auto add_document = [&](Pass& to, const Tokens& text) {
+    to.begin_sequence();
     add_tidar_training(to, text, block, kMask);
   };
-  add_documents(pass, documents, layout);
+  for (const Tokens& text : texts) add_document(pass, text);
   pass.check();
   ASSERT_EQ(pass.sequences.size(), texts.size());
   int32_t first_row = 0;
   for (size_t i = 0; i < texts.size(); ++i) {
     Pass alone;
-    alone.begin_sequence();
-    layout(alone, texts[i]);
+    add_document(alone, texts[i]);
     EXPECT_EQ(pass.sequences[i].first_row, first_row);
     first_row += 2 * static_cast<int32_t>(texts[i].size());
     expect_same(picture_of(pass, pass.sequences[i]), picture_of(alone, alone.sequences[0]));

@@ -5,7 +5,6 @@
 #include <span>
 
 #include "base/nearest.h"
-#include "format/files.h"
 #include "format/json.h"
 
 namespace tidar {
@@ -222,11 +221,6 @@ Result<RunConfig> parse_run_config(std::string_view json, const std::string& whe
     return error("{}: field 'out' is missing; expected the folder of checkpoints and logs", where);
   }
   return run;
-}
-
-Result<RunConfig> read_run_config(const std::filesystem::path& path) {
-  TIDAR_TRY(const std::string text, read_text_file(path));
-  return parse_run_config(text, path.string());
 }
 
 }  // namespace tidar

@@ -65,6 +65,4 @@ struct RunConfig {
 /// Parses the text of such a file. `where` names it in errors.
 Result<RunConfig> parse_run_config(std::string_view json, const std::string& where);
 
-Result<RunConfig> read_run_config(const std::filesystem::path& path);
-
 }  // namespace tidar

@@ -148,11 +148,5 @@ INSTANTIATE_TEST_SUITE_P(
         BadRun{"sequence", {{"sequence", 1}}, "'sequence' is 1; expected an integer from 2"}),
     CaseName());
 
-TEST(RunConfig, SaysWhichFileCannotBeRead) {
-  const auto run = read_run_config("/nonexistent/run.json");
-  ASSERT_FALSE(run.ok());
-  EXPECT_TRUE(says(run.error().message, "/nonexistent/run.json"));
-}
-
 }  // namespace
 }  // namespace tidar

@@ -3,9 +3,9 @@
 // side by side, in an order that is shuffled anew each epoch.
 //
 // Long documents are cut into *pieces* of at most `rows` tokens. A piece is read by itself, as one
-// sequence of a pass (plan/layouts.h, add_documents), so documents never see each other. Every
-// token is in exactly one piece, but for a last one that would be a piece alone: it is only a
-// label. Pieces are packed into *packs* of at most `rows` tokens together.
+// sequence of a pass (train/objective.h), so documents never see each other. Every token is in
+// exactly one piece, but for a last one that would be a piece alone: it is only a label. Pieces are
+// packed into *packs* of at most `rows` tokens together.
 //
 // Nothing is loaded as a whole. An epoch visits the pieces in the order of a counter-based
 // permutation; each window of 256 pieces in that order is packed by itself, the longest pieces

@@ -179,6 +179,7 @@ TEST_F(AttentionPlan, CarriesEveryLayout) {
     const int size = 1 + rng.below(40), block = 1 + rng.below(20);
     std::vector<int32_t> tokens(static_cast<size_t>(size));
     for (int32_t& token : tokens) token = rng.below(100);
+    const std::vector<int32_t> masks(static_cast<size_t>(block), 9);
     const auto cached = cache_of(rng.below(150), rng);
     std::vector<MaskGroup> groups;
     for (int j = 1; j <= std::min(size, 6); ++j) groups.push_back({j, 1 + rng.below(6), 0});
@@ -187,7 +188,7 @@ TEST_F(AttentionPlan, CarriesEveryLayout) {
       SCOPED_TRACE(layout);
       Pass pass;
       layout < 3 ? pass.begin_sequence(cached) : pass.begin_sequence();
-      if (layout == 0) add_causal(pass, tokens, Keep::page), add_masks(pass, 9, block);
+      if (layout == 0) add_causal(pass, tokens, Keep::page), add_block(pass, masks, Keep::scratch);
       if (layout == 1) add_block(pass, tokens, Keep::page);
       if (layout == 2) add_tidar_step(pass, std::span(tokens).first(groups.size()), 9, groups);
       if (layout == 3) add_bidirectional(pass, tokens);
