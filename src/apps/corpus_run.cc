@@ -1,16 +1,14 @@
 #include "apps/corpus_run.h"
 
-#include <chrono>
 #include <filesystem>
 #include <utility>
 
 #include "apps/interrupt.h"
 #include "apps/ranges.h"
+#include "base/stopwatch.h"
 
 namespace tidar {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kNamed = 20;
 constexpr size_t kKept = 100;
@@ -44,14 +42,12 @@ class ReadingProgress {
   explicit ReadingProgress(int64_t bytes_in_all) : bytes_in_all_(bytes_in_all) {}
 
   void show(int64_t bytes_read, int64_t documents) {
-    const auto now = Clock::now();
-    if (now - shown_ < std::chrono::milliseconds(200)) return;
-    shown_ = now;
-    const double seconds = std::chrono::duration<double>(now - started_).count();
+    if (shown_.seconds() < 0.2) return;
+    shown_ = Stopwatch();
     const double share = bytes_in_all_ > 0
                              ? static_cast<double>(bytes_read) / static_cast<double>(bytes_in_all_)
                              : 0;
-    const auto rate = static_cast<int64_t>(static_cast<double>(bytes_read) / seconds);
+    const auto rate = static_cast<int64_t>(static_cast<double>(bytes_read) / reading_.seconds());
     line_.show(fmt::format("{:3.0f} %  {} of {}  {}/s  {} documents", 100 * share,
                            format_bytes(bytes_read), format_bytes(bytes_in_all_),
                            format_bytes(rate), format_count(documents)));
@@ -59,8 +55,7 @@ class ReadingProgress {
 
  private:
   int64_t bytes_in_all_;
-  Clock::time_point started_ = Clock::now();
-  Clock::time_point shown_ = started_;
+  Stopwatch reading_, shown_;
   Progress line_;
 };
 

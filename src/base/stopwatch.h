@@ -1,19 +1,30 @@
 #pragma once
-// The time that something takes, by a clock that nobody sets.
+// The time that something takes on the wall, by a clock that nobody sets.
 
 #include <chrono>
+#include <utility>
 
 namespace tidar {
 
-/// Seconds since it was made.
+/// Runs from when it is made; assign a new one to begin anew.
 class Stopwatch {
  public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  /// Since it began, waiting included.
+  double seconds() const { return between(start_, Clock::now()); }
+
+  /// Likewise, and it begins anew at the same moment: laps add up to the whole time.
+  double lap() {
+    const Clock::time_point now = Clock::now();
+    return between(std::exchange(start_, now), now);
   }
 
  private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  using Clock = std::chrono::steady_clock;
+  static double between(Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration<double>(to - from).count();
+  }
+
+  Clock::time_point start_ = Clock::now();
 };
 
 }  // namespace tidar

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/stopwatch.h"
 #include "engine/running.h"
 
 namespace tidar {
@@ -151,17 +152,17 @@ void Engine::settle(double seconds) {
 }
 
 std::vector<Update> Engine::step() {
-  const Clock::time_point start = Clock::now();
+  const Stopwatch watch;
   admit();
   if (active_.empty()) return {};
   plan();
-  const Clock::time_point planned = Clock::now();
+  const Stopwatch evaluating;
   evaluate();
   answer_more();
 
   std::vector<Update> updates;
-  const double seconds = seconds_since(start);
-  if (prices_) settle(seconds_since(planned));
+  const double seconds = watch.seconds();
+  if (prices_) settle(evaluating.seconds());
   for (auto running = active_.begin(); running != active_.end();) {
     if (auto update = running->end_step(seconds)) updates.push_back(std::move(*update));
     running = running->finished() ? forget(running) : std::next(running);

@@ -1,22 +1,16 @@
 #pragma once
 // One request on its way: its decoder, and what its committed tokens become.
 
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
 
+#include "base/stopwatch.h"
 #include "engine/request.h"
 #include "engine/stop_strings.h"
 #include "text/tokenizer.h"
 
 namespace tidar {
-
-using Clock = std::chrono::steady_clock;
-
-inline double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 class Running {
  public:
@@ -35,7 +29,7 @@ class Running {
   /// It is admitted: its waiting time ends.
   void start() {
     started_ = true;
-    totals_.waiting_s = seconds_since(submitted_);
+    totals_.waiting_s = submitted_.seconds();
   }
   bool started() const { return started_; }
 
@@ -82,7 +76,7 @@ class Running {
   std::optional<Detokenizer> detokenizer_;
   StopStrings stops_;
   RequestStats totals_;
-  Clock::time_point submitted_ = Clock::now();
+  Stopwatch submitted_;
 
   bool started_ = false;
   int waited_ = 0;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/stopwatch.h"
 #include "format/json.h"
 
 namespace tidar {
@@ -114,7 +115,7 @@ class Feed {
     };
     const TakeScores take = [&](int64_t id, const auto& scores) -> Result<bool> {
       const auto index = static_cast<size_t>(id);
-      TIDAR_TRY_VOID(results_.add(name(index), 0, line(index, scores, clock_.lap()).dump()));
+      TIDAR_TRY_VOID(results_.add(name(index), 0, line(index, scores, since_result_.lap()).dump()));
       hooks_.tell(++done_, static_cast<int64_t>(count_));
       return true;
     };
@@ -127,7 +128,7 @@ class Feed {
   size_t count_;
   ResultsFile& results_;
   const RunHooks& hooks_;
-  LapClock clock_;
+  Stopwatch since_result_;  // so that lines add up to the run, however often it was ended
   int64_t done_ = 0;
 };
 

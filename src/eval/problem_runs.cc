@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/rng.h"
+#include "base/stopwatch.h"
 #include "eval/decoding_cost.h"
 #include "format/files.h"
 #include "format/json.h"
@@ -122,9 +123,9 @@ Result<void> Run::go() {
       TIDAR_TRY(more, submit());
     }
     if (running_.empty()) return {};
-    LapClock clock;
+    const Stopwatch watch;
     const std::vector<Update> updates = engine_.step();
-    seconds_ += clock.lap();
+    seconds_ += watch.seconds();
     for (const Update& update : updates) TIDAR_TRY_VOID(take(update));
   }
   cancel_all();

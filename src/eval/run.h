@@ -1,7 +1,6 @@
 #pragma once
 // What all evaluations have in common: how they are watched, and what they come to.
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -21,19 +20,6 @@ struct RunHooks {
     if (progress) progress(done, all);
   }
   bool stopped() const { return stop && stop(); }
-};
-
-/// Seconds between the results of a run, so that their sum is the time of the whole run, however
-/// often it was interrupted.
-class LapClock {
- public:
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
 /// What an evaluation comes to, of the items that have results.

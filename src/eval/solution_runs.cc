@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/stopwatch.h"
 #include "decode/methods.h"
 #include "eval/decoding_cost.h"
 #include "format/json.h"
@@ -39,14 +40,14 @@ Result<Json> decode(Engine& engine, Request request, const Problem& problem) {
   if (!id.ok()) return error("problem {}: {}", problem.id, id.error().message);
   Json line = {{"item", problem.id}, {"sample", 0}};
   double logprob = 0;
-  LapClock clock;
+  const Stopwatch watch;
   while (!engine.idle()) {
     for (const Update& update : engine.step()) {
       for (const TokenLogprob& token : update.tokens) logprob += token.logprob;
       if (update.finish == FinishReason::no_choice) {
         return error("problem {}: {}", problem.id, kNoChoice);
       }
-      if (update.totals) put_cost(line, *update.totals, clock.lap());
+      if (update.totals) put_cost(line, *update.totals, watch.seconds());
     }
   }
   line["nll"] = -logprob;

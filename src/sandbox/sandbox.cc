@@ -11,13 +11,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "format/files.h"
 #include "sandbox/process_tree.h"
 #include "sandbox/sandbox_command.h"
@@ -25,8 +25,6 @@
 
 namespace tidar {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// How often memory and time are looked at.
 constexpr int kWatchMs = 20;
@@ -139,7 +137,7 @@ class Run {
   std::string status_text_;
   pid_t pid_ = -1;
   Descriptor exit_;  // readable when bwrap has ended
-  Clock::time_point start_ = Clock::now();
+  Stopwatch watch_;  // of the program
 };
 
 int Run::spawn(std::vector<std::string>& words, const Descriptor& input, const Descriptor& program,
@@ -191,7 +189,7 @@ Result<void> Run::start(const std::string& bwrap, std::string_view program,
     if (!each->open()) return no_sandbox(strerror(errno));
   }
   std::vector<std::string> words = sandbox_command(limits_, bwrap);
-  start_ = Clock::now();
+  watch_ = Stopwatch();
   if (const int failure = spawn(words, input_file, program_file, filter_file); failure != 0) {
     pid_ = -1;
     return no_sandbox(fmt::format("{}: {}", words.front(), strerror(failure)));
@@ -220,7 +218,7 @@ SandboxOutcome Run::watch() {
     const bool ended = (events[2].revents & POLLIN) != 0;
     const bool all_read =
         drain(output_.read, outcome.output, limit) && drain(errors_.read, outcome.errors, limit);
-    outcome.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    outcome.seconds = watch_.seconds();
     if (const auto end = used_up(outcome, all_read)) {
       outcome.end = *end;
       kill();

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstring>
 
 #include "base/check.h"
+#include "base/stopwatch.h"
 #include "ops/cpu/kernels.h"
 
 namespace tidar {
@@ -14,18 +14,14 @@ namespace {
 
 constexpr int kRuns = 5;
 
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 // The best rate of some runs of work(), which returns how much it did, in 10^9 a second.
 template <class Work>
 double best_rate(int runs, Work&& work) {
   double best = 0;
   for (int run = 0; run < runs; ++run) {
-    const double start = seconds_now();
+    const Stopwatch watch;
     const double done = work();
-    best = std::max(best, done / (seconds_now() - start) / 1e9);
+    best = std::max(best, done / watch.seconds() / 1e9);
   }
   return best;
 }

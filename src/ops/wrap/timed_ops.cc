@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
+
+#include "base/stopwatch.h"
 
 namespace tidar {
 
@@ -31,13 +32,12 @@ double VerbTimes::share_of_roof(const Roofs& roofs) const {
 
 template <class Call>
 void TimedOps::measure(Verb verb, const Work& work, Call&& call) {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
+  const Stopwatch watch;
   call();
-  const std::chrono::duration<double> taken = Clock::now() - start;
+  const double seconds = watch.seconds();
   VerbTimes& times = times_[static_cast<size_t>(verb)];
   ++times.calls;
-  times.seconds += taken.count();
+  times.seconds += seconds;
   times.work += work;
 }
 
