@@ -78,7 +78,7 @@ NetworkOptions network_options(const ModelConfig& config, const Backend& backend
       std::min(config.max_positions, static_cast<int>(longest) + options.max_new + 2 * draft);
   const DType operand = backend.ops->operand(options.weights);
   return {.max_rows = kTogether * rows,
-          .pages = kTogether * ((keys + kPageSlots - 1) / kPageSlots),
+          .pages = kTogether * pages_for(keys),
           .max_position = config.max_positions,
           .weights = options.weights,
           .kv = backend.ops->supports_kv(operand) ? operand : DType::f32};

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "eval/jsonl.h"
+#include "eval/shots.h"
 
 namespace tidar {
 namespace {
@@ -38,26 +39,20 @@ double characters(const std::string& text) {
 }  // namespace
 
 Result<std::vector<ChoiceItem>> read_choices(const std::filesystem::path& path) {
-  std::vector<ChoiceItem> items;
-  TIDAR_TRY_VOID(read_jsonl(path, [&](const JsonFields& fields, int64_t line) -> Result<void> {
-    TIDAR_TRY(ChoiceItem item, read_item(fields, line));
-    items.push_back(std::move(item));
-    return {};
-  }));
-  return items;
+  return read_items<ChoiceItem>(path, read_item);
 }
 
 Result<std::string> context_with_shots(const ChoiceItem& item, std::span<const ChoiceItem> shots,
                                        int count) {
-  std::string text;
-  for (const ChoiceItem& shot : shots) {
-    if (count == 0) break;
-    if (shot.context == item.context) continue;
-    text += shot.context + shot.delimiter + shot.choices[static_cast<size_t>(shot.answer)] + "\n\n";
-    --count;
-  }
-  if (count > 0) return error("the file of shots has too few for item {}", item.id);
-  return text + item.context;
+  TIDAR_TRY(const std::string before,
+            text_of_shots(
+                shots, count, item.id,
+                [&](const ChoiceItem& shot) { return shot.context == item.context; },
+                [](const ChoiceItem& shot) {
+                  return shot.context + shot.delimiter +
+                         shot.choices[static_cast<size_t>(shot.answer)];
+                }));
+  return before + item.context;
 }
 
 Result<ScoredText> split_text(const Tokenizer& tokenizer, std::string context,

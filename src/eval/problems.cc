@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "eval/jsonl.h"
+#include "eval/shots.h"
 
 namespace tidar {
 namespace {
@@ -82,26 +83,17 @@ std::string_view name_of(ProblemKind kind) { return info(kind).name; }
 std::vector<std::string> stop_strings(ProblemKind kind) { return info(kind).stop; }
 
 Result<std::vector<Problem>> read_problems(ProblemKind kind, const std::filesystem::path& path) {
-  std::vector<Problem> problems;
-  TIDAR_TRY_VOID(read_jsonl(path, [&](const JsonFields& fields, int64_t line) -> Result<void> {
-    TIDAR_TRY(Problem problem, info(kind).read(fields, line));
-    problems.push_back(std::move(problem));
-    return {};
-  }));
-  return problems;
+  return read_items<Problem>(path, info(kind).read);
 }
 
 Result<std::string> prompt_with_shots(const Problem& problem, std::span<const Problem> shots,
                                       int count) {
-  std::string text;
-  for (const Problem& shot : shots) {
-    if (count == 0) break;
-    if (shot.prompt == problem.prompt) continue;
-    text += shot.shot + "\n\n";
-    --count;
-  }
-  if (count > 0) return error("the file of shots has too few for problem {}", problem.id);
-  return text + problem.prompt;
+  TIDAR_TRY(const std::string before,
+            text_of_shots(
+                shots, count, problem.id,
+                [&](const Problem& shot) { return shot.prompt == problem.prompt; },
+                [](const Problem& shot) { return shot.shot; }));
+  return before + problem.prompt;
 }
 
 std::string program_of(const Problem& problem, std::string_view completion) {

@@ -4,19 +4,12 @@
 
 #include <cmath>
 
+#include "report/study_testing.h"
+
 namespace tidar {
 namespace {
 
 using Where = EqualPasses::Where;
-
-TaskResult result(double mean, double error, double passes, double per_s) {
-  TaskResult result;
-  result.done = result.all = 10;
-  result.score = {mean, error, 10};
-  result.tokens_per_pass = passes;
-  result.tokens_per_s = per_s;
-  return result;
-}
 
 StudyEntry entry(const std::string& label, Role role, std::map<std::string, TaskResult> results) {
   StudyEntry entry;
@@ -36,13 +29,15 @@ class Comparison : public testing::Test {
                     {"plain", "Plain", "nll", ScoreKind::loss}};
     study_.entries = {
         entry("AR", Role::baseline,
-              {{"math", result(0.5, 0.03, 1, 100)}, {"code", result(0.3, 0.04, 1, 200)}}),
+              {{"math", finished_result(0.5, 0.03, 1, 100)},
+               {"code", finished_result(0.3, 0.04, 1, 200)}}),
         entry("TiDAR", Role::tidar,
-              {{"math", result(0.6, 0.03, 4, 300)}, {"code", result(0.4, 0.04, 2, 450)}}),
+              {{"math", finished_result(0.6, 0.03, 4, 300)},
+               {"code", finished_result(0.4, 0.04, 2, 450)}}),
         entry("block 1", Role::block_diffusion,
-              {{"math", result(0.4, 0, 4, 1)}, {"code", result(0.2, 0, 4, 1)}}),
+              {{"math", finished_result(0.4, 0, 4, 1)}, {"code", finished_result(0.2, 0, 4, 1)}}),
         entry("block 2", Role::block_diffusion,
-              {{"math", result(0.5, 0, 2, 1)}, {"code", result(0.3, 0, 2, 1)}})};
+              {{"math", finished_result(0.5, 0, 2, 1)}, {"code", finished_result(0.3, 0, 2, 1)}})};
   }
 
   Study study_;

@@ -4,19 +4,10 @@
 
 #include "report/page.h"
 #include "report/report_text.h"
+#include "report/study_testing.h"
 
 namespace tidar {
 namespace {
-
-TaskResult result(double mean, double error, double passes, double per_s) {
-  TaskResult result;
-  result.done = result.all = 10;
-  result.score = {mean, error, 10};
-  result.tokens_per_pass = passes;
-  result.tokens_per_s = per_s;
-  result.passes = {0, 3, 1};
-  return result;
-}
 
 StudyEntry entry(const std::string& label, Role role, std::set<Section> sections,
                  const TaskResult& found) {
@@ -29,6 +20,7 @@ StudyEntry entry(const std::string& label, Role role, std::set<Section> sections
   entry.trust_ar = 0.5;
   entry.folders["math"] = "folder";
   entry.results["math"] = found;
+  entry.results["math"].passes = {0, 3, 1};
   return entry;
 }
 
@@ -41,12 +33,13 @@ Study full_study() {
   study.tasks = {{"math", "Problems", "strict", ScoreKind::generated},
                  {"plain", "Text", "perplexity", ScoreKind::loss}};
   study.entries = {
-      entry("AR", Role::baseline, {Section::generation}, result(0.4, 0.03, 1, 100)),
+      entry("AR", Role::baseline, {Section::generation}, finished_result(0.4, 0.03, 1, 100)),
       entry("TiDAR", Role::tidar,
             {Section::likelihood, Section::generation, Section::strategies, Section::masks,
              Section::trade_off, Section::trust, Section::histogram},
-            result(0.5, 0.04, 3, 250)),
-      entry("Block", Role::block_diffusion, {Section::trade_off}, result(0.2, 0.03, 2, 150))};
+            finished_result(0.5, 0.04, 3, 250)),
+      entry("Block", Role::block_diffusion, {Section::trade_off},
+            finished_result(0.2, 0.03, 2, 150))};
   study.entries[1].folders["plain"] = "folder";
   study.latency = {{"model", {{1, 2}, {4, 3}}}};
   return study;
