@@ -1,5 +1,5 @@
 #pragma once
-// Chooses the arithmetic.
+// Chooses the arithmetic: the one place of the program that knows which backends there are.
 
 #include <memory>
 #include <optional>

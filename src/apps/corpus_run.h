@@ -17,11 +17,12 @@ namespace tidar {
 /// Which files, and what of them is text.
 struct CorpusFlags {
   std::vector<std::string> files;
-  std::string field = "text";
-  std::string text_template;
-  std::string prompt;
+  std::string field = "text";  ///< of a line's object, where there is no template
+  std::string text_template;   ///< DocumentTemplate (format/corpus.h); "": that field
+  std::string prompt;          ///< likewise, of the text that is only given; "": none
 };
 
+/// `flags` must outlive the parsing.
 void add_corpus_flags(CLI::App& command, CorpusFlags& flags);
 
 /// What was found in the files.

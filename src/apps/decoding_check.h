@@ -1,5 +1,7 @@
 #pragma once
-// How well a model under training drafts: the same prompts continued by AR and by TiDAR.
+// How well a model under training drafts: the same prompts continued by AR and by TiDAR. That the
+// texts agree is a test of the whole machine, besides: at trust 1 they must, however well it
+// drafts.
 
 #include <cstdint>
 #include <span>
@@ -14,9 +16,9 @@
 namespace tidar {
 
 struct DecodingCheckOptions {
-  std::vector<int> draft_lengths;
-  int mask_token = -1;
-  int max_new = 256;  ///< tokens of a continuation at most; it ends at an EOS before
+  std::vector<int> draft_lengths;  ///< K, each tried by itself
+  int mask_token = -1;             ///< an id; there must be one
+  int max_new = 256;               ///< tokens of a continuation at most; it ends at an EOS before
   WeightFormat weights = WeightFormat::f32;  ///< in products
 };
 

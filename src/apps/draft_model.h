@@ -1,5 +1,6 @@
 #pragma once
-// The model that drafts for another one in speculative decoding.
+// The model that drafts for another one in speculative decoding: a second network on the same
+// machine, with keys of its own. How its tokens are used stands in decode/model_drafter.h.
 
 #include <memory>
 
@@ -9,6 +10,7 @@
 
 namespace tidar {
 
+/// Owns that network and the pages of its keys.
 class DraftModel {
  public:
   /// Opens the model in `folder`, computed as that of `target` is, with the room for keys that

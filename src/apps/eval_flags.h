@@ -1,5 +1,6 @@
 #pragma once
-// The flags of `tidar eval`.
+// The flags of `tidar eval`. Of the groups below, a kind of task reads its own and those of the
+// model; what the flags are called in --help is what the fields are called here.
 
 #include <CLI/CLI.hpp>
 #include <string>
@@ -12,24 +13,27 @@
 namespace tidar {
 
 struct EvalFlags {
-  std::string task;  ///< [KIND:]FILE
-  std::string out;
-  int limit = 0;  ///< 0: all
-  int shots = 0;
-  std::string shots_file;
-  bool check_solutions = false;
-  bool say_solutions = false;
+  // Of all tasks.
+  std::string task;              ///< [KIND:]FILE
+  std::string out;               ///< folder of the results
+  int limit = 0;                 ///< items; 0: all
+  int shots = 0;                 ///< solved examples before each item
+  std::string shots_file;        ///< where they stand
+  bool check_solutions = false;  ///< judge the solutions of the task's file; needs no model
+  bool say_solutions = false;    ///< decode those solutions instead of the model's own choices
+  int together = 4;              ///< items that share passes; no result depends on it
 
-  int samples = 1;
-  int max_new = 0;  ///< 0: as the kind of task has it
+  // Of tasks that are answered: gsm8k, humaneval, mbpp.
+  int samples = 1;  ///< answers to each problem
+  int max_new = 0;  ///< tokens of an answer; 0: as the kind of task has it
   Sampling sampling;
-  int together = 4;
+  SandboxLimits sandbox;  ///< of each program
 
-  int monte_carlo_samples = 128;
-  int window = 0;  ///< 0: as many as fit, but not more than 2048
-  int stride = 0;  ///< 0: half of the window
+  // Of tasks that are scored: choices, text.
+  int monte_carlo_samples = 128;  ///< of each text, with a method of diffusion
+  int window = 0;                 ///< tokens; 0: as many as fit, but not more than 2048
+  int stride = 0;                 ///< tokens; 0: half of the window
 
-  SandboxLimits sandbox;
   MethodFlags method;
   ModelFlags model;
   bool json = false;
@@ -38,7 +42,8 @@ struct EvalFlags {
 /// Adds all flags to the subcommand. `flags` must outlive the parsing.
 void add_eval_flags(CLI::App& command, EvalFlags& flags);
 
-/// What the parser cannot see by itself: throws CLI::ValidationError.
+/// What the parser cannot see by itself, flags that need or exclude each other: throws
+/// CLI::ValidationError, so that it ends as any wrong use does.
 void check_eval_flags(const EvalFlags& flags);
 
 }  // namespace tidar

@@ -1,7 +1,9 @@
 #pragma once
-// The flags of `tidar generate`, and the request that they describe.
+// The flags of `tidar generate`, and the request that they describe. What a flag may be is checked
+// where it is added; what only the model shows (positions, ids), where the request is made.
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,7 @@
 
 namespace tidar {
 
+/// As the command line has them.
 struct GenerateFlags {
   ModelFlags model;
 
@@ -19,20 +22,20 @@ struct GenerateFlags {
   std::optional<std::string> prompt;
   std::string prompt_file;
   std::string prompt_ids;
-  bool no_special = false;
+  bool no_special = false;  ///< without the tokens that the tokenizer puts around a text
 
   MethodFlags method;
 
-  int max_new = 256;
-  std::vector<std::string> stop;
-  bool ignore_eos = false;
+  int max_new = 256;              ///< tokens
+  std::vector<std::string> stop;  ///< strings that end the text, which they are not part of
+  bool ignore_eos = false;        ///< end-of-text tokens are forbidden
 
   Sampling sampling;
   Penalties penalties;
   std::vector<std::string> logit_bias;  ///< ID:VALUE
 
-  bool compare = false;
-  bool print_pass = false;
+  bool compare = false;     ///< once more with AR, and say whether the tokens agree
+  bool print_pass = false;  ///< draw the first decoding pass on stderr
   bool json = false;
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-// Ctrl-C, as a question that a loop can ask.
+// Ctrl-C, as a question that a loop can ask, so that what is half done can be saved or shown.
 
 namespace tidar {
 
@@ -12,6 +12,7 @@ class Interrupt {
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
+  /// Whether the signal has come since this was made.
   bool requested() const;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
-// An evaluator around the network that keeps accounts of the memory that passes read.
+// An evaluator around the network that keeps accounts of the memory that passes read. Beside the
+// seconds that they took, that says how near decoding comes to what the machine's memory delivers.
 
 #include <functional>
 
@@ -8,13 +9,13 @@
 
 namespace tidar {
 
-/// Answers as the network does. `network` must outlive it.
+/// Answers as the network does. `network` must outlive it. Not thread-safe.
 class Meter final : public Evaluator {
  public:
   /// `key_bytes`: bytes of keys and values that one cached key stands for.
   Meter(Network& network, int64_t key_bytes);
 
-  /// Called with every pass before it is carried out.
+  /// Called with every pass before it is carried out, if set; it may set it anew.
   std::function<void(const Pass&)> on_pass;
 
   /// Bytes of weights, keys and values that all passes so far had to read at least once each.

@@ -1,6 +1,6 @@
 #pragma once
 // What a training run writes down: log.jsonl, one object a line, and the same curves for
-// TensorBoard.
+// TensorBoard (format/event_file.h). docs/training.md names the fields.
 
 #include <cstdint>
 #include <filesystem>
@@ -13,6 +13,7 @@
 
 namespace tidar {
 
+/// What was added is in its file when add() returns, also if the program is killed then. Move-only.
 class RunLog {
  public:
   /// Goes on with out/log.jsonl: lines of later steps than `step`, which a run that was cut short

@@ -1,5 +1,6 @@
 #pragma once
-// Repeated measurements of one thing.
+// Repeated measurements of one thing. On a machine that does other things, too, the median is what
+// repeats from run to run; a mean would follow the worst of them.
 
 #include <vector>
 

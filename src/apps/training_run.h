@@ -1,5 +1,7 @@
 #pragma once
-// A run of training, put together from its config, and what a user sees of it.
+// A run of training, put together from its config, and what a user sees of it: lines on stderr, the
+// files of its folder (apps/run_log.h, train/checkpoint.h). What a step is stands in
+// train/trainer.h.
 
 #include <filesystem>
 #include <map>
@@ -27,23 +29,27 @@
 
 namespace tidar {
 
+/// The flags of `tidar train`. All that the result depends on stands in the config instead.
 struct TrainFlags {
-  std::string config;
+  std::string config;  ///< a file, see train/run_config.h
   bool resume = false;
   std::optional<int64_t> resume_from;  ///< a step; nothing: the newest
-  std::string isa = "best";
-  int threads = 0;
+  std::string isa = "best";            ///< one of isa_choices()
+  int threads = 0;                     ///< 0: as many as this process may run on
 };
 
-/// Move-only.
+/// One run, of which one object lives at a time: it holds a lock on the folder `out`. Move-only.
 class TrainingRun {
  public:
   /// Reads the config and everything that it names, and puts the run where it is to begin: at step
   /// 0, or with --resume at its newest checkpoint, or at that of --resume-from. An Error when the
-  /// folder `out` holds checkpoints and the run is not to be resumed.
+  /// folder `out` holds checkpoints and the run is not to be resumed, when another program trains
+  /// into it, and when anything that the config names cannot be used.
   static Result<TrainingRun> open(const TrainFlags& flags);
 
-  /// Trains to the end, or until Ctrl-C. The value is the program's exit code.
+  /// Trains to the end, or until Ctrl-C, and saves a checkpoint then. The value is the program's
+  /// exit code. An Error when a loss is not finite (nothing is saved of that step), when text or a
+  /// file of `out` cannot be read or written.
   Result<int> go();
 
  private:
@@ -51,28 +57,32 @@ class TrainingRun {
 
   TrainingRun() = default;
   Result<void> open_model(const TrainFlags& flags);
-  Result<void> open_texts();
+  Result<void> open_texts();  // behind open_model: texts must fit the model
   /// From the checkpoint of a step, or from the newest; newer ones are left behind.
   Result<void> resume(std::optional<int64_t> from);
   /// The Error of a checkpoint that cannot be restored, and which older one can.
   Error broken(const Checkpoint& checkpoint, const Error& why) const;
 
   void describe() const;
+  /// What products reach at best on these threads, for the share of it that training reaches.
   void measure_roof();
+  /// One line of log.jsonl; show() is what a terminal sees of the same.
   Result<void> log_step(const StepReport& report, const Pace& pace);
   void show(const StepReport& report, const Pace& pace, Progress& progress) const;
   /// The mean of each term, and of the AR loss, on validation text.
   Result<OrderedJson> losses_on(const std::vector<std::filesystem::path>& shards);
+  /// Those, and how well the model drafts (apps/decoding_check.h), shown and logged.
   Result<void> validate();
+  /// A checkpoint of the last step; removes those that are too many.
   Result<void> save();
 
   RunConfig config_;
-  std::string config_text_;
+  std::string config_text_;  // kept in every checkpoint
   ModelConfig model_config_;
   std::optional<Tokenizer> tokenizer_;
   std::map<std::string, std::vector<std::filesystem::path>> validation_;
   std::vector<NumberedPrompt> prompts_;
-  double product_gflops_ = 0;  ///< 0: not measured
+  double product_gflops_ = 0;  // 0: not measured
 
   // Each after those that it uses, so that it ends before them.
   std::unique_ptr<Threads> threads_;
@@ -80,10 +90,10 @@ class TrainingRun {
   std::unique_ptr<BackwardOps> backward_;
   std::unique_ptr<Trainable> model_;
   std::unique_ptr<Objective> objective_;
-  std::unique_ptr<Objective> ar_;  ///< for validation, where the objective has no AR term
+  std::unique_ptr<Objective> ar_;  // for validation, where the objective has no AR term
   std::unique_ptr<Trainer> trainer_;
   std::optional<RunLog> log_;
-  std::optional<FolderLock> lock_;  ///< of `out`
+  std::optional<FolderLock> lock_;  // of `out`
 };
 
 }  // namespace tidar

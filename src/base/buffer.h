@@ -1,5 +1,6 @@
 #pragma once
-// Owned memory of one size, aligned for vectors and, when large, backed by huge pages.
+// Owned memory of one size, aligned for vectors and, when large, backed by huge pages. Weights,
+// keys and activations of the backends on the host lie in such.
 
 #include <cstddef>
 #include <utility>
@@ -8,10 +9,11 @@ namespace tidar {
 
 /// One zeroed, 64-byte aligned block of host memory. Blocks of 4 MiB and more are aligned to 2 MiB
 /// and ask the system for huge pages: a pass over weights then misses the TLB 512 times less.
-/// Moves, never copies. Where there is no memory, its constructor throws OutOfMemory.
+/// What is never touched is never resident. Moves, never copies.
 class Buffer {
  public:
-  Buffer() = default;
+  Buffer() = default;  ///< of 0 bytes: data() is nullptr
+  /// Throws OutOfMemory (base/out_of_memory.h) where there is no memory.
   explicit Buffer(size_t bytes);
   ~Buffer();
   Buffer(Buffer&& other) noexcept
@@ -25,6 +27,7 @@ class Buffer {
   std::byte* data() const { return data_; }
   size_t bytes() const { return bytes_; }
 
+  /// Its bytes as elements of T, which zeros must be good values of.
   template <class T>
   T* as() const {
     return reinterpret_cast<T*>(data_);

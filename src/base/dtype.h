@@ -1,5 +1,6 @@
 #pragma once
-// The number formats of tensors, and the two 16-bit ones that C++20 lacks.
+// The number formats of tensors, and the two 16-bit ones that C++20 lacks. Elements lie in memory
+// as the processor has them, which is little-endian, as in safetensors files.
 
 #include <bit>
 #include <cmath>
@@ -9,6 +10,8 @@
 
 namespace tidar {
 
+/// Activations are f32 (f64 in the reference), cached keys f32 or bf16. Files may hold the others,
+/// too: f16 becomes float when it is read, and integers are never part of a model.
 enum class DType : uint8_t { f32, f64, bf16, f16, i32, i64 };
 
 /// Bytes of one element.
@@ -27,7 +30,7 @@ constexpr size_t size_of(DType dtype) {
   return 0;
 }
 
-/// "f32", "bf16", …
+/// "f32", "bf16", …: the words of flags, of messages and of our JSON. Hugging Face's are others.
 constexpr std::string_view name_of(DType dtype) {
   switch (dtype) {
     case DType::f32:
@@ -46,7 +49,8 @@ constexpr std::string_view name_of(DType dtype) {
   return "?";
 }
 
-/// Distance from 1 to the next larger number; the unit of every tolerance in the tests.
+/// Distance from 1 to the next larger number; the unit of every tolerance in the tests. Rounding to
+/// nearest is wrong by half of it at most, relative to the number. 0 for integers.
 constexpr double epsilon_of(DType dtype) {
   switch (dtype) {
     case DType::f32:
@@ -62,7 +66,9 @@ constexpr double epsilon_of(DType dtype) {
   }
 }
 
-/// The upper half of a float32. Conversion rounds to nearest even; NaN stays NaN.
+/// The upper half of a float32: its sign, its 8 bits of exponent and 7 of its 23 bits of mantissa,
+/// so that the range is that of float32. Conversion rounds to nearest even, past the largest number
+/// to infinity; NaN stays NaN.
 struct BFloat16 {
   uint16_t bits = 0;
 
@@ -70,8 +76,10 @@ struct BFloat16 {
   explicit BFloat16(float value) {
     const uint32_t wide = std::bit_cast<uint32_t>(value);
     if ((wide & 0x7fffffffu) > 0x7f800000u) {
+      // NaN: the quiet bit is set, lest the lower half held all of its mantissa.
       bits = static_cast<uint16_t>((wide >> 16) | 0x40u);
     } else {
+      // Half of what is cut off is added, less one where the last bit kept is even.
       bits = static_cast<uint16_t>((wide + 0x7fffu + ((wide >> 16) & 1u)) >> 16);
     }
   }
@@ -80,7 +88,8 @@ struct BFloat16 {
   }
 };
 
-/// IEEE half precision, for reading files only.
+/// IEEE 754 half precision: 5 bits of exponent, 10 of mantissa. For reading files only, so that
+/// nothing converts to it.
 struct Half {
   uint16_t bits = 0;
 
@@ -88,15 +97,17 @@ struct Half {
     const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
     const uint32_t exponent = (bits >> 10) & 0x1fu;
     const uint32_t mantissa = bits & 0x3ffu;
-    if (exponent == 0) {
+    if (exponent == 0) {  // zero and subnormal numbers, in steps of 2^-24
       const float magnitude = std::ldexp(static_cast<float>(mantissa), -24);
       return sign ? -magnitude : magnitude;
     }
+    // 31 stands for infinity and NaN; other exponents count from 15, and from 127 in float32.
     const uint32_t wide = exponent == 31 ? 0x7f800000u : (exponent + 112) << 23;
     return std::bit_cast<float>(sign | wide | (mantissa << 13));
   }
 };
 
+/// DTypeOf<T>::value is the DType of a C++ type that something computes with.
 template <class T>
 struct DTypeOf;
 template <>
@@ -110,14 +121,6 @@ struct DTypeOf<double> {
 template <>
 struct DTypeOf<BFloat16> {
   static constexpr DType value = DType::bf16;
-};
-template <>
-struct DTypeOf<Half> {
-  static constexpr DType value = DType::f16;
-};
-template <>
-struct DTypeOf<int32_t> {
-  static constexpr DType value = DType::i32;
 };
 
 }  // namespace tidar

@@ -94,8 +94,7 @@ TEST(DType, SizesMatchTheTypes) {
   EXPECT_EQ(size_of(DTypeOf<float>::value), sizeof(float));
   EXPECT_EQ(size_of(DTypeOf<double>::value), sizeof(double));
   EXPECT_EQ(size_of(DTypeOf<BFloat16>::value), sizeof(BFloat16));
-  EXPECT_EQ(size_of(DTypeOf<Half>::value), sizeof(Half));
-  EXPECT_EQ(size_of(DTypeOf<int32_t>::value), sizeof(int32_t));
+  EXPECT_EQ(size_of(DType::f16), sizeof(Half));
   EXPECT_EQ(size_of(DType::i64), sizeof(int64_t));
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Memory that cannot be had. It is the one thing that is thrown here, as operator new throws it:
-// whoever builds something large catches it and says what the memory was for, main() the rest.
+// Memory that cannot be had. It is thrown, as operator new throws it: whoever builds something
+// large catches it and says what the memory was for, main() the rest.
 
 #include <cstddef>
 #include <exception>
@@ -13,11 +13,11 @@
 
 namespace tidar {
 
-/// How much could not be had at once.
+/// Of one large piece (base/buffer.h); small ones throw std::bad_alloc itself, without a size.
 class OutOfMemory final : public std::bad_alloc {
  public:
   explicit OutOfMemory(size_t bytes) : bytes_(bytes) {}
-  size_t bytes() const { return bytes_; }
+  size_t bytes() const { return bytes_; }  ///< that could not be had at once
   const char* what() const noexcept override { return "out of memory"; }
 
  private:

@@ -1,6 +1,14 @@
 #pragma once
 // Failures that untrusted input can cause: files, flags, requests. An Error is one sentence that a
-// user can act on: what, where, what was expected, what was found. No exception crosses a room.
+// user can act on: what, where, what was expected, what was found. Nothing is thrown across rooms
+// but what the system refuses: memory (out_of_memory.h) and threads (threads.h). What only a
+// mistake in this program can cause is not an Error either: see check.h.
+//
+//   Result<Config> read(path) {
+//     TIDAR_TRY(const std::string text, read_text_file(path));  // or returns that Error
+//     if (text.empty()) return error("{}: is empty; expected a JSON object", path);
+//     return parse(text);
+//   }
 
 #include <optional>
 #include <string>
@@ -12,19 +20,22 @@
 namespace tidar {
 
 struct Error {
+  /// Without a capital letter, a full stop or the program's name: whoever shows it adds those.
   std::string message;
 };
 
-/// Builds an Error from a fmt pattern.
+/// Builds an Error from a pattern, which the compiler holds against the arguments.
 template <class... Args>
 Error error(fmt::format_string<Args...> pattern, Args&&... args) {
   return Error{fmt::format(pattern, std::forward<Args>(args)...)};
 }
 
-/// Either a value or an Error. Asking for the one that is not there stops the program.
+/// Either a value or an Error. Asking for the one that is not there stops the program, and prints
+/// the Error where it is that. Moves where T moves. Ignoring one is a warning of the compiler.
 template <class T>
 class [[nodiscard]] Result {
  public:
+  // Implicit, so that a function returns a value or error(…) as it is.
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
@@ -53,7 +64,7 @@ class [[nodiscard]] Result {
   std::variant<T, Error> state_;
 };
 
-/// Success without a value, or an Error.
+/// Success without a value (`return {};`), or an Error.
 template <>
 class [[nodiscard]] Result<void> {
  public:
@@ -80,11 +91,13 @@ class [[nodiscard]] Result<void> {
   if (!result.ok()) return ::tidar::Error(result.error()); \
   declaration = std::move(result).value()
 
-/// TIDAR_TRY(auto file, open(path)): declares or assigns the value, or returns the Error.
+/// TIDAR_TRY(auto file, open(path)): declares or assigns the value, or returns the Error. It is
+/// more than one statement: `if` and `for` want braces around it. The caller may return any
+/// Result<U>.
 #define TIDAR_TRY(declaration, expression) \
   TIDAR_TRY_(TIDAR_JOIN(try_, __LINE__), declaration, expression)
 
-/// TIDAR_TRY_VOID(check(path)): returns the Error of a Result<void>, if there is one.
+/// TIDAR_TRY_VOID(check(path)): returns the Error of a Result, if there is one; a value is dropped.
 #define TIDAR_TRY_VOID(expression)                                                                \
   do {                                                                                            \
     if (auto try_void_ = (expression); !try_void_.ok()) return ::tidar::Error(try_void_.error()); \

@@ -8,7 +8,9 @@
 
 namespace tidar {
 
-/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+/// 128 random bits: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+/// SC 2011). Who uses which counters, so that two uses never share a draw, stands where they are
+/// drawn: tokens in plan/ask.h, noise of training in train/objective.h.
 inline std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter_high, uint64_t counter_low) {
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
   std::array<uint32_t, 4> c = {
@@ -29,7 +31,9 @@ inline std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter_high, uint6
 /// would need 25 bits and round to 1.
 inline float open_unit(uint32_t bits) { return (static_cast<float>(bits >> 9) + 0.5f) * 0x1p-23f; }
 
-/// A sequence of draws from one key, for tests, shuffles and random weights. Not thread-safe.
+/// A sequence of draws from one key: the words of philox(seed, 0, 0), philox(seed, 0, 1), … For
+/// tests and whatever is drawn in one order. Not thread-safe; a copy goes on from where the
+/// original is.
 class Rng {
  public:
   explicit Rng(uint64_t seed) : key_(seed) {}
@@ -43,9 +47,9 @@ class Rng {
   }
   /// Uniform in (0, 1).
   float uniform() { return open_unit(bits()); }
-  /// Uniform in [0, n).
+  /// Uniform in [0, n), n >= 1; uneven by n / 2^32 at most.
   int below(int n) { return static_cast<int>((uint64_t{bits()} * static_cast<uint64_t>(n)) >> 32); }
-  /// Standard normal.
+  /// Standard normal, by Box and Muller; of each pair of theirs only one is used.
   float normal();
 
  private:

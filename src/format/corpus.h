@@ -34,8 +34,8 @@ class DocumentTemplate {
   std::vector<Part> parts_;
 };
 
-/// What documents are made of. Text files take the prompt's literal text only when it has no
-/// fields.
+/// What documents are made of. A text file is the text as a whole; it has no fields, so that its
+/// prompt must be literal text, or the document is a bad one.
 struct DocumentForm {
   DocumentTemplate text = DocumentTemplate::field("text");
   std::optional<DocumentTemplate> prompt;  ///< goes before the text

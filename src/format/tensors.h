@@ -87,8 +87,7 @@ struct TensorToWrite {
   std::span<const std::byte> data;
 };
 
-/// Writes a safetensors file under a temporary name, flushes it to disk, then renames it, so that
-/// `path` is always either the old file or the whole new one.
+/// Writes a safetensors file, whole or not at all (write_file() in format/files.h).
 Result<void> write_tensors(const std::filesystem::path& path,
                            std::span<const TensorToWrite> tensors);
 

@@ -1,6 +1,7 @@
 #pragma once
 // The seam between methods and the network. Everything that can carry out a pass is an Evaluator:
-// the network on a CPU or a GPU, several of them as one, and the mock that tests decoders.
+// the network, whatever its backend; what stands around one and counts or replaces answers; and the
+// mock that tests decoders.
 
 #include <span>
 #include <vector>

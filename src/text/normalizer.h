@@ -1,5 +1,6 @@
 #pragma once
-// Unicode normalisation of text before it is split into pieces.
+// Normalisation of text before it is split into pieces: Unicode's forms, and what SentencePiece
+// does to spaces.
 
 #include <cstdint>
 #include <string>

@@ -4,7 +4,7 @@
 // of objectives, and objectives nothing of networks.
 //
 //   ar                every token predicts the next one
-//   tidar             that, and all tokens of a block predicted at once from masks (spec: 2 S rows)
+//   tidar             that, and all tokens of a block predicted at once from masks (2 S rows)
 //   block_diffusion   some tokens of each block predicted from the others and the blocks before it
 //   masked_diffusion  some tokens of a document predicted from all others
 //
@@ -148,8 +148,8 @@ Result<ObjectiveKind> objective_named(std::string_view name);
 Result<ObjectiveOptions> parse_objective(std::string_view text);
 
 /// An Error when the options make no sense, or do not fit: no mask token or one outside the
-/// vocabulary, a block size below 1 or above the longest document, one of several above the
-/// largest, a negative alpha.
+/// vocabulary, a block size below 1 or above the longest document, one of block_sizes above
+/// block_size, a negative alpha.
 Result<std::unique_ptr<Objective>> make_objective(const ObjectiveOptions& options,
                                                   const ObjectiveLimits& limits);
 

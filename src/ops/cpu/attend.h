@@ -10,6 +10,10 @@
 // Two policies fill the skeleton. Keys says what an operand is: Operand, convert(float, Operand&),
 // put(Operand*, Floats). Products multiplies: score(call, work, chunk) writes work.scores, and
 // weigh(call, work, chunk) sets sums = sums * rescale + weights * values.
+//
+// A *query* is one head of one row: R rows of H / G heads that share this KV head. With P keys in
+// all panels, the tile costs 4 R (H / G) P E operations and reads 2 P E elements of keys and
+// values.
 
 #include <cmath>
 
@@ -57,6 +61,7 @@ struct Workspace {
   Operand* weights;  // [queries][kChunkKeys]: exp(score - largest) as an operand
 };
 
+// Queries become operands, padded with zeros, and the running softmax is that of nothing.
 template <class Keys>
 void begin(const AttendCall& call, const Workspace<Keys>& work) {
   for (int i = 0; i < work.queries; ++i) {
@@ -83,7 +88,8 @@ inline Seen seen_by(const AttendCall& call, const Chunk& chunk, int query, bool 
   return {from < 0 ? 0 : from, to > keys ? keys : to};
 }
 
-// Turns a query's scores of a chunk into weights, and moves `largest` and `total` along.
+// Turns a query's scores of a chunk into weights, exp(score - largest so far), and moves `largest`
+// and `total` along. Sums that were made with a smaller `largest` are multiplied by `rescale`.
 template <class Keys>
 void soften(const AttendCall& call, const Workspace<Keys>& work, const Chunk& chunk, int query,
             Seen seen) {
@@ -119,6 +125,7 @@ void soften(const AttendCall& call, const Workspace<Keys>& work, const Chunk& ch
   work.total[query] = work.total[query] * factors[0] + sum(total);
 }
 
+// Scores of all queries, then their weights, then the values' share of the sums.
 template <class Keys, class Products>
 void take_chunk(const AttendCall& call, const Workspace<Keys>& work, const Chunk& chunk,
                 bool in_block) {
@@ -129,6 +136,7 @@ void take_chunk(const AttendCall& call, const Workspace<Keys>& work, const Chunk
   Products::weigh(call, work, chunk);
 }
 
+// Divides by the sums of weights. A row sees a key at least, so that none of them is 0.
 template <class Keys>
 void finish(const AttendCall& call, const Workspace<Keys>& work) {
   for (int i = 0; i < work.queries; ++i) {
@@ -146,6 +154,7 @@ void finish(const AttendCall& call, const Workspace<Keys>& work) {
   }
 }
 
+// The whole tile: the panels of the prefix, then those of the block.
 template <class Keys, class Products>
 void attend(const AttendCall& call) {
   const Workspace<Keys> work(call);

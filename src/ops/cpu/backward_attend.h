@@ -1,6 +1,7 @@
 #pragma once
 // Attention of training: which blocks of rows look at which blocks of keys, and the kernels carried
-// out over them.
+// out over them. Scores are not kept: the backward makes them again of queries, keys and log_sums
+// (as Dao, "FlashAttention-2", arXiv 2307.08691, does).
 //
 // Keys and values are laid out once for all. The forward then has an item of work a query head and
 // block of rows; the backward has one a query head, so that nobody else adds to its gradients of
@@ -29,6 +30,8 @@ struct KeyBlocks {
   std::vector<int32_t> keys;
 };
 
+/// BackwardOps::attend and attend_backward on the vector kernels. Owns its scratch, which grows
+/// with the largest call. Not thread-safe; uses all threads.
 class AttendBackward {
  public:
   /// `operand`: f32 or bf16, what queries, keys, values and weights are rounded to.
@@ -43,7 +46,7 @@ class AttendBackward {
  private:
   struct Sizes;
   struct Call;
-  struct Workspace;
+  struct Workspace;  // of one thread
   void lay_out_keys(const AttendRows& rows, const Sizes& sizes);
   AttendBlock begin_block(const Call& call, int64_t head, int64_t row_block,
                           const Workspace& work) const;
@@ -51,14 +54,15 @@ class AttendBackward {
                std::byte* as_columns) const;
   void forward_block(const Call& call, int64_t head, int64_t row_block, int thread);
   void backward_head(const Call& call, int64_t head, int thread);
+  // Adds up what the heads of a group have for their common keys and values.
   void gather(const Sizes& sizes, const AttendGradients& gradients);
 
   Threads& threads_;
   const BackwardKernels& kernels_;
   DType operand_;
-  Scratch keys_;       // [G][k by rows, k by columns, v by rows, v by columns]
-  Scratch gradients_;  // [H][d_k, d_v][E][gradient stride]
-  std::vector<Scratch> own_;
+  Scratch keys_;              // [G][k by rows, k by columns, v by rows, v by columns]
+  Scratch gradients_;         // [H][d_k, d_v][E][gradient stride]
+  std::vector<Scratch> own_;  // one a thread
 };
 
 }  // namespace tidar::cpu

@@ -18,6 +18,8 @@
 
 namespace tidar::cpu {
 
+/// The weight in both layouts: as forward products read it, and by columns for d_x. Rounded from
+/// the masters, which are their owner's, by refresh().
 class TrainedPanels final : public TrainedWeight {
  public:
   /// `format`: a plain one.
@@ -36,6 +38,7 @@ class TrainedPanels final : public TrainedWeight {
   const std::byte* slab_panels(int64_t i) const { return backward_.data() + slab_offset(i); }
   int64_t slab_panel_bytes(int64_t i) const;
 
+  /// Fills both layouts from the masters as they are now.
   void refresh(Threads& threads, const BackwardKernels& kernels);
 
  private:
@@ -50,6 +53,8 @@ class TrainedPanels final : public TrainedWeight {
   Buffer backward_;
 };
 
+/// BackwardOps::linear and gate_up. Owns its scratch, which grows with the largest call. Not
+/// thread-safe; uses all threads.
 class LinearBackward {
  public:
   LinearBackward(Threads& threads, const CpuOptions& options);
@@ -70,6 +75,7 @@ class LinearBackward {
   Threads& threads_;
   const Products products_;
   const BackwardKernels& backward_;
+  // x as a weight, 16 of its columns a panel; a slab of d_out as operands, by rows and by columns.
   Scratch x_panels_, d_rows_, d_columns_;
   std::vector<Scratch> partial_;
 };

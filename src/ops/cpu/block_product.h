@@ -1,27 +1,31 @@
 #pragma once
 // Products of blocks that attention is made of: out [rows, columns] = or += a [rows, depth] times
 // panels of 16 columns. For *_kernel.cc only. Rows are a multiple of 32 (64 on vectors of 16), and
-// so are depth and columns.
+// so are depth and columns: blocks are padded with zeros, so that no case of a rest is needed here.
+// Sums are float; a sum is one chain in the order of depth, whatever stands in other rows.
 
 #include "ops/cpu/multiply.h"
 #include "ops/cpu/tiles.h"
 
 namespace tidar::cpu::TIDAR_ISA {
 
+/// One product; strides are in elements. T: float or BFloat16.
 template <class T>
 struct BlockProduct {
-  const T* a;
-  int64_t a_stride;
-  const T* panels;
-  int64_t panel_stride;
-  float* out;
+  const T* a;            // [rows, depth]
+  int64_t a_stride;      // from a row to the next
+  const T* panels;       // columns / 16 of them, each as a weight panel (kernels.h)
+  int64_t panel_stride;  // from a panel to the next
+  float* out;            // [rows, columns]
   int64_t out_stride;
   int64_t rows, depth, columns;
 };
 
+/// Whether sums begin at 0 or at what out holds.
 enum class Sums : uint8_t { fresh, added };
 
-/// On vector registers; Policy is one of multiply.h's.
+/// On vector registers; Policy is one of multiply.h's. Products stand between begin() and end(), as
+/// those of TileBlocks must.
 template <class Policy>
 struct VectorBlocks {
   using Type = typename Policy::Weight;
@@ -67,10 +71,13 @@ struct VectorBlocks {
 
 #if defined(__AMX_BF16__)
 
-/// On AMX tiles, 32 rows by 32 columns at a time.
+/// On AMX tiles, 32 rows by 32 columns at a time: tiles 0 to 3 hold sums, 4 and 5 rows of a, 6 and
+/// 7 panels, so that each tile that is read serves two products.
 struct TileBlocks {
   using Type = BFloat16;
 
+  /// begin() sets the shapes of the tiles, once for many products; end() gives the registers back,
+  /// so that the system need not save them.
   static void begin() { configure(TileConfig()); }
   static void end() { _tile_release(); }
 

@@ -29,6 +29,7 @@ struct Columns {
   int64_t ahead_stride = 0;       ///< from one of those groups to the next
   int64_t ahead_groups = 0;       ///< at most P
 
+  /// Asks for the cache line `at` elements into each of those groups.
   void fetch(int64_t at) const {
     for (int p = 0; p < P; ++p) {
       if (p >= ahead_groups) continue;
@@ -36,6 +37,9 @@ struct Columns {
     }
   }
 };
+
+// The policies: how weights of one type meet operands of one type. multiply() adds x [R, inputs]
+// times w to the tile's sums.
 
 /// Float weights, float operands.
 struct WeightsF32 {

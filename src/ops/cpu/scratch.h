@@ -1,10 +1,12 @@
 #pragma once
-// Memory for intermediate results that grows with the largest call so far.
+// Memory for intermediate results that grows with the largest call so far, so that smaller ones
+// allocate nothing.
 
 #include "base/buffer.h"
 
 namespace tidar::cpu {
 
+/// Owned by one verb or one thread of it. Throws OutOfMemory (base/out_of_memory.h) as Buffer does.
 class Scratch {
  public:
   /// At least so many bytes, 64-byte aligned; what they held before is lost.

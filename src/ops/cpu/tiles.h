@@ -1,5 +1,6 @@
 #pragma once
-// AMX tile registers. For *_kernel.cc only, inside #if defined(__AMX_BF16__).
+// AMX tile registers: eight of 16 rows by 64 bytes each, 16 x 32 bf16 or 16 x 16 float sums. For
+// *_kernel.cc only, inside #if defined(__AMX_BF16__).
 
 #include "ops/cpu/simd.h"
 
@@ -7,7 +8,8 @@
 
 namespace tidar::cpu::TIDAR_ISA {
 
-/// Shapes of the eight tiles, as LDTILECFG reads them.
+/// Shapes of the eight tiles, as LDTILECFG reads them (Intel SDM, "Intel AMX"); all as large as
+/// they can be. A kernel with fewer rows says so in `rows`.
 struct alignas(64) TileConfig {
   uint8_t palette = 1;
   uint8_t start_row = 0;

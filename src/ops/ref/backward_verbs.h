@@ -1,6 +1,8 @@
 #pragma once
 // The backward halves in the plain backend, over activations of type T (float, double). Arguments
-// are checked by the caller (ref_backward.cc).
+// are checked by the caller (ref_backward.cc); what a verb means, and its shapes, stand in
+// ops/backward.h. One thread, each sum in the order of its terms, and derivatives written down as
+// they are in books: these are held against finite differences of the loss.
 
 #include <span>
 #include <vector>
@@ -10,6 +12,8 @@
 
 namespace tidar::ref {
 
+/// The masters, and their values at the last refresh as the forward reads them; the backward reads
+/// the same.
 template <class T>
 struct Trained final : TrainedWeight {
   const PackedWeight& forward() const override { return packed; }
@@ -40,6 +44,7 @@ void attend_rows_backward(const AttendRows& rows, Matrix out, Matrix log_sums, M
 /// to[rows[i]] += from[i]: the backward half of embed and of gather.
 template <class T>
 void add_rows_at(Matrix from, std::span<const int32_t> rows, Matrix to);
+/// The loss of one row of logits, which becomes its gradient.
 template <class T>
 double cross_entropy(T* logits, int64_t count, const Label& label);
 

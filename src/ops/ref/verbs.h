@@ -1,6 +1,8 @@
 #pragma once
-// The verbs of the plain backend over activations of type T (float, double). Arguments are
-// checked by the caller (ref_ops.cc).
+// The verbs of the plain backend over activations of type T (float, double). Arguments are checked
+// by the caller (ref_ops.cc); what a verb means, and its shapes, stand in ops/ops.h. One thread,
+// one row after the other, each sum in the order of its terms: the truth that other backends are
+// held against, and slow.
 
 #include <span>
 
@@ -9,12 +11,15 @@
 
 namespace tidar::ref {
 
+/// A packed weight: the numbers that its format keeps, as T.
 template <class T>
 struct Weight final : PackedWeight {
   Buffer elements;  // [N, K] T; interleaved parts alternate row by row
   const T* row(int64_t n) const { return elements.as<T>() + n * inputs; }
 };
 
+/// Keys and values as T. Rows that are kept nowhere have one place for all layers, behind the pages
+/// of the last.
 template <class T>
 struct Store final : KvStore {
   Buffer keys, values;  // [layer][slot of a page][G][E] T, then [row of the pass][G][E]
@@ -35,7 +40,7 @@ struct SlotPass final : HostPass {
   void plan(const Pass& pass, const KvShape& shape);
 };
 
-/// The nearest bf16, ties to even.
+/// The nearest bf16, ties to even, of the nearest float.
 template <class T>
 T round_to_bf16(T value) {
   return static_cast<T>(static_cast<float>(BFloat16(static_cast<float>(value))));
@@ -68,6 +73,7 @@ template <class T>
 void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, const Store<T>& kv, int layer);
 template <class T>
 void attend(Matrix q, const SlotPass& pass, const Store<T>& kv, int layer, Matrix out);
+/// One answer; `logits` has the rows that the asks name, `pool` the changes of all asks.
 template <class T>
 Answer read_logits(Matrix logits, const Ask& ask, std::span<const LogitChange> pool);
 
