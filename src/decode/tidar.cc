@@ -62,7 +62,7 @@ class TidarDecoder final : public SequenceDecoder {
   TidarOptions options_;
 
   std::vector<int32_t> drafts_;     // of the step under way, or to come
-  std::vector<float> confidences_;  // one a draft, for kept_groups()
+  std::vector<float> confidences_;  // one a draft: its log-probability
 
   // What was offered for the next pass, if anything was.
   struct Offered {
