@@ -91,6 +91,15 @@ int32_t add_block_diffusion_training(Pass& pass, std::span<const int32_t> tokens
   return first_row;
 }
 
+int32_t add_masks(Pass& pass, int32_t begin, int32_t masks, int32_t mask_token) {
+  const int32_t first_row = pass.rows();
+  const int32_t key = pass.next_key();
+  TIDAR_CHECK_LE(begin, key);
+  const Sight sight{{0, begin}, {key, key + masks}};
+  for (int32_t m = 0; m < masks; ++m) pass.add_row(mask_token, begin + m, sight, Keep::scratch);
+  return first_row;
+}
+
 int32_t add_tidar_step(Pass& pass, std::span<const int32_t> drafts, int32_t mask_token,
                        std::span<MaskGroup> groups) {
   const int32_t length = pass.next_key();
@@ -98,12 +107,7 @@ int32_t add_tidar_step(Pass& pass, std::span<const int32_t> drafts, int32_t mask
   for (MaskGroup& group : groups) {
     TIDAR_CHECK_GE(group.accepted, 1);
     TIDAR_CHECK_LE(group.accepted, size_of_text(drafts));
-    group.first_row = pass.rows();
-    const int32_t key = pass.next_key();
-    const int32_t begin = length + group.accepted;
-    const Sight sight{{0, begin}, {key, key + group.masks}};
-    for (int32_t m = 0; m < group.masks; ++m)
-      pass.add_row(mask_token, begin + m, sight, Keep::scratch);
+    group.first_row = add_masks(pass, length + group.accepted, group.masks, mask_token);
   }
   return first_row;
 }

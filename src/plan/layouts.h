@@ -56,6 +56,10 @@ int32_t add_tidar_training(Pass& pass, std::span<const int32_t> tokens, const Bl
 int32_t add_block_diffusion_training(Pass& pass, std::span<const int32_t> tokens,
                                      std::span<const int32_t> noised, const Blocks& blocks);
 
+/// Masks that draft: mask m at position `begin` + m sees the keys [0, begin) and the other masks of
+/// this call. Scratch; the sequence has at least `begin` keys. Returns the first row.
+int32_t add_masks(Pass& pass, int32_t begin, int32_t masks, int32_t mask_token);
+
 /// One group of a TiDAR step: `masks` masks for the case that `accepted` tokens are committed.
 struct MaskGroup {
   int accepted = 0;       ///< j, 1 … number of drafts
@@ -64,8 +68,8 @@ struct MaskGroup {
 };
 
 /// A TiDAR step (arXiv 2511.08923): the drafts at L + i, read causally and kept in pages; then, for
-/// each of `groups` in turn, its masks m at L + accepted + m, seeing the keys [0, L + accepted) and
-/// each other. Returns the first draft's row and fills `groups[…].first_row`.
+/// each of `groups` in turn, its masks from position L + accepted on (add_masks). Returns the first
+/// draft's row and fills `groups[…].first_row`.
 int32_t add_tidar_step(Pass& pass, std::span<const int32_t> drafts, int32_t mask_token,
                        std::span<MaskGroup> groups);
 
