@@ -1,6 +1,7 @@
 #include "decode/played_evaluator.h"
 
 #include "base/check.h"
+#include "plan/layouts.h"
 
 namespace tidar {
 
@@ -19,27 +20,23 @@ void PlayedEvaluator::play(const Asks& asks, std::span<Answer> answers) const {
   for (size_t i = 0; i < asks.size(); ++i) play(asks[i], answers[i]);
 }
 
-// What a row sees says what it is: a mask sees the prefix before its block, and its whole block.
 void PlayedEvaluator::play(const Ask& ask, Answer& answer) const {
   if (ask.kind != AskKind::choose) return;
   TIDAR_CHECK(ask.sampling.greedy());
   TIDAR_CHECK_LT(ask.sampling.seed, traces_.size());
   const DraftTrace& trace = traces_[ask.sampling.seed];
-  const auto row = static_cast<size_t>(ask.row);
-  const int position = pass_->positions[row];
-  const Sight& sight = pass_->sights[row];
-  if (sight.block.size() == 0) {
-    if (!trace.in_answer(position + 1)) return;
-    answer.token = trace.text()[static_cast<size_t>(position) + 1];
-    answer.logprob = answer.policy_logprob = 0;
-    return;
+  const MaskPlace place = mask_place(*pass_, ask.row);
+  if (place.masks == 0) {
+    const int next = pass_->positions[static_cast<size_t>(ask.row)] + 1;
+    if (!trace.in_answer(next)) return;
+    answer.token = trace.text()[static_cast<size_t>(next)];
+    answer.logprob = 0;
+  } else {
+    if (!trace.in_answer(place.begin)) return;
+    const Guess& guess = trace.draft(place.begin, place.masks)[static_cast<size_t>(place.mask)];
+    answer.token = guess.token;
+    answer.logprob = guess.logprob;
   }
-  const int first = sight.prefix.to;
-  if (!trace.in_answer(first)) return;
-  const Guess& guess =
-      trace.draft(first, sight.block.size())[static_cast<size_t>(position - first)];
-  answer.token = guess.token;
-  answer.logprob = guess.logprob;
   answer.policy_logprob = 0;
 }
 

@@ -100,6 +100,13 @@ int32_t add_masks(Pass& pass, int32_t begin, int32_t masks, int32_t mask_token) 
   return first_row;
 }
 
+MaskPlace mask_place(const Pass& pass, int32_t row) {
+  const Sight& sight = pass.sights[static_cast<size_t>(row)];
+  if (sight.block.size() == 0) return {};
+  const int32_t begin = sight.prefix.to;
+  return {begin, sight.block.size(), pass.positions[static_cast<size_t>(row)] - begin};
+}
+
 int32_t add_tidar_step(Pass& pass, std::span<const int32_t> drafts, int32_t mask_token,
                        std::span<MaskGroup> groups) {
   const int32_t length = pass.next_key();

@@ -60,6 +60,15 @@ int32_t add_block_diffusion_training(Pass& pass, std::span<const int32_t> tokens
 /// this call. Scratch; the sequence has at least `begin` keys. Returns the first row.
 int32_t add_masks(Pass& pass, int32_t begin, int32_t masks, int32_t mask_token);
 
+/// Which of such masks a row is.
+struct MaskPlace {
+  int32_t begin = 0;
+  int32_t masks = 0;  ///< that stand together; 0: the row is none, it is read causally
+  int32_t mask = 0;   ///< m
+};
+/// Of a row that is read causally or was added by add_masks, as what it sees tells.
+MaskPlace mask_place(const Pass& pass, int32_t row);
+
 /// One group of a TiDAR step: `masks` masks for the case that `accepted` tokens are committed.
 struct MaskGroup {
   int accepted = 0;       ///< j, 1 … number of drafts

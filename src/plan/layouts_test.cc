@@ -308,6 +308,15 @@ TEST_P(RandomSizes, TidarStep) {
             if (k.part == 0) return k.i < length + q.part;
             return k.part == q.part;
           }));
+  for (int row = 0; row < drafts; ++row) EXPECT_EQ(mask_place(pass, row).masks, 0);
+  for (const MaskGroup& group : groups) {
+    for (int m = 0; m < group.masks; ++m) {
+      const MaskPlace place = mask_place(pass, group.first_row + m);
+      EXPECT_EQ(place.begin, length + group.accepted);
+      EXPECT_EQ(place.masks, group.masks);
+      EXPECT_EQ(place.mask, m);
+    }
+  }
 }
 
 TEST_P(RandomSizes, BlockLayouts) {
