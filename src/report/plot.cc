@@ -141,7 +141,7 @@ std::string draw_axes(const Plot& plot, const Scales& scales, const PlotArea& ar
         R"(<path class="grid" d="M{:.1f} {:.1f}H{:.1f}" stroke="#d8dee4" stroke-width="1"/>)"
         "\n",
         area.left, y, area.right);
-    svg += text_at(std::string(kQuiet) + " text-anchor=\"end\"", area.left - 7, y + 4, kTextSize,
+    svg += text_at(fmt::format("{} text-anchor=\"end\"", kQuiet), area.left - 7, y + 4, kTextSize,
                    y_labels[i]);
   }
   const auto x_labels = scales.x.labels();
@@ -153,7 +153,7 @@ std::string draw_axes(const Plot& plot, const Scales& scales, const PlotArea& ar
           "\n",
           x, area.top, area.bottom);
     }
-    svg += text_at(std::string(kQuiet) + " text-anchor=\"middle\"", x, area.bottom + 18, kTextSize,
+    svg += text_at(fmt::format("{} text-anchor=\"middle\"", kQuiet), x, area.bottom + 18, kTextSize,
                    x_labels[i]);
   }
   svg += fmt::format(
@@ -162,7 +162,7 @@ std::string draw_axes(const Plot& plot, const Scales& scales, const PlotArea& ar
       area.left, area.bottom, area.right);
   svg += text_at(kQuiet, kMargin, area.top - 12, kTextSize,
                  fit_text(plot.y.label, kTextSize, kWidth - 2 * kMargin));
-  svg += text_at(std::string(kQuiet) + " text-anchor=\"middle\"", (area.left + area.right) / 2,
+  svg += text_at(fmt::format("{} text-anchor=\"middle\"", kQuiet), (area.left + area.right) / 2,
                  area.bottom + 38, kTextSize,
                  fit_text(plot.x.label, kTextSize, area.right - area.left));
   return svg;
@@ -202,7 +202,7 @@ std::string draw_svg(const Plot& plot) {
   svg += fmt::format(R"(<rect class="paper" width="{}" height="{:.0f}" fill="#ffffff"/>)"
                      "\n",
                      kWidth, height);
-  svg += text_at(std::string(kInk) + " font-weight=\"600\"", kMargin, 24, kTitleSize,
+  svg += text_at(fmt::format("{} font-weight=\"600\"", kInk), kMargin, 24, kTitleSize,
                  fit_text(plot.title, kTitleSize, kWidth - 2 * kMargin));
   const bool empty = std::all_of(shown.series.begin(), shown.series.end(),
                                  [](const PlotSeries& series) { return series.points.empty(); });
