@@ -38,7 +38,7 @@ struct TokenLogprob {
   friend bool operator==(const TokenLogprob&, const TokenLogprob&) = default;
 };
 
-/// A token of a list of the most probable ones.
+/// A token that was not chosen but named beside it.
 struct ListedToken {
   int32_t token = -1;
   float logprob = 0;  ///< to the model

@@ -146,6 +146,18 @@ inline int32_t mock_draw(const std::vector<double>& p, uint64_t seed, uint64_t d
   return winner;
 }
 
+/// What is chosen where `chosen` cannot be, which was drawn from the distribution `p`; -1: nothing.
+inline int32_t mock_runner_up(std::vector<double> logits, std::vector<double> p, int32_t chosen,
+                              const Ask& ask, std::span<const LogitChange> pool) {
+  if (ask.sampling.greedy()) {
+    logits[static_cast<size_t>(chosen)] = -std::numeric_limits<double>::infinity();
+    p = mock_distribution(logits, ask, pool);
+  } else {
+    p[static_cast<size_t>(chosen)] = 0;
+  }
+  return mock_draw(p, ask.sampling.seed, ask.draw);
+}
+
 /// Answers an Ask, whose changes stand in `pool`, from the logits of its row, and of its other row
 /// if it has one.
 inline Answer mock_answer(const Ask& ask, const std::vector<float>& row,
@@ -173,6 +185,12 @@ inline Answer mock_answer(const Ask& ask, const std::vector<float>& row,
   for (const double logit : logits) sum += std::exp(logit);
   const double log_sum = std::log(sum);
   answer.logprob = static_cast<float>(logits[static_cast<size_t>(answer.token)] - log_sum);
+  if (ask.kind == AskKind::choose && ask.runner_up) {
+    answer.runner_up.token = mock_runner_up(logits, p, answer.token, ask, pool);
+    if (answer.runner_up.token >= 0)
+      answer.runner_up.logprob =
+          static_cast<float>(logits[static_cast<size_t>(answer.runner_up.token)] - log_sum);
+  }
   double entropy = 0;
   for (const double logit : logits) entropy -= std::exp(logit - log_sum) * (logit - log_sum);
   answer.entropy = static_cast<float>(entropy);

@@ -38,6 +38,7 @@ void PlayedEvaluator::play(const Ask& ask, Answer& answer) const {
     answer.logprob = guess.logprob;
   }
   answer.policy_logprob = 0;
+  answer.runner_up = {};  // traces know none
 }
 
 }  // namespace tidar

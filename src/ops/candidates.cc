@@ -96,6 +96,15 @@ int32_t race(std::span<const Candidate> candidates, const Sampling& sampling, ui
   return winner;
 }
 
+int32_t runner_up(std::vector<Candidate> candidates, int32_t chosen, const Sampling& sampling,
+                  uint64_t draw) {
+  std::erase_if(candidates, [&](const Candidate& candidate) {
+    return candidate.token == chosen || !std::isfinite(candidate.logit);
+  });
+  if (candidates.empty()) return -1;
+  return sampling.greedy() ? first_of(candidates).token : race(candidates, sampling, draw);
+}
+
 double race_logprob(std::span<const Candidate> candidates, int32_t token) {
   TIDAR_CHECK(!candidates.empty());
   const Candidate first = first_of(candidates);

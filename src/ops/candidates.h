@@ -85,6 +85,12 @@ void cut(std::vector<Candidate>& candidates, const Sampling& sampling, double re
 /// on ties. Where no candidate has a positive probability, the first by stands_before().
 int32_t race(std::span<const Candidate> candidates, const Sampling& sampling, uint64_t draw);
 
+/// The token that takes the place of `chosen`, once it is gone from among `candidates`: greedy, the
+/// first by stands_before(), else the winner of the race. -1 where no other has a positive
+/// probability.
+int32_t runner_up(std::vector<Candidate> candidates, int32_t chosen, const Sampling& sampling,
+                  uint64_t draw);
+
 /// The logarithm of the probability with which race() draws `token` from `candidates` (not empty);
 /// -infinity if it is not among them.
 double race_logprob(std::span<const Candidate> candidates, int32_t token);

@@ -64,6 +64,9 @@ struct Ask {
   /// choose, score: also list this many most probable tokens.
   int32_t top = 0;
 
+  /// choose: also name the runner-up, for one more reading of the row.
+  bool runner_up = false;
+
   /// Stops the program unless this can be asked of a pass of `rows` rows, with `pool` changes in
   /// the pool.
   void check(int32_t rows, size_t pool) const;
@@ -120,7 +123,13 @@ struct Answer {
   float policy_logprob = 0;
   float entropy = 0;               ///< of the distribution whose logarithms these are, in nats
   std::vector<ListedToken> top{};  ///< most probable first, lower id first on ties
-  std::vector<float> logits{};     ///< kind `logits` only: [V]
+
+  /// Where the ask wants it: what would be chosen of all that changes and cuts have left, were the
+  /// chosen token not there. Greedy: the next best, the lowest id on ties; drawn: the second of the
+  /// race. Token -1: nothing else is left.
+  ListedToken runner_up{};
+
+  std::vector<float> logits{};  ///< kind `logits` only: [V]
 
   TokenLogprob chosen() const { return {token, logprob, policy_logprob}; }
 };

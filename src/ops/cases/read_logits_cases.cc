@@ -55,8 +55,12 @@ class ReadLogits final : public PreparedCase {
   Rows results() const override {
     Rows rows;
     for (const Answer& answer : answers_) {
-      std::vector<double> row = {static_cast<double>(answer.token), answer.logprob,
-                                 answer.policy_logprob, answer.entropy};
+      std::vector<double> row = {static_cast<double>(answer.token),
+                                 answer.logprob,
+                                 answer.policy_logprob,
+                                 answer.entropy,
+                                 static_cast<double>(answer.runner_up.token),
+                                 answer.runner_up.logprob};
       for (const ListedToken& entry : answer.top) {
         row.push_back(entry.token);
         row.push_back(entry.logprob);
@@ -73,6 +77,7 @@ class ReadLogits final : public PreparedCase {
     question.mixed = rng_.below(3) == 0;
     question.ask.trust = static_cast<float>(rng_.below(5)) / 4;
     question.ask.top = rng_.below(2) * rng_.below(8);
+    question.ask.runner_up = rng_.below(2) == 0;
     if (rng_.below(8) == 0) {
       question.ask.kind = AskKind::logits;
       question.mixed = false;

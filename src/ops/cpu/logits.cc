@@ -125,15 +125,29 @@ float drawn_logprob(const Kernels& kernels, const float* row, int64_t vocabulary
   return below - kernels.log_weight(row, summary.best_logit, inverse_temperature, vocabulary);
 }
 
-// The answer's token, chosen or given, and its probability to the policy.
+// The token that a whole row gives without the chosen one; -1: nothing else is left.
+int32_t next_of_row(const Reading& reading, int32_t chosen) {
+  const auto& [kernels, row, vocabulary, ask, pool, scratch] = reading;
+  changed_row(reading);
+  scratch[chosen] = -std::numeric_limits<float>::infinity();
+  const int32_t next = ask.sampling.greedy()
+                           ? kernels.summarize(scratch, vocabulary).best
+                           : kernels.race(scratch, 1 / ask.sampling.temperature, ask.sampling.seed,
+                                          ask.draw, vocabulary);
+  return std::isfinite(scratch[next]) ? next : -1;
+}
+
+// The answer's token, chosen or given, and its probability to the policy; also the runner-up.
 void choose(const Reading& reading, const LogitSummary& summary, Answer& answer) {
   const auto& [kernels, unchanged, vocabulary, ask, pool, scratch] = reading;
   const Sampling& sampling = ask.sampling;
   const bool scores = ask.kind == AskKind::score;
+  const bool names_next = !scores && ask.runner_up;
   if (sampling.greedy()) {
     const int32_t best = choose_greedy(reading, summary.best);
     answer.token = scores ? ask.token : best;
     answer.policy_logprob = greedy_logprob(best, answer.token);
+    if (names_next && best >= 0) answer.runner_up.token = next_of_row(reading, best);
     return;
   }
   const float* row = unchanged;
@@ -150,9 +164,11 @@ void choose(const Reading& reading, const LogitSummary& summary, Answer& answer)
   const bool cuts = (sampling.top_k > 0 && sampling.top_k < vocabulary) || sampling.top_p < 1 ||
                     sampling.min_p > 0;
   if (cuts) {
-    const auto left = cut_row(row, vocabulary, now, sampling);
+    auto left = cut_row(row, vocabulary, now, sampling);
     answer.token = scores ? ask.token : race(left, sampling, ask.draw);
     answer.policy_logprob = static_cast<float>(race_logprob(left, answer.token));
+    if (names_next)
+      answer.runner_up.token = runner_up(std::move(left), answer.token, sampling, ask.draw);
     return;
   }
   const float inverse_temperature = 1 / sampling.temperature;
@@ -161,6 +177,7 @@ void choose(const Reading& reading, const LogitSummary& summary, Answer& answer)
                      : kernels.race(row, inverse_temperature, sampling.seed, ask.draw, vocabulary);
   answer.policy_logprob =
       drawn_logprob(kernels, row, vocabulary, now, inverse_temperature, answer.token);
+  if (names_next) answer.runner_up.token = next_of_row(reading, answer.token);
 }
 
 std::vector<ListedToken> most_probable(const float* row, int64_t vocabulary, float log_sum,
@@ -197,7 +214,9 @@ Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask,
   if (!is_distribution(summary)) return no_answer(ask);
   const Reading reading = {kernels, row, vocabulary, ask, pool, scratch + vocabulary};
   choose(reading, summary, answer);
-  if (answer.token >= 0) answer.logprob = row[answer.token] - summary.log_sum;
+  const auto logprob = [&](int32_t token) { return token < 0 ? 0 : row[token] - summary.log_sum; };
+  answer.logprob = logprob(answer.token);
+  answer.runner_up.logprob = logprob(answer.runner_up.token);
   answer.entropy = summary.entropy;
   if (ask.top > 0) answer.top = most_probable(row, vocabulary, summary.log_sum, ask.top);
   return answer;

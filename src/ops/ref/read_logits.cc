@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "ops/candidates.h"
 #include "ops/ref/verbs.h"
@@ -72,11 +73,13 @@ void choose(std::vector<T> logits, const Ask& ask, std::span<const LogitChange> 
         std::min_element(candidates.begin(), candidates.end(), stands_before)->token;
     answer.token = scores ? ask.token : best;
     answer.policy_logprob = greedy_logprob(best, answer.token);
-    return;
+  } else {
+    cut(candidates, ask.sampling);
+    answer.token = scores ? ask.token : race(candidates, ask.sampling, ask.draw);
+    answer.policy_logprob = static_cast<float>(race_logprob(candidates, answer.token));
   }
-  cut(candidates, ask.sampling);
-  answer.token = scores ? ask.token : race(candidates, ask.sampling, ask.draw);
-  answer.policy_logprob = static_cast<float>(race_logprob(candidates, answer.token));
+  if (ask.kind == AskKind::choose && ask.runner_up)
+    answer.runner_up.token = runner_up(std::move(candidates), answer.token, ask.sampling, ask.draw);
 }
 
 template <class T>
@@ -107,9 +110,11 @@ Answer read_logits(Matrix logits, const Ask& ask, std::span<const LogitChange> p
   if (!is_distribution(std::span<const T>(mixed))) return no_answer(ask);
   const double log_sum = log_sum_exp(mixed);
   choose(mixed, ask, pool, answer);
-  if (answer.token >= 0) {
-    answer.logprob = static_cast<float>(mixed[static_cast<size_t>(answer.token)] - log_sum);
-  }
+  const auto logprob = [&](int32_t token) {
+    return token < 0 ? 0 : static_cast<float>(mixed[static_cast<size_t>(token)] - log_sum);
+  };
+  answer.logprob = logprob(answer.token);
+  answer.runner_up.logprob = logprob(answer.runner_up.token);
   answer.entropy = static_cast<float>(entropy_of(mixed, log_sum));
   answer.top = most_probable(mixed, log_sum, ask.top);
   return answer;

@@ -128,13 +128,14 @@ void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask,
   const double temperature = ask.sampling.temperature;
   const double size_changed = changed_size(size, ask, pool);
   const double nudge = choice_tolerance(eps_, size_changed, temperature);
+  const bool is_compared_only =
+      is_exact && ask.sampling.greedy() && ask.changes.empty() && ask.own_changes.empty();
+  const bool may_tie = ask.kind == AskKind::choose && !is_compared_only;
+  const auto nudged = [&](int32_t up, int32_t down) {
+    return nudged_answer(truth_, truth_logits, ask, pool, up, down, nudge);
+  };
   if (tested.token != truth.token) {
-    const bool is_compared_only =
-        is_exact && ask.sampling.greedy() && ask.changes.empty() && ask.own_changes.empty();
-    const bool is_tied =
-        ask.kind == AskKind::choose && !is_compared_only &&
-        nudged_answer(truth_, truth_logits, ask, pool, tested.token, truth.token, nudge).token ==
-            tested.token;
+    const bool is_tied = may_tie && nudged(tested.token, truth.token).token == tested.token;
     if (!is_tied) differs(tested.token, truth.token, 0, "token");
   }
   differs(tested.logprob, true_logprob(tested.token), allowed, "logprob");
@@ -150,6 +151,22 @@ void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask,
                 nudge / temperature,
             "policy logprob");
   }
+
+  if (tested.runner_up.token != truth.runner_up.token) {
+    // Either the tokens that were chosen are as good as tied, or those beside them.
+    const auto last = [](const Answer& answer) {
+      return answer.runner_up.token >= 0 ? answer.runner_up.token : answer.token;
+    };
+    const auto explained_by = [&](int32_t up, int32_t down) {
+      return nudged(up, down).runner_up.token == tested.runner_up.token;
+    };
+    const bool is_tied = may_tie && (explained_by(tested.token, truth.token) ||
+                                     explained_by(last(tested), last(truth)));
+    if (!is_tied) differs(tested.runner_up.token, truth.runner_up.token, 0, "runner-up");
+  }
+  if (tested.runner_up.token >= 0)
+    differs(tested.runner_up.logprob, true_logprob(tested.runner_up.token), allowed,
+            "logprob of the runner-up");
 
   // Each logarithm is off by `allowed` at most, and each probability by that share of itself.
   differs(tested.entropy, truth.entropy, allowed * (1 + truth.entropy), "entropy");
