@@ -37,7 +37,7 @@ class CommandLine(FixtureCase):
             --json --stop --repetition-penalty --presence-penalty --frequency-penalty --logit-bias
             --ignore-eos --draft-model --least-match --most-match --block-size --order --confidence
             --entropy-bound --per-pass --block-keys --block-borders --steps --shifted-logits
-            --groups --prices --weights --kv --isa --precision --context --print-pass"""
+            --groups --prices --weights --kv --isa --precision --context --print-pass --trace"""
         out, _ = self.succeed("generate", "--help")
         self.assertNotRegex(out, r"(?m)^[a-z]", "a description that left its column")
         for flag in flags.split():
@@ -97,6 +97,16 @@ class CommandLine(FixtureCase):
                 (1, ["inspect", *nowhere]),
                 (2, ["bench", *model, "--rows", "0"]),
                 (1, ["bench", *model, "--context", "1000"]),
+                (2, ["bench", *model, "--decode"]),
+                (2, ["bench", *model, "--trace", text]),
+                (2, ["bench", *model, "--decode", "--trace", text, "--rows", "1"]),
+                (2, ["bench", *model, "--decode", "--trace", text, "--batch", "0"]),
+                (2, ["bench", *model, "--decode", "--trace", text, "--draft-length", "65"]),
+                (2, ["bench", *model, "--decode", "--trace", text, "--methods", "ar:all"]),
+                (2, ["bench", *model, "--decode", "--trace", text, "--methods", "tidar:some"]),
+                (2, ["bench", *model, "--decode", "--trace", text, "--methods", "block-diffusion"]),
+                (1, ["bench", *model, "--decode", "--trace", text]),
+                (1, ["bench", *model, "--decode", "--trace", self.folder / "nowhere"]),
                 (2, [*tokenizer, "--template", "{"]),
                 (2, [*tokenizer, "--prompt", "}"]),
                 (1, [*tokenizer, "--vocabulary", "3"]),
@@ -484,6 +494,58 @@ class Bench(FixtureCase):
             self.assertLessEqual(len(line), 80, line)
         self.assertRegex(out, r"(?m)^prefill 512 +1 ")
         self.assertRegex(out, r"(?m)^linear ")
+
+    def trace(self, draft_length, tokens=40):
+        path = self.folder / f"trace-{draft_length}-{tokens}.jsonl"
+        self.succeed("generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "5,6,7",
+                     "--mask-token", 511, "-n", tokens, "--draft-length", draft_length, "--trace",
+                     path)
+        return path
+
+    def test_decoding_by_a_trace(self):
+        args = ["bench", "--decode", "--trace", self.trace(3), "--seconds", 0.01, "--batch", "1,3"]
+        for model in [FIXTURES / "qwen2", FIXTURES / "llama"]:
+            out, _ = self.succeed(*args, "--model", model, "--json", "--draft-length", "2,3")
+            found = json.loads(out)
+            self.assertEqual((found["trace"]["texts"], found["trace"]["draft_length"]), (1, 3))
+            self.assertGreater(found["roofs"]["memory_gb_per_s"], 0)
+            tidar = [("tidar", k, groups) for groups in ["auto", "all", "last"] for k in [2, 3]]
+            others = [(name, k, None) for name in ["self-speculative", "lookup"] for k in [2, 3]]
+            self.assertEqual(
+                [(item["batch"], item["method"], item.get("draft_length"), item.get("groups"))
+                 for item in found["decoding"]],
+                [(batch, *one) for batch in [1, 3] for one in [("ar", None, None), *tidar, *others]])
+            for item in found["decoding"]:
+                self.assertGreaterEqual(item["samples"], 3)
+                self.assertGreater(item["tokens_per_s"], 0)
+                self.assertGreaterEqual(item["rows_per_pass"], item["batch"])
+                self.assertAlmostEqual(item["rows_that_brought_a_token"] * item["rows_per_pass"],
+                                       item["tokens_per_pass"] * item["batch"])
+                if item["method"] == "ar":
+                    self.assertEqual((item["ratio_to_ar"], item["tokens_per_pass"],
+                                      item["rows_per_pass"]), (1, 1, item["batch"]))
+        out, err = self.succeed(*args, "--shape", "mini", "--methods", "tidar:1,lookup", "--ops")
+        self.assertEqual(err, "")
+        for line in out.splitlines():
+            if str(self.folder) not in line:
+                self.assertLessEqual(len(line), 80, line)
+        self.assertIn(f"acceptance is played from {self.folder}/trace", out)
+        self.assertIn("1 text of ", out)
+        self.assertRegex(out, r"(?m)^tidar +3 +1 +1 +[\d.]+ +\d+% +- +[\d.]+ +[\d.]+ +\d+%$")
+        self.assertRegex(out, r"(?m)^lookup +3 +3 +[\d.]+ ")
+
+    def test_traces_that_do_not_do(self):
+        model = ["bench", "--model", FIXTURES / "qwen2", "--seconds", 0.01, "--decode", "--trace"]
+        trace = self.trace(2)
+        self.refuse(1, *model, trace, "--draft-length", 3, holds=["--draft-length 3", "2 tokens"])
+        self.refuse(1, *model, self.trace(2, 1), "--batch", 2, holds=["--batch 2", "end before"])
+        text = trace.read_text()
+        for wrong, part in [("", "found none"), ("{", "the JSON ends too early"),
+                            (text.replace('"version":1', '"version":2'), "'version' is 2"),
+                            (text.replace("answer", "answers"), "answers"),
+                            (text.replace('"prompt":[5', '"prompt":[512'), "'prompt'")]:
+            with self.subTest(part=part):
+                self.refuse(1, *model, self.put("wrong.jsonl", wrong), holds=["wrong.jsonl", part])
 
     def test_prices(self):
         args = ["bench", "--model", FIXTURES / "qwen2", "--prices", "--seconds", 0]

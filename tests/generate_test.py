@@ -195,7 +195,8 @@ class Generate(FixtureCase):
         lines[3:3] = ["not JSON", ""]
         file = self.folder / "prompts.jsonl"
         file.write_text("\n".join(lines))
-        ask = ["--mask-token", 511, "--max-new", 30, "--draft-length", 4]
+        # Groups auto would go by what passes take, and numbers of passes with them.
+        ask = ["--mask-token", 511, "--max-new", 30, "--draft-length", 4, "--groups", "all"]
         out, err = self.succeed("generate", "--model", model, "--prompts", file, *ask)
         found = {item["line"]: item for item in map(json.loads, out.splitlines())}
         self.assertEqual(sorted(found), [1, 2, 3, 6, 8])  # 600 letters have no room
@@ -223,6 +224,35 @@ class Generate(FixtureCase):
             alone, _ = self.succeed(*ask, "--prompt", "Answer:", "--seed", line["seed"], "--json")
             for key in ("tokens", "logprobs", "policy_logprobs"):
                 self.assertEqual(json.loads(alone)[key], line[key])
+
+    def test_trace(self):
+        model, trace = self.lettered_model(), self.folder / "trace.jsonl"
+        ask = ["--mask-token", 511, "-n", 20, "--draft-length", 3, "--trace", trace]
+        alone, _ = self.generate(model, "-p", "hello", *ask)
+        text = json.loads(trace.read_text())
+        self.assertEqual((text["version"], text["model"], text["vocabulary"]),
+                         (1, str(model), 512))
+        self.assertEqual((text["prompt"], text["answer"]), (list(b"hello"), alone["tokens"]))
+        self.assertEqual((len(text["guesses"]), len(text["logprobs"])), (20 * 6, 20 * 6))
+
+        # Many texts, in the order of their lines, whenever each of them ended.
+        file = self.folder / "prompts.jsonl"
+        file.write_text("".join(json.dumps({"prompt": prompt}) + "\n"
+                                for prompt in ["hello", "a" * 60, "?", "hello", "x", "y"]))
+        out, _ = self.succeed("generate", "--model", model, "--prompts", file, *ask)
+        found = sorted(map(json.loads, out.splitlines()), key=lambda line: line["line"])
+        texts = list(map(json.loads, trace.read_text().splitlines()))
+        self.assertEqual([text["answer"] for text in texts], [line["tokens"] for line in found])
+        self.assertEqual(texts[0], text)
+        self.assertEqual(texts[3], text)
+
+        for wrong, part in [(["--method", "ar"], "--method tidar"), (["--trust-ar", 0.5], "trust"),
+                            (["--presence-penalty", 1], "penalties")]:
+            flags = [flag for flag in ask if wrong[-1] != "ar" or flag not in ("--draft-length", 3)]
+            self.refuse(1, "generate", "--model", model, "-p", "hello", *flags, *wrong,
+                        holds=["--trace", part])
+        self.refuse(1, "generate", "--model", model, "-p", "hello", *ask[:-1],
+                    self.folder / "nowhere/trace", holds=["nowhere"])
 
     def test_many_prompts_of_which_none_is_good(self):
         file = self.folder / "prompts.jsonl"

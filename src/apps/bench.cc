@@ -1,10 +1,11 @@
-// tidar bench: what passes of different sizes cost on this machine, beside what it could do at
-// best.
+// tidar bench: what passes of different sizes cost on this machine, and what decoding by a recorded
+// trace brings, beside what the machine could do at best.
 
 #include <algorithm>
 #include <memory>
 
 #include "apps/command.h"
+#include "apps/decode_bench.h"
 #include "apps/ids.h"
 #include "apps/output.h"
 #include "apps/pass_bench.h"
@@ -38,6 +39,14 @@ struct BenchFlags {
   bool prices = false;
   std::string plot;  ///< a file; "": none
   bool json = false;
+
+  // Decoding instead of passes.
+  bool decode = false;
+  std::string trace;
+  std::string batches = "1,2,4,8,16,32,64";
+  std::string draft_lengths;  ///< "": that of the trace
+  std::string methods = "ar,tidar,tidar:all,tidar:last,self-speculative,lookup";
+  std::string prices_from;  ///< as --prices of generate
 };
 
 /// The passes to be timed, as the flags name them.
@@ -128,7 +137,7 @@ std::string heading(const BenchFlags& flags, const Session& session, const Bench
   const std::string name = flags.model.shape.empty() ? flags.model.model : flags.model.shape;
   std::string text;
   text += fmt::format("{}: {} parameters\n", name, format_count(config.parameters()));
-  text += fmt::format("weights {}, operands {}, keys and values {}, {} kernels, {} threads\n",
+  text += fmt::format("weights {}, operands {}, keys and values {};\n  {} kernels, {} threads\n",
                       name_of(session.weight_format()), name_of(session.operand_type()),
                       name_of(session.kv_type()), session.ops().name(), session.threads().size());
   text += fmt::format("roofs: memory {:.1f} GB/s +- {:.0f}% between the passes;\n",
@@ -154,6 +163,23 @@ Result<std::vector<int32_t>> parse_contexts(const std::string& text) {
   return contexts;
 }
 
+Result<std::vector<int32_t>> parse_batches(const std::string& text) {
+  TIDAR_TRY(std::vector<int32_t> batches, parse_ids(text, "", "numbers of texts"));
+  for (const int32_t batch : batches) {
+    if (batch < 1 || batch > 1024) return error("expected 1 to 1024 texts, found {}", batch);
+  }
+  return batches;
+}
+
+Result<std::vector<int32_t>> parse_draft_lengths(const std::string& text) {
+  TIDAR_TRY(std::vector<int32_t> lengths, parse_ids(text, "", "numbers of tokens"));
+  for (const int32_t length : lengths) {
+    if (length >= 1 && length <= kLongestTracedDraft) continue;
+    return error("expected 1 to {} tokens, found {}", kLongestTracedDraft, length);
+  }
+  return lengths;
+}
+
 Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) {
   BenchSizes sizes;
   TIDAR_TRY(sizes.contexts, parse_contexts(flags.contexts));
@@ -174,10 +200,41 @@ Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) 
   return sizes;
 }
 
-/// The account of each verb over all timed passes.
-std::string verbs_table(const TimedOps& ops, const CpuRoofs& roofs, double peak_gflops) {
-  return ops.table({.bytes_per_s = 1e9 * roofs.memory_gbps, .flops_per_s = 1e9 * peak_gflops});
+/// The account of each verb over all that was timed, if it was asked for.
+void print_verbs(const BenchFlags& flags, const Session& session, const BenchRoofs& roofs) {
+  if (session.timed_ops() == nullptr) return;
+  const std::string verbs =
+      session.timed_ops()->table({.bytes_per_s = 1e9 * roofs.memory_gbps,
+                                  .flops_per_s = 1e9 * roofs.products_of(session.operand_type())});
+  flags.json ? print_note(verbs) : print("\n" + verbs);
 }
+
+/// Measures the roofs of a run: those of products once, that of memory between what is timed.
+class RoofReader {
+ public:
+  explicit RoofReader(const Session& session)
+      : roofs_{measure_roofs(session.threads(), *session.isa())},
+        memory_reader_(session.threads(), *session.isa()) {}
+
+  /// To be called often, at least once.
+  void read() {
+    if (memory_.count() > 0 && since_reading_.seconds() < kRoofSeconds) return;
+    memory_.add(memory_reader_.measure_gbps());
+    since_reading_ = Stopwatch();
+  }
+  BenchRoofs roofs() const {
+    BenchRoofs roofs = roofs_;
+    roofs.memory_gbps = memory_.median();
+    roofs.memory_spread = memory_.spread();
+    return roofs;
+  }
+
+ private:
+  BenchRoofs roofs_;
+  MemoryReader memory_reader_;
+  Samples memory_;
+  Stopwatch since_reading_;
+};
 
 /// What a run measured: passes, or prices.
 struct Measured {
@@ -188,17 +245,13 @@ struct Measured {
 
 Measured measure(const BenchFlags& flags, const BenchSizes& sizes, Session& session,
                  Progress& progress) {
-  Measured measured{{measure_roofs(session.threads(), *session.isa())}, {}, {}};
+  Measured measured;
+  RoofReader reader(session);
   if (session.timed_ops() != nullptr) session.timed_ops()->reset();
   PassBench bench(session);
-  MemoryReader reader(session.threads(), *session.isa());
-  Samples memory;
-  Stopwatch since_reading;
   const auto on_round = [&](int round) {
     progress.show(fmt::format("timing passes, round {}", round));
-    if (memory.count() > 0 && since_reading.seconds() < kRoofSeconds) return;
-    memory.add(reader.measure_gbps());
-    since_reading = Stopwatch();
+    reader.read();
   };
   if (flags.prices) {
     const auto asked = [&](int rows) { return rows_asked(flags.ask, rows); };
@@ -209,12 +262,12 @@ Measured measure(const BenchFlags& flags, const BenchSizes& sizes, Session& sess
   } else {
     measured.passes = bench.run(make_specs(flags, sizes), flags.seconds, on_round);
   }
-  measured.roofs.memory_gbps = memory.median();
-  measured.roofs.memory_spread = memory.spread();
+  measured.roofs = reader.roofs();
   return measured;
 }
 
-OrderedJson to_json(const BenchFlags& flags, const Session& session, const Measured& measured) {
+/// What every kind of bench says of the model and the machine.
+OrderedJson heading_json(const BenchFlags& flags, const Session& session, const BenchRoofs& roofs) {
   OrderedJson json;
   json["model"] = flags.model.shape.empty() ? flags.model.model : flags.model.shape;
   json["parameters"] = session.config().parameters();
@@ -223,7 +276,17 @@ OrderedJson to_json(const BenchFlags& flags, const Session& session, const Measu
   json["kv"] = name_of(session.kv_type());
   json["kernels"] = session.ops().name();
   json["threads"] = session.threads().size();
-  json["roofs"] = to_json(measured.roofs);
+  json["roofs"] = to_json(roofs);
+  return json;
+}
+
+void put_memory(OrderedJson& json, const Session& session) {
+  for (const MemoryUse& use : session.memory()) json["memory"][use.purpose] = use.bytes;
+  json["peak_resident"] = peak_resident_bytes();
+}
+
+OrderedJson to_json(const BenchFlags& flags, const Session& session, const Measured& measured) {
+  OrderedJson json = heading_json(flags, session, measured.roofs);
   if (flags.prices) {
     json["prices"] = OrderedJson::array();
     for (const PriceCurve& curve : measured.curves) json["prices"].push_back(to_json(curve));
@@ -233,8 +296,7 @@ OrderedJson to_json(const BenchFlags& flags, const Session& session, const Measu
     const PassTimes* one = one_row(measured.passes);
     for (const PassTimes& times : measured.passes) json["passes"].push_back(to_json(times, one));
   }
-  for (const MemoryUse& use : session.memory()) json["memory"][use.purpose] = use.bytes;
-  json["peak_resident"] = peak_resident_bytes();
+  put_memory(json, session);
   return json;
 }
 
@@ -256,13 +318,18 @@ std::string tables(const BenchFlags& flags, const Session& session, const Measur
   return text;
 }
 
-Result<int> bench(BenchFlags flags) {
+Result<Session> open_session(BenchFlags& flags, Progress& progress) {
   flags.model.timed = flags.ops;
-  Progress progress;
   progress.show("reading or making weights");
   TIDAR_TRY(Session session, Session::open(flags.model));
   if (!session.isa())
     return error("--isa ref: the reference is not made to be fast; choose another");
+  return session;
+}
+
+Result<int> bench(BenchFlags flags) {
+  Progress progress;
+  TIDAR_TRY(Session session, open_session(flags, progress));
   TIDAR_TRY(const BenchSizes sizes, sizes_of(flags, session.config()));
   progress.show("packing weights");
   TIDAR_TRY_VOID(
@@ -273,21 +340,119 @@ Result<int> bench(BenchFlags flags) {
   const double peak_gflops = measured.roofs.products_of(session.operand_type());
   flags.json ? print_json(to_json(flags, session, measured))
              : print(tables(flags, session, measured, peak_gflops));
-  if (session.timed_ops() != nullptr) {
-    const std::string verbs = verbs_table(*session.timed_ops(), measured.roofs, peak_gflops);
-    flags.json ? print_note(verbs) : print("\n" + verbs);
-  }
+  print_verbs(flags, session, measured.roofs);
   if (!flags.plot.empty()) {
     TIDAR_TRY_VOID(write_text_file(flags.plot, draw_svg(prices_plot(measured.curves))));
   }
   return kDone;
 }
 
+/// The prices that one of them goes by, if any does.
+Result<std::optional<EnginePrices>> prices_for(const std::vector<DecodingSpec>& specs,
+                                               const BenchFlags& flags, const Session& session) {
+  for (const DecodingSpec& spec : specs) {
+    if (goes_by_prices(spec.method)) return engine_prices(flags.prices_from, spec.method, session);
+  }
+  return std::optional<EnginePrices>();
+}
+
+/// Said beside every result of bench_decoding.
+std::string played_from(const BenchFlags& flags, const TraceFile& trace) {
+  return fmt::format("acceptance is played from {}:\n  {} of {}, drafts of up to {}\n", flags.trace,
+                     counted(static_cast<int64_t>(trace.texts.size()), "text"), trace.model,
+                     counted(trace.draft_length(), "token"));
+}
+
+void print_decodings(const BenchFlags& flags, const Session& session, const BenchRoofs& roofs,
+                     const TraceFile& trace, const std::vector<DecodingTimes>& all) {
+  if (flags.json) {
+    OrderedJson json = heading_json(flags, session, roofs);
+    json["trace"] = {{"file", flags.trace},
+                     {"model", trace.model},
+                     {"texts", trace.texts.size()},
+                     {"draft_length", trace.draft_length()}};
+    json["decoding"] = OrderedJson::array();
+    for (const DecodingTimes& times : all) json["decoding"].push_back(to_json(times));
+    put_memory(json, session);
+    return print_json(json);
+  }
+  std::string text = heading(flags, session, roofs);
+  text += played_from(flags, trace);
+  text += "'a pass': tokens of a text in a pass; 'rows' of a pass, 'brought': the share of\n";
+  text += "  them that brought a token; +- is half the distance between quartiles\n";
+  print(text + "\n" + decodings_table(all));
+}
+
+Result<int> bench_decoding(BenchFlags flags) {
+  TIDAR_TRY(const TraceFile trace, read_trace(flags.trace));
+  if (flags.draft_lengths.empty()) flags.draft_lengths = std::to_string(trace.draft_length());
+  const std::vector<DecodingSpec> specs = decoding_specs(
+      parse_methods(flags.methods).value(), parse_draft_lengths(flags.draft_lengths).value(),
+      parse_batches(flags.batches).value());
+  Progress progress;
+  TIDAR_TRY(Session session, open_session(flags, progress));
+  TIDAR_TRY(const Room room, room_for(specs, trace, session.config()));
+  progress.show("packing weights");
+  TIDAR_TRY_VOID(session.build_network(room));
+  progress.show("measuring the machine");
+  TIDAR_TRY(const auto prices, prices_for(specs, flags, session));
+  RoofReader reader(session);
+  if (session.timed_ops() != nullptr) session.timed_ops()->reset();
+  DecodeBench bench(session, trace, prices);
+  TIDAR_TRY(const std::vector<DecodingTimes> all, bench.run(specs, flags.seconds, [&](int round) {
+    progress.show(fmt::format("decoding, round {}", round));
+    reader.read();
+  }));
+  progress.clear();
+  const BenchRoofs roofs = reader.roofs();
+  print_decodings(flags, session, roofs, trace, all);
+  print_verbs(flags, session, roofs);
+  return kDone;
+}
+
+void add_decoding_flags(CLI::App& command, BenchFlags& flags,
+                        const std::vector<CLI::Option*>& of_passes) {
+  command.option_defaults()->group("Decoding");
+  CLI::Option* decode = command.add_flag(
+      "--decode", flags.decode,
+      "Times decoding instead of passes, --seconds for each method and batch in turn, while the "
+      "acceptance of drafts is played from --trace: so weights of any kind do");
+  for (CLI::Option* option : of_passes) decode->excludes(option);
+  CLI::Option* trace =
+      command
+          .add_option("--trace", flags.trace, "What a model drafted, from tidar generate --trace")
+          ->type_name("FILE.jsonl")
+          ->needs(decode);
+  decode->needs(trace);
+  command.add_option("--batch", flags.batches, "Texts side by side")
+      ->check(parsed_by(parse_batches))
+      ->type_name("N,N,...")
+      ->needs(decode)
+      ->capture_default_str();
+  command
+      .add_option("--draft-length", flags.draft_lengths, "Tokens of a draft (default: the trace's)")
+      ->check(parsed_by(parse_draft_lengths))
+      ->type_name("K,K,...")
+      ->needs(decode);
+  command
+      .add_option("--methods", flags.methods,
+                  "Methods; behind tidar its --groups, auto where none are named")
+      ->check(parsed_by(parse_methods))
+      ->type_name("NAME[:GROUPS],...")
+      ->needs(decode)
+      ->capture_default_str();
+  command
+      .add_option("--prices-from", flags.prices_from,
+                  "What passes cost, for groups auto: as --prices of tidar generate")
+      ->option_text("FILE|measure|none")
+      ->needs(decode);
+}
+
 }  // namespace
 
 void add_bench(CLI::App& program, Action& action) {
   CLI::App& command = *program.add_subcommand(
-      "bench", "Times passes beside what the machine could do: prefill, decoding, 1 to 512 rows");
+      "bench", "Times passes of 1 to 512 rows, or decoding, beside what the machine could do");
   const auto flags = std::make_shared<BenchFlags>();  // shared by the parser and the action
   command.option_defaults()->group("Model (one of these)");
   CLI::Option* shape =
@@ -300,22 +465,24 @@ void add_bench(CLI::App& program, Action& action) {
           ->excludes(shape);
   add_computing_flags(command, flags->model);
   command.option_defaults()->group("Measurement");
-  command
-      .add_option("--context", flags->contexts,
-                  "Keys that are cached before each pass; several numbers with --prices")
-      ->check(parsed_by(parse_contexts))
-      ->type_name("N")
-      ->capture_default_str();
+  CLI::Option* contexts =
+      command
+          .add_option("--context", flags->contexts,
+                      "Keys that are cached before each pass; several numbers with --prices")
+          ->check(parsed_by(parse_contexts))
+          ->type_name("N")
+          ->capture_default_str();
   CLI::Option* rows = command.add_option("--rows", flags->rows, "Sizes of passes")
                           ->check(parsed_by(parse_rows))
                           ->type_name("N,N,...")
                           ->capture_default_str();
-  command
-      .add_option("--ask", flags->ask,
-                  "Rows whose next token is chosen: auto is all up to 64 rows, else the last")
-      ->check(CLI::IsMember({"auto", "all", "last"}))
-      ->type_name("")
-      ->capture_default_str();
+  CLI::Option* ask =
+      command
+          .add_option("--ask", flags->ask,
+                      "Rows whose next token is chosen: auto is all up to 64 rows, else the last")
+          ->check(CLI::IsMember({"auto", "all", "last"}))
+          ->type_name("")
+          ->capture_default_str();
   command.add_option("--seconds", flags->seconds, "Time for each size")
       ->check(number(0.0, 3600.0))
       ->type_name("S")
@@ -331,13 +498,14 @@ void add_bench(CLI::App& program, Action& action) {
       ->type_name("FILE.svg")
       ->needs(prices);
   command.add_flag("--json", flags->json, "JSON on stdout");
+  add_decoding_flags(command, *flags, {contexts, rows, ask, prices});
   command.callback([flags, shape, model, rows, &action] {
     flags->rows_given = !rows->empty();
     if (!flags->prices && parse_contexts(flags->contexts)->size() > 1) {
       throw CLI::ValidationError("--context: several numbers of keys need --prices");
     }
     if (shape->empty() && model->empty()) throw CLI::RequiredError("--shape or --model");
-    action = [flags] { return bench(*flags); };
+    action = [flags] { return flags->decode ? bench_decoding(*flags) : bench(*flags); };
   });
 }
 

@@ -12,6 +12,7 @@
 #include "apps/output.h"
 #include "apps/price_source.h"
 #include "apps/session.h"
+#include "apps/tracing.h"
 #include "engine/engine.h"
 #include "ops/cpu/roofs.h"
 
@@ -197,8 +198,9 @@ double memory_roof(const Session& session) {
 Result<int> generate(const GenerateFlags& flags) {
   TIDAR_TRY(Session session, Session::open(flags.model));
   TIDAR_TRY(Request request, make_request(flags, session.config(), session.tokenizer()));
+  TIDAR_TRY(Tracing tracing, Tracing::begin(flags.trace, request, session));
   const EvaluatorLimits model_limits{.max_position = session.config().max_positions};
-  const Room room = {.rows = rows_of_passes(request),
+  const Room room = {.rows = std::max(rows_of_passes(request), tracing.on() ? Tracing::kRows : 0),
                      .keys_each = most_keys(request, model_limits)};
   TIDAR_TRY(const auto draft_model,
             DraftModel::attach(flags.method.draft_model, session, room, request));
@@ -217,6 +219,10 @@ Result<int> generate(const GenerateFlags& flags) {
             run(meter, session.tokenizer(), prices, request, stream, interrupt));
   OrderedJson json = to_json(outcome, method, memory_bytes_per_s);
   print_note(summary(outcome, method, memory_bytes_per_s));
+  if (!interrupt.requested()) {
+    TIDAR_TRY_VOID(tracing.add(session.network(), request.sequence, outcome.tokens));
+    TIDAR_TRY_VOID(tracing.end());
+  }
   if (flags.compare && outcome.finish != FinishReason::no_choice && !interrupt.requested()) {
     Request ar_request = request;
     ar_request.method = ArOptions{};

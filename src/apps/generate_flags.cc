@@ -149,6 +149,14 @@ void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
       .add_flag("--print-pass", flags.print_pass,
                 "Draw the first decoding pass on stderr: who sees whom")
       ->excludes("--prompts");
+  command
+      .add_option(
+          "--trace", flags.trace,
+          "Write what drafts the model would have made at every place of the texts, for "
+          "tidar bench --decode: a JSON object a text, with its ids (\"prompt\", "
+          "\"answer\"), and for 1 to K masks and each token of the answer the ids that they "
+          "guess from there on (\"guesses\") with their \"logprobs\"; needs --method tidar")
+      ->type_name("FILE.jsonl");
   command.add_flag(
       "--json", flags.json,
       "One JSON object on stdout instead of text; for each token, \"logprobs\" are the "

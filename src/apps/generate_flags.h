@@ -36,6 +36,7 @@ struct GenerateFlags {
 
   bool compare = false;     ///< once more with AR, and say whether the tokens agree
   bool print_pass = false;  ///< draw the first decoding pass on stderr
+  std::string trace;        ///< file of what masks draft along the texts; "": none
   bool json = false;
 };
 

@@ -11,6 +11,7 @@
 #include "apps/output.h"
 #include "apps/price_source.h"
 #include "apps/prompts.h"
+#include "apps/tracing.h"
 #include "base/stopwatch.h"
 #include "engine/engine.h"
 
@@ -24,6 +25,7 @@ constexpr int kTogether = 4;
 /// What has come of a request so far.
 struct Continuation {
   int64_t line = 0;
+  std::vector<int32_t> prompt;
   uint64_t seed = 0;
   std::string text{};
   std::vector<int32_t> tokens{};
@@ -82,18 +84,34 @@ Result<std::map<RequestId, Continuation>> submit_all(Engine& engine, const Gener
                                                      std::vector<NumberedPrompt> prompts) {
   std::map<RequestId, Continuation> running;
   for (NumberedPrompt& prompt : prompts) {
-    request.sequence.prompt = std::move(prompt.ids);
+    request.sequence.prompt = prompt.ids;
     // Lines with the same prompt are samples of it.
     request.sequence.sampling.seed = flags.sampling.seed + static_cast<uint64_t>(prompt.line) - 1;
     const auto id = engine.submit(request);
     if (id.ok()) {
-      running.emplace(*id, Continuation{prompt.line, request.sequence.sampling.seed});
+      running.emplace(
+          *id, Continuation{prompt.line, std::move(prompt.ids), request.sequence.sampling.seed});
     } else {
       pass_over(flags.prompts, prompt.line, id.error().message);
     }
   }
   if (running.empty()) return error("{}: no line has a \"prompt\" to continue", flags.prompts);
   return running;
+}
+
+/// In the order of their lines.
+Result<void> trace(Tracing& tracing, Evaluator& evaluator, SequenceSpec spec,
+                   std::vector<Continuation> ended) {
+  std::sort(ended.begin(), ended.end(),
+            [](const Continuation& a, const Continuation& b) { return a.line < b.line; });
+  Progress progress;
+  for (size_t i = 0; i < ended.size(); ++i) {
+    progress.show(fmt::format("tracing text {} of {}", i + 1, ended.size()));
+    spec.prompt = std::move(ended[i].prompt);
+    spec.sampling.seed = ended[i].seed;
+    TIDAR_TRY_VOID(tracing.add(evaluator, spec, ended[i].tokens));
+  }
+  return tracing.end();
 }
 
 const std::vector<int32_t>& longest(const std::vector<NumberedPrompt>& prompts) {
@@ -116,8 +134,10 @@ Result<int> generate_many(const GenerateFlags& flags) {
   TIDAR_TRY(std::vector<NumberedPrompt> prompts,
             read_prompts(flags.prompts, *tokenizer, {.special = special}));
   request.sequence.prompt = longest(prompts);
+  TIDAR_TRY(Tracing tracing, Tracing::begin(flags.trace, request, session));
+  const int rows = kTogether * std::max(16, useful_rows(request));
   const Room room = {
-      .rows = kTogether * std::max(16, useful_rows(request)),
+      .rows = std::max(rows, tracing.on() ? Tracing::kRows : 0),
       .sequences = kTogether,
       .keys_each = most_keys(request, {.max_position = session.config().max_positions})};
   TIDAR_TRY_VOID(session.build_network(room));
@@ -127,8 +147,9 @@ Result<int> generate_many(const GenerateFlags& flags) {
   TIDAR_TRY(const auto prices, engine_prices(flags.method.prices, request.method, session));
   Engine engine(session.network(), tokenizer);
   if (prices) engine.set_prices(prices->prices, prices->use);
-  TIDAR_TRY(auto running, submit_all(engine, flags, std::move(request), std::move(prompts)));
+  TIDAR_TRY(auto running, submit_all(engine, flags, request, std::move(prompts)));
   Account account;
+  std::vector<Continuation> ended;  // that are traced: when the engine is done with its pages
   const Interrupt interrupt;
   while (!engine.idle() && !interrupt.requested()) {
     for (const Update& update : engine.step()) {
@@ -137,11 +158,15 @@ Result<int> generate_many(const GenerateFlags& flags) {
       if (!update.totals) continue;
       print_json(continuation.json(update.finish, *update.totals));
       account.add(update.finish, *update.totals);
+      if (tracing.on()) ended.push_back(std::move(continuation));
       running.erase(update.id);
     }
     TIDAR_TRY_VOID(flush_output());
   }
   print_note(account.text());
+  if (tracing.on() && !interrupt.requested()) {
+    TIDAR_TRY_VOID(trace(tracing, session.network(), request.sequence, std::move(ended)));
+  }
   if (account.without_choice > 0) {
     return error("{}: {} ended early: {}", flags.prompts, counted(account.without_choice, "prompt"),
                  kNoChoice);

@@ -56,6 +56,13 @@ std::string describe(const Json& value) {
   }
 }
 
+std::optional<double> number_in(const Json& value, NumberRange range) {
+  if (!value.is_number()) return std::nullopt;
+  const auto number = value.get<double>();
+  if (!(number >= range.from && number <= range.to)) return std::nullopt;
+  return number;
+}
+
 std::optional<int> integer_in(const Json& value, IntegerRange range) {
   // Beyond 2^63 numbers are kept as unsigned; converted to signed they would turn negative.
   if (!value.is_number_integer()) return {};
@@ -168,11 +175,9 @@ Result<double> JsonFields::number(std::string_view key, NumberRange range,
                                   std::optional<double> absent) const {
   const Json* value = find(key);
   if (value == nullptr && absent) return *absent;
-  if (value != nullptr && value->is_number()) {
-    const auto number = value->get<double>();
-    if (number >= range.from && number <= range.to) return number;
-  }
-  return wrong(key, fmt::format("a number from {:g} to {:g}", range.from, range.to));
+  const auto number = value == nullptr ? std::nullopt : number_in(*value, range);
+  if (!number) return wrong(key, fmt::format("a number from {:g} to {:g}", range.from, range.to));
+  return *number;
 }
 
 Result<bool> JsonFields::boolean(std::string_view key, std::optional<bool> absent) const {
@@ -199,6 +204,22 @@ Result<std::vector<int>> JsonFields::integers(std::string_view key, IntegerRange
   for (const Json& item : items) {
     const auto number = integer_in(item, range);
     if (!number) return wrong(key, describe(range) + ", or a list of such");
+    numbers.push_back(*number);
+  }
+  return numbers;
+}
+
+Result<std::vector<double>> JsonFields::numbers(std::string_view key, NumberRange range) const {
+  const Json* value = find(key);
+  std::vector<double> numbers;
+  if (value == nullptr) return numbers;
+  const auto wrong_list = [&] {
+    return wrong(key, fmt::format("a list of numbers from {:g} to {:g}", range.from, range.to));
+  };
+  if (!value->is_array()) return wrong_list();
+  for (const Json& item : *value) {
+    const auto number = number_in(item, range);
+    if (!number) return wrong_list();
     numbers.push_back(*number);
   }
   return numbers;

@@ -60,6 +60,8 @@ class JsonFields {
   Result<std::string> text(std::string_view key, std::optional<std::string> absent = {}) const;
   /// One integer, or a list of them; empty when absent.
   Result<std::vector<int>> integers(std::string_view key, IntegerRange range) const;
+  /// A list of integers or fractions; empty when absent.
+  Result<std::vector<double>> numbers(std::string_view key, NumberRange range) const;
   /// A list of texts; empty when absent.
   Result<std::vector<std::string>> texts(std::string_view key) const;
   /// An object within this one; nothing when absent.

@@ -69,6 +69,7 @@ TEST_F(Fields, AreReadByType) {
   EXPECT_EQ(fields.text("word").value(), "w");
   EXPECT_EQ(fields.integers("list", {1, 2}).value(), (std::vector<int>{1, 2}));
   EXPECT_EQ(fields.integers("five", {1, 9}).value(), std::vector<int>{5});
+  EXPECT_EQ(fields.numbers("list", {1, 2}).value(), (std::vector<double>{1, 2}));
   EXPECT_EQ(fields.texts("words").value(), (std::vector<std::string>{"a", "b"}));
   const auto inner = fields.object("inner").value();
   ASSERT_TRUE(inner.has_value());
@@ -83,6 +84,7 @@ TEST_F(Fields, ThatAreAbsentOrNullTakeTheirDefault) {
     EXPECT_EQ(fields.boolean(key, true).value(), true);
     EXPECT_EQ(fields.text(key, "t").value(), "t");
     EXPECT_TRUE(fields.integers(key, {0, 9}).value().empty());
+    EXPECT_TRUE(fields.numbers(key, {0, 9}).value().empty());
     EXPECT_TRUE(fields.texts(key).value().empty());
     EXPECT_FALSE(fields.object(key).value().has_value());
   }
@@ -109,6 +111,9 @@ TEST_F(Fields, OfTheWrongTypeOrRangeSayWhatWasExpected) {
   EXPECT_TRUE(says(fields.boolean("five").error().message, "is 5; expected true or false"));
   EXPECT_TRUE(says(fields.text("five").error().message, "is 5; expected a text"));
   EXPECT_TRUE(says(fields.integers("list", {0, 1}).error().message, "from 0 to 1, or a list"));
+  EXPECT_TRUE(says(fields.numbers("list", {0, 1}).error().message, "of numbers from 0 to 1"));
+  EXPECT_TRUE(says(fields.numbers("words", {0, 1}).error().message, "of numbers from 0 to 1"));
+  EXPECT_TRUE(says(fields.numbers("five", {0, 9}).error().message, "of numbers from 0 to 9"));
   EXPECT_TRUE(says(fields.texts("list").error().message, "expected a list of texts"));
   EXPECT_TRUE(says(fields.texts("word").error().message, "expected a list of texts"));
   EXPECT_TRUE(says(fields.object("list").error().message, "expected an object"));
