@@ -436,9 +436,9 @@ void add_decoding_flags(CLI::App& command, BenchFlags& flags,
       ->needs(decode);
   command
       .add_option("--methods", flags.methods,
-                  "Methods; behind tidar its --groups, auto where none are named")
+                  "Names between commas; behind tidar perhaps its groups, else auto")
       ->check(parsed_by(parse_methods))
-      ->type_name("NAME[:GROUPS],...")
+      ->type_name("METHODS")
       ->needs(decode)
       ->capture_default_str();
   command
