@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <memory>
 
+#include "apps/bench_decoding.h"
+#include "apps/bench_frame.h"
 #include "apps/command.h"
-#include "apps/decode_bench.h"
 #include "apps/ids.h"
 #include "apps/output.h"
 #include "apps/pass_bench.h"
 #include "apps/price_bench.h"
 #include "apps/ranges.h"
 #include "apps/session.h"
-#include "base/stopwatch.h"
 #include "engine/measure_prices.h"
 #include "format/files.h"
 #include "ops/cpu/roofs.h"
@@ -25,9 +25,6 @@ constexpr int kPrefillRows = 512;
 /// Passes of up to this many rows ask every row for its next token, as decoding does; longer ones
 /// ask the last row only, as reading a prompt does.
 constexpr int kMostAsked = 64;
-/// Between two readings of the memory roof.
-constexpr double kRoofSeconds = 0.25;
-
 struct BenchFlags {
   ModelFlags model;
   std::string contexts = "0";
@@ -35,18 +32,10 @@ struct BenchFlags {
   bool rows_given = false;
   std::string ask = "auto";
   double seconds = 1;
-  bool ops = false;
   bool prices = false;
   std::string plot;  ///< a file; "": none
   bool json = false;
-
-  // Decoding instead of passes.
-  bool decode = false;
-  std::string trace;
-  std::string batches = "1,2,4,8,16,32,64";
-  std::string draft_lengths;  ///< "": that of the trace
-  std::string methods = "ar,tidar,tidar:all,tidar:last,self-speculative,lookup";
-  std::string prices_from;  ///< as --prices of generate
+  DecodingFlags decoding;
 };
 
 /// The passes to be timed, as the flags name them.
@@ -99,19 +88,6 @@ OrderedJson to_json(const PassTimes& times, const PassTimes* one) {
   return json;
 }
 
-/// What the passes stand under. Neighbours on a shared machine take bandwidth for minutes, so the
-/// memory is read again and again between the passes and its median counts, as theirs does.
-struct BenchRoofs : CpuRoofs {
-  double memory_spread = 0;  ///< Samples::spread()
-};
-
-OrderedJson to_json(const BenchRoofs& roofs) {
-  return {{"memory_gb_per_s", roofs.memory_gbps},
-          {"memory_spread", roofs.memory_spread},
-          {"f32_gflop_per_s", roofs.f32_gflops},
-          {"bf16_gflop_per_s", roofs.bf16_gflops}};
-}
-
 std::string passes_table(const std::vector<PassTimes>& all, const CpuRoofs& roofs,
                          double peak_gflops) {
   Table table({"rows", "asked", "ms", "+-", "x 1 row", "tokens/s", "GB/s", "%", "GFLOP/s", "%"});
@@ -131,22 +107,6 @@ std::string passes_table(const std::vector<PassTimes>& all, const CpuRoofs& roof
   return table.text();
 }
 
-/// What was measured, on what; lines of at most 80 columns.
-std::string heading(const BenchFlags& flags, const Session& session, const BenchRoofs& roofs) {
-  const ModelConfig& config = session.config();
-  const std::string name = flags.model.shape.empty() ? flags.model.model : flags.model.shape;
-  std::string text;
-  text += fmt::format("{}: {} parameters\n", name, format_count(config.parameters()));
-  text += fmt::format("weights {}, operands {}, keys and values {};\n  {} kernels, {} threads\n",
-                      name_of(session.weight_format()), name_of(session.operand_type()),
-                      name_of(session.kv_type()), session.ops().name(), session.threads().size());
-  text += fmt::format("roofs: memory {:.1f} GB/s +- {:.0f}% between the passes;\n",
-                      roofs.memory_gbps, 100 * roofs.memory_spread);
-  text += fmt::format("  products in registers: f32 {:.0f} GFLOP/s, bf16 {:.0f}\n",
-                      roofs.f32_gflops, roofs.bf16_gflops);
-  return text;
-}
-
 Result<std::vector<int32_t>> parse_rows(const std::string& text) {
   TIDAR_TRY(std::vector<int32_t> rows, parse_ids(text, "", "numbers of rows"));
   for (const int32_t count : rows) {
@@ -161,23 +121,6 @@ Result<std::vector<int32_t>> parse_contexts(const std::string& text) {
     if (context > 1 << 24) return error("expected at most {} keys, found {}", 1 << 24, context);
   }
   return contexts;
-}
-
-Result<std::vector<int32_t>> parse_batches(const std::string& text) {
-  TIDAR_TRY(std::vector<int32_t> batches, parse_ids(text, "", "numbers of texts"));
-  for (const int32_t batch : batches) {
-    if (batch < 1 || batch > 1024) return error("expected 1 to 1024 texts, found {}", batch);
-  }
-  return batches;
-}
-
-Result<std::vector<int32_t>> parse_draft_lengths(const std::string& text) {
-  TIDAR_TRY(std::vector<int32_t> lengths, parse_ids(text, "", "numbers of tokens"));
-  for (const int32_t length : lengths) {
-    if (length >= 1 && length <= kLongestTracedDraft) continue;
-    return error("expected 1 to {} tokens, found {}", kLongestTracedDraft, length);
-  }
-  return lengths;
 }
 
 Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) {
@@ -199,42 +142,6 @@ Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) 
   }
   return sizes;
 }
-
-/// The account of each verb over all that was timed, if it was asked for.
-void print_verbs(const BenchFlags& flags, const Session& session, const BenchRoofs& roofs) {
-  if (session.timed_ops() == nullptr) return;
-  const std::string verbs =
-      session.timed_ops()->table({.bytes_per_s = 1e9 * roofs.memory_gbps,
-                                  .flops_per_s = 1e9 * roofs.products_of(session.operand_type())});
-  flags.json ? print_note(verbs) : print("\n" + verbs);
-}
-
-/// Measures the roofs of a run: those of products once, that of memory between what is timed.
-class RoofReader {
- public:
-  explicit RoofReader(const Session& session)
-      : roofs_{measure_roofs(session.threads(), *session.isa())},
-        memory_reader_(session.threads(), *session.isa()) {}
-
-  /// To be called often, at least once.
-  void read() {
-    if (memory_.count() > 0 && since_reading_.seconds() < kRoofSeconds) return;
-    memory_.add(memory_reader_.measure_gbps());
-    since_reading_ = Stopwatch();
-  }
-  BenchRoofs roofs() const {
-    BenchRoofs roofs = roofs_;
-    roofs.memory_gbps = memory_.median();
-    roofs.memory_spread = memory_.spread();
-    return roofs;
-  }
-
- private:
-  BenchRoofs roofs_;
-  MemoryReader memory_reader_;
-  Samples memory_;
-  Stopwatch since_reading_;
-};
 
 /// What a run measured: passes, or prices.
 struct Measured {
@@ -266,27 +173,8 @@ Measured measure(const BenchFlags& flags, const BenchSizes& sizes, Session& sess
   return measured;
 }
 
-/// What every kind of bench says of the model and the machine.
-OrderedJson heading_json(const BenchFlags& flags, const Session& session, const BenchRoofs& roofs) {
-  OrderedJson json;
-  json["model"] = flags.model.shape.empty() ? flags.model.model : flags.model.shape;
-  json["parameters"] = session.config().parameters();
-  json["weights"] = name_of(session.weight_format());
-  json["operands"] = name_of(session.operand_type());
-  json["kv"] = name_of(session.kv_type());
-  json["kernels"] = session.ops().name();
-  json["threads"] = session.threads().size();
-  json["roofs"] = to_json(roofs);
-  return json;
-}
-
-void put_memory(OrderedJson& json, const Session& session) {
-  for (const MemoryUse& use : session.memory()) json["memory"][use.purpose] = use.bytes;
-  json["peak_resident"] = peak_resident_bytes();
-}
-
 OrderedJson to_json(const BenchFlags& flags, const Session& session, const Measured& measured) {
-  OrderedJson json = heading_json(flags, session, measured.roofs);
+  OrderedJson json = heading_json(session, measured.roofs);
   if (flags.prices) {
     json["prices"] = OrderedJson::array();
     for (const PriceCurve& curve : measured.curves) json["prices"].push_back(to_json(curve));
@@ -302,7 +190,7 @@ OrderedJson to_json(const BenchFlags& flags, const Session& session, const Measu
 
 std::string tables(const BenchFlags& flags, const Session& session, const Measured& measured,
                    double peak_gflops) {
-  std::string text = heading(flags, session, measured.roofs);
+  std::string text = heading(session, measured.roofs);
   if (!flags.prices) {
     text +=
         fmt::format("{} keys cached (prefill: 0); 'asked' rows go through the head; +- is half\n",
@@ -318,18 +206,9 @@ std::string tables(const BenchFlags& flags, const Session& session, const Measur
   return text;
 }
 
-Result<Session> open_session(BenchFlags& flags, Progress& progress) {
-  flags.model.timed = flags.ops;
-  progress.show("reading or making weights");
-  TIDAR_TRY(Session session, Session::open(flags.model));
-  if (!session.isa())
-    return error("--isa ref: the reference is not made to be fast; choose another");
-  return session;
-}
-
-Result<int> bench(BenchFlags flags) {
+Result<int> bench(const BenchFlags& flags) {
   Progress progress;
-  TIDAR_TRY(Session session, open_session(flags, progress));
+  TIDAR_TRY(Session session, open_bench_session(flags.model, progress));
   TIDAR_TRY(const BenchSizes sizes, sizes_of(flags, session.config()));
   progress.show("packing weights");
   TIDAR_TRY_VOID(
@@ -340,112 +219,11 @@ Result<int> bench(BenchFlags flags) {
   const double peak_gflops = measured.roofs.products_of(session.operand_type());
   flags.json ? print_json(to_json(flags, session, measured))
              : print(tables(flags, session, measured, peak_gflops));
-  print_verbs(flags, session, measured.roofs);
+  print_verbs(session, measured.roofs, flags.json);
   if (!flags.plot.empty()) {
     TIDAR_TRY_VOID(write_text_file(flags.plot, draw_svg(prices_plot(measured.curves))));
   }
   return kDone;
-}
-
-/// The prices that one of them goes by, if any does.
-Result<std::optional<EnginePrices>> prices_for(const std::vector<DecodingSpec>& specs,
-                                               const BenchFlags& flags, const Session& session) {
-  for (const DecodingSpec& spec : specs) {
-    if (goes_by_prices(spec.method)) return engine_prices(flags.prices_from, spec.method, session);
-  }
-  return std::optional<EnginePrices>();
-}
-
-/// Said beside every result of bench_decoding.
-std::string played_from(const BenchFlags& flags, const TraceFile& trace) {
-  return fmt::format("acceptance is played from {}:\n  {} of {}, drafts of up to {}\n", flags.trace,
-                     counted(static_cast<int64_t>(trace.texts.size()), "text"), trace.model,
-                     counted(trace.draft_length(), "token"));
-}
-
-void print_decodings(const BenchFlags& flags, const Session& session, const BenchRoofs& roofs,
-                     const TraceFile& trace, const std::vector<DecodingTimes>& all) {
-  if (flags.json) {
-    OrderedJson json = heading_json(flags, session, roofs);
-    json["trace"] = {{"file", flags.trace},
-                     {"model", trace.model},
-                     {"texts", trace.texts.size()},
-                     {"draft_length", trace.draft_length()}};
-    json["decoding"] = OrderedJson::array();
-    for (const DecodingTimes& times : all) json["decoding"].push_back(to_json(times));
-    put_memory(json, session);
-    return print_json(json);
-  }
-  std::string text = heading(flags, session, roofs);
-  text += played_from(flags, trace);
-  text += "'a pass': tokens of a text in a pass; 'rows' of a pass, 'brought': the share of\n";
-  text += "  them that brought a token; +- is half the distance between quartiles\n";
-  print(text + "\n" + decodings_table(all));
-}
-
-Result<int> bench_decoding(BenchFlags flags) {
-  TIDAR_TRY(const TraceFile trace, read_trace(flags.trace));
-  if (flags.draft_lengths.empty()) flags.draft_lengths = std::to_string(trace.draft_length());
-  const std::vector<DecodingSpec> specs = decoding_specs(
-      parse_methods(flags.methods).value(), parse_draft_lengths(flags.draft_lengths).value(),
-      parse_batches(flags.batches).value());
-  Progress progress;
-  TIDAR_TRY(Session session, open_session(flags, progress));
-  TIDAR_TRY(const Room room, room_for(specs, trace, session.config()));
-  progress.show("packing weights");
-  TIDAR_TRY_VOID(session.build_network(room));
-  progress.show("measuring the machine");
-  TIDAR_TRY(const auto prices, prices_for(specs, flags, session));
-  RoofReader reader(session);
-  if (session.timed_ops() != nullptr) session.timed_ops()->reset();
-  DecodeBench bench(session, trace, prices);
-  TIDAR_TRY(const std::vector<DecodingTimes> all, bench.run(specs, flags.seconds, [&](int round) {
-    progress.show(fmt::format("decoding, round {}", round));
-    reader.read();
-  }));
-  progress.clear();
-  const BenchRoofs roofs = reader.roofs();
-  print_decodings(flags, session, roofs, trace, all);
-  print_verbs(flags, session, roofs);
-  return kDone;
-}
-
-void add_decoding_flags(CLI::App& command, BenchFlags& flags,
-                        const std::vector<CLI::Option*>& of_passes) {
-  command.option_defaults()->group("Decoding");
-  CLI::Option* decode = command.add_flag(
-      "--decode", flags.decode,
-      "Times decoding instead of passes, --seconds for each method and batch in turn, while the "
-      "acceptance of drafts is played from --trace: so weights of any kind do");
-  for (CLI::Option* option : of_passes) decode->excludes(option);
-  CLI::Option* trace =
-      command
-          .add_option("--trace", flags.trace, "What a model drafted, from tidar generate --trace")
-          ->type_name("FILE.jsonl")
-          ->needs(decode);
-  decode->needs(trace);
-  command.add_option("--batch", flags.batches, "Texts side by side")
-      ->check(parsed_by(parse_batches))
-      ->type_name("N,N,...")
-      ->needs(decode)
-      ->capture_default_str();
-  command
-      .add_option("--draft-length", flags.draft_lengths, "Tokens of a draft (default: the trace's)")
-      ->check(parsed_by(parse_draft_lengths))
-      ->type_name("K,K,...")
-      ->needs(decode);
-  command
-      .add_option("--methods", flags.methods,
-                  "Names between commas; behind tidar perhaps its groups, else auto")
-      ->check(parsed_by(parse_methods))
-      ->type_name("METHODS")
-      ->needs(decode)
-      ->capture_default_str();
-  command
-      .add_option("--prices-from", flags.prices_from,
-                  "What passes cost, for groups auto: as --prices of tidar generate")
-      ->option_text("FILE|measure|none")
-      ->needs(decode);
 }
 
 }  // namespace
@@ -487,7 +265,7 @@ void add_bench(CLI::App& program, Action& action) {
       ->check(number(0.0, 3600.0))
       ->type_name("S")
       ->capture_default_str();
-  command.add_flag("--ops", flags->ops, "Also a table of the time that each verb took");
+  command.add_flag("--ops", flags->model.timed, "Also a table of the time that each verb took");
   CLI::Option* prices = command.add_flag(
       "--prices", flags->prices,
       "What decoding takes passes to cost, from less than a second of measuring, beside passes "
@@ -498,14 +276,17 @@ void add_bench(CLI::App& program, Action& action) {
       ->type_name("FILE.svg")
       ->needs(prices);
   command.add_flag("--json", flags->json, "JSON on stdout");
-  add_decoding_flags(command, *flags, {contexts, rows, ask, prices});
+  add_decoding_flags(command, flags->decoding, {contexts, rows, ask, prices});
   command.callback([flags, shape, model, rows, &action] {
     flags->rows_given = !rows->empty();
     if (!flags->prices && parse_contexts(flags->contexts)->size() > 1) {
       throw CLI::ValidationError("--context: several numbers of keys need --prices");
     }
     if (shape->empty() && model->empty()) throw CLI::RequiredError("--shape or --model");
-    action = [flags] { return flags->decode ? bench_decoding(*flags) : bench(*flags); };
+    action = [flags] {
+      if (!flags->decoding.decode) return bench(*flags);
+      return bench_decoding(flags->decoding, flags->model, flags->seconds, flags->json);
+    };
   });
 }
 
