@@ -50,11 +50,10 @@ struct VectorBlocks {
     columns.step = Policy::kStep;
     columns.groups[0] = product.panels + column / kPanel * product.panel_stride;
     columns.groups[1] = columns.groups[0] + product.panel_stride;
-    const Type* x[R];
+    const Rows<Type> x = {product.a + row * product.a_stride, product.a_stride};
     Tile<R, 2> tile;
     float* const out = product.out + row * product.out_stride + column;
     for (int r = 0; r < R; ++r) {
-      x[r] = product.a + (row + r) * product.a_stride;
       for (int v = 0; v < 2 * kPanelVectors; ++v) {
         tile.sums[r][v] =
             kSums == Sums::added ? load(out + r * product.out_stride + v * kLanes) : zero();

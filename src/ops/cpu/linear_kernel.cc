@@ -11,7 +11,8 @@ namespace tidar::cpu::TIDAR_ISA {
 namespace {
 
 template <int R, int P>
-void finish(const LinearCall& call, int64_t row, int64_t panel, const Tile<R, P>& tile) {
+[[gnu::always_inline]] inline void finish(const LinearCall& call, int64_t row, int64_t panel,
+                                          const Tile<R, P>& tile) {
   for (int r = 0; r < R; ++r) {
     if (call.epilogue == Epilogue::swiglu) {
       for (int p = 0; p + 1 < P; p += 2) {
@@ -83,15 +84,17 @@ void one_tile(const LinearCall& call, const Place& place) {
     columns.groups[p] = static_cast<const Weight*>(call.panels) + (place.panel + p) * stride;
   }
   fetch_ahead<Policy, R>(call, place, stride, columns);
-  const Operand* x[R];
-  for (int r = 0; r < R; ++r) {
-    x[r] = static_cast<const Operand*>(call.x) + (place.row + r) * call.x_stride;
-  }
+  const Rows<Operand> x = {static_cast<const Operand*>(call.x) + place.row * call.x_stride,
+                           call.x_stride};
   Tile<R, P> tile;
   for (auto& row_sums : tile.sums) {
     for (auto& sums : row_sums) sums = zero();
   }
-  Policy::multiply(tile, x, columns, call.inputs);
+  if (columns.ahead_groups > 0) {
+    Policy::template multiply<R, P, true>(tile, x, columns, call.inputs);
+  } else {
+    Policy::multiply(tile, x, columns, call.inputs);
+  }
   finish(call, place.row, place.panel, tile);
 }
 

@@ -19,6 +19,33 @@ struct Tile {
   Floats sums[R][P * kPanelVectors];
 };
 
+/// Operands of R rows: the inputs of row r lie from first + r * stride on.
+template <class Operand>
+struct Rows {
+  const Operand* first;
+  int64_t stride;
+};
+
+/// Reads R rows from left to right. An address can hold one or two strides beside a pointer, so
+/// that only every third row needs a register of its own; twelve would not find room.
+template <class Operand, int R>
+class RowReader {
+ public:
+  explicit RowReader(const Rows<Operand>& rows) : stride_(rows.stride) {
+    for (int i = 0; i < kPointers; ++i) pointers_[i] = rows.first + 3 * i * stride_;
+  }
+  /// The next inputs of row r.
+  const Operand* at(int r) const { return pointers_[r / 3] + r % 3 * stride_; }
+  void advance(int64_t inputs) {
+    for (int i = 0; i < kPointers; ++i) pointers_[i] += inputs;
+  }
+
+ private:
+  static constexpr int kPointers = (R + 2) / 3;
+  const Operand* pointers_[kPointers];
+  int64_t stride_;
+};
+
 /// Where P groups of columns lie: group p of input k at groups[p] + k * step (float), or of inputs
 /// 2i and 2i + 1, side by side, at groups[p] + i * step (bf16).
 template <class Weight, int P>
@@ -28,14 +55,34 @@ struct Columns {
   const Weight* ahead = nullptr;  ///< the first of the groups to fetch meanwhile
   int64_t ahead_stride = 0;       ///< from one of those groups to the next
   int64_t ahead_groups = 0;       ///< at most P
+};
 
-  /// Asks for the cache line `at` elements into each of those groups.
-  void fetch(int64_t at) const {
+/// Reads P groups of columns from top to bottom. `kFetching`: there are groups ahead, of which it
+/// fetches a cache line each time.
+template <class Weight, int P, bool kFetching>
+class ColumnReader {
+ public:
+  explicit ColumnReader(const Columns<Weight, P>& columns) : step_(columns.step) {
     for (int p = 0; p < P; ++p) {
-      if (p >= ahead_groups) continue;
-      _mm_prefetch(reinterpret_cast<const char*>(ahead + p * ahead_stride + at), _MM_HINT_T1);
+      groups_[p] = columns.groups[p];
+      if (kFetching) ahead_[p] = columns.ahead + p % columns.ahead_groups * columns.ahead_stride;
     }
   }
+  /// The next weights of group p.
+  const Weight* at(int p) const { return groups_[p]; }
+  void advance() {
+    for (int p = 0; p < P; ++p) {
+      groups_[p] += step_;
+      if (!kFetching) continue;
+      _mm_prefetch(reinterpret_cast<const char*>(ahead_[p]), _MM_HINT_T1);
+      ahead_[p] += step_;
+    }
+  }
+
+ private:
+  const Weight* groups_[P];
+  const Weight* ahead_[P];
+  int64_t step_;
 };
 
 // The policies: how weights of one type meet operands of one type. multiply() adds x [R, inputs]
@@ -47,22 +94,32 @@ struct WeightsF32 {
   using Operand = float;
   static constexpr int64_t kStep = kPanel;  ///< of a weight or key panel
 
-  template <int R, int P>
-  static void multiply(Tile<R, P>& tile, const float* const (&x)[R], const Columns<float, P>& w,
-                       int64_t inputs) {
+  template <int R, int P, bool kFetching = false>
+  [[gnu::always_inline]] static void multiply(Tile<R, P>& tile, const Rows<float>& rows,
+                                              const Columns<float, P>& columns, int64_t inputs) {
+    RowReader<float, R> x(rows);
+    ColumnReader<float, P, kFetching> w(columns);
     for (int64_t k = 0; k < inputs; ++k) {
-      w.fetch(k * w.step);
       Floats weights[P * kPanelVectors];
       for (int p = 0; p < P; ++p) {
         for (int v = 0; v < kPanelVectors; ++v) {
-          weights[p * kPanelVectors + v] = load(w.groups[p] + k * w.step + v * kLanes);
+          weights[p * kPanelVectors + v] = load(w.at(p) + v * kLanes);
         }
       }
-      for (int r = 0; r < R; ++r) {
-        const Floats value = all(x[r][k]);
-        for (int c = 0; c < P * kPanelVectors; ++c) {
-          tile.sums[r][c] = fma(value, weights[c], tile.sums[r][c]);
-        }
+      add_products(tile, x, weights);
+      w.advance();
+      x.advance(1);
+    }
+  }
+
+  /// Of one input of every row.
+  template <int R, int P>
+  [[gnu::always_inline]] static void add_products(Tile<R, P>& tile, const RowReader<float, R>& x,
+                                                  const Floats (&weights)[P * kPanelVectors]) {
+    for (int r = 0; r < R; ++r) {
+      const Floats value = all(*x.at(r));
+      for (int c = 0; c < P * kPanelVectors; ++c) {
+        tile.sums[r][c] = fma(value, weights[c], tile.sums[r][c]);
       }
     }
   }
@@ -74,26 +131,27 @@ struct WeightsBf16Wide {
   using Operand = float;
   static constexpr int64_t kStep = 2 * kPanel;
 
-  template <int R, int P>
-  static void multiply(Tile<R, P>& tile, const float* const (&x)[R], const Columns<BFloat16, P>& w,
-                       int64_t inputs) {
-    for (int64_t k = 0; k < inputs; ++k) {
+  template <int R, int P, bool kFetching = false>
+  [[gnu::always_inline]] static void multiply(Tile<R, P>& tile, const Rows<float>& rows,
+                                              const Columns<BFloat16, P>& columns, int64_t inputs) {
+    RowReader<float, R> x(rows);
+    ColumnReader<BFloat16, P, kFetching> w(columns);
+    for (int64_t k = 0; k < inputs; k += 2) {
       // Inputs 2i and 2i + 1 are the lower and upper halves of the same 32 bits.
-      const int64_t at = k / 2 * w.step;
-      if (k % 2 == 0) w.fetch(at);
-      Floats weights[P * kPanelVectors];
+      Floats even[P * kPanelVectors], odd[P * kPanelVectors];
       for (int p = 0; p < P; ++p) {
         for (int v = 0; v < kPanelVectors; ++v) {
-          const Pairs pairs = load_pairs(w.groups[p] + at + 2 * v * kLanes);
-          weights[p * kPanelVectors + v] = k % 2 == 0 ? pairs.even : pairs.odd;
+          const Pairs pairs = load_pairs(w.at(p) + 2 * v * kLanes);
+          even[p * kPanelVectors + v] = pairs.even;
+          odd[p * kPanelVectors + v] = pairs.odd;
         }
       }
-      for (int r = 0; r < R; ++r) {
-        const Floats value = all(x[r][k]);
-        for (int c = 0; c < P * kPanelVectors; ++c) {
-          tile.sums[r][c] = fma(value, weights[c], tile.sums[r][c]);
-        }
-      }
+      WeightsF32::add_products<R, P>(tile, x, even);
+      if (k + 1 == inputs) return;
+      x.advance(1);
+      WeightsF32::add_products<R, P>(tile, x, odd);
+      x.advance(1);
+      w.advance();
     }
   }
 };
@@ -105,29 +163,34 @@ struct WeightsBf16Pairs {
   using Operand = BFloat16;
   static constexpr int64_t kStep = 2 * kPanel;
 
-  template <int R, int P>
-  static void multiply(Tile<R, P>& tile, const BFloat16* const (&x)[R],
-                       const Columns<BFloat16, P>& w, int64_t inputs) {
-    for (int64_t k = 0; k < inputs; k += 2) {
-      const int64_t at = k / 2 * w.step;
-      w.fetch(at);
-      __m512bh weights[P];
-      for (int p = 0; p < P; ++p) weights[p] = (__m512bh)_mm512_loadu_si512(w.groups[p] + at);
-      for (int r = 0; r < R; ++r) {
-        const __m512bh value = pair_at(x[r] + k, k + 1 == inputs);
-        for (int p = 0; p < P; ++p) {
-          tile.sums[r][p] = _mm512_dpbf16_ps(tile.sums[r][p], value, weights[p]);
-        }
-      }
+  template <int R, int P, bool kFetching = false>
+  [[gnu::always_inline]] static void multiply(Tile<R, P>& tile, const Rows<BFloat16>& rows,
+                                              const Columns<BFloat16, P>& columns, int64_t inputs) {
+    RowReader<BFloat16, R> x(rows);
+    ColumnReader<BFloat16, P, kFetching> w(columns);
+    for (int64_t k = 0; k + 1 < inputs; k += 2) {
+      add_products<false>(tile, x, w);
+      w.advance();
+      x.advance(2);
     }
+    if (inputs % 2 == 1) add_products<true>(tile, x, w);
   }
 
  private:
-  // Two operands in every lane; a lone last one is paired with zero.
-  static __m512bh pair_at(const BFloat16* x, bool lone) {
-    uint32_t both = x[0].bits;
-    if (!lone) both |= uint32_t{x[1].bits} << 16;
-    return (__m512bh)_mm512_set1_epi32(static_cast<int>(both));
+  // Of a pair of inputs; a lone last one is paired with zero.
+  template <bool kLone, int R, int P, bool kFetching>
+  [[gnu::always_inline]] static void add_products(Tile<R, P>& tile, const RowReader<BFloat16, R>& x,
+                                                  const ColumnReader<BFloat16, P, kFetching>& w) {
+    __m512bh weights[P];
+    for (int p = 0; p < P; ++p) weights[p] = (__m512bh)_mm512_loadu_si512(w.at(p));
+    for (int r = 0; r < R; ++r) {
+      uint32_t both = x.at(r)[0].bits;
+      if (!kLone) both |= uint32_t{x.at(r)[1].bits} << 16;
+      const __m512bh value = (__m512bh)_mm512_set1_epi32(static_cast<int>(both));
+      for (int p = 0; p < P; ++p) {
+        tile.sums[r][p] = _mm512_dpbf16_ps(tile.sums[r][p], value, weights[p]);
+      }
+    }
   }
 };
 #endif
