@@ -7,8 +7,8 @@
 // multiplies its sums by exactly 1 and adds exactly 0: so a row's result does not depend on the
 // other rows of its tile.
 //
-// Two policies fill the skeleton. Keys says what an operand is: Operand, convert(float, Operand&),
-// put(Operand*, Floats). Products multiplies: score(call, work, chunk) writes work.scores, and
+// Two policies fill the skeleton. Keys says what an operand is: Operand, put(Operand*, Floats).
+// Products multiplies: score(call, work, chunk) writes work.scores, and
 // weigh(call, work, chunk) sets sums = sums * rescale + weights * values.
 //
 // A *query* is one head of one row: R rows of H / G heads that share this KV head. With P keys in
@@ -68,8 +68,9 @@ void begin(const AttendCall& call, const Workspace<Keys>& work) {
     const float* q = call.q + (i / call.heads) * call.q_stride +
                      static_cast<int64_t>(i % call.heads) * call.head_size;
     typename Keys::Operand* padded = work.q + int64_t{i} * call.padded_size;
-    for (int e = 0; e < call.head_size; ++e) Keys::convert(q[e], padded[e]);
-    for (int e = call.head_size; e < call.padded_size; ++e) Keys::convert(0, padded[e]);
+    for (int e = 0; e < call.padded_size; e += kLanes) {
+      Keys::put(padded + e, load_first(q + e, lanes_left(call.head_size, e)));
+    }
     work.largest[i] = -INFINITY;
     work.total[i] = 0;
   }
@@ -141,15 +142,12 @@ template <class Keys>
 void finish(const AttendCall& call, const Workspace<Keys>& work) {
   for (int i = 0; i < work.queries; ++i) {
     const float* sums = work.sums + int64_t{i} * call.padded_size;
+    const Floats total = all(work.total[i]);
     const int64_t at =
         (i / call.heads) * call.out_stride + static_cast<int64_t>(i % call.heads) * call.head_size;
-    for (int e = 0; e < call.head_size; ++e) {
-      const float value = sums[e] / work.total[i];
-      if (call.out_dtype == DType::f32) {
-        static_cast<float*>(call.out)[at + e] = value;
-      } else {
-        static_cast<BFloat16*>(call.out)[at + e] = BFloat16(value);
-      }
+    for (int e = 0; e < call.head_size; e += kLanes) {
+      store_first(call.out, call.out_dtype, at + e, div(load(sums + e), total),
+                  lanes_left(call.head_size, e));
     }
   }
 }

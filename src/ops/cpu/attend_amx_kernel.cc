@@ -14,7 +14,6 @@ constexpr int64_t kTileBytes = 1024;
 
 struct KeysBf16 {
   using Operand = BFloat16;
-  static void convert(float value, BFloat16& out) { out = BFloat16(value); }
   static void put(BFloat16* out, Floats v) { store_bf16(out, v); }
 };
 

@@ -17,8 +17,8 @@ void score_tile(const AttendCall& call, const Workspace<Keys>& work, const Chunk
     columns.groups[p] =
         reinterpret_cast<const typename Keys::Weight*>(call.key_panel(chunk.panels[panel + p]));
   }
-  const typename Keys::Operand* x[R];
-  for (int r = 0; r < R; ++r) x[r] = work.q + int64_t{query + r} * call.padded_size;
+  const Rows<typename Keys::Operand> x = {work.q + int64_t{query} * call.padded_size,
+                                          call.padded_size};
   Tile<R, P> tile;
   for (auto& row : tile.sums) {
     for (auto& sums : row) sums = zero();
@@ -49,10 +49,8 @@ void weigh_tile(const AttendCall& call, const Workspace<Keys>& work, const Chunk
     const auto* values =
         reinterpret_cast<const typename Keys::Weight*>(call.value_panel(chunk.panels[panel]));
     for (int p = 0; p < P; ++p) columns.groups[p] = values + (element + p * kPanel) * kPairing;
-    const typename Keys::Operand* x[R];
-    for (int r = 0; r < R; ++r) {
-      x[r] = work.weights + int64_t{query + r} * kChunkKeys + panel * kPanel;
-    }
+    const Rows<typename Keys::Operand> x = {
+        work.weights + int64_t{query} * kChunkKeys + panel * kPanel, kChunkKeys};
     Keys::multiply(tile, x, columns, kPanel);
   }
   for (int r = 0; r < R; ++r) {
@@ -61,12 +59,24 @@ void weigh_tile(const AttendCall& call, const Workspace<Keys>& work, const Chunk
   }
 }
 
-// Calls f.template operator()<R>(query) for register tiles that cover all queries.
+// Calls f.template operator()<rows>(query), rows at most R.
+template <int R, class F>
+void with_rows(int rows, int query, F&& f) {
+  if constexpr (R > 1) {
+    if (rows < R) return with_rows<R - 1>(rows, query, f);
+  }
+  f.template operator()<R>(query);
+}
+
+// Covers all queries with register tiles of nearly equal height, at most R: the short tile that
+// would be left over takes as long as a whole one.
 template <int R, class F>
 void for_tiles(int queries, F&& f) {
-  int query = 0;
-  for (; query + R <= queries; query += R) f.template operator()<R>(query);
-  for (; query < queries; ++query) f.template operator()<1>(query);
+  const int tiles = (queries + R - 1) / R;
+  for (int i = 0; i < tiles; ++i) {
+    const int query = queries * i / tiles;
+    with_rows<R>(queries * (i + 1) / tiles - query, query, f);
+  }
 }
 
 template <class Keys, int P>
@@ -109,19 +119,16 @@ struct VectorProducts {
 
 // Float keys and values.
 struct KeysF32 : WeightsF32 {
-  static void convert(float value, float& out) { out = value; }
   static void put(float* out, Floats v) { store(out, v); }
 };
 
 #if defined(__AVX512BF16__)
 struct KeysBf16 : WeightsBf16Pairs {
-  static void convert(float value, BFloat16& out) { out = BFloat16(value); }
   static void put(BFloat16* out, Floats v) { store_bf16(out, v); }
 };
 #else
 // Queries and weights are rounded to bf16 as where there are instructions for it.
 struct KeysBf16 : WeightsBf16Wide {
-  static void convert(float value, float& out) { out = static_cast<float>(BFloat16(value)); }
   static void put(float* out, Floats v) {
     BFloat16 rounded[kLanes];
     store_bf16(rounded, v);

@@ -20,6 +20,7 @@ using cpu::AttendTile;
 using cpu::AttentionPlanner;
 using cpu::Epilogue;
 using cpu::Kernels;
+using cpu::KvColumn;
 using cpu::LinearCall;
 using cpu::PanelKv;
 using cpu::PanelPass;
@@ -149,13 +150,17 @@ class VectorOps final : public CpuOps {
     auto& store = static_cast<PanelKv&>(kv);
     const AttentionPlanner& plan = planner_of(pass);
     const int64_t size = kv.shape.head_size;
+    auto* const put_column =
+        kv.shape.dtype == DType::bf16 ? kernels_.put_kv_bf16 : kernels_.put_kv_f32;
     // By heads, so that two threads never write to the same pair of keys.
     threads_.split(kv.shape.kv_heads, k.rows * size < kGrainElements ? kv.shape.kv_heads : 1,
                    [&](Range heads, int) {
                      for (int64_t h = heads.begin; h < heads.end; ++h) {
                        const auto put = [&](int64_t row, int32_t slot) {
-                         store.put(layer, static_cast<int>(h), slot, k.row<float>(row) + h * size,
-                                   v.row<float>(row) + h * size);
+                         KvColumn column = store.column(layer, static_cast<int>(h), slot);
+                         column.key = k.row<float>(row) + h * size;
+                         column.value = v.row<float>(row) + h * size;
+                         put_column(column);
                        };
                        for (size_t r = 0; r < plan.slots().size(); ++r) {
                          put(static_cast<int64_t>(r), plan.slots()[r]);
@@ -225,17 +230,19 @@ void VectorOps::multiply(Matrix x, const PackedWeight& weight, Epilogue epilogue
   // Pairs of panels stay together: gate and up, and the two that AMX multiplies at once.
   const int64_t pairs = (panels.panels() + 1) / 2;
   const int64_t work = weight.inputs * 2 * cpu::kPanel * std::max<int64_t>(x.rows, 1);
-  threads_.split(pairs, std::max<int64_t>(1, kGrainElements / work), [&](Range range, int thread) {
-    LinearCall mine = call;
-    mine.panel_begin = 2 * range.begin;
-    mine.panel_end = std::min(2 * range.end, panels.panels());
-    if (product.needs_partial) {
-      mine.partial = thread_scratch(
-          thread,
-          cpu::amx_partial_floats(x.rows, weight.inputs, mine.panel_end - mine.panel_begin));
-    }
-    product.kernel(mine);
-  });
+  const int64_t grain = std::max<int64_t>(1, kGrainElements / work);
+  threads_.split(
+      pairs, grain, [this, call, product, end = panels.panels()](Range range, int thread) {
+        LinearCall mine = call;
+        mine.panel_begin = 2 * range.begin;
+        mine.panel_end = std::min(2 * range.end, end);
+        if (product.needs_partial) {
+          mine.partial = thread_scratch(
+              thread,
+              cpu::amx_partial_floats(mine.rows, mine.inputs, mine.panel_end - mine.panel_begin));
+        }
+        product.kernel(mine);
+      });
 }
 
 void VectorOps::prepare(const Pass& pass, const KvStore* kv,
@@ -259,9 +266,10 @@ void VectorOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, in
   const int kv_heads = kv.shape.kv_heads;
   const int64_t items = static_cast<int64_t>(plan.tiles.size()) * kv_heads;
   // Later tiles of a prompt see more keys: threads take items as they become free.
-  std::atomic<int64_t> next{0};
-  threads_.split(std::min<int64_t>(items, threads_.size()), 1, [&](Range, int thread) {
-    for (int64_t item = next.fetch_add(1); item < items; item = next.fetch_add(1)) {
+  const int64_t takers = std::min<int64_t>(items, threads_.size());
+  std::atomic<int64_t> next{takers};
+  threads_.split(takers, 1, [=, this, &next, &plan, &store](Range first, int thread) {
+    for (int64_t item = first.begin; item < items; item = next.fetch_add(1)) {
       attend_tile(plan.tiles[static_cast<size_t>(item / kv_heads)],
                   static_cast<int>(item % kv_heads), q, store, layer, plan, out, thread);
     }

@@ -47,15 +47,7 @@ inline void write_swiglu(const LinearCall& call, int64_t row, int64_t panel, con
     if (count <= 0) break;
     const Floats value = mul(silu(gate[v]), up[v]);
     const int64_t at = row * call.out_stride + panel / 2 * kPanel + v * kLanes;
-    if (call.out_dtype == DType::f32) {
-      store_first(static_cast<float*>(call.out) + at, value, count);
-    } else if (count >= kLanes) {
-      store_bf16(static_cast<BFloat16*>(call.out) + at, value);
-    } else {
-      BFloat16 whole[kLanes];
-      store_bf16(whole, value);
-      for (int i = 0; i < count; ++i) static_cast<BFloat16*>(call.out)[at + i] = whole[i];
-    }
+    store_first(call.out, call.out_dtype, at, value, count);
   }
 }
 

@@ -120,6 +120,17 @@ struct AttendCall {
   }
 };
 
+/// Where one head's key and value of a row go: a column of a key panel and of a value panel.
+struct KvColumn {
+  const float* key = nullptr;    // [head_size]
+  const float* value = nullptr;  // [head_size]
+  int64_t head_size = 0;
+  int64_t padded_size = 0;  // padded_head(head_size)
+  int64_t column = 0;
+  void* key_panel = nullptr;
+  void* value_panel = nullptr;
+};
+
 /// Floats of scratch that one attend call needs.
 int64_t attend_scratch_floats(int64_t queries, int64_t padded_size);
 
@@ -138,6 +149,12 @@ struct Kernels {
 
   void (*attend_f32)(const AttendCall&);
   void (*attend_bf16)(const AttendCall&);  // bf16 keys and values
+
+  /// Puts a key and a value into their column; what is behind the head stays as it is. A value that
+  /// is not finite is kept as a key that is NaN, and zeros: kernels multiply the values of keys
+  /// that a row does not see by 0, and whoever does see the key gets NaN from its score.
+  void (*put_kv_f32)(const KvColumn&);
+  void (*put_kv_bf16)(const KvColumn&);
 
   /// out[i] = x[i] / sqrt(mean x² + eps) * weight[i], i < count.
   void (*rms_norm)(const float* x, const float* weight, double eps, int64_t count, void* out,

@@ -9,22 +9,6 @@ namespace tidar::cpu::TIDAR_ISA {
 
 namespace {
 
-void put(Floats value, int64_t at, int count, void* out, DType dtype) {
-  if (dtype == DType::f32) {
-    store_first(static_cast<float*>(out) + at, value, count);
-  } else if (count >= kLanes) {
-    store_bf16(static_cast<BFloat16*>(out) + at, value);
-  } else {
-    BFloat16 whole[kLanes];
-    store_bf16(whole, value);
-    for (int i = 0; i < count; ++i) static_cast<BFloat16*>(out)[at + i] = whole[i];
-  }
-}
-
-int lanes_left(int64_t count, int64_t at) {
-  return static_cast<int>(count - at < kLanes ? count - at : kLanes);
-}
-
 // philox4x32-10 of base/rng.h for kLanes counters at once: the words of tokens [first_token,
 // first_token + 4 kLanes), in their order. first_token is a multiple of 4.
 void noise_words(uint64_t seed, uint64_t draw, int64_t first_token, Ints (&words)[4]) {
@@ -98,8 +82,8 @@ void rms_norm(const float* x, const float* weight, double eps, int64_t count, vo
   const Floats factor = all(static_cast<float>(1.0 / std::sqrt(mean + eps)));
   for (int64_t i = 0; i < count; i += kLanes) {
     const int left = lanes_left(count, i);
-    put(mul(mul(load_first(x + i, left), factor), load_first(weight + i, left)), i, left, out,
-        out_dtype);
+    const Floats value = mul(mul(load_first(x + i, left), factor), load_first(weight + i, left));
+    store_first(out, out_dtype, i, value, left);
   }
 }
 

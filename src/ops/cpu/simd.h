@@ -258,6 +258,26 @@ inline void interleave(Ints (&words)[4]) {
 
 #endif
 
+/// How many of `count` elements a vector holds that starts at element `at`.
+inline int lanes_left(int64_t count, int64_t at) {
+  return static_cast<int>(count - at < kLanes ? count - at : kLanes);
+}
+/// The first `count` lanes, rounded to bf16.
+inline void store_first(BFloat16* p, Floats v, int count) {
+  if (count >= kLanes) return store_bf16(p, v);
+  BFloat16 whole[kLanes];
+  store_bf16(whole, v);
+  for (int i = 0; i < count; ++i) p[i] = whole[i];
+}
+/// The first `count` lanes at element `at` of floats or of bf16, to which they are rounded.
+inline void store_first(void* out, DType dtype, int64_t at, Floats v, int count) {
+  if (dtype == DType::f32) {
+    store_first(static_cast<float*>(out) + at, v, count);
+  } else {
+    store_first(static_cast<BFloat16*>(out) + at, v, count);
+  }
+}
+
 /// Vectors that make up a panel of 16 columns.
 inline constexpr int kPanelVectors = 16 / kLanes;
 

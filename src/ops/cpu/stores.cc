@@ -1,7 +1,5 @@
 #include "ops/cpu/stores.h"
 
-#include <cmath>
-#include <limits>
 #include <vector>
 
 #include "ops/host_matrix.h"
@@ -115,36 +113,18 @@ PanelKv::PanelKv(const KvShape& kv_shape)
   bytes = 2 * half;
 }
 
-void PanelKv::put(int layer, int head, int32_t slot, const float* key, const float* value) {
+KvColumn PanelKv::column(int layer, int head, int32_t slot) const {
   const int64_t panel = slot / kKeyPanel;
   const int64_t at = panel < own_panels()
                          ? own_offset(layer, head) + panel * panel_bytes_
                          : scratch_offset(head) + (panel - own_panels()) * panel_bytes_;
-  const int64_t column = slot % kKeyPanel;
-  const int64_t padded = padded_head(shape.head_size);
-  const auto write = [&]<class T>(T* key_panel, T* value_panel) {
-    // The values' inputs are keys and their columns a head's elements.
-    constexpr int64_t kPairing = sizeof(T) == 2 ? 2 : 1;
-    T* values_row = value_panel + column / kPairing * kPairing * padded + column % kPairing;
-    bool finite = true;
-    for (int64_t e = 0; e < shape.head_size; ++e) {
-      key_panel[place<T>(e, column)] = T(key[e]);
-      values_row[e * kPairing] = T(value[e]);
-      finite = finite && std::isfinite(static_cast<float>(T(value[e])));
-    }
-    if (finite) return;
-    for (int64_t e = 0; e < shape.head_size; ++e) {
-      key_panel[place<T>(e, column)] = T(std::numeric_limits<float>::quiet_NaN());
-      values_row[e * kPairing] = T(0.0f);
-    }
-  };
-  std::byte* keys_at = keys() + at;
-  std::byte* values_at = values() + at;
-  if (shape.dtype == DType::bf16) {
-    write(reinterpret_cast<BFloat16*>(keys_at), reinterpret_cast<BFloat16*>(values_at));
-  } else {
-    write(reinterpret_cast<float*>(keys_at), reinterpret_cast<float*>(values_at));
-  }
+  KvColumn column;
+  column.head_size = shape.head_size;
+  column.padded_size = padded_head(shape.head_size);
+  column.column = slot % kKeyPanel;
+  column.key_panel = keys() + at;
+  column.value_panel = values() + at;
+  return column;
 }
 
 }  // namespace tidar::cpu

@@ -73,10 +73,8 @@ class PanelKv final : public KvStore {
   std::byte* keys() const { return keys_.data(); }
   std::byte* values() const { return values_.data(); }
 
-  /// Writes one head's key and value, [head_size] each, into a slot; its padding stays zero. A
-  /// value that is not finite is kept as a key that is NaN, and zeros: kernels multiply the values
-  /// of keys that a row does not see by 0, and whoever does see the key gets NaN from its score.
-  void put(int layer, int head, int32_t slot, const float* key, const float* value);
+  /// Where a slot keeps what one head of a row has; the key and the value are still to be named.
+  KvColumn column(int layer, int head, int32_t slot) const;
 
  private:
   int64_t scratch_slots() const {

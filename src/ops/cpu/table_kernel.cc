@@ -12,6 +12,8 @@ void linear_bf16_tiles(const LinearCall& call);
 void attend_f32(const AttendCall& call);
 void attend_bf16(const AttendCall& call);
 void attend_bf16_tiles(const AttendCall& call);
+void put_kv_f32(const KvColumn& call);
+void put_kv_bf16(const KvColumn& call);
 void rms_norm(const float* x, const float* weight, double eps, int64_t count, void* out,
               DType out_dtype);
 void rope(float* head, const float* cosines, const float* sines, int64_t half);
@@ -45,6 +47,8 @@ const Kernels kKernels = {
     .linear_bf16_bf16 = kLinearBf16Operands,
     .attend_f32 = attend_f32,
     .attend_bf16 = kAttendBf16,
+    .put_kv_f32 = put_kv_f32,
+    .put_kv_bf16 = put_kv_bf16,
     .rms_norm = rms_norm,
     .rope = rope,
     .mix = mix,
