@@ -15,6 +15,10 @@ namespace {
 // of a pass, far shorter than a scheduler's slice.
 constexpr int kSpins = 2000;
 
+// So long the caller waits for a worker before it looks whether the part was begun: the time of a
+// few lines' journeys from core to core.
+constexpr int kPatience = 40;
+
 inline void pause_cpu() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -38,11 +42,6 @@ uint32_t wait_change(const std::atomic<uint32_t>& value, uint32_t old) {
   return value.load(std::memory_order_acquire);
 }
 
-// What of [0, count) falls to `part` of `parts`.
-Range share_of(int64_t count, int part, int parts) {
-  return {count * part / parts, count * (part + 1) / parts};
-}
-
 }  // namespace
 
 Threads::Threads(int count) {
@@ -60,58 +59,57 @@ Threads::~Threads() { end_workers(); }
 
 void Threads::end_workers() {
   stop_.store(true, std::memory_order_relaxed);
-  region_.fetch_add(1, std::memory_order_release);
-  region_.notify_all();
+  region_.number.fetch_add(1, std::memory_order_release);
+  region_.number.notify_all();
   for (auto& worker : workers_) worker.join();
 }
 
-void Threads::run(const std::function<void(int)>& work) {
-  if (workers_.empty()) return work(0);
-  TIDAR_CHECK_EQ(running_.load(std::memory_order_relaxed), 0u);
-  work_ = &work;
-  running_.store(static_cast<uint32_t>(size()), std::memory_order_relaxed);
-  const uint32_t region = region_.fetch_add(1, std::memory_order_release) + 1;
-  region_.notify_all();
-  for (int part = 0; part < size(); ++part) do_part(part, region);
-  for (uint32_t left = running_.load(std::memory_order_acquire); left != 0;) {
-    left = wait_change(running_, left);
-  }
+void Threads::run_task(const Task& task) {
+  if (workers_.empty()) return task.call(task.work, 0);
+  TIDAR_CHECK(!running_.exchange(true, std::memory_order_relaxed));
+  region_.task = task;
+  const uint32_t number = region_.number.load(std::memory_order_relaxed) + 1;
+  region_.number.store(number, std::memory_order_release);
+  region_.number.notify_all();
+  do_part(0, number);
+  for (int part = 1; part < size(); ++part) wait_for(part, number);
+  running_.store(false, std::memory_order_relaxed);
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
-}
-
-void Threads::split(int64_t count, int64_t grain, const std::function<void(Range, int)>& work) {
-  const int64_t worthwhile = count / std::max<int64_t>(grain, 1);
-  const int parts = static_cast<int>(std::clamp<int64_t>(worthwhile, 1, size()));
-  if (parts == 1) return work({0, count}, 0);
-  run([&](int part) {
-    if (part < parts) work(share_of(count, part, parts), part);
-  });
 }
 
 // Every part is begun once in every region, so before region r begins its parts stand at r - 1. A
 // worker that comes late finds its part begun, or a later region's number, and leaves it. The part
-// it has begun keeps the region from ending, and work_ from changing.
-void Threads::do_part(int part, uint32_t region) {
-  uint32_t before = region - 1;
-  if (!parts_[static_cast<size_t>(part)].begun.compare_exchange_strong(before, region,
-                                                                       std::memory_order_acq_rel)) {
-    return;
-  }
+// it has begun keeps the region from ending, and its task from changing.
+void Threads::do_part(int part, uint32_t number) {
+  Part& state = parts_[static_cast<size_t>(part)];
+  uint32_t before = number - 1;
+  if (!state.begun.compare_exchange_strong(before, number, std::memory_order_acq_rel)) return;
   try {
-    (*work_)(part);
+    region_.task.call(region_.task.work, part);
   } catch (...) {
     const std::lock_guard lock(failure_mutex_);
     failure_ = std::current_exception();
   }
-  if (running_.fetch_sub(1, std::memory_order_release) == 1) running_.notify_one();
+  state.done.store(number, std::memory_order_release);
+  if (part > 0) state.done.notify_one();
+}
+
+void Threads::wait_for(int part, uint32_t number) {
+  const std::atomic<uint32_t>& done = parts_[static_cast<size_t>(part)].done;
+  for (int i = 0; i < kPatience; ++i) {
+    if (done.load(std::memory_order_acquire) == number) return;
+    pause_cpu();
+  }
+  do_part(part, number);
+  while (done.load(std::memory_order_acquire) != number) wait_change(done, number - 1);
 }
 
 void Threads::serve(int part) {
-  uint32_t region = 0;
+  uint32_t number = 0;
   while (true) {
-    region = wait_change(region_, region);
+    number = wait_change(region_.number, number);
     if (stop_.load(std::memory_order_relaxed)) return;
-    do_part(part, region);
+    do_part(part, number);
   }
 }
 
