@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ranges>
 #include <system_error>
 
 #include "apps/ids.h"
@@ -193,11 +194,11 @@ Result<void> TrainingRun::open_texts() {
 
 Error TrainingRun::broken(const Checkpoint& checkpoint, const Error& why) const {
   const std::vector<Checkpoint> saved = checkpoints_of(config_.out);
-  for (auto older = saved.rbegin(); older != saved.rend(); ++older) {
-    if (older->step >= checkpoint.step) continue;
-    if (check_checkpoint(*older, model_->parameters(), trainer_->optimizer()).ok()) {
+  for (const Checkpoint& older : std::ranges::reverse_view(saved)) {
+    if (older.step >= checkpoint.step) continue;
+    if (check_checkpoint(older, model_->parameters(), trainer_->optimizer()).ok()) {
       return error("{}; the checkpoint of step {} is good: go on from it with --resume-from {}",
-                   why.message, older->step, older->step);
+                   why.message, older.step, older.step);
     }
   }
   return why;
