@@ -18,8 +18,8 @@ from outside import (FIXTURES, PROGRAM, ROOT, SMALL_MODEL, FixtureCase, comma, l
                      small_run)
 
 TOKENIZERS = ROOT / "build/tokenizers"
-SUBCOMMANDS = ["generate", "logits", "gradients", "tokenize", "detokenize", "inspect", "bench",
-               "data", "train", "eval", "report"]
+SUBCOMMANDS = ["generate", "logits", "gradients", "tokenize", "detokenize", "prompt", "inspect",
+               "bench", "data", "train", "eval", "report"]
 
 
 class CommandLine(FixtureCase):
@@ -93,6 +93,8 @@ class CommandLine(FixtureCase):
                 (1, ["tokenize", *nowhere]),
                 (2, ["detokenize", *nowhere, "--some"]),
                 (1, ["detokenize", *nowhere]),
+                (2, ["prompt"]),
+                (1, ["prompt", *nowhere]),
                 (2, ["inspect", *model, "--rows", "0"]),
                 (1, ["inspect", *nowhere]),
                 (2, ["bench", *model, "--rows", "0"]),

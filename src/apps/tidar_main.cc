@@ -110,6 +110,7 @@ int run_program(int argc, char** argv) {
   add_logits(program, action);
   add_tokenize(program, action);
   add_detokenize(program, action);
+  add_prompt(program, action);
   add_gradients(program, action);
   add_inspect(program, action);
   add_bench(program, action);

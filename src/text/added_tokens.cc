@@ -43,7 +43,7 @@ int32_t AddedTokens::find(std::string_view content) const {
   return at != tokens_.end() && at->content == content ? at->id : -1;
 }
 
-const AddedToken* AddedTokens::longest_at(std::string_view text) const {
+const AddedToken* AddedTokens::longest_at(std::string_view text, size_t trusted) const {
   // In sorted order the tokens that share a beginning are neighbours: [low, high) narrows with each
   // byte, and the one that ends there, if any, comes first.
   const AddedToken* longest = nullptr;
@@ -56,7 +56,8 @@ const AddedToken* AddedTokens::longest_at(std::string_view text) const {
     high = std::partition_point(
         low, high, [&](const AddedToken& token) { return has_at(token, depth, byte); });
     if (low == high) break;
-    if (low->content.size() == depth + 1) longest = &*low;
+    const bool allowed = !low->special || depth < trusted;
+    if (low->content.size() == depth + 1 && allowed) longest = &*low;
   }
   return longest;
 }
@@ -79,6 +80,16 @@ bool AddedTokens::stands_alone(std::string_view text, Span found, Matcher& match
 
 void AddedTokens::split(std::string_view text, Matcher& matcher,
                         std::vector<Section>& sections) const {
+  split(text, {}, matcher, sections);
+}
+
+void AddedTokens::split(const MarkedText& text, Matcher& matcher,
+                        std::vector<Section>& sections) const {
+  split(text.bytes(), text.user(), matcher, sections);
+}
+
+void AddedTokens::split(std::string_view text, std::span<const Span> user, Matcher& matcher,
+                        std::vector<Section>& sections) const {
   size_t done = 0;
   size_t at = 0;
   while (at < text.size()) {
@@ -86,7 +97,9 @@ void AddedTokens::split(std::string_view text, Matcher& matcher,
       ++at;
       continue;
     }
-    const AddedToken* token = longest_at(text.substr(at));
+    while (!user.empty() && user.front().end <= at) user = user.subspan(1);
+    const size_t trusted_end = user.empty() ? text.size() : user.front().begin;
+    const AddedToken* token = longest_at(text.substr(at), trusted_end > at ? trusted_end - at : 0);
     if (token == nullptr) {
       ++at;
       continue;

@@ -2,12 +2,15 @@
 // Tokens that are found in a text as they stand, before anything is split or merged: <|im_end|>.
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "text/marked_text.h"
 #include "text/regex.h"
 
 namespace tidar {
@@ -41,13 +44,18 @@ class AddedTokens {
   /// Cuts `text` (UTF-8) into sections, in order. White space that a token strips is part of its
   /// section.
   void split(std::string_view text, Matcher& matcher, std::vector<Section>& sections) const;
+  /// The same, but that special tokens are found in no text that holds a byte of a user's.
+  void split(const MarkedText& text, Matcher& matcher, std::vector<Section>& sections) const;
 
   /// Id of the token of this content, or -1.
   int32_t find(std::string_view content) const;
 
  private:
-  /// The longest token at the front of `text`, or nullptr.
-  const AddedToken* longest_at(std::string_view text) const;
+  void split(std::string_view text, std::span<const Span> user, Matcher& matcher,
+             std::vector<Section>& sections) const;
+  /// The longest token at the front of `text`, or nullptr. Special ones end within the first
+  /// `trusted` bytes.
+  const AddedToken* longest_at(std::string_view text, size_t trusted) const;
   bool stands_alone(std::string_view text, Span found, Matcher& matcher) const;
 
   std::vector<AddedToken> tokens_;  // sorted by content

@@ -8,19 +8,13 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "text/span.h"
 
 struct pcre2_real_code_8;
 struct pcre2_real_match_data_8;
 struct pcre2_real_match_context_8;
 
 namespace tidar {
-
-/// Bytes [begin, end) of a text.
-struct Span {
-  size_t begin = 0;
-  size_t end = 0;
-  size_t size() const { return end - begin; }
-};
 
 /// A compiled pattern. Immutable: may be used from several threads at once, each with a Matcher of
 /// its own.

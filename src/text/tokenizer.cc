@@ -47,6 +47,23 @@ class Encoding {
     return std::move(ids_);
   }
 
+  std::vector<int32_t> run(const MarkedText& prompt) {
+    ids_.reserve(prompt.size() / 3 + 1);
+    std::vector<Section> sections;
+    parts_.raw_tokens.split(prompt, matcher_, sections);
+    for (const Section& section : sections) {
+      const auto begin = static_cast<size_t>(section.text.data() - prompt.bytes().data());
+      if (section.id >= 0) {
+        ids_.push_back(section.id);
+      } else if (parts_.normalized_tokens.empty()) {
+        encode_raw(section.text, begin == 0);
+      } else {
+        encode_marked(prompt.slice({begin, begin + section.text.size()}), begin == 0);
+      }
+    }
+    return std::move(ids_);
+  }
+
  private:
   void append(const std::vector<int32_t>& ids) { ids_.insert(ids_.end(), ids.begin(), ids.end()); }
 
@@ -55,6 +72,41 @@ class Encoding {
     text = parts_.normalizer.apply(text, normalized_);
     std::vector<Section> sections;
     parts_.normalized_tokens.split(text, matcher_, sections);
+    encode_sections(sections, text, begins);
+  }
+
+  void encode_marked(const MarkedText& text, bool begins) {
+    const MarkedText marked = normalized(text);
+    std::vector<Section> sections;
+    parts_.normalized_tokens.split(marked, matcher_, sections);
+    encode_sections(sections, marked.bytes(), begins);
+  }
+
+  /// The normalised text, with its marks. Where a mark's border is normalised together with what
+  /// lies around it, all of the text counts as the user's.
+  MarkedText normalized(const MarkedText& text) {
+    const std::string whole(parts_.normalizer.apply(text.bytes(), normalized_));
+    std::string_view rest = whole;
+    MarkedText marked;
+    const auto take_until = [&](size_t border, Origin origin) {
+      const std::string_view raw(text.bytes().data(), border);
+      const std::string_view before = parts_.normalizer.apply(raw, normalized_);
+      if (!whole.starts_with(before) || before.size() < marked.size()) return false;
+      const size_t size = before.size() - marked.size();
+      marked.append(rest.substr(0, size), origin);
+      rest.remove_prefix(size);
+      return true;
+    };
+    for (const Span& span : text.user()) {
+      if (!take_until(span.begin, Origin::author) || !take_until(span.end, Origin::user)) {
+        return {whole, Origin::user};
+      }
+    }
+    marked.append(rest, Origin::author);
+    return marked;
+  }
+
+  void encode_sections(const std::vector<Section>& sections, std::string_view text, bool begins) {
     for (const Section& section : sections) {
       if (section.id >= 0) {
         ids_.push_back(section.id);
@@ -108,6 +160,11 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, AddSpecial special
     text = repaired;
   }
   return Encoding(impl_->parts, impl_->bpe).run(text, special);
+}
+
+std::vector<int32_t> Tokenizer::encode_prompt(const MarkedText& prompt) const {
+  TIDAR_CHECK(is_utf8(prompt.bytes()));
+  return Encoding(impl_->parts, impl_->bpe).run(prompt);
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, SkipSpecial special) const {

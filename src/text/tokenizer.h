@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "text/decoding.h"
+#include "text/marked_text.h"
 
 namespace tidar {
 
@@ -38,6 +39,11 @@ class Tokenizer {
   /// in decode(). The pre-tokenizer knows the letters and digits of Unicode 14; later ones are
   /// symbols to it. Takes no lock and keeps nothing; time grows as n log n for any text.
   std::vector<int32_t> encode(std::string_view text, AddSpecial special = AddSpecial::yes) const;
+
+  /// Ids of a prompt that a chat template made, without the template that the tokenizer puts around
+  /// other texts. As encode(), but that no special token is found in what a user wrote, nor where
+  /// that meets what the template wrote. The text must be UTF-8.
+  std::vector<int32_t> encode_prompt(const MarkedText& prompt) const;
 
   /// Text of the ids; bytes that are not UTF-8 become U+FFFD (Decoding::push). Unknown ids give
   /// nothing.
