@@ -18,7 +18,7 @@ from outside import (FIXTURES, PROGRAM, ROOT, SMALL_MODEL, FixtureCase, comma, l
                      small_run)
 
 TOKENIZERS = ROOT / "build/tokenizers"
-SUBCOMMANDS = ["generate", "logits", "gradients", "tokenize", "detokenize", "prompt", "inspect",
+SUBCOMMANDS = ["generate", "chat", "logits", "gradients", "tokenize", "detokenize", "prompt", "inspect",
                "bench", "data", "train", "eval", "report"]
 
 

@@ -134,13 +134,17 @@ Result<std::vector<int32_t>> read_prompt(const GenerateFlags& flags, const Token
 
 }  // namespace
 
-void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
-  add_prompt_flags(command, flags);
+void add_decoding_flags(CLI::App& command, GenerateFlags& flags) {
   add_method_flags(command, flags.method);
   add_stop_flags(command, flags);
   add_choice_flags(command, flags);
   add_model_flags(command, flags.model);
   add_context_flag(command, flags.model);
+}
+
+void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
+  add_prompt_flags(command, flags);
+  add_decoding_flags(command, flags);
   command.option_defaults()->group("Report");
   command
       .add_flag("--compare", flags.compare, "Also decode with ar, and say whether the tokens agree")
@@ -166,10 +170,17 @@ void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
 
 Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& config,
                              const Tokenizer* tokenizer) {
-  Request request;
+  std::vector<int32_t> prompt;
   if (flags.prompts.empty()) {
-    TIDAR_TRY(request.sequence.prompt, read_prompt(flags, tokenizer));
+    TIDAR_TRY(prompt, read_prompt(flags, tokenizer));
   }
+  return make_request(flags, config, std::move(prompt));
+}
+
+Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& config,
+                             std::vector<int32_t> prompt) {
+  Request request;
+  request.sequence.prompt = std::move(prompt);
   request.sequence.sampling = flags.sampling;
   request.sequence.penalties = flags.penalties;
   for (const std::string& text : flags.logit_bias) {

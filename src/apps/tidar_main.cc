@@ -107,6 +107,7 @@ int run_program(int argc, char** argv) {
   program.formatter(std::make_shared<HelpFormatter>());
   Action action;
   add_generate(program, action);
+  add_chat(program, action);
   add_logits(program, action);
   add_tokenize(program, action);
   add_detokenize(program, action);

@@ -124,6 +124,13 @@ Result<std::optional<ChatTemplate>> ChatTemplate::open(const std::filesystem::pa
   return std::optional(std::move(*parsed));
 }
 
+std::string_view ChatTemplate::text_of(std::string_view name) const {
+  for (const auto& [known, text] : impl_->names) {
+    if (known == name) return text;
+  }
+  return "";
+}
+
 Result<MarkedText> ChatTemplate::render(const OrderedJson& messages,
                                         const ChatOptions& options) const {
   if (!messages.is_array()) return error("messages are not a list");

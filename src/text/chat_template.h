@@ -53,6 +53,9 @@ class ChatTemplate {
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
   ~ChatTemplate();
 
+  /// The text of a name, "" for one that it does not know.
+  std::string_view text_of(std::string_view name) const;
+
   /// The prompt for `messages`, a list of objects with "role" and "content". Text of the user is
   /// all text of messages, tools and variables, but for the names of kKnownRoles. Numbers, true
   /// and false are no text: what is printed of them is the template's. Errors: messages that the

@@ -1,0 +1,179 @@
+// tidar chat: a conversation, one line of the user at a time, with answers as their tokens come.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "apps/command.h"
+#include "apps/conversation.h"
+#include "apps/draft_model.h"
+#include "apps/generate_flags.h"
+#include "apps/interrupt.h"
+#include "apps/output.h"
+#include "apps/price_source.h"
+#include "apps/session.h"
+#include "engine/engine.h"
+
+namespace tidar {
+namespace {
+
+/// Rows in which a prompt is read at once, and tokens that a conversation has room for where
+/// --context does not say.
+constexpr int kPromptRows = 512;
+constexpr int kUsualContext = 8192;
+
+constexpr std::string_view kHelp =
+    "/reset begins a new conversation, /help shows this, /exit or Ctrl-D ends the program; Ctrl-C "
+    "stops an answer";
+
+struct ChatFlags {
+  GenerateFlags decoding;
+  std::string system;
+};
+
+/// Messages so far, and how the next one is answered.
+class Chat {
+ public:
+  /// `request` is what every turn asks for, but for its prompt. All must outlive the chat.
+  Chat(const ChatTemplate& chat_template, const Tokenizer& tokenizer, Engine& engine,
+       Request request, std::string system)
+      : template_(chat_template),
+        tokenizer_(tokenizer),
+        engine_(engine),
+        request_(std::move(request)),
+        system_(std::move(system)) {
+    reset();
+  }
+
+  void reset() {
+    messages_ = OrderedJson::array();
+    if (!system_.empty()) say("system", system_);
+  }
+
+  /// Answers `text` on stdout. An answer that is interrupted stays in the conversation as far as it
+  /// came; on an Error the message is taken back.
+  Result<void> turn(const std::string& text) {
+    say("user", text);
+    const auto answered = answer();
+    if (!answered.ok()) {
+      messages_.erase(messages_.size() - 1);
+      return answered.error();
+    }
+    say("assistant", *answered);
+    return {};
+  }
+
+ private:
+  void say(const std::string& role, const std::string& text) {
+    messages_.push_back({{"role", role}, {"content", text}});
+  }
+
+  Result<std::string> answer() {
+    ChatOptions options;
+    options.now = local_time();
+    TIDAR_TRY(const MarkedText prompt, template_.render(messages_, options));
+    Request request = request_;
+    request.sequence.prompt = tokenizer_.encode_prompt(prompt);
+    TIDAR_TRY(const RequestId id, engine_.submit(std::move(request)));
+    const Interrupt interrupt;
+    std::string answer;
+    while (!engine_.idle()) {
+      if (interrupt.requested()) {
+        show(engine_.cancel(id).value(), answer);
+        break;
+      }
+      for (const Update& update : engine_.step()) show(update, answer);
+      TIDAR_TRY_VOID(flush_output());
+    }
+    print("\n");
+    TIDAR_TRY_VOID(flush_output());
+    return answer;
+  }
+
+  static void show(const Update& update, std::string& answer) {
+    print(update.text);
+    answer += update.text;
+  }
+
+  const ChatTemplate& template_;
+  const Tokenizer& tokenizer_;
+  Engine& engine_;
+  Request request_;
+  std::string system_;
+  OrderedJson messages_;
+};
+
+/// What ends a turn: what the checkpoint says, and the token that the template's file names so.
+void add_end_of_turn(const ChatFlags& flags, const ChatTemplate& chat_template,
+                     const Tokenizer& tokenizer, Request& request) {
+  const int32_t end = tokenizer.id_of(chat_template.text_of("eos_token"));
+  const bool known = std::find(request.eos.begin(), request.eos.end(), end) != request.eos.end();
+  if (end >= 0 && !known && !flags.decoding.ignore_eos) request.eos.push_back(end);
+}
+
+/// Reads lines until there are no more. At a terminal an Error is shown and the chat goes on.
+Result<int> converse(Chat& chat) {
+  const bool terminal = isatty(STDIN_FILENO) != 0;
+  if (terminal) print_note(kHelp);
+  std::string line;
+  while (true) {
+    if (terminal) {
+      print("> ");
+      TIDAR_TRY_VOID(flush_output());
+    }
+    if (!std::getline(std::cin, line)) break;
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.empty()) continue;
+    if (line == "/exit") return kDone;
+    if (line == "/reset") {
+      chat.reset();
+    } else if (line.starts_with('/')) {
+      print_note(line == "/help" ? std::string(kHelp) : fmt::format("no such command; {}", kHelp));
+    } else if (const auto said = chat.turn(line); !said.ok()) {
+      if (!terminal) return said.error();
+      print_error(said.error().message);
+    }
+  }
+  if (terminal) print("\n");
+  return kDone;
+}
+
+Result<int> chat(const ChatFlags& flags) {
+  const GenerateFlags& decoding = flags.decoding;
+  TIDAR_TRY(const ChatTemplate chat_template, open_chat_template(decoding.model.model));
+  TIDAR_TRY(Session session, Session::open(decoding.model));
+  const Tokenizer* const tokenizer = session.tokenizer();
+  if (tokenizer == nullptr) {
+    return error("{}: has no tokenizer.json, which a conversation needs", decoding.model.model);
+  }
+  TIDAR_TRY(Request request, make_request(decoding, session.config(), std::vector<int32_t>()));
+  add_end_of_turn(flags, chat_template, *tokenizer, request);
+  const Room room = {.rows = std::max(kPromptRows, useful_rows(request)),
+                     .keys_each = std::min(session.config().max_positions, kUsualContext)};
+  TIDAR_TRY_VOID(session.build_network(room));
+  TIDAR_TRY(const auto draft_model,
+            DraftModel::attach(decoding.method.draft_model, session, room, request));
+  TIDAR_TRY(const auto prices, engine_prices(decoding.method.prices, request.method, session));
+  Engine engine(session.network(), tokenizer);
+  if (prices) engine.set_prices(prices->prices, prices->use);
+  Chat conversation(chat_template, *tokenizer, engine, std::move(request), flags.system);
+  return converse(conversation);
+}
+
+}  // namespace
+
+void add_chat(CLI::App& program, Action& action) {
+  CLI::App& command = *program.add_subcommand(
+      "chat", "A conversation: a line of yours, the model's answer, and so on (/help)");
+  const auto flags = std::make_shared<ChatFlags>();  // shared by the parser and the action
+  command.option_defaults()->group("Conversation");
+  command.add_option("--system", flags->system, "What the model is told before all else")
+      ->type_name("TEXT");
+  add_decoding_flags(command, flags->decoding);
+  command.callback([flags, &action] { action = [flags] { return chat(*flags); }; });
+}
+
+}  // namespace tidar
