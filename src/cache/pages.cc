@@ -32,7 +32,8 @@ SequenceCache::~SequenceCache() { truncate(0); }
 SequenceCache::SequenceCache(SequenceCache&& other) noexcept
     : pool_(other.pool_),
       pages_(std::exchange(other.pages_, {})),
-      length_(std::exchange(other.length_, 0)) {}
+      length_(std::exchange(other.length_, 0)),
+      pending_(std::exchange(other.pending_, {})) {}
 
 bool SequenceCache::reserve(int keys) {
   const int missing = pages_for(keys) - static_cast<int>(pages_.size());
@@ -51,11 +52,21 @@ void SequenceCache::commit(int keys) {
   TIDAR_CHECK_GE(keys, 0);
   TIDAR_CHECK_LE(pages_for(length_ + keys), static_cast<int>(pages_.size()));
   length_ += keys;
+  pending_.reset();
+}
+
+void SequenceCache::commit_aside(int key) {
+  TIDAR_CHECK_LT(length_, key);
+  TIDAR_CHECK(!pending_);
+  pending_ = {slot(key), slot(length_)};
+  ++length_;
 }
 
 void SequenceCache::truncate(int keys) {
   TIDAR_CHECK_GE(keys, 0);
   TIDAR_CHECK_LE(keys, length_);
+  if (keys < length_) pending_.reset();
+  TIDAR_CHECK(!pending_);
   length_ = keys;
   while (static_cast<int>(pages_.size()) > pages_for(keys)) {
     pool_->give_back(pages_.back());

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -26,6 +27,13 @@ inline Slot slot_of_key(std::span<const PageId> pages, int key) {
 
 /// Pages that `keys` keys fill, the last one perhaps in part.
 inline int pages_for(int keys) { return (keys + kPageSlots - 1) / kPageSlots; }
+
+/// What lies in slot `from` is also to lie in slot `to`.
+struct SlotMove {
+  Slot from = 0;
+  Slot to = 0;
+  friend bool operator==(const SlotMove&, const SlotMove&) = default;
+};
 
 /// Lends pages, each to one sequence. The page given back last is lent first. Not thread-safe.
 class PagePool {
@@ -48,8 +56,9 @@ class PagePool {
 
 /// The keys of one sequence: `length()` committed ones, and behind them room for the drafts of the
 /// pass under way. Committing keeps what is already in the slots; what is not committed is simply
-/// written over by the next pass. Gives its pages back when it ends. The pool must outlive it. One
-/// that was moved from is empty, and may be used on.
+/// written over by the next pass. Only a key that was drafted aside (commit_aside()) has to be
+/// moved to its slot first, which the next pass does. Gives its pages back when it ends. The pool
+/// must outlive it. One that was moved from is empty, and may be used on.
 class SequenceCache {
  public:
   explicit SequenceCache(PagePool& pool) : pool_(&pool) {}
@@ -70,17 +79,28 @@ class SequenceCache {
   /// The pages that hold keys 0, kPageSlots, 2 * kPageSlots …
   std::span<const PageId> pages() const { return pages_; }
 
-  /// Makes the next `keys` keys committed ones; reserve(length() + keys) must have been granted.
+  /// Makes the next `keys` keys committed ones; reserve(length() + keys) must have been granted. A
+  /// pass has been carried out that began with this cache: what was pending has been moved.
   void commit(int keys);
 
+  /// Makes a key that the last pass stored further behind, as key `key` > length(), the next
+  /// committed one in the place of what was stored there. pending() says how until the next
+  /// commit(); nothing may be pending yet.
+  void commit_aside(int key);
+
+  /// The move that the next pass must carry out before it stores anything: key length() - 1 is not
+  /// in its slot yet.
+  const std::optional<SlotMove>& pending() const { return pending_; }
+
   /// Forgets the keys from `keys` <= length() on, and gives back every page that the rest does not
-  /// need, reserved ones too.
+  /// need, reserved ones too. A key that is still to be moved must be among the forgotten.
   void truncate(int keys);
 
  private:
   PagePool* pool_;
   std::vector<PageId> pages_;
   int length_ = 0;
+  std::optional<SlotMove> pending_;
 };
 
 }  // namespace tidar

@@ -80,6 +80,40 @@ TEST(SequenceCache, MovingHandsThePagesOver) {
   EXPECT_EQ(pool.available(), 2);
 }
 
+// A key that was stored behind others takes the place of the first of them.
+TEST(SequenceCache, AKeyStoredAsideIsMovedToItsPlace) {
+  PagePool pool(3);
+  SequenceCache cache(pool);
+  ASSERT_TRUE(cache.reserve(kPageSlots + 2));
+  cache.commit(kPageSlots - 3);
+  EXPECT_FALSE(cache.pending());
+  cache.commit_aside(kPageSlots + 1);
+  EXPECT_EQ(cache.length(), kPageSlots - 2);
+  EXPECT_EQ(cache.pending(), (SlotMove{cache.slot(kPageSlots + 1), cache.slot(kPageSlots - 3)}));
+
+  SequenceCache other(std::move(cache));
+  EXPECT_TRUE(other.pending());
+  ASSERT_TRUE(other.reserve(2 * kPageSlots + 1));
+  EXPECT_TRUE(other.pending());
+  other.commit(1);
+  EXPECT_FALSE(other.pending());
+  other.commit_aside(other.length() + 1);
+  other.truncate(other.length() - 1);
+  EXPECT_FALSE(other.pending());
+}
+
+TEST(SequenceCacheDeathTest, MovesOneKeyAtATime) {
+  PagePool pool(2);
+  SequenceCache cache(pool);
+  ASSERT_TRUE(cache.reserve(kPageSlots));
+  cache.commit(3);
+  EXPECT_DEATH(cache.commit_aside(3), "length_ < key");
+  EXPECT_DEATH(cache.commit_aside(kPageSlots), "pages_.size");
+  cache.commit_aside(5);
+  EXPECT_DEATH(cache.commit_aside(6), "pending_");
+  EXPECT_DEATH(cache.truncate(4), "pending_");
+}
+
 TEST(SequenceCacheDeathTest, StopsAtKeysWithoutRoom) {
   PagePool pool(2);
   SequenceCache cache(pool);

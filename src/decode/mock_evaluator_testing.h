@@ -204,8 +204,8 @@ inline Answer mock_answer(const Ask& ask, const std::vector<float>& row,
   return answer;
 }
 
-/// Carries out passes with a MockModel. Stops the program when a pass breaks a limit, reads a key
-/// that no pass has written, or writes a slot twice.
+/// Carries out passes with a MockModel. Stops the program when a pass breaks a limit, reads or
+/// moves a key that no pass has written, or writes a slot twice.
 class MockEvaluator final : public Evaluator {
  public:
   MockEvaluator(const MockModel& model, const EvaluatorLimits& limits)
@@ -225,6 +225,7 @@ class MockEvaluator final : public Evaluator {
     carried_rows_ += pass.rows();
     rows_.assign(static_cast<size_t>(pass.rows()), {});
     scratch_.assign(static_cast<size_t>(pass.rows()), {});
+    for (const SlotMove& move : pass.moves) carry_out(move);
     for (const PassSequence& sequence : pass.sequences) write_first(pass, sequence);
     for (const PassSequence& sequence : pass.sequences) run(pass, sequence);
     TIDAR_CHECK_EQ(answers.size(), pass.asks.size());
@@ -268,6 +269,12 @@ class MockEvaluator final : public Evaluator {
     if (key < sequence.cached + sequence.stored)
       return slots_.at(static_cast<size_t>(slot_of_key(sequence.pages, key)));
     return scratch_[static_cast<size_t>(sequence.first_row + key - sequence.cached)];
+  }
+
+  void carry_out(const SlotMove& move) {
+    const Held& source = slots_.at(static_cast<size_t>(move.from));
+    TIDAR_CHECK_LT(0, source.pass);
+    slots_.at(static_cast<size_t>(move.to)) = source;
   }
 
   void write_first(const Pass& pass, const PassSequence& sequence) {

@@ -76,6 +76,7 @@ struct Network::Impl {
     pass.check();
     check_pages(pass);
     rows = pass.rows();
+    if (!pass.moves.empty()) ops.move_kv(pass.moves, *kv);
     ops.prepare(pass, kv.get(), prepared);
     ops.embed(*prepared, *embedding, planes->stream(rows));
     const BlockPlanes of_rows = planes->of_rows(config, rows);

@@ -1,6 +1,7 @@
 #include "ops/checks.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "base/check.h"
 
@@ -130,6 +131,20 @@ void check_store_kv(const Ops& ops, Matrix k, Matrix v, const PreparedPass& pass
   TIDAR_CHECK_EQ(k.cols, int64_t{kv.shape.kv_heads} * kv.shape.head_size);
   TIDAR_CHECK_EQ(v.cols, k.cols);
   check_layer(kv, layer);
+}
+
+void check_move_kv(std::span<const SlotMove> moves, const KvStore& kv) {
+  std::vector<Slot> written, read;
+  for (const SlotMove& move : moves) {
+    read.push_back(move.from);
+    written.push_back(move.to);
+  }
+  check_indices(read, int64_t{kv.shape.pages} * kPageSlots);
+  check_indices(written, int64_t{kv.shape.pages} * kPageSlots);
+  std::sort(read.begin(), read.end());
+  std::sort(written.begin(), written.end());
+  TIDAR_CHECK(std::adjacent_find(written.begin(), written.end()) == written.end());
+  for (const Slot slot : written) TIDAR_CHECK(!std::binary_search(read.begin(), read.end(), slot));
 }
 
 void check_attend(const Ops& ops, Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,

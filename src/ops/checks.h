@@ -27,6 +27,7 @@ void check_rope(const Ops& ops, Matrix x, int heads, std::span<const int32_t> po
                 const RopeTable& table);
 void check_store_kv(const Ops& ops, Matrix k, Matrix v, const PreparedPass& pass, const KvStore& kv,
                     int layer);
+void check_move_kv(std::span<const SlotMove> moves, const KvStore& kv);
 void check_attend(const Ops& ops, Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
                   Matrix out);
 void check_read_logits(const Ops& ops, Matrix logits, const Asks& asks,

@@ -213,6 +213,10 @@ class Ops {
   /// store's type, where the pass says. `pass` was prepared for `kv`.
   virtual void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) = 0;
 
+  /// For each move, what slot `from` holds is copied to slot `to` in every layer, bit for bit:
+  /// slots of pages, of which none is moved to twice, or from and to.
+  virtual void move_kv(std::span<const SlotMove> moves, KvStore& kv) = 0;
+
   /// For every row and head h: softmax over the keys that the row sees of q·k / sqrt(E), times
   /// their values of KV head h / (H / G). q [R, H*E] activation; out [R, H*E] operand or
   /// activation. Where the store is bf16, q and the probabilities are rounded to it as well. Keys

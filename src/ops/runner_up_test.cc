@@ -3,40 +3,19 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <functional>
 #include <limits>
-#include <string>
 #include <vector>
 
 #include "base/rng.h"
+#include "ops/backends_testing.h"
 #include "ops/candidates.h"
-#include "ops/cpu/cpu_ops.h"
-#include "ops/ref/ref_ops.h"
+#include "ops/wrap/grid.h"
 
 namespace tidar {
 namespace {
 
 constexpr double kNothing = -std::numeric_limits<double>::infinity();
-
-struct Backend {
-  std::string name;
-  std::function<std::unique_ptr<Ops>(Threads&)> make;
-};
-
-std::vector<Backend> backends() {
-  std::vector<Backend> all = {{"ref_f32", [](Threads&) { return make_ref_ops(DType::f32); }},
-                              {"ref_f64", [](Threads&) { return make_ref_ops(DType::f64); }}};
-  for (const Isa isa : usable_isas()) {
-    std::string name(name_of(isa));
-    std::replace(name.begin(), name.end(), '-', '_');
-    all.push_back({name, [isa](Threads& threads) -> std::unique_ptr<Ops> {
-                     return make_cpu_ops(threads, {isa, Precision::f32});
-                   }});
-  }
-  return all;
-}
 
 /// How well each token does in the choice, kNothing where it has no part in it.
 std::vector<double> standings(const std::vector<double>& changed, const Ask& ask) {
@@ -69,7 +48,7 @@ int32_t best_of(const std::vector<double>& standing) {
   return *best == kNothing ? -1 : static_cast<int32_t>(best - standing.begin());
 }
 
-class RunnerUp : public testing::TestWithParam<Backend> {
+class RunnerUp : public testing::TestWithParam<TestedBackend> {
  protected:
   Threads threads_{1};
   std::unique_ptr<Ops> ops_ = GetParam().make(threads_);
@@ -78,16 +57,11 @@ class RunnerUp : public testing::TestWithParam<Backend> {
                 const std::vector<LogitChange>& changes) {
     const DType type = ops_->activation();
     const auto size = static_cast<int64_t>(row.size());
-    const auto memory = ops_->allocate(size * static_cast<int64_t>(size_of(type)));
+    Grid host(type, 1, size);
+    for (int64_t c = 0; c < size; ++c) set_element(host, 0, c, row[static_cast<size_t>(c)]);
+    const auto memory = ops_->allocate(host->bytes());
     const Matrix logits(memory->data, type, 1, size);
-    for (int64_t c = 0; c < size; ++c) {
-      const float logit = row[static_cast<size_t>(c)];
-      if (type == DType::f64) {
-        logits.row<double>(0)[c] = logit;
-      } else {
-        logits.row<float>(0)[c] = logit;
-      }
-    }
+    ops_->write(host, logits);
     Asks asks;
     const ChangeRange range = asks.add_changes(changes);
     asks[asks.add(ask)].changes = range;
@@ -146,8 +120,7 @@ TEST_P(RunnerUp, IsTheNextOfTheChoiceAsItWasMade) {
   EXPECT_GT(alone, 100);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, RunnerUp, testing::ValuesIn(backends()),
-                         [](const auto& of) { return of.param.name; });
+INSTANTIATE_TEST_SUITE_P(Backends, RunnerUp, testing::ValuesIn(tested_backends()), name_of_backend);
 
 }  // namespace
 }  // namespace tidar

@@ -101,16 +101,35 @@ int32_t add_masks(Pass& pass, int32_t begin, int32_t masks, int32_t mask_token) 
 }
 
 MaskPlace mask_place(const Pass& pass, int32_t row) {
-  const Sight& sight = pass.sights[static_cast<size_t>(row)];
-  if (sight.block.size() == 0) return {};
+  const auto at = static_cast<size_t>(row);
+  const Sight& sight = pass.sights[at];
+  const bool is_guessed_token = sight.block.size() == 1 && pass.keeps[at] == Keep::page;
+  if (sight.block.size() == 0 || is_guessed_token) return {};
   const int32_t begin = sight.prefix.to;
-  return {begin, sight.block.size(), pass.positions[static_cast<size_t>(row)] - begin};
+  return {begin, sight.block.size(), pass.positions[at] - begin};
 }
 
+namespace {
+
+void add_guessed_group(Pass& pass, int32_t begin, int32_t mask_token, GuessedGroup& group) {
+  const int32_t key = pass.next_key();
+  const KeyRange prefix{0, begin};
+  group.token_row = pass.add_row(group.token, begin, {prefix, {key, key + 1}}, Keep::page);
+  const Sight sight{prefix, {key, key + group.rows()}};
+  for (int32_t m = 1; m <= group.masks; ++m) pass.add_row(mask_token, begin + m, sight, Keep::page);
+}
+
+}  // namespace
+
 int32_t add_tidar_step(Pass& pass, std::span<const int32_t> drafts, int32_t mask_token,
-                       std::span<MaskGroup> groups) {
+                       std::span<MaskGroup> groups, std::span<GuessedGroup> guessed) {
   const int32_t length = pass.next_key();
   const int32_t first_row = add_causal(pass, drafts, Keep::page);
+  for (GuessedGroup& group : guessed) {
+    TIDAR_CHECK_GE(group.accepted, 1);
+    TIDAR_CHECK_LT(group.accepted, size_of_text(drafts));
+    add_guessed_group(pass, length + group.accepted, mask_token, group);
+  }
   for (MaskGroup& group : groups) {
     TIDAR_CHECK_GE(group.accepted, 1);
     TIDAR_CHECK_LE(group.accepted, size_of_text(drafts));

@@ -60,13 +60,13 @@ int32_t add_block_diffusion_training(Pass& pass, std::span<const int32_t> tokens
 /// this call. Scratch; the sequence has at least `begin` keys. Returns the first row.
 int32_t add_masks(Pass& pass, int32_t begin, int32_t masks, int32_t mask_token);
 
-/// Which of such masks a row is.
+/// Which of such masks a row is; a guessed token that masks stand behind counts as one of them.
 struct MaskPlace {
   int32_t begin = 0;
   int32_t masks = 0;  ///< that stand together; 0: the row is none, it is read causally
   int32_t mask = 0;   ///< m
 };
-/// Of a row that is read causally or was added by add_masks, as what it sees tells.
+/// Of a row of one of the layouts of decoding, as what it sees tells.
 MaskPlace mask_place(const Pass& pass, int32_t row);
 
 /// One group of a TiDAR step: `masks` masks for the case that `accepted` tokens are committed.
@@ -76,10 +76,22 @@ struct MaskGroup {
   int32_t first_row = 0;  ///< filled by add_tidar_step
 };
 
-/// A TiDAR step (arXiv 2511.08923): the drafts at L + i, read causally and kept in pages; then, for
-/// each of `groups` in turn, its masks from position L + accepted on (add_masks). Returns the first
-/// draft's row and fills `groups[…].first_row`.
+/// A group for the case that exactly so many tokens are committed and the one behind them is not
+/// the draft of that place, but `token`.
+struct GuessedGroup {
+  int accepted = 0;  ///< j, 1 … number of drafts less one: draft j is wrong
+  int32_t token = 0;
+  int masks = 0;          ///< behind the token; may be none
+  int32_t token_row = 0;  ///< filled by add_tidar_step; the masks follow it
+  int rows() const { return 1 + masks; }
+};
+
+/// A TiDAR step (arXiv 2511.08923): the drafts at L + i, read causally and kept in pages. Then, for
+/// each of `guessed` in turn, its token at position L + accepted, which sees [0, L + accepted) and
+/// itself, and masks behind it, which see what it sees and each other; all kept in pages, so that
+/// they stand together. Then, for each of `groups` in turn, its masks from position L + accepted on
+/// (add_masks). Returns the first draft's row and fills the rows of the groups.
 int32_t add_tidar_step(Pass& pass, std::span<const int32_t> drafts, int32_t mask_token,
-                       std::span<MaskGroup> groups);
+                       std::span<MaskGroup> groups, std::span<GuessedGroup> guessed = {});
 
 }  // namespace tidar

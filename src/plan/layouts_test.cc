@@ -286,36 +286,61 @@ TEST_P(RandomSizes, TidarStep) {
   for (int j = 1; j <= drafts; ++j)
     if (rng.below(3) > 0) groups.push_back({.accepted = j, .masks = 1 + rng.below(8)});
   if (rng.below(2) == 0) std::reverse(groups.begin(), groups.end());
+  std::vector<GuessedGroup> guessed;
+  if (drafts > 1)
+    for (int i = rng.below(4); i > 0; --i)
+      guessed.push_back(
+          {.accepted = 1 + rng.below(drafts - 1), .token = 7 + i, .masks = rng.below(5)});
   Tokens tokens = random_tokens(rng, length + drafts);
-  const SequenceCache cache = cache_of(length, drafts);
+  const SequenceCache cache = cache_of(length, drafts + 3 * 5);
   pass.begin_sequence(cache);
-  add_tidar_step(pass, std::span(tokens).subspan(static_cast<size_t>(length)), kMask, groups);
+  add_tidar_step(pass, std::span(tokens).subspan(static_cast<size_t>(length)), kMask, groups,
+                 guessed);
   pass.check();
 
+  // Parts: the text and its drafts, then a guessed group each, then the groups by their number.
+  constexpr int kGuessed = 100;
+  const auto accepted = [&](int part) {
+    return part < kGuessed ? part : guessed[static_cast<size_t>(part - kGuessed)].accepted;
+  };
   std::vector<Place> keys;
   append(keys, 0, length + drafts);
+  for (const GuessedGroup& group : guessed) {
+    EXPECT_EQ(group.token_row, static_cast<int>(keys.size()) - length);
+    append(keys, kGuessed + static_cast<int>(&group - guessed.data()), group.rows());
+    tokens.push_back(group.token);
+    tokens.resize(keys.size(), kMask);
+  }
+  EXPECT_EQ(pass.sequences[0].stored, static_cast<int>(keys.size()) - length);
   for (const MaskGroup& group : groups) {
     EXPECT_EQ(group.first_row, static_cast<int>(keys.size()) - length);
     append(keys, group.accepted, group.masks);
   }
   tokens.resize(keys.size(), kMask);
-  expect_same(
-      picture_of(pass, pass.sequences[0]),
-      define(
-          keys, length, tokens, [&](Place p) { return p.part == 0 ? p.i : length + p.part + p.i; },
-          [&](Place q, Place k) {
-            if (q.part == 0) return k.part == 0 && k.i <= q.i;
-            if (k.part == 0) return k.i < length + q.part;
-            return k.part == q.part;
-          }));
+  expect_same(picture_of(pass, pass.sequences[0]),
+              define(
+                  keys, length, tokens,
+                  [&](Place p) { return p.part == 0 ? p.i : length + accepted(p.part) + p.i; },
+                  [&](Place q, Place k) {
+                    if (q.part == 0) return k.part == 0 && k.i <= q.i;
+                    if (k.part == 0) return k.i < length + accepted(q.part);
+                    const bool is_token = q.part >= kGuessed && q.i == 0;
+                    return k.part == q.part && (!is_token || k.i == 0);
+                  }));
   for (int row = 0; row < drafts; ++row) EXPECT_EQ(mask_place(pass, row).masks, 0);
-  for (const MaskGroup& group : groups) {
-    for (int m = 0; m < group.masks; ++m) {
-      const MaskPlace place = mask_place(pass, group.first_row + m);
-      EXPECT_EQ(place.begin, length + group.accepted);
-      EXPECT_EQ(place.masks, group.masks);
-      EXPECT_EQ(place.mask, m);
-    }
+  const auto expect_place = [&](int32_t row, int group, int masks, int mask) {
+    const MaskPlace place = mask_place(pass, row);
+    EXPECT_EQ(place.begin, length + group);
+    EXPECT_EQ(place.masks, masks);
+    EXPECT_EQ(place.mask, mask);
+  };
+  for (const MaskGroup& group : groups)
+    for (int m = 0; m < group.masks; ++m)
+      expect_place(group.first_row + m, group.accepted, group.masks, m);
+  for (const GuessedGroup& group : guessed) {
+    EXPECT_EQ(mask_place(pass, group.token_row).masks, 0);
+    for (int m = 1; m <= group.masks; ++m)
+      expect_place(group.token_row + m, group.accepted, group.rows(), m);
   }
 }
 
@@ -391,6 +416,11 @@ TEST(LayoutsDeathTest, StopAtImpossibleRequests) {
   EXPECT_DEATH(add_tidar_step(pass, tokens, kMask, groups), "group.accepted <=");
   groups[0].accepted = 0;
   EXPECT_DEATH(add_tidar_step(pass, tokens, kMask, groups), "group.accepted >= 1");
+  groups.clear();
+  std::vector<GuessedGroup> guessed{{.accepted = 2}};
+  EXPECT_DEATH(add_tidar_step(pass, tokens, kMask, groups, guessed), "group.accepted <");
+  guessed[0].accepted = 0;
+  EXPECT_DEATH(add_tidar_step(pass, tokens, kMask, groups, guessed), "group.accepted >= 1");
   EXPECT_DEATH(add_block_diffusion_training(pass, tokens, Tokens{1}, 2), "size >= clean");
   add_causal(pass, tokens, Keep::page);
   EXPECT_DEATH(add_bidirectional(pass, tokens), "next_key");

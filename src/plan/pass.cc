@@ -1,5 +1,6 @@
 #include "plan/pass.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -24,6 +25,7 @@ void Pass::begin_sequence(const SequenceCache& cache) {
   const auto pages = cache.pages();
   sequence.pages.assign(pages.begin(), pages.begin() + static_cast<std::ptrdiff_t>(held));
   next_pages_.assign(pages.rbegin(), pages.rend() - static_cast<std::ptrdiff_t>(held));
+  if (cache.pending()) moves.push_back(*cache.pending());
 }
 
 int32_t Pass::add_row(int32_t token, int32_t position, const Sight& sight, Keep keep) {
@@ -57,6 +59,7 @@ void Pass::clear() {
   positions.clear();
   sights.clear();
   keeps.clear();
+  moves.clear();
   asks.clear();
   next_pages_.clear();
 }
@@ -96,6 +99,30 @@ void check_sequence(const Pass& pass, const PassSequence& sequence) {
   }
 }
 
+// The sequence that holds the page of a slot; nullptr: none of the pass.
+const PassSequence* holder_of(const Pass& pass, Slot slot) {
+  for (const PassSequence& sequence : pass.sequences)
+    if (std::ranges::find(sequence.pages, slot / kPageSlots) != sequence.pages.end())
+      return &sequence;
+  return nullptr;
+}
+
+void check_move(const Pass& pass, const SlotMove& move) {
+  TIDAR_CHECK_GE(move.from, 0);
+  TIDAR_CHECK_GE(move.to, 0);
+  const PassSequence* const sequence = holder_of(pass, move.to);
+  TIDAR_CHECK(sequence != nullptr && "moved to a page of the pass");
+  const auto page = std::ranges::find(sequence->pages, move.to / kPageSlots);
+  const auto key = (page - sequence->pages.begin()) * kPageSlots + move.to % kPageSlots;
+  TIDAR_CHECK_LT(key, sequence->cached);
+  const PassSequence* const source = holder_of(pass, move.from);
+  TIDAR_CHECK((source == nullptr || source == sequence) && "moved within a sequence");
+  const auto meets = [&](const SlotMove& other) {
+    return other.from == move.to || (&other != &move && other.to == move.to);
+  };
+  TIDAR_CHECK(std::ranges::none_of(pass.moves, meets) && "moved from and to, or twice to a slot");
+}
+
 }  // namespace
 
 void Pass::check() const {
@@ -110,6 +137,7 @@ void Pass::check() const {
     check_sequence(*this, sequence);
   }
   TIDAR_CHECK_EQ(next_row, rows());
+  for (const SlotMove& move : moves) check_move(*this, move);
   asks.check(rows());
 }
 

@@ -66,7 +66,7 @@ class Pass {
   void begin_sequence();
   /// Starts a sequence that goes on from the committed keys of `cache`. Rows that are kept in pages
   /// take its next keys, which the caller must have reserved; committing them is the caller's. The
-  /// pass keeps nothing of `cache`.
+  /// pass keeps nothing of `cache`; what is pending there becomes one of its moves.
   void begin_sequence(const SequenceCache& cache);
 
   /// Adds a row to the last sequence and returns its index in the pass. `sight` may name keys of
@@ -82,7 +82,8 @@ class Pass {
   int32_t next_key() const;
 
   /// Stops the program unless every sight is a prefix before a block within its sequence's keys and
-  /// every invariant of the fields below holds. Costs a few comparisons a row.
+  /// every invariant of the fields below holds. Costs a few comparisons a row, and one for every
+  /// page a move.
   void check() const;
 
   /// A picture of who sees whom: a line a row with its index, token (marked ? where it is asked
@@ -98,6 +99,13 @@ class Pass {
   std::vector<Keep> keeps;
 
   std::vector<PassSequence> sequences;
+
+  /// Carried out before anything of the pass is stored: keys and values that an earlier pass left
+  /// elsewhere go to the slots of cached keys. Their order does not matter: no slot is moved to
+  /// twice, or from and to. Rows of the pass may be stored over where they lay, so that a pass with
+  /// moves is carried out once.
+  std::vector<SlotMove> moves;
+
   Asks asks;
 
  private:

@@ -6,6 +6,7 @@
 #include <array>
 #include <vector>
 
+#include "base/check.h"
 #include "plan/layouts.h"
 
 namespace tidar {
@@ -81,6 +82,57 @@ TEST(Pass, CopiesOfAHalfBuiltPassGoOn) {
     one->check();
     EXPECT_EQ(one->sequences[0].pages, pages);
   }
+}
+
+// A cache with 70 committed keys, the last of which was stored five keys further behind.
+SequenceCache cache_with_pending(PagePool& pool) {
+  SequenceCache cache(pool);
+  TIDAR_CHECK(cache.reserve(80));
+  cache.commit(69);
+  cache.commit_aside(74);
+  return cache;
+}
+
+TEST(Pass, WhatIsPendingBecomesAMove) {
+  PagePool pool(4);
+  const SequenceCache other = cache_with_pending(pool), cache = cache_with_pending(pool);
+  Pass pass;
+  pass.begin_sequence(other);
+  add_causal(pass, std::array{1, 2}, Keep::page);
+  pass.begin_sequence(cache);
+  add_causal(pass, std::array{3}, Keep::page);
+  pass.check();
+  EXPECT_EQ(pass.moves, (std::vector<SlotMove>{{other.slot(74), other.slot(69)},
+                                               {cache.slot(74), cache.slot(69)}}));
+  EXPECT_NE(pass.picture().find(
+                fmt::format("first, slot {} goes to slot {}\n", cache.slot(74), cache.slot(69))),
+            std::string::npos);
+  pass.clear();
+  EXPECT_TRUE(pass.moves.empty());
+}
+
+TEST(PassDeathTest, MovesStayWithinTheCachedKeysOfTheirSequence) {
+  PagePool pool(6);
+  const SequenceCache other = cache_with_pending(pool), cache = cache_with_pending(pool);
+  SequenceCache stranger(pool);
+  ASSERT_TRUE(stranger.reserve(1));
+  Pass right;
+  right.begin_sequence(other);
+  right.begin_sequence(cache);
+  right.check();
+  const auto broken = [&](SlotMove move) {
+    Pass pass = right;
+    pass.moves[1] = move;
+    pass.check();
+  };
+  EXPECT_DEATH(broken({-1, cache.slot(69)}), "move.from >= 0");
+  EXPECT_DEATH(broken({cache.slot(74), -1}), "move.to >= 0");
+  EXPECT_DEATH(broken({cache.slot(74), stranger.slot(0)}), "a page of the pass");
+  EXPECT_DEATH(broken({cache.slot(74), cache.slot(70)}), "key < sequence->cached");
+  EXPECT_DEATH(broken({other.slot(74), cache.slot(69)}), "within a sequence");
+  EXPECT_DEATH(broken({cache.slot(69), cache.slot(69)}), "from and to");
+  EXPECT_DEATH(broken({other.slot(75), other.slot(69)}), "twice to a slot");
+  broken({cache.slot(75), cache.slot(2)});
 }
 
 TEST(PassDeathTest, BuildingStopsAtRowsWithoutAPlace) {

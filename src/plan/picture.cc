@@ -112,6 +112,8 @@ std::string Pass::picture(int width) const {
                    sequence.rows, sequence.stored);
     painter.paint(sequence, out);
   }
+  for (const SlotMove& move : moves)
+    fmt::format_to(std::back_inserter(out), "first, slot {} goes to slot {}\n", move.from, move.to);
   return out;
 }
 

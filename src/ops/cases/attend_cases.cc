@@ -1,5 +1,5 @@
-// Cases of store_kv and attend: a sequence whose keys lie in pages anywhere in the store, and rows
-// of the pass that others see, as a prefix and in blocks.
+// Cases of store_kv, move_kv and attend: a sequence whose keys lie in pages anywhere in the store,
+// and rows of the pass that others see, as a prefix and in blocks.
 
 #include <algorithm>
 #include <numeric>
@@ -39,6 +39,7 @@ class Attend final : public PreparedCase {
                        .dtype = shape.kv});
     shuffle_pages();
     fill_pages();
+    move_keys();
   }
 
   void load(std::span<const int32_t> rows) override {
@@ -81,7 +82,7 @@ class Attend final : public PreparedCase {
     if (shape_.pattern != SightPattern::random) return blocks;
     int next = shape_.keys;
     for (int b = 0; b < kBlocks; ++b) {
-      const int size = 1 + rng_.below(33);
+      const int size = rng_.below(3) == 0 ? 1 : 1 + rng_.below(33);
       blocks.push_back({next, next + size});
       next += size;
     }
@@ -125,6 +126,14 @@ class Attend final : public PreparedCase {
   void fill_pages() {
     fill(cache_.emplace(pool_), shape_.keys);
     fill(spare_.emplace(pool_), kSparePages * kPageSlots);
+  }
+
+  // Some keys come from slots of the spare pages; no key twice.
+  void move_keys() {
+    std::vector<SlotMove> moves;
+    for (int key = rng_.below(7); key < shape_.keys; key += 1 + rng_.below(20))
+      moves.push_back({spare_->slot(rng_.below(kSparePages * kPageSlots)), cache_->slot(key)});
+    ops_.move_kv(moves, *kv_);
   }
 
   // Commits `keys` keys, and writes the rest of their last page too.

@@ -87,7 +87,8 @@ Case make_case(const GatherShape& shape, uint64_t seed);
 Case make_case(const RmsNormShape& shape, uint64_t seed);
 Case make_case(const LinearShape& shape, uint64_t seed);
 Case make_case(const RopeShape& shape, uint64_t seed);
-/// Fills every slot of a store through store_kv first, so it stands for both verbs.
+/// Fills every slot of a store through store_kv first and moves some keys, so it stands for these
+/// verbs too.
 Case make_case(const AttendShape& shape, uint64_t seed);
 Case make_case(const ReadLogitsShape& shape, uint64_t seed);
 

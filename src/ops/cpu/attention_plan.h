@@ -9,12 +9,15 @@
 //   that somebody sees as a prefix go on with it, first in the free rest of the panel that key
 //   P - 1 lies in, then in scratch panels.
 // - Each *block* starts at a scratch panel of its own. A row that is seen both ways, or in several
-//   blocks, is stored once for each (copies).
+//   blocks, is kept once for each (copies).
+// - A block of one key goes on where the prefix ends, as if the key were the next of the stream: in
+//   a scratch panel that begins with copies of the prefix's last, partly filled panel. So a row
+//   that sees a prefix and itself is read as the causal row of the text that it stands for, to the
+//   bit, wherever its key lies: TiDAR's guessed tokens are such rows.
 //
 // So the panels and places in them that a row sees follow from its sight alone, never from other
 // rows, and kernels that are row-invariant stay so for whole passes. (The one exception is a block
-// that reaches back to cached keys, which cannot be copied: it is read where it lies in the
-// stream.)
+// of several keys that reaches back to cached ones: it is read where it lies in the stream.)
 
 #include <cstdint>
 #include <optional>
@@ -51,9 +54,9 @@ struct AttendPlan {
   int64_t keys_read() const { return static_cast<int64_t>(panels.size()) * kKeyPanel; }
 };
 
-/// Scratch slots that suffice for every pass of so many rows whose blocks do not overlap. Panels
-/// are of 16 slots, and the worst case is two rows with a block each, the second also seeing the
-/// first as its prefix: three panels.
+/// Scratch slots that suffice for every pass of so many rows whose blocks do not overlap, but for a
+/// first key that is also a block of its own. Panels are of 16 slots, and the worst case is two
+/// rows with a block each, the second also seeing the first as its prefix: three panels.
 inline constexpr int kScratchSlotsPerRow = 24;
 
 /// The slots that lie behind the pages.
@@ -73,9 +76,9 @@ class AttentionPlanner {
 
   /// The slot of every row.
   std::span<const int32_t> slots() const { return slots_; }
-  /// Rows whose key and value are stored a second time, and where.
-  std::span<const int32_t> copied_rows() const { return copied_rows_; }
-  std::span<const int32_t> copied_slots() const { return copied_slots_; }
+  /// What is copied from slot to slot when all rows have been stored: rows and cached keys that
+  /// are read elsewhere too. None is copied from where another is copied to.
+  std::span<const SlotMove> copies() const { return copies_; }
   /// Tiles of consecutive rows of one sequence that see the same block, or none.
   const AttendPlan& attend() const { return attend_; }
 
@@ -83,17 +86,23 @@ class AttentionPlanner {
   // A block of the sequence in hand, at its own panels.
   struct PlacedBlock {
     KeyRange keys;
-    int32_t slot = 0;
+    int32_t behind = 0;  // the end of the prefix, where it goes on there
+    int32_t slot = 0;    // of its panel's first key
   };
 
   void plan_sequence(const Pass& pass, const PassSequence& sequence);
   void place_stream(const Pass& pass, const PassSequence& sequence);
   void place_blocks(const Pass& pass, const PassSequence& sequence);
+  void place_block(const PassSequence& sequence, const KeyRange& keys);
+  void place_next_key(const PassSequence& sequence, const Sight& sight);
+  void place_key(const PassSequence& sequence, int32_t key, int32_t slot);
   void add_tiles(const Pass& pass, const PassSequence& sequence);
   void add_tile(const Pass& pass, const PassSequence& sequence, int32_t first_row, int32_t rows);
+  void add_stream_panels(const PassSequence& sequence, int32_t first, int32_t count);
   int32_t take_scratch(int32_t slots);
   int32_t stream_panel(const PassSequence& sequence, int32_t panel) const;
-  const PlacedBlock* placed(const KeyRange& keys) const;
+  int32_t stream_slot(const PassSequence& sequence, int32_t key) const;
+  const PlacedBlock* placed(const Sight& sight) const;
 
   ScratchSlots scratch_;
   int32_t scratch_used_ = 0;
@@ -103,7 +112,8 @@ class AttentionPlanner {
   int32_t stream_scratch_ = 0;  // first slot of the stream behind the pages
   std::vector<PlacedBlock> blocks_;
 
-  std::vector<int32_t> slots_, copied_rows_, copied_slots_;
+  std::vector<int32_t> slots_;
+  std::vector<SlotMove> copies_;
   AttendPlan attend_;
 };
 

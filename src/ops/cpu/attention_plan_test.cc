@@ -39,11 +39,9 @@ std::map<int32_t, Key> fill_slots(const Pass& pass, const AttentionPlanner& plan
       if (is_own(row))
         store(planner.slots()[static_cast<size_t>(row)], {s, sequence.key_of_row(row)});
     }
-    for (size_t i = 0; i < planner.copied_rows().size(); ++i) {
-      const int32_t row = planner.copied_rows()[i];
-      if (is_own(row)) store(planner.copied_slots()[i], {s, sequence.key_of_row(row)});
-    }
   }
+  const std::map<int32_t, Key> stored = memory;
+  for (const SlotMove& copy : planner.copies()) store(copy.to, stored.at(copy.from));
   return memory;
 }
 
@@ -94,15 +92,21 @@ void expect_sights(const Pass& pass, const AttentionPlanner& planner) {
           pass.sequences.begin(), pass.sequences.end(),
           [&](const PassSequence& s) { return s.first_row <= row && row < s.first_row + s.rows; });
       const auto sequence = static_cast<size_t>(owner - pass.sequences.begin());
-      EXPECT_EQ(keys_seen(memory, plan, tile, seen.prefix.from, seen.prefix.to),
-                keys_of(sequence, sight.prefix));
-      EXPECT_EQ(keys_seen(memory, plan, tile, seen.block.from, seen.block.to),
-                keys_of(sequence, sight.block));
-      // Places follow from the sight alone: prefix keys by their index, blocks from a border on.
+      std::vector<Key> prefix = keys_of(sequence, sight.prefix);
+      std::vector<Key> block = keys_of(sequence, sight.block);
+      const bool goes_on = block.size() == 1;
+      if (goes_on) prefix.push_back(block[0]), block.clear();
+      EXPECT_EQ(keys_seen(memory, plan, tile, seen.prefix.from, seen.prefix.to), prefix);
+      EXPECT_EQ(keys_seen(memory, plan, tile, seen.block.from, seen.block.to), block);
+      // Places follow from the sight alone: prefix keys by their index, a block of one key behind
+      // them, others from a border on.
       if (sight.prefix.size() > 0) {
         EXPECT_EQ(seen.prefix.from, sight.prefix.from);
       }
-      if (sight.block.size() > 0) {
+      if (goes_on) {
+        EXPECT_EQ(seen.prefix.to, (sight.prefix.size() > 0 ? sight.prefix.to : 0) + 1);
+        EXPECT_LE(seen.prefix.to, tile.prefix_panels * kKeyPanel);
+      } else if (sight.block.size() > 0) {
         const bool in_cache = sight.block.from < owner->cached;
         EXPECT_EQ(seen.block.from, block_start + (in_cache ? sight.block.from % kKeyPanel : 0));
         EXPECT_LE(seen.block.to, block_start + tile.block_panels * kKeyPanel);
@@ -183,6 +187,9 @@ TEST_F(AttentionPlan, CarriesEveryLayout) {
     const auto cached = cache_of(rng.below(150), rng);
     std::vector<MaskGroup> groups;
     for (int j = 1; j <= std::min(size, 6); ++j) groups.push_back({j, 1 + rng.below(6), 0});
+    std::vector<GuessedGroup> guessed;
+    for (int j = 1; j < std::min(size, 6); j += 1 + rng.below(3))
+      guessed.push_back({.accepted = j, .token = 7, .masks = rng.below(20)});
 
     for (int layout = 0; layout < 7; ++layout) {
       SCOPED_TRACE(layout);
@@ -190,7 +197,8 @@ TEST_F(AttentionPlan, CarriesEveryLayout) {
       layout < 3 ? pass.begin_sequence(cached) : pass.begin_sequence();
       if (layout == 0) add_causal(pass, tokens, Keep::page), add_block(pass, masks, Keep::scratch);
       if (layout == 1) add_block(pass, tokens, Keep::page);
-      if (layout == 2) add_tidar_step(pass, std::span(tokens).first(groups.size()), 9, groups);
+      if (layout == 2)
+        add_tidar_step(pass, std::span(tokens).first(groups.size()), 9, groups, guessed);
       if (layout == 3) add_bidirectional(pass, tokens);
       if (layout == 4) add_block_causal(pass, tokens, block);
       if (layout == 5) add_tidar_training(pass, tokens, block, 9);

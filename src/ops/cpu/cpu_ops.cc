@@ -147,7 +147,7 @@ class VectorOps final : public CpuOps {
 
   void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) override {
     check_store_kv(*this, k, v, pass, kv, layer);
-    auto& store = static_cast<PanelKv&>(kv);
+    const auto& store = static_cast<const PanelKv&>(kv);
     const AttentionPlanner& plan = planner_of(pass);
     const int64_t size = kv.shape.head_size;
     auto* const put_column =
@@ -156,20 +156,26 @@ class VectorOps final : public CpuOps {
     threads_.split(kv.shape.kv_heads, k.rows * size < kGrainElements ? kv.shape.kv_heads : 1,
                    [&](Range heads, int) {
                      for (int64_t h = heads.begin; h < heads.end; ++h) {
-                       const auto put = [&](int64_t row, int32_t slot) {
-                         KvColumn column = store.column(layer, static_cast<int>(h), slot);
-                         column.key = k.row<float>(row) + h * size;
-                         column.value = v.row<float>(row) + h * size;
+                       const int head = static_cast<int>(h);
+                       for (int64_t r = 0; r < k.rows; ++r) {
+                         KvColumn column =
+                             store.column(layer, head, plan.slots()[static_cast<size_t>(r)]);
+                         column.key = k.row<float>(r) + h * size;
+                         column.value = v.row<float>(r) + h * size;
                          put_column(column);
-                       };
-                       for (size_t r = 0; r < plan.slots().size(); ++r) {
-                         put(static_cast<int64_t>(r), plan.slots()[r]);
                        }
-                       for (size_t i = 0; i < plan.copied_rows().size(); ++i) {
-                         put(plan.copied_rows()[i], plan.copied_slots()[i]);
-                       }
+                       for (const SlotMove& copy : plan.copies())
+                         copy_slot(store, layer, head, copy);
                      }
                    });
+  }
+
+  void move_kv(std::span<const SlotMove> moves, KvStore& kv) override {
+    check_move_kv(moves, kv);
+    const auto& store = static_cast<const PanelKv&>(kv);
+    for (int layer = 0; layer < kv.shape.layers; ++layer)
+      for (int head = 0; head < kv.shape.kv_heads; ++head)
+        for (const SlotMove& move : moves) copy_slot(store, layer, head, move);
   }
 
   void attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
@@ -190,6 +196,12 @@ class VectorOps final : public CpuOps {
                 Matrix out);
   void attend_tile(const AttendTile& tile, int head, Matrix q, const PanelKv& kv, int layer,
                    const AttendPlan& plan, Matrix out, int thread);
+
+  void copy_slot(const PanelKv& store, int layer, int head, const SlotMove& move) const {
+    auto* const copy =
+        store.shape.dtype == DType::bf16 ? kernels_.copy_kv_bf16 : kernels_.copy_kv_f32;
+    copy(store.column(layer, head, move.from), store.column(layer, head, move.to));
+  }
 
   static const AttentionPlanner& planner_of(const PreparedPass& pass) {
     return *static_cast<const PanelPass&>(pass).planner;

@@ -155,6 +155,9 @@ struct Kernels {
   /// that a row does not see by 0, and whoever does see the key gets NaN from its score.
   void (*put_kv_f32)(const KvColumn&);
   void (*put_kv_bf16)(const KvColumn&);
+  /// Copies what a column holds, bit for bit.
+  void (*copy_kv_f32)(const KvColumn& from, const KvColumn& to);
+  void (*copy_kv_bf16)(const KvColumn& from, const KvColumn& to);
 
   /// out[i] = x[i] / sqrt(mean x² + eps) * weight[i], i < count.
   void (*rms_norm)(const float* x, const float* weight, double eps, int64_t count, void* out,

@@ -52,9 +52,20 @@ void put_kv(const KvColumn& call) {
   }
 }
 
+template <class T>
+void copy_kv(const KvColumn& from, const KvColumn& to) {
+  const Column<T> source(from), target(to);
+  for (int64_t e = 0; e < from.head_size; ++e) {
+    target.key_element(e) = source.key_element(e);
+    target.value_element(e) = source.value_element(e);
+  }
+}
+
 }  // namespace
 
 void put_kv_f32(const KvColumn& call) { put_kv<float>(call); }
 void put_kv_bf16(const KvColumn& call) { put_kv<BFloat16>(call); }
+void copy_kv_f32(const KvColumn& from, const KvColumn& to) { copy_kv<float>(from, to); }
+void copy_kv_bf16(const KvColumn& from, const KvColumn& to) { copy_kv<BFloat16>(from, to); }
 
 }  // namespace tidar::cpu::TIDAR_ISA

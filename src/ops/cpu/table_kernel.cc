@@ -14,6 +14,8 @@ void attend_bf16(const AttendCall& call);
 void attend_bf16_tiles(const AttendCall& call);
 void put_kv_f32(const KvColumn& call);
 void put_kv_bf16(const KvColumn& call);
+void copy_kv_f32(const KvColumn& from, const KvColumn& to);
+void copy_kv_bf16(const KvColumn& from, const KvColumn& to);
 void rms_norm(const float* x, const float* weight, double eps, int64_t count, void* out,
               DType out_dtype);
 void rope(float* head, const float* cosines, const float* sines, int64_t half);
@@ -49,6 +51,8 @@ const Kernels kKernels = {
     .attend_bf16 = kAttendBf16,
     .put_kv_f32 = put_kv_f32,
     .put_kv_bf16 = put_kv_bf16,
+    .copy_kv_f32 = copy_kv_f32,
+    .copy_kv_bf16 = copy_kv_bf16,
     .rms_norm = rms_norm,
     .rope = rope,
     .mix = mix,

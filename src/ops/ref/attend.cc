@@ -53,6 +53,17 @@ void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, const Store<T>
   }
 }
 
+template <class T>
+void move_kv(std::span<const SlotMove> moves, const Store<T>& kv) {
+  const int64_t size = int64_t{kv.shape.kv_heads} * kv.shape.head_size;
+  for (int layer = 0; layer < kv.shape.layers; ++layer) {
+    for (const SlotMove& move : moves) {
+      std::copy_n(kv.at(kv.keys, layer, move.from, 0), size, kv.at(kv.keys, layer, move.to, 0));
+      std::copy_n(kv.at(kv.values, layer, move.from, 0), size, kv.at(kv.values, layer, move.to, 0));
+    }
+  }
+}
+
 namespace {
 
 template <class T>
@@ -116,6 +127,8 @@ template std::unique_ptr<Store<float>> make_kv(const KvShape&);
 template std::unique_ptr<Store<double>> make_kv(const KvShape&);
 template void store_kv<float>(Matrix, Matrix, std::span<const int32_t>, const Store<float>&, int);
 template void store_kv<double>(Matrix, Matrix, std::span<const int32_t>, const Store<double>&, int);
+template void move_kv<float>(std::span<const SlotMove>, const Store<float>&);
+template void move_kv<double>(std::span<const SlotMove>, const Store<double>&);
 template void attend<float>(Matrix, const SlotPass&, const Store<float>&, int, Matrix);
 template void attend<double>(Matrix, const SlotPass&, const Store<double>&, int, Matrix);
 

@@ -82,6 +82,11 @@ class RefOps final : public HostOps {
     ref::store_kv<T>(k, v, own(pass).slots, own(kv), layer);
   }
 
+  void move_kv(std::span<const SlotMove> moves, KvStore& kv) override {
+    check_move_kv(moves, kv);
+    ref::move_kv<T>(moves, own(kv));
+  }
+
   void attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
               Matrix out) override {
     check_attend(*this, q, pass, kv, layer, out);

@@ -72,6 +72,8 @@ void rotate(Matrix x, int heads, std::span<const int32_t> positions, const HostR
 template <class T>
 void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, const Store<T>& kv, int layer);
 template <class T>
+void move_kv(std::span<const SlotMove> moves, const Store<T>& kv);
+template <class T>
 void attend(Matrix q, const SlotPass& pass, const Store<T>& kv, int layer, Matrix out);
 /// One answer; `logits` has the rows that the asks name, `pool` the changes of all asks.
 template <class T>

@@ -289,6 +289,12 @@ void CheckedOps::store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore&
   }
 }
 
+void CheckedOps::move_kv(std::span<const SlotMove> moves, KvStore& kv) {
+  const CheckedKv& both = own(kv);
+  truth_.move_kv(moves, *both.truth);
+  tested_.move_kv(moves, *both.tested);
+}
+
 void CheckedOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
                         Matrix out) {
   const CheckedKv& both = own(kv);

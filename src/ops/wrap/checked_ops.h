@@ -72,6 +72,7 @@ class CheckedOps final : public Ops {
   void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override;
   void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override;
   void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) override;
+  void move_kv(std::span<const SlotMove> moves, KvStore& kv) override;
   void attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
               Matrix out) override;
   void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override;

@@ -157,6 +157,11 @@ void FencedOps::store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& 
   fence_.later([=, this, &pass, &kv] { inner().store_kv(k, v, *own(pass).inner, kv, layer); });
 }
 
+void FencedOps::move_kv(std::span<const SlotMove> moves, KvStore& kv) {
+  fence_.later(
+      [this, &kv, moves = std::vector(moves.begin(), moves.end())] { inner().move_kv(moves, kv); });
+}
+
 void FencedOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
                        Matrix out) {
   q = fence_.inside(q), out = fence_.inside(out);

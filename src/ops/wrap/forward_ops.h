@@ -59,6 +59,7 @@ class ForwardOps : public Ops {
   void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) override {
     inner_.store_kv(k, v, pass, kv, layer);
   }
+  void move_kv(std::span<const SlotMove> moves, KvStore& kv) override { inner_.move_kv(moves, kv); }
   void attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
               Matrix out) override {
     inner_.attend(q, pass, kv, layer, out);

@@ -102,6 +102,10 @@ void TimedOps::store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& k
   measure(Verb::store_kv, store_kv_work(k, kv), [&] { inner().store_kv(k, v, pass, kv, layer); });
 }
 
+void TimedOps::move_kv(std::span<const SlotMove> moves, KvStore& kv) {
+  measure(Verb::move_kv, move_kv_work(moves, kv), [&] { inner().move_kv(moves, kv); });
+}
+
 void TimedOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
                       Matrix out) {
   measure(Verb::attend, attend_work(q, pass, kv, out),

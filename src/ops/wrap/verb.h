@@ -17,16 +17,17 @@ enum class Verb : uint8_t {
   linear_swiglu,
   rope,
   store_kv,
+  move_kv,
   attend,
   read_logits,
 };
 
-inline constexpr size_t kVerbs = 10;
+inline constexpr size_t kVerbs = 11;
 
 constexpr std::string_view name_of(Verb verb) {
   constexpr std::array<std::string_view, kVerbs> kNames = {
-      "embed",         "gather", "rms_norm", "linear", "linear_add",
-      "linear_swiglu", "rope",   "store_kv", "attend", "read_logits"};
+      "embed", "gather",   "rms_norm", "linear", "linear_add", "linear_swiglu",
+      "rope",  "store_kv", "move_kv",  "attend", "read_logits"};
   return kNames[static_cast<size_t>(verb)];
 }
 

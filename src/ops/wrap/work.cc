@@ -38,6 +38,11 @@ Work store_kv_work(Matrix k, const KvStore& kv) {
   return {2 * bytes_of(k) + static_cast<double>(k.rows) * slot_bytes(kv.shape), 0};
 }
 
+Work move_kv_work(std::span<const SlotMove> moves, const KvStore& kv) {
+  const double slots = 2.0 * static_cast<double>(moves.size()) * kv.shape.layers;
+  return {slots * slot_bytes(kv.shape), 0};
+}
+
 Work attend_work(Matrix q, const PreparedPass& pass, const KvStore& kv, Matrix out) {
   return {bytes_of(q) + bytes_of(out) + static_cast<double>(pass.keys_read) * slot_bytes(kv.shape),
           4 * static_cast<double>(pass.keys_seen) * static_cast<double>(q.cols)};

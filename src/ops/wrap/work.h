@@ -27,6 +27,7 @@ Work rms_norm_work(Matrix x, Matrix out);
 Work linear_work(Matrix x, const PackedWeight& weight, Matrix out, bool reads_out);
 Work rope_work(Matrix x);
 Work store_kv_work(Matrix k, const KvStore& kv);
+Work move_kv_work(std::span<const SlotMove> moves, const KvStore& kv);
 /// Keys are read as often as the backend says (PreparedPass::keys_read); the products are of those
 /// that rows see.
 Work attend_work(Matrix q, const PreparedPass& pass, const KvStore& kv, Matrix out);
