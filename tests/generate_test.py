@@ -108,12 +108,41 @@ class Generate(FixtureCase):
                                  "--steps", 2)
         self.assertEqual(found["finish_reason"], "context")
 
+    def expect_rows(self, found, decoded):
+        self.assertAlmostEqual(found["rows_per_pass"], found["rows"] / found["passes"])
+        self.assertAlmostEqual(found["rows_that_brought_a_token"], decoded / found["rows"])
+        if "draft_places" in found:
+            places = found["draft_places"]
+            self.assertEqual(found["guesses"], sum(place["drafted"] for place in places))
+            self.assertEqual(found["guesses_right"], sum(place["accepted"] for place in places))
+        self.assertTrue(0 <= found["guesses_right"] <= found["guesses"])
+        self.assertLess(found["masks"], found["rows"])
+        self.assertTrue(0 <= found["masks_wasted"] <= 1)
+        self.assertTrue(0 <= found["groups_used"] <= 1)
+
+    def test_rows_of_a_fixed_policy(self):
+        # Masks of an untrained model guess badly: each pass verifies one guess at most, and
+        # has 2 masks in group 1 alone, whose second one is the next draft where no guess was right.
+        prompt, _ = self.greedy("qwen2")
+        found, err = self.generate(FIXTURES / "qwen2", "--prompt-ids", comma(prompt), "-n", 40,
+                                   "--mask-token", 511, "--draft-length", 2, "--groups", "1")
+        self.expect_rows(found, 39)
+        right = found["guesses_right"]
+        self.assertEqual(found["tokens_per_pass"], 39 / found["passes"])
+        self.assertEqual(found["passes"] + right, 39)
+        self.assertEqual(found["rows"], found["passes"] + found["guesses"] + found["masks"])
+        self.assertRegex(err, rf"{right} of {found['guesses']} guess(es)? right")
+        self.assertRegex(err.replace("\n ", ""), r"groups used in \d+ of \d+ passes, \d+ % of masks ")
+
     def test_json(self):
         prompt, expected = self.greedy("qwen2")
         found, err = self.generate(FIXTURES / "qwen2", "--prompt-ids", comma(prompt), "--max-new",
                                    20, "--mask-token", 511, "--draft-length", 4, "--compare")
         kinds = {"text": str, "tokens": list, "logprobs": list, "policy_logprobs": list,
                  "method": str, "prompt_tokens": int, "n": int, "finish_reason": str, "passes": int, "tokens_per_pass": float,
+                 "rows": int, "rows_per_pass": float, "rows_that_brought_a_token": float,
+                 "guesses": int, "guesses_right": int, "groups_used": float, "masks": int,
+                 "masks_wasted": float,
                  "accepted": list, "draft_places": list, "drafter_passes": int,
                  "prefill_s": float, "decode_s": float, "tokens_per_s": float,
                  "gb_per_s": float, "memory_gb_per_s": type(None), "compare": dict}
@@ -130,6 +159,10 @@ class Generate(FixtureCase):
         self.assertEqual(found["compare"]["first_difference"], -1)
         self.assertEqual(found["compare"]["ar"]["tokens"], expected[:20])
         self.assertEqual(found["compare"]["ar"]["passes"], 19)
+        self.expect_rows(found, 19)
+        self.assertEqual(found["compare"]["ar"]["rows"], 19)
+        self.expect_rows(found["compare"]["ar"], 19)
+        self.assertLessEqual(max(map(len, err.splitlines())), 80)
         self.assertIn("the tokens of tidar and ar agree", err)
         self.assertRegex(err, r"tidar: 20 tokens \(length\), \d+ passes, [\d.]+ tokens per pass, "
                               r"[\d.]+ tokens/s")
@@ -207,6 +240,7 @@ class Generate(FixtureCase):
             for key in ("tokens", "logprobs", "policy_logprobs", "text", "prompt_tokens", "n", "finish_reason", "passes",
                         "tokens_per_pass"):
                 self.assertEqual(item[key], alone[key], (line, key))
+            self.expect_rows(item, item["decoded"])
         decoded = sum(item["decoded"] for item in found.values())
         passes = sum(item["passes"] for item in found.values())
         self.assertRegex(

@@ -11,6 +11,7 @@
 #include "apps/meter.h"
 #include "apps/output.h"
 #include "apps/price_source.h"
+#include "apps/row_summary.h"
 #include "apps/session.h"
 #include "apps/tracing.h"
 #include "engine/engine.h"
@@ -126,6 +127,7 @@ OrderedJson to_json(const Outcome& outcome, const std::string& method, double me
   json["finish_reason"] = name_of(outcome.finish);
   json["passes"] = stats.passes;
   json["tokens_per_pass"] = stats.tokens_per_pass();
+  put_rows(json, stats);
   json["accepted"] = stats.accepted;
   json["draft_places"] = OrderedJson::array();
   for (const DraftPlace& place : stats.places) {
@@ -141,19 +143,25 @@ OrderedJson to_json(const Outcome& outcome, const std::string& method, double me
   return json;
 }
 
+/// Lines that fit a terminal of 80 columns.
 std::string summary(const Outcome& outcome, const std::string& method, double memory_bytes_per_s) {
   const RequestStats& stats = outcome.stats;
-  std::string line =
-      fmt::format("{}: {} ({}), {}, {:.2f} tokens per pass, {:.1f} tokens/s; prompt {}, {:.3f} s",
-                  method, counted(stats.new_tokens, "token"), name_of(outcome.finish),
-                  counted(stats.passes, "pass"), stats.tokens_per_pass(), outcome.tokens_per_s(),
-                  counted(stats.prompt_tokens, "token"), stats.prefill_s);
-  line += fmt::format("; {:.1f} GB/s", outcome.bytes_per_s() / 1e9);
+  std::vector<std::string> parts = {
+      fmt::format("{}: {} ({})", method, counted(stats.new_tokens, "token"),
+                  name_of(outcome.finish)),
+      counted(stats.passes, "pass"), fmt::format("{:.2f} tokens per pass", stats.tokens_per_pass()),
+      fmt::format("{:.1f} tokens/s", outcome.tokens_per_s())};
+  const std::vector<std::string> rows = row_parts(stats);
+  parts.insert(parts.end(), rows.begin(), rows.end());
+  parts.push_back(
+      fmt::format("prompt {} in {:.3f} s", counted(stats.prompt_tokens, "token"), stats.prefill_s));
+  parts.push_back(fmt::format("{:.1f} GB/s", outcome.bytes_per_s() / 1e9));
   if (memory_bytes_per_s > 0) {
-    line += fmt::format(", {:.0f} % of the memory's {:.1f}",
-                        100 * outcome.bytes_per_s() / memory_bytes_per_s, memory_bytes_per_s / 1e9);
+    parts.push_back(fmt::format("{:.0f} % of the memory's {:.1f}",
+                                100 * outcome.bytes_per_s() / memory_bytes_per_s,
+                                memory_bytes_per_s / 1e9));
   }
-  return line;
+  return in_lines(parts);
 }
 
 /// Where the two first differ; -1 if nowhere.
@@ -177,14 +185,13 @@ void report_comparison(const Outcome& outcome, const Outcome& ar, const Method& 
                           {"ar", to_json(ar, "ar", memory_bytes_per_s)}};
   }
   print_note(summary(ar, "ar", memory_bytes_per_s));
-  print_note(difference < 0
-                 ? fmt::format("the tokens of {} and ar agree; {:.2f} times as fast as ar", method,
-                               speedup)
-                 : fmt::format("the tokens of {} and ar {} from token {} on; {:.2f} times as fast "
-                               "as ar",
-                               method,
-                               facts_of(compared).equals_ar ? "DIFFER" : "differ, as they may,",
-                               difference, speedup));
+  const std::string agreement =
+      difference < 0 ? "agree"
+                     : fmt::format("{} from token {} on",
+                                   facts_of(compared).equals_ar ? "DIFFER" : "differ, as they may,",
+                                   difference);
+  print_note(in_lines({fmt::format("the tokens of {} and ar {}", method, agreement),
+                       fmt::format("{:.2f} times as fast as ar", speedup)}));
 }
 
 /// Bytes that memory delivers per second; 0 where that is no measure of the speed, since the

@@ -11,6 +11,7 @@
 #include "apps/output.h"
 #include "apps/price_source.h"
 #include "apps/prompts.h"
+#include "apps/row_summary.h"
 #include "apps/tracing.h"
 #include "base/stopwatch.h"
 #include "engine/engine.h"
@@ -41,40 +42,44 @@ struct Continuation {
   }
 
   OrderedJson json(FinishReason finish, const RequestStats& stats) const {
-    return {{"line", line},
-            {"seed", seed},
-            {"text", text},
-            {"tokens", tokens},
-            {"logprobs", logprobs},
-            {"policy_logprobs", policy_logprobs},
-            {"prompt_tokens", stats.prompt_tokens},
-            {"n", stats.new_tokens},
-            {"finish_reason", name_of(finish)},
-            {"passes", stats.passes},
-            {"decoded", stats.decoded},
-            {"tokens_per_pass", stats.tokens_per_pass()}};
+    OrderedJson json = {{"line", line},
+                        {"seed", seed},
+                        {"text", text},
+                        {"tokens", tokens},
+                        {"logprobs", logprobs},
+                        {"policy_logprobs", policy_logprobs},
+                        {"prompt_tokens", stats.prompt_tokens},
+                        {"n", stats.new_tokens},
+                        {"finish_reason", name_of(finish)},
+                        {"passes", stats.passes},
+                        {"decoded", stats.decoded},
+                        {"tokens_per_pass", stats.tokens_per_pass()}};
+    put_rows(json, stats);
+    return json;
   }
 };
 
 /// Sums over all prompts.
 struct Account {
-  int64_t prompts = 0, tokens = 0, passes = 0, decoded = 0;
+  int64_t prompts = 0;
+  RequestStats sum{};
   int64_t without_choice = 0;  ///< ended by FinishReason::no_choice
   Stopwatch watch;
 
   void add(FinishReason finish, const RequestStats& stats) {
     ++prompts;
     without_choice += finish == FinishReason::no_choice;
-    tokens += stats.new_tokens;
-    passes += stats.passes;
-    decoded += stats.decoded;
+    sum.add(stats);
   }
 
   std::string text() const {
-    const double per_pass =
-        passes == 0 ? 0 : static_cast<double>(decoded) / static_cast<double>(passes);
-    return fmt::format("{}: {} in {:.1f} s, {:.2f} tokens per pass", counted(prompts, "prompt"),
-                       counted(tokens, "token"), watch.seconds(), per_pass);
+    std::vector<std::string> parts = {
+        fmt::format("{}: {} in {:.1f} s", counted(prompts, "prompt"),
+                    counted(sum.new_tokens, "token"), watch.seconds()),
+        fmt::format("{:.2f} tokens per pass", sum.tokens_per_pass())};
+    const std::vector<std::string> rows = row_parts(sum);
+    parts.insert(parts.end(), rows.begin(), rows.end());
+    return in_lines(parts);
   }
 };
 

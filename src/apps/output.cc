@@ -85,6 +85,24 @@ std::string_view fit(std::string_view line, size_t width) {
   return line.substr(0, gap == std::string_view::npos ? width : gap);
 }
 
+std::string in_lines(const std::vector<std::string>& parts, size_t width) {
+  std::string text;
+  size_t columns = 0;  // of the last line
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const bool last = i + 1 == parts.size();
+    const size_t needed = parts[i].size() + (last ? 0 : 1);  // with its comma
+    if (i > 0 && columns + 1 + needed > width) {
+      text += "\n ";
+      columns = 1;
+    }
+    if (i > 0) text += " ";
+    text += parts[i];
+    if (!last) text += ",";
+    columns += (i > 0 ? 1 : 0) + needed;
+  }
+  return text;
+}
+
 std::string format_bytes(int64_t bytes) {
   static constexpr const char* kUnits[] = {"kB", "MB", "GB", "TB"};
   if (bytes < 1000) return fmt::format("{} B", bytes);

@@ -48,6 +48,10 @@ class Progress {
 /// part that does not fit is cut.
 std::string_view fit(std::string_view line, size_t width);
 
+/// The parts, apart by commas, in lines of at most `width` columns; lines behind the first are
+/// indented. A part is never broken.
+std::string in_lines(const std::vector<std::string>& parts, size_t width = 80);
+
 /// "1.23 GB", "45.6 MB", "789 B": powers of ten, three digits.
 std::string format_bytes(int64_t bytes);
 /// "494,032,768"

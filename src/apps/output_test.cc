@@ -13,6 +13,16 @@ TEST(Output, PrintableTextDoesNothingToATerminal) {
   EXPECT_EQ(printable(std::string_view("\0", 1)), "\\x00");
 }
 
+TEST(Output, PartsInLines) {
+  EXPECT_EQ(in_lines({}), "");
+  EXPECT_EQ(in_lines({"one"}, 3), "one");
+  EXPECT_EQ(in_lines({"one", "two", "three"}, 16), "one, two, three");
+  EXPECT_EQ(in_lines({"one", "two", "three"}, 15), "one, two, three");
+  EXPECT_EQ(in_lines({"one", "two", "three"}, 14), "one, two,\n  three");
+  EXPECT_EQ(in_lines({"one", "two", "three"}, 8), "one,\n  two,\n  three");
+  EXPECT_EQ(in_lines({"one", "longer than that", "two"}, 8), "one,\n  longer than that,\n  two");
+}
+
 TEST(Output, Numbers) {
   EXPECT_EQ(format_count(0), "0");
   EXPECT_EQ(format_count(999), "999");

@@ -4,6 +4,12 @@
 
 namespace tidar {
 
+int StepReport::masks() const {
+  int masks = 0;
+  for (const MaskGroup& group : groups) masks += group.masks;
+  return masks;
+}
+
 void StepReport::clear() {
   StepReport empty;
   empty.committed.swap(committed);

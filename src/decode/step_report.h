@@ -24,6 +24,9 @@ struct StepReport {
   std::vector<MaskGroup> groups;  ///< of masks that the pass held for it
   MaskRun used;                   ///< those of their masks that it is made of
 
+  /// Those of all groups.
+  int masks() const;
+
   /// Empties it; keeps the memory.
   void clear();
 };

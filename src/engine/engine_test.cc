@@ -374,6 +374,22 @@ TEST(Engine, TellsHowGuessesFared) {
   EXPECT_EQ(stats.drafter_passes, 9);
 }
 
+TEST(Engine, TellsWhatBecameOfRows) {
+  const MockModel model{.seed = 3, .agreement = 1};
+  const Tokenizer tokenizer = letters();
+  TidarOptions tidar = tidar_of(2);
+  tidar.groups = {.kind = GroupPolicy::Kind::last};
+  // Each pass holds a certain token, a guess, which is right, and two masks, the second of which is
+  // the next guess.
+  const Output output = run_alone(model, limits(100, 4), tokenizer, request_of({1, 2}, 19, tidar));
+  EXPECT_EQ(output.stats.passes, 9);
+  EXPECT_EQ(output.stats.rows, 9 * 4);
+  EXPECT_EQ(output.stats.masks, 9 * 2);
+  EXPECT_EQ(output.stats.used_masks, 9);
+  EXPECT_EQ(output.stats.used_groups, 9);
+  EXPECT_EQ(output.stats.guesses(), (DraftPlace{.drafted = 9, .accepted = 9}));
+}
+
 TEST(Engine, EveryRequestGetsItsOwnNextDraft) {
   // Of different lengths, so that an answer to another one's question would not be accepted.
   const MockModel model{.seed = 9, .agreement = 1};

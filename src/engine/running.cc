@@ -44,6 +44,9 @@ void Running::take(std::span<const Answer> answers) {
   update_.stats.drafted = report.drafted;
   update_.stats.accepted = report.accepted;
   update_.stats.drafter_passes = report.drafter_passes;
+  update_.stats.rows = report.rows;
+  update_.stats.masks = report.masks();
+  update_.stats.used_masks = report.used.masks;
   const Phase next = decoder_->phase();
   if (!finished() && next == Phase::failed) update_.finish = FinishReason::no_choice;
   if (!finished() && next == Phase::full) update_.finish = FinishReason::context;

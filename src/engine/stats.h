@@ -15,6 +15,9 @@ struct StepStats {
   /// behind the end of the output included.
   int drafted = 0, accepted = 0;
   int drafter_passes = 0;  ///< of a second model
+  int rows = 0;            ///< of the pass
+  int masks = 0;           ///< of these, those of groups, for the draft that comes next
+  int used_masks = 0;      ///< of these, those that the draft is made of
   double prefill_s = 0;    ///< of steps while the prompt is read
   double decode_s = 0;     ///< of steps after those
 };
@@ -26,7 +29,12 @@ struct DraftPlace {
   friend bool operator==(const DraftPlace&, const DraftPlace&) = default;
 };
 
-/// The sum over a request's steps.
+/// `part` of `whole`; 0 where there is nothing.
+inline double share_of(int64_t part, int64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+/// The sum over a request's steps, or over requests.
 struct RequestStats {
   int64_t prompt_tokens = 0;
   int64_t new_tokens = 0;
@@ -35,16 +43,30 @@ struct RequestStats {
   std::vector<int64_t> accepted;   ///< accepted[a]: decoding passes that brought a tokens
   std::vector<DraftPlace> places;  ///< places[i]: the guess i + 1 places behind a certain token
   int64_t drafter_passes = 0;
-  double waiting_s = 0;  ///< from submit() to the first step
+  // Of decoding passes.
+  int64_t rows = 0;
+  int64_t masks = 0;        ///< of groups, for the draft that comes next
+  int64_t used_masks = 0;   ///< those that a draft was made of
+  int64_t used_groups = 0;  ///< passes whose next draft came from one of their groups
+  double waiting_s = 0;     ///< from submit() to the first step
   double prefill_s = 0;
   double decode_s = 0;
 
   /// Adds what a step, with at most one decoding pass, brought.
   void add(const StepStats& step);
+  /// Adds what another request cost and brought.
+  void add(const RequestStats& other);
 
-  double tokens_per_pass() const {
-    return passes == 0 ? 0 : static_cast<double>(decoded) / static_cast<double>(passes);
-  }
+  double tokens_per_pass() const { return share_of(decoded, passes); }
+  double rows_per_pass() const { return share_of(rows, passes); }
+  /// The share of rows that brought a token.
+  double yield() const { return share_of(decoded, rows); }
+  /// The share of passes whose next draft came from one of their groups.
+  double groups_used() const { return share_of(used_groups, passes); }
+  /// The share of masks that no draft came from.
+  double masks_wasted() const { return share_of(masks - used_masks, masks); }
+  /// Guesses, at all places.
+  DraftPlace guesses() const;
 };
 
 }  // namespace tidar
