@@ -29,7 +29,7 @@ class ArDecoder final : public SequenceDecoder {
 
   void use(std::span<const Answer> answers) override {
     sequence_.cache.commit(reading_);
-    for (const Answer& answer : answers) sequence_.append(answer.chosen());
+    for (const Answer& answer : answers) sequence_.append(answer);
   }
 
   int reading_ = 0;  // rows of the pass under way

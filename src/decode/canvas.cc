@@ -9,7 +9,7 @@ namespace tidar {
 namespace {
 
 /// Enough for the two most probable tokens beside the mask token, which is never chosen.
-constexpr int kListedForMargin = 3;
+constexpr int32_t kListedForMargin = 3;
 
 float margin_of(const Answer& answer, int32_t mask_token) {
   float margin = 0;
@@ -26,6 +26,9 @@ float margin_of(const Answer& answer, int32_t mask_token) {
 
 Result<void> check_canvas_spec(const SequenceSpec& spec, std::string_view method) {
   TIDAR_TRY_VOID(check_mask_token(spec, method));
+  if (spec.score_prompt)
+    return error("scores of the prompt: {} has none, since it does not read causally; use ar",
+                 method);
   if (spec.penalties.count())
     return error(
         "penalties: {} chooses tokens in any order, so repetition, presence and frequency "
@@ -61,7 +64,7 @@ void Canvas::ask(const Sequence& sequence, Pass& pass, int32_t row_of_begin, int
     const int32_t row = row_of_begin + position - begin_ - (shift == LogitShift::one ? 1 : 0);
     Ask ask = sequence.choose(row, position, changes);
     ask.draw |= static_cast<uint64_t>(passes_) << 32;
-    if (rule_.needs_margin()) ask.top = kListedForMargin;
+    if (rule_.needs_margin()) ask.top = std::max(ask.top, kListedForMargin);
     pass.asks.add(ask);
   }
   ++passes_;
@@ -85,7 +88,7 @@ void Canvas::reveal(Sequence& sequence, std::span<const Answer> answers, int cou
   for (const size_t index : revealed(guesses, rule, sequence.sampling().seed)) {
     const auto place = static_cast<size_t>(guesses[index].position - begin_);
     tokens_[place] = answers[index].token;
-    revealed_[place] = answers[index].chosen();
+    revealed_[place] = answers[index];
     masked_[place] = false;
   }
 }

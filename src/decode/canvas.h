@@ -25,7 +25,7 @@ enum class LogitShift : uint8_t {
 
 /// Says what of a spec a method with a canvas cannot follow: it needs a mask token, and cannot
 /// count what was said before a place (repetition, presence, frequency), since places come in any
-/// order.
+/// order. Nor does it score a prompt, which it may not read causally.
 Result<void> check_canvas_spec(const SequenceSpec& spec, std::string_view method);
 
 class Canvas {
@@ -64,7 +64,7 @@ class Canvas {
   int64_t passes_ = 0;  // that asked, since the text began
   // One each position.
   std::vector<int32_t> tokens_;
-  std::vector<TokenLogprob> revealed_;
+  std::vector<Answer> revealed_;
   std::vector<bool> masked_;  // a known token may be the mask token's id
 };
 

@@ -67,6 +67,8 @@ Result<void> check_spec(const SequenceSpec& spec, const EvaluatorLimits& limits)
     TIDAR_TRY_VOID(check_token("prompt", token, limits.vocabulary));
   if (spec.mask_token != -1)
     TIDAR_TRY_VOID(check_token("mask token", spec.mask_token, limits.vocabulary));
+  if (spec.top < 0 || spec.top > limits.vocabulary)
+    return error("most probable tokens: expected 0 to {}, found {}", limits.vocabulary, spec.top);
   TIDAR_TRY_VOID(check_sampling(spec.sampling));
   return check_penalties(spec.penalties, limits.vocabulary);
 }

@@ -49,6 +49,10 @@ struct SequenceSpec {
   Sampling sampling{};
   Penalties penalties{};
   int32_t mask_token = -1;  ///< never chosen; -1: the model has none
+  int32_t top = 0;          ///< of the most probable tokens, told with each token and score
+  /// The prompt's tokens but the first are scored, too (StepReport::scores). Methods that do not
+  /// read it causally refuse.
+  bool score_prompt = false;
   /// What earlier texts taught about guesses, and this one goes on to; nullptr: it begins anew. No
   /// token depends on it.
   std::shared_ptr<Acceptance> experience{};

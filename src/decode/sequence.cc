@@ -13,6 +13,8 @@ Sequence::Sequence(SequenceSpec spec, SequenceCache held, const EvaluatorLimits&
       sampling_(spec.sampling),
       experience_(spec.experience ? std::move(spec.experience) : std::make_shared<Acceptance>()),
       mask_token_(spec.mask_token),
+      top_(spec.top),
+      score_prompt_(spec.score_prompt),
       max_position_(limits.max_position),
       prompt_size_(static_cast<int32_t>(spec.prompt.size())),
       tokens_(std::move(spec.prompt)) {
@@ -27,22 +29,44 @@ Ask Sequence::choose(int32_t row, int32_t position, ChangeRange changes, ChangeR
   ask.changes = changes;
   ask.own_changes = own;
   ask.draw = static_cast<uint64_t>(position);
+  ask.top = top_;
   return ask;
 }
 
-void Sequence::append(const TokenLogprob& token) {
-  if (token.token < 0) return fail();
+void Sequence::append(const Answer& chosen) {
+  if (chosen.token < 0) return fail();
   TIDAR_CHECK(!full());
-  tokens_.push_back(token.token);
-  history.append(token.token);
-  report.committed.push_back(token);
+  tokens_.push_back(chosen.token);
+  history.append(chosen.token);
+  report.committed.push_back(chosen.chosen());
+  if (top_ == 0) return;
+  // Whoever asked may have wanted a longer list for itself.
+  const auto listed = std::span(chosen.top).first(static_cast<size_t>(top_));
+  report.listed.emplace_back(listed.begin(), listed.end());
 }
 
 bool Sequence::read(Pass& pass, int rows, int more) {
   if (!cache.reserve(cache.length() + rows + more)) return false;
   pass.begin_sequence(cache);
-  add_causal(pass, unread().first(static_cast<size_t>(rows)), Keep::page);
+  const int32_t first_row = add_causal(pass, unread().first(static_cast<size_t>(rows)), Keep::page);
+  scores_ = 0;
+  if (!score_prompt_) return true;
+  const int32_t length = cache.length();
+  for (int32_t next = length + 1; next <= length + rows && next < prompt_size_; ++next, ++scores_) {
+    Ask ask;
+    ask.kind = AskKind::score;
+    ask.row = first_row + next - 1 - length;
+    ask.token = tokens_[static_cast<size_t>(next)];
+    ask.top = top_;
+    pass.asks.add(ask);
+  }
   return true;
+}
+
+std::span<const Answer> Sequence::take_scores(std::span<const Answer> answers) {
+  const auto scores = answers.first(scores_);
+  report.scores.assign(scores.begin(), scores.end());
+  return answers.subspan(scores_);
 }
 
 Result<void> check_mask_token(const SequenceSpec& spec, std::string_view method) {
@@ -75,7 +99,7 @@ void SequenceDecoder::take(std::span<const Answer> answers) {
   if (used_) return use_more(answers);
   TIDAR_CHECK_EQ(answers.size(), asks_);
   used_ = true;
-  use(answers);
+  use(sequence_.take_scores(answers));
 }
 
 void SequenceDecoder::use_more(std::span<const Answer> answers) { TIDAR_CHECK(answers.empty()); }

@@ -43,11 +43,14 @@ class Sequence {
   Ask choose(int32_t row, int32_t position, ChangeRange changes, ChangeRange own = {}) const;
 
   /// Adds a chosen token to the text and to what the pass committed; token -1 fails the sequence.
-  void append(const TokenLogprob& token);
+  void append(const Answer& chosen);
 
-  /// Begins the sequence's part of the pass with its first `rows` unread tokens, read causally.
+  /// Begins the sequence's part of the pass with its first `rows` unread tokens, read causally, and
+  /// asks for the scores of those behind them that belong to the prompt, where the spec wants them.
   /// False, and nothing is added, when the page pool cannot hold their keys and `more` behind them.
   bool read(Pass& pass, int rows, int more = 0);
+  /// Takes the answers to those asks, which are the first of the pass; returns the others.
+  std::span<const Answer> take_scores(std::span<const Answer> answers);
 
   SequenceCache cache;
   History history;
@@ -57,10 +60,13 @@ class Sequence {
   Sampling sampling_;
   std::shared_ptr<Acceptance> experience_;
   int32_t mask_token_;
+  int32_t top_;
+  bool score_prompt_;
   int32_t max_position_;
   int32_t prompt_size_;
   std::vector<int32_t> tokens_;
   bool failed_ = false;
+  size_t scores_ = 0;  // that the pass under way asks for
 };
 
 /// The mask token that such a method needs.

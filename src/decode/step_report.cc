@@ -15,6 +15,10 @@ void StepReport::clear() {
   empty.committed.swap(committed);
   empty.groups.swap(groups);
   empty.committed.clear();
+  empty.listed.swap(listed);
+  empty.listed.clear();
+  empty.scores.swap(scores);
+  empty.scores.clear();
   empty.groups.clear();
   *this = std::move(empty);
 }

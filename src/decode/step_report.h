@@ -5,6 +5,7 @@
 
 #include "base/sampling.h"
 #include "decode/mask_groups.h"
+#include "plan/ask.h"
 
 namespace tidar {
 
@@ -14,6 +15,10 @@ struct StepReport {
 
   /// Tokens that became certain, oldest first. Empty while the prompt is being read.
   std::vector<TokenLogprob> committed;
+  /// The most probable tokens in the place of each, where SequenceSpec::top wants any.
+  std::vector<std::vector<ListedToken>> listed;
+  /// Of the next tokens of the prompt, from its second on, where SequenceSpec::score_prompt.
+  std::vector<Answer> scores;
 
   // A draft is verified place by place: the guess i + 1 places behind a certain token is place i.
   int drafted = 0;         ///< places of the draft that the pass verified

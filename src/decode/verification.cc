@@ -25,7 +25,7 @@ int accept_drafts(Sequence& sequence, int reading, std::span<const int32_t> draf
   while (accepted < drafts.size() && answers[accepted - 1].token == drafts[accepted]) ++accepted;
 
   sequence.cache.commit(reading + static_cast<int>(accepted));
-  for (const Answer& answer : answers.first(accepted)) sequence.append(answer.chosen());
+  for (const Answer& answer : answers.first(accepted)) sequence.append(answer);
   sequence.report.drafted = static_cast<int>(drafts.size()) - 1;
   sequence.report.accepted = static_cast<int>(accepted) - 1;
   return static_cast<int>(accepted);

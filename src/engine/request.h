@@ -49,6 +49,9 @@ struct Update {
   RequestId id = 0;
   /// New tokens, the end-of-text token or the last token of a stop string included.
   std::vector<TokenLogprob> tokens;
+  /// What the request's sequence.top and .score_prompt want (StepReport): a list a token; scores.
+  std::vector<std::vector<ListedToken>> listed;
+  std::vector<Answer> scores;
   /// New text: whole characters, without special tokens. Text that could be the beginning of a stop
   /// string comes later, or not at all. Empty when the engine has no tokenizer.
   std::string text;

@@ -39,6 +39,9 @@ void Running::take(std::span<const Answer> answers) {
     update_.finish = use(token);
     if (finished()) break;
   }
+  update_.listed = report.listed;
+  update_.listed.resize(std::min(update_.listed.size(), update_.tokens.size()));
+  update_.scores.insert(update_.scores.end(), report.scores.begin(), report.scores.end());
   update_.stats.tokens = static_cast<int>(update_.tokens.size());
   update_.stats.decoding = report.decoding;
   update_.stats.drafted = report.drafted;
@@ -62,7 +65,8 @@ const Asks& Running::more_asks() const {
 std::optional<Update> Running::end_step(double seconds) {
   const bool decodes = planned_ ? update_.stats.decoding : !reads_prompt();
   (decodes ? update_.stats.decode_s : update_.stats.prefill_s) += seconds;
-  const bool news = update_.stats.decoding || !update_.tokens.empty() || finished();
+  const bool news =
+      update_.stats.decoding || !update_.tokens.empty() || !update_.scores.empty() || finished();
   if (!news) return std::nullopt;
   return finish_update();
 }
