@@ -35,6 +35,8 @@ OTHER_MEANINGS = {
     ("src/format/token_shards.cc", "head"),  # of a file
     ("src/ops/cpu/isa.cc", "request"),  # to the kernel of the system
     ("src/sandbox/syscall_filter.cc", "request"),  # SYS_request_key
+    ("src/serve/api_request.cc", "draft"),  # a field of what clients send
+    ("src/serve/api_request.h", "draft"),
     ("src/train/initial_weights.cc", "layer"),  # the depth of the network
 }
 # Pairs of folders that may not know each other though they are of one room.

@@ -1,0 +1,120 @@
+#include "serve/answering.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace tidar {
+namespace {
+
+Refusal not_finite() { return {.status = 500, .message = std::string(kNoChoice)}; }
+
+bool finite(const std::vector<ListedToken>& listed) {
+  return std::all_of(listed.begin(), listed.end(),
+                     [](const ListedToken& token) { return std::isfinite(token.logprob); });
+}
+
+}  // namespace
+
+void Answering::begin(PlannedOutputs planned) {
+  usage_.prompt_tokens = planned.prompt_tokens;
+  outputs_.resize(planned.outputs.size());
+  unfinished_ = outputs_.size();
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    PlannedOutput& plan = planned.outputs[i];
+    Output& output = outputs_[i];
+    output.nothing_new = plan.nothing_new;
+    output.part.index = static_cast<int>(i);
+    output.part.told = form_.told;
+    output.part.text = std::move(plan.echo);
+    if (plan.request.sequence.score_prompt) {
+      output.part.tokens.push_back({.token = plan.request.sequence.prompt.front()});
+    }
+    const auto ticket = engine_.submit(std::move(plan.request),
+                                       [this, &output](const Delivery& d) { take(output, d); });
+    if (!ticket) {
+      return fail(
+          {.status = 429,
+           .message = fmt::format("{} outputs are under way, of {} at most; try again later",
+                                  engine_.under_way(), engine_.most())});
+    }
+    output.ticket = *ticket;
+  }
+}
+
+void Answering::take(Output& output, const Delivery& delivery) {
+  if (failed_) return;
+  if (delivery.refused) return fail({.message = delivery.refused->message});
+  add(output, delivery.update);
+  if (failed_) return;
+  if (form_.stream) send_part(output);
+  if (delivery.last()) finish_output();
+}
+
+void Answering::add(Output& output, const Update& update) {
+  if (update.finish == FinishReason::no_choice) return fail(not_finite());
+  ChoicePart& part = output.part;
+  for (const Answer& score : update.scores) {
+    if (!std::isfinite(score.logprob) || !finite(score.top)) return fail(not_finite());
+    part.tokens.push_back({.token = score.token, .logprob = score.logprob, .top = score.top});
+  }
+  part.finish = update.finish;
+  if (output.nothing_new) {
+    if (part.finish != FinishReason::none) part.finish = FinishReason::length;
+    return;
+  }
+  usage_.add(update);
+  part.text += update.text;
+  if (!form_.told) return;
+  for (size_t i = 0; i < update.tokens.size(); ++i) {
+    const TokenLogprob& token = update.tokens[i];
+    part.tokens.push_back({.token = token.token, .logprob = token.logprob});
+    if (i < update.listed.size()) part.tokens.back().top = update.listed[i];
+  }
+}
+
+void Answering::send_part(Output& output) {
+  ChoicePart& part = output.part;
+  const bool news = !part.tokens.empty() || !part.text.empty();
+  if (part.finish == FinishReason::none && !news) return;
+  if (!streaming_) client_.begin_stream();
+  streaming_ = true;
+  client_.send_event(
+      event_of(chunk_json(form_.kind, form_.envelope, part, output.first, tokenizer_)));
+  output.first = false;
+  part.offset += characters(tokenizer_, part.tokens);
+  part.text.clear();
+  part.tokens.clear();
+}
+
+void Answering::finish_output() {
+  if (--unfinished_ > 0) return;
+  if (form_.stream) {
+    if (form_.include_usage) {
+      client_.send_event(event_of(usage_chunk_json(form_.kind, form_.envelope, usage_)));
+    }
+    client_.send_event(std::string(kLastEvent));
+    return client_.end_stream();
+  }
+  std::vector<ChoicePart> parts;
+  for (Output& output : outputs_) parts.push_back(std::move(output.part));
+  client_.answer(response_json(form_.kind, form_.envelope, parts, usage_, tokenizer_));
+}
+
+void Answering::fail(const Refusal& refusal) {
+  failed_ = true;
+  cancel();
+  if (!streaming_) return client_.refuse(refusal);
+  client_.send_event(event_of(to_json(refusal)));
+  client_.end_stream();
+}
+
+void Answering::cancel() {
+  for (const Output& output : outputs_) {
+    if (output.ticket != 0) engine_.cancel(output.ticket);
+  }
+}
+
+}  // namespace tidar

@@ -1,0 +1,74 @@
+#pragma once
+// One API request under way: its outputs come from the engine, and become one answer or a stream.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "serve/api_response.h"
+#include "serve/engine_thread.h"
+#include "serve/refusal.h"
+#include "serve/served_model.h"
+
+namespace tidar {
+
+/// Who waits for an answer. One of: refuse(); answer(); begin_stream(), events and end_stream().
+class Client {
+ public:
+  virtual ~Client() = default;
+  virtual void refuse(const Refusal& refusal) = 0;
+  virtual void answer(const OrderedJson& json) = 0;
+  virtual void begin_stream() = 0;
+  virtual void send_event(std::string event) = 0;
+  virtual void end_stream() = 0;
+};
+
+/// How an answer is written.
+struct AnswerForm {
+  ApiKind kind = ApiKind::completion;
+  Envelope envelope;
+  bool told = false;  ///< log-probabilities are wanted
+  bool stream = false;
+  bool include_usage = false;
+};
+
+/// Lives on the thread that owns the EngineThread. All that is passed must outlive it; to end it
+/// early cancels what is under way.
+class Answering {
+ public:
+  Answering(AnswerForm form, const Tokenizer& tokenizer, EngineThread& engine, Client& client)
+      : form_(std::move(form)), tokenizer_(tokenizer), engine_(engine), client_(client) {}
+  ~Answering() { cancel(); }
+  Answering(const Answering&) = delete;
+  Answering& operator=(const Answering&) = delete;
+
+  /// Hands all outputs in. The client hears of it later, or at once that there is no room.
+  void begin(PlannedOutputs planned);
+
+ private:
+  struct Output {
+    Ticket ticket = 0;
+    bool nothing_new = false;
+    bool first = true;  ///< nothing of it was sent yet
+    ChoicePart part;    ///< what was not sent yet
+  };
+
+  void take(Output& output, const Delivery& delivery);
+  void add(Output& output, const Update& update);
+  void send_part(Output& output);
+  void finish_output();
+  void fail(const Refusal& refusal);
+  void cancel();
+
+  AnswerForm form_;
+  const Tokenizer& tokenizer_;
+  EngineThread& engine_;
+  Client& client_;
+  std::vector<Output> outputs_;
+  size_t unfinished_ = 0;
+  bool streaming_ = false;
+  bool failed_ = false;
+  Usage usage_;
+};
+
+}  // namespace tidar

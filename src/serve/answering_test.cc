@@ -1,0 +1,259 @@
+#include "serve/answering.h"
+
+#include <gtest/gtest.h>
+
+#include "decode/mock_evaluator_testing.h"
+#include "serve/routes.h"
+#include "text/small_tokenizer_testing.h"
+
+namespace tidar {
+namespace {
+
+constexpr EvaluatorLimits kLimits = {
+    .max_rows = 24, .pages = 40, .max_position = 200, .vocabulary = 268};
+
+/// What a client heard.
+struct Heard final : Client {
+  void refuse(const Refusal& what) override { refusal = what; }
+  void answer(const OrderedJson& what) override { json = what; }
+  void begin_stream() override { EXPECT_FALSE(std::exchange(began, true)); }
+  void send_event(std::string event) override {
+    EXPECT_TRUE(began);
+    EXPECT_TRUE(event.starts_with("data: ") && event.ends_with("\n\n"));
+    events.push_back(event.substr(6, event.size() - 8));
+  }
+  void end_stream() override { ended = true; }
+
+  bool done() const { return refusal || !json.is_null() || ended; }
+
+  std::optional<Refusal> refusal;
+  OrderedJson json;
+  bool began = false, ended = false;
+  std::vector<std::string> events;
+};
+
+/// A server without sockets.
+class AnsweringTest : public testing::Test {
+ protected:
+  AnsweringTest()
+      : tokenizer_(Tokenizer::parse(small_tokenizer().dump(), "small").value()),
+        template_(ChatTemplate::parse(
+                      "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", {})
+                      .value()),
+        evaluator_(MockModel{.vocabulary = kLimits.vocabulary, .mask_token = 267}, kLimits),
+        engine_(evaluator_, &tokenizer_),
+        thread_(engine_, 8, [this](std::function<void()> call) { calls_.push(std::move(call)); }),
+        routes_(model_, thread_, "") {
+    model_.name = "mock";
+    model_.tokenizer = &tokenizer_;
+    model_.chat_template = &template_;
+    model_.context = kLimits.max_position;
+    model_.mask_token = 267;
+    model_.make_method = [](const MethodWish& wish, int) -> Result<Method> {
+      return wish.name.empty() ? Method(ArOptions{}) : method_named(wish.name);
+    };
+  }
+
+  Heard ask(std::string_view method, std::string_view target, const std::string& body) {
+    Heard heard;
+    const auto answering = routes_.handle(
+        {.method = method, .target = target, .authorization = {}, .body = body}, heard);
+    while (answering && !heard.done()) (*calls_.pop())();
+    EXPECT_TRUE(heard.done());
+    return heard;
+  }
+  Heard complete(const OrderedJson& body) { return ask("POST", "/v1/completions", body.dump()); }
+
+  Tokenizer tokenizer_;
+  ChatTemplate template_;
+  ServedModel model_;
+  MockEvaluator evaluator_;
+  Engine engine_;
+  BoundedQueue<std::function<void()>> calls_{1000};
+  EngineThread thread_;
+  Routes routes_;
+};
+
+TEST_F(AnsweringTest, OutputsComePromptByPrompt) {
+  const OrderedJson one = {{"prompt", "he"}, {"max_tokens", 5}, {"temperature", 0}};
+  const std::string alone = complete(one).json["choices"][0]["text"];
+  const Heard heard =
+      complete({{"prompt", {"a", "he"}}, {"n", 2}, {"max_tokens", 5}, {"temperature", 0}});
+  const OrderedJson& choices = heard.json["choices"];
+  ASSERT_EQ(choices.size(), 4u);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(choices[i]["index"], i);
+  EXPECT_EQ(choices[0]["text"], choices[1]["text"]);
+  EXPECT_EQ(choices[2]["text"], alone);
+  EXPECT_EQ(choices[3]["text"], alone);
+  EXPECT_EQ(choices[0]["finish_reason"], "length");
+  EXPECT_EQ(heard.json["usage"]["prompt_tokens"], 2);  // "a", "he"
+  EXPECT_EQ(heard.json["usage"]["completion_tokens"], 20);
+}
+
+TEST_F(AnsweringTest, OutputsOfOnePromptDrawFromSeedsThatFollow) {
+  const auto texts = [&](int seed, int n) {
+    std::vector<OrderedJson> found;
+    const Heard heard = complete({{"prompt", "a"}, {"n", n}, {"max_tokens", 8}, {"seed", seed}});
+    for (const OrderedJson& choice : heard.json["choices"]) found.push_back(choice["text"]);
+    return found;
+  };
+  const auto three = texts(5, 3);
+  EXPECT_EQ(texts(6, 1)[0], three[1]);
+  EXPECT_EQ(texts(7, 1)[0], three[2]);
+  EXPECT_NE(three[0], three[1]);
+  const OrderedJson unseeded = {{"prompt", "a"}, {"max_tokens", 20}};
+  EXPECT_NE(complete(unseeded).json["choices"], complete(unseeded).json["choices"]);
+}
+
+TEST_F(AnsweringTest, WhatIsStreamedIsWhatIsAnsweredAtOnce) {
+  for (const bool echo : {false, true}) {
+    OrderedJson body = {{"prompt", {"he is", OrderedJson::array({1, 2, 3})}},
+                        {"echo", echo},
+                        {"n", 2},
+                        {"max_tokens", 30},
+                        {"seed", 3},
+                        {"logprobs", 2},
+                        {"method", "lookup"}};
+    const Heard whole = complete(body);
+    body["stream"] = true;
+    body["stream_options"] = {{"include_usage", true}};
+    const Heard streamed = complete(body);
+    ASSERT_GE(streamed.events.size(), 6u);
+    EXPECT_EQ(streamed.events.back(), "[DONE]");
+    const OrderedJson last = OrderedJson::parse(streamed.events[streamed.events.size() - 2]);
+    EXPECT_EQ(last["choices"].size(), 0u);
+    EXPECT_EQ(last["usage"], whole.json["usage"]);
+
+    OrderedJson joined = OrderedJson::array();
+    for (int i = 0; i < 4; ++i) joined.push_back({{"index", i}, {"text", ""}});
+    for (size_t i = 0; i + 2 < streamed.events.size(); ++i) {
+      const OrderedJson event = OrderedJson::parse(streamed.events[i]);
+      const OrderedJson& part = event["choices"].at(0);
+      OrderedJson& choice = joined[part["index"].get<size_t>()];
+      choice["text"] = choice["text"].get<std::string>() + part["text"].get<std::string>();
+      for (const auto& [key, list] : part["logprobs"].items()) {
+        for (const OrderedJson& item : list) choice["logprobs"][key].push_back(item);
+      }
+      choice["finish_reason"] = part["finish_reason"];
+    }
+    EXPECT_EQ(joined, whole.json["choices"]);
+  }
+}
+
+TEST_F(AnsweringTest, AnEchoWithoutNewTokensHasOneEntryAToken) {
+  const auto logprobs = [&](int max_tokens) {
+    const Heard heard = complete({{"prompt", OrderedJson::array({7, 8, 9, 10})},
+                                  {"echo", true},
+                                  {"logprobs", 1},
+                                  {"max_tokens", max_tokens}});
+    EXPECT_EQ(heard.json["choices"][0]["finish_reason"], "length");
+    EXPECT_EQ(heard.json["usage"]["completion_tokens"], max_tokens);
+    return heard.json["choices"][0]["logprobs"];
+  };
+  const OrderedJson none = logprobs(0), one = logprobs(1);
+  for (const char* key : {"tokens", "token_logprobs", "top_logprobs", "text_offset"}) {
+    EXPECT_EQ(none[key].size(), 4u) << key;
+    EXPECT_EQ(one[key].size(), 5u) << key;
+    for (size_t i = 0; i < 4; ++i) EXPECT_EQ(one[key][i], none[key][i]) << key;
+  }
+  EXPECT_TRUE(none["token_logprobs"][0].is_null());
+}
+
+TEST_F(AnsweringTest, AChatIsTheCompletionOfItsPrompt) {
+  const OrderedJson messages = {{{"role", "user"}, {"content", "in <bos>"}}};
+  const Heard prompt = ask("POST", "/tokenize", OrderedJson{{"messages", messages}}.dump());
+  const Heard chat = ask(
+      "POST", "/v1/chat/completions",
+      OrderedJson{{"messages", messages}, {"max_completion_tokens", 9}, {"temperature", 0}}.dump());
+  const Heard completion =
+      complete({{"prompt", prompt.json["tokens"]}, {"max_tokens", 9}, {"temperature", 0}});
+  EXPECT_EQ(chat.json["choices"][0]["message"]["content"], completion.json["choices"][0]["text"]);
+  EXPECT_EQ(chat.json["usage"], completion.json["usage"]);
+}
+
+TEST_F(AnsweringTest, SaysWhatDoesNotFit) {
+  const auto refused = [&](const OrderedJson& body) { return complete(body).refusal.value(); };
+  const Refusal too_long = refused({{"prompt", std::string(200, 'x')}});
+  EXPECT_EQ(too_long.status, 400);
+  EXPECT_EQ(too_long.code, "context_length_exceeded");
+  EXPECT_EQ(refused({{"prompt", ""}}).param, "prompt");
+  EXPECT_EQ(refused({{"prompt", OrderedJson::array({100000})}}).status, 400);
+  EXPECT_EQ(refused({{"prompt", "a"}, {"method", "magic"}}).param, "method");
+  EXPECT_EQ(refused({{"prompt", "a"}, {"n", 9}}).status, 400) << "never fits";
+  EXPECT_EQ(refused({{"prompt", "a"}, {"logit_bias", {{"100000", 1}}}}).status, 400);
+}
+
+TEST_F(AnsweringTest, WhoComesToAFullHouseIsToldToComeAgain) {
+  Heard first, second;
+  const HttpRequest request = {.method = "POST",
+                               .target = "/v1/completions",
+                               .authorization = {},
+                               .body = R"({"prompt": "a", "n": 5, "max_tokens": 100})"};
+  auto answering = routes_.handle(request, first);
+  ASSERT_TRUE(answering);
+  const auto other = routes_.handle(request, second);
+  ASSERT_TRUE(second.refusal);
+  EXPECT_EQ(second.refusal->status, 429);
+  while (!first.done()) (*calls_.pop())();
+  EXPECT_FALSE(first.refusal);
+  // Whoever goes leaves room.
+  answering.reset();
+  while (thread_.under_way() > 0) (*calls_.pop())();
+}
+
+TEST_F(AnsweringTest, WhoGoesInTheMiddleIsForgotten) {
+  Heard heard;
+  auto answering = routes_.handle({.method = "POST",
+                                   .target = "/v1/completions",
+                                   .authorization = {},
+                                   .body = R"({"prompt": "a", "max_tokens": 190, "stream": true})"},
+                                  heard);
+  while (heard.events.size() < 3) (*calls_.pop())();
+  answering.reset();
+  while (thread_.under_way() > 0) (*calls_.pop())();
+  EXPECT_FALSE(heard.done());
+}
+
+TEST_F(AnsweringTest, RoutesAreFoundByPathAndMethod) {
+  EXPECT_EQ(ask("GET", "/health?x=1", "").json["status"], "ok");
+  EXPECT_EQ(ask("GET", "/v1/models", "").json["data"][0]["id"], "mock");
+  EXPECT_EQ(ask("GET", "/nothing", "").refusal->status, 404);
+  const Heard wrong = ask("GET", "/v1/completions", "");
+  EXPECT_EQ(wrong.refusal->status, 405);
+  EXPECT_EQ(wrong.refusal->allow, "POST");
+  EXPECT_EQ(ask("POST", "/tokenize", "{").refusal->status, 400);
+}
+
+TEST_F(AnsweringTest, TokensAndTexts) {
+  const auto post = [&](const char* path, const OrderedJson& body) {
+    return ask("POST", path, body.dump());
+  };
+  EXPECT_EQ(post("/tokenize", {{"prompt", "he<bos>"}, {"add_special_tokens", false}})
+                .json["tokens"]
+                .size(),
+            2u);
+  EXPECT_EQ(post("/tokenize", {{"add_special_tokens", false}}).refusal->param, "prompt");
+  EXPECT_EQ(post("/detokenize", {{"tokens", {'h', 'i'}}}).json["prompt"], "hi");
+  EXPECT_EQ(post("/detokenize", {{"tokens", {"a"}}}).refusal->param, "tokens");
+  EXPECT_EQ(post("/apply-template", {{"messages", {{{"role", "user"}, {"content", "x"}}}}})
+                .json["prompt"],
+            "user: x\n");
+}
+
+TEST_F(AnsweringTest, AKeyIsAskedForWhereThereIsOne) {
+  Routes guarded(model_, thread_, "secret");
+  const auto status = [&](std::string_view target, std::string_view authorization) {
+    Heard heard;
+    guarded.handle({.method = "GET", .target = target, .authorization = authorization, .body = {}},
+                   heard);
+    return heard.refusal ? heard.refusal->status : 200;
+  };
+  EXPECT_EQ(status("/v1/models", "Bearer secret"), 200);
+  EXPECT_EQ(status("/health", ""), 200);
+  for (const char* wrong : {"", "Bearer ", "secret", "Bearer secre", "Bearer secretx"}) {
+    EXPECT_EQ(status("/v1/models", wrong), 401) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace tidar

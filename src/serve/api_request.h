@@ -1,0 +1,76 @@
+#pragma once
+// What clients ask for: the bodies of /v1/completions and /v1/chat/completions, read into plain
+// data. Nothing here knows the model; what only it shows (ids, room) is refused later.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/sampling.h"
+#include "decode/decoder.h"
+#include "format/json.h"
+#include "serve/body_reader.h"
+#include "serve/refusal.h"
+
+namespace tidar {
+
+/// Most entries of "top_logprobs" for a token.
+inline constexpr int kMostListed = 20;
+
+/// What one request may say about its method; what it leaves out is as the server was started.
+struct MethodWish {
+  std::string name;  ///< "": the server's
+  std::optional<int> draft_length;
+  std::optional<std::string> groups;
+  std::optional<float> trust;
+
+  bool empty() const { return name.empty() && !draft_length && !groups && !trust; }
+};
+
+/// What both kinds of request say about their output.
+struct OutputWish {
+  int n = 1;                      ///< outputs of each prompt
+  std::optional<int> max_tokens;  ///< none: as the kind of request says
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
+  Sampling sampling{.temperature = 1};  ///< the field's default, unlike the command line's
+  std::optional<uint64_t> seed;         ///< output i of a prompt draws from seed + i
+  Penalties penalties;
+  std::optional<int> listed;  ///< log-probabilities are wanted, with so many of the most probable
+  bool stream = false;
+  bool include_usage = false;  ///< the stream ends with a chunk of usage
+  MethodWish method;
+};
+
+using PromptText = std::variant<std::string, std::vector<int32_t>>;
+
+struct CompletionRequest {
+  OutputWish output;
+  std::vector<PromptText> prompts;  ///< at least one
+  bool echo = false;                ///< the prompt stands before the output, scored like it
+
+  /// Where the request names none; as OpenAI has it.
+  static constexpr int kUsualTokens = 16;
+};
+
+/// A conversation, as text/chat_template.h takes it.
+struct Conversation {
+  OrderedJson messages;
+  OrderedJson tools = nullptr;
+  OrderedJson variables = OrderedJson::object();
+  bool add_generation_prompt = true;
+};
+
+struct ChatRequest {
+  OutputWish output;
+  Conversation conversation;
+};
+
+/// Read the fields of a body that has been parsed. The reader says what is wrong.
+CompletionRequest read_completion_request(BodyReader& body);
+ChatRequest read_chat_request(BodyReader& body);
+Conversation read_conversation(BodyReader& body);
+
+}  // namespace tidar

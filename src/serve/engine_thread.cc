@@ -1,0 +1,114 @@
+#include "serve/engine_thread.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace tidar {
+namespace {
+
+/// Steps that the engine may be ahead of a busy owner.
+constexpr size_t kBatches = 16;
+
+}  // namespace
+
+EngineThread::EngineThread(Engine& engine, int most, Post post)
+    : most_(most),
+      post_(std::move(post)),
+      // Each is handed in once and cancelled once, perhaps when it has just made room for another.
+      commands_(3 * static_cast<size_t>(most)),
+      batches_(kBatches),
+      engine_(engine),
+      thread_([this] { run(); }) {}
+
+EngineThread::~EngineThread() { stop(); }
+
+std::optional<Ticket> EngineThread::submit(Request request, Take take) {
+  if (under_way() >= most_) return std::nullopt;
+  const Ticket ticket = next_ticket_++;
+  if (!commands_.try_push({ticket, std::move(request)})) return std::nullopt;  // it was stopped
+  takers_.emplace(ticket, Taker{std::move(take)});
+  return ticket;
+}
+
+void EngineThread::cancel(Ticket ticket) {
+  const auto found = takers_.find(ticket);
+  if (found == takers_.end() || found->second.cancelled) return;
+  found->second.cancelled = true;
+  commands_.try_push({ticket, std::nullopt});
+}
+
+void EngineThread::stop() {
+  if (!thread_.joinable()) return;
+  commands_.close();
+  batches_.close();
+  thread_.join();
+}
+
+void EngineThread::deliver() {
+  while (const auto batch = batches_.try_pop()) {
+    for (const Delivery& delivery : *batch) {
+      const auto found = takers_.find(delivery.ticket);
+      TIDAR_CHECK(found != takers_.end());
+      // It may hand in and cancel requests; its place stays where it is.
+      Taker& taker = found->second;
+      if (!taker.cancelled) taker.take(delivery);
+      if (delivery.last()) takers_.erase(delivery.ticket);
+    }
+  }
+}
+
+void EngineThread::run() {
+  Batch batch;
+  while (auto command = commands_.pop()) {  // nothing to do until there is one
+    carry_out(std::move(*command), batch);
+    do {
+      while (auto more = commands_.try_pop()) carry_out(std::move(*more), batch);
+      step(batch);
+      if (!hand_over(batch)) return;
+    } while (!engine_.idle());
+  }
+}
+
+void EngineThread::carry_out(Command command, Batch& batch) {
+  if (command.request) {
+    const auto id = engine_.submit(std::move(*command.request));
+    if (id.ok()) {
+      ids_.emplace(command.ticket, *id);
+      tickets_.emplace(*id, command.ticket);
+    } else {
+      batch.push_back({.ticket = command.ticket, .refused = id.error(), .update = {}});
+    }
+    return;
+  }
+  const auto found = ids_.find(command.ticket);
+  if (found == ids_.end()) return;  // it has ended meanwhile
+  batch.push_back({.ticket = command.ticket,
+                   .refused = std::nullopt,
+                   .update = engine_.cancel(found->second).value()});
+  tickets_.erase(found->second);
+  ids_.erase(found);
+}
+
+void EngineThread::step(Batch& batch) {
+  for (Update& update : engine_.step()) {
+    const auto found = tickets_.find(update.id);
+    TIDAR_CHECK(found != tickets_.end());
+    const Ticket ticket = found->second;
+    if (update.finish != FinishReason::none) {
+      ids_.erase(ticket);
+      tickets_.erase(found);
+    }
+    batch.push_back({.ticket = ticket, .refused = std::nullopt, .update = std::move(update)});
+  }
+}
+
+// False: the owner has stopped listening.
+bool EngineThread::hand_over(Batch& batch) {
+  if (batch.empty()) return !batches_.closed();
+  if (!batches_.push(std::exchange(batch, {}))) return false;
+  post_([this] { deliver(); });
+  return true;
+}
+
+}  // namespace tidar

@@ -1,0 +1,94 @@
+#pragma once
+// The engine on a thread of its own: the thread that owns this hands requests in and is handed what
+// they bring. The two share nothing but two queues.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "serve/bounded_queue.h"
+
+namespace tidar {
+
+/// A request that was handed in; each has its own.
+using Ticket = int64_t;
+
+/// What one step brought one request.
+struct Delivery {
+  Ticket ticket = 0;
+  std::optional<Error> refused;  ///< the engine did not take it; nothing else comes
+  Update update;
+
+  bool last() const { return refused || update.finish != FinishReason::none; }
+};
+
+/// All calls, and those of what is passed to it, come from one thread: its owner's.
+class EngineThread {
+ public:
+  using Take = std::function<void(const Delivery&)>;
+  /// Has the owner's thread call a function soon; itself called from any thread.
+  using Post = std::function<void(std::function<void()>)>;
+
+  /// Starts the thread, which alone uses the engine until stop(). At most `most` requests are
+  /// under way at a time.
+  EngineThread(Engine& engine, int most, Post post);
+  /// stop(). What was posted must not be called any more.
+  ~EngineThread();
+  EngineThread(const EngineThread&) = delete;
+  EngineThread& operator=(const EngineThread&) = delete;
+
+  /// Hands a request in; `take` is called with all that it brings, never before this returns.
+  /// Nothing when so many are under way.
+  std::optional<Ticket> submit(Request request, Take take);
+  /// Ends a request: nothing more is taken of it, and it counts until the engine has let go of it.
+  /// One that has ended is none of its business.
+  void cancel(Ticket ticket);
+
+  int under_way() const { return static_cast<int>(takers_.size()); }
+  int most() const { return most_; }
+
+  /// Ends the thread after the step under way. Requests that have not ended bring nothing more.
+  void stop();
+
+ private:
+  struct Command {
+    Ticket ticket = 0;
+    std::optional<Request> request;  ///< none: cancel
+  };
+  struct Taker {
+    Take take;
+    bool cancelled = false;
+  };
+  using Batch = std::vector<Delivery>;
+
+  void deliver();
+
+  // The engine's thread.
+  void run();
+  void carry_out(Command command, Batch& batch);
+  void step(Batch& batch);
+  bool hand_over(Batch& batch);
+
+  const int most_;
+  Post post_;
+  BoundedQueue<Command> commands_;
+  BoundedQueue<Batch> batches_;
+
+  // The owner's.
+  Ticket next_ticket_ = 1;
+  std::unordered_map<Ticket, Taker> takers_;
+
+  // The engine's thread alone uses these.
+  Engine& engine_;
+  std::unordered_map<Ticket, RequestId> ids_;
+  std::unordered_map<RequestId, Ticket> tickets_;
+
+  std::thread thread_;
+};
+
+}  // namespace tidar

@@ -1,0 +1,225 @@
+#include "serve/routes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <random>
+#include <utility>
+
+#include "serve/api_request.h"
+#include "serve/body_reader.h"
+
+namespace tidar {
+namespace {
+
+/// Takes as long wherever the two differ.
+bool same_secret(std::string_view a, std::string_view b) {
+  unsigned char difference = a.size() == b.size() ? 0 : 1;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    difference |= static_cast<unsigned char>(a[i] ^ b[i]);
+  }
+  return difference == 0;
+}
+
+OrderedJson model_json(const ServedModel& model) {
+  return {{"id", model.name},
+          {"object", "model"},
+          {"created", model.created},
+          {"owned_by", "tidar"},
+          {"max_model_len", model.context}};
+}
+
+/// Parses the body and has `read` make an answer of its fields; refuses it where they are wrong.
+template <class Read>
+void answer_from(std::string_view text, Client& client, const Read& read) {
+  const Body body = parse_body(text);
+  if (body.refusal) return client.refuse(*body.refusal);
+  BodyReader reader(body.json);
+  const OrderedJson answer = read(reader);
+  reader.ok() ? client.answer(answer) : client.refuse(*reader.refusal());
+}
+
+}  // namespace
+
+Routes::Routes(const ServedModel& model, EngineThread& engine, std::string api_key)
+    : model_(model), engine_(engine), api_key_(std::move(api_key)) {
+  std::random_device device;
+  seed_ = uint64_t{device()} << 32 | device();
+}
+
+std::span<const Routes::Route> Routes::all() {
+  static constexpr std::array<Route, 9> kRoutes = {{
+      {"GET", "/health", &Routes::health},
+      {"GET", "/props", &Routes::props},
+      {"GET", "/v1/models", &Routes::models},
+      {"GET", "/tokenizer_info", &Routes::tokenizer_info},
+      {"POST", "/tokenize", &Routes::tokenize},
+      {"POST", "/detokenize", &Routes::detokenize},
+      {"POST", "/apply-template", &Routes::apply_template},
+      {"POST", "/v1/completions", &Routes::completions},
+      {"POST", "/v1/chat/completions", &Routes::chat_completions},
+  }};
+  return kRoutes;
+}
+
+std::unique_ptr<Answering> Routes::handle(const HttpRequest& request, Client& client) {
+  const std::string_view path = request.target.substr(0, request.target.find('?'));
+  if (path.starts_with("/v1/") && !knows(request.authorization)) {
+    client.refuse({.status = 401,
+                   .message = "the API key is missing or wrong; send Authorization: Bearer KEY",
+                   .code = "invalid_api_key"});
+    return nullptr;
+  }
+  const auto found = std::find_if(all().begin(), all().end(),
+                                  [&](const Route& route) { return route.path == path; });
+  if (found == all().end()) {
+    client.refuse({.status = 404, .message = fmt::format("there is no {}", path)});
+    return nullptr;
+  }
+  if (found->method != request.method) {
+    client.refuse({.status = 405,
+                   .message = fmt::format("{} answers {} alone", path, found->method),
+                   .allow = std::string(found->method)});
+    return nullptr;
+  }
+  return (this->*found->handle)(request.body, client);
+}
+
+bool Routes::knows(std::string_view authorization) const {
+  constexpr std::string_view kScheme = "Bearer ";
+  if (api_key_.empty()) return true;
+  return authorization.starts_with(kScheme) &&
+         same_secret(authorization.substr(kScheme.size()), api_key_);
+}
+
+std::unique_ptr<Answering> Routes::health(std::string_view, Client& client) {
+  client.answer({{"status", "ok"}});
+  return nullptr;
+}
+
+std::unique_ptr<Answering> Routes::props(std::string_view, Client& client) {
+  client.answer({{"model", model_.name},
+                 {"context", model_.context},
+                 {"vocabulary", model_.tokenizer->size()},
+                 {"method", model_.method},
+                 {"chat", model_.chat_template != nullptr},
+                 {"most_outputs", engine_.most()},
+                 {"version", model_.version}});
+  return nullptr;
+}
+
+std::unique_ptr<Answering> Routes::models(std::string_view, Client& client) {
+  client.answer({{"object", "list"}, {"data", OrderedJson::array({model_json(model_)})}});
+  return nullptr;
+}
+
+std::unique_ptr<Answering> Routes::tokenizer_info(std::string_view, Client& client) {
+  client.answer(model_.tokenizer_info);
+  return nullptr;
+}
+
+std::unique_ptr<Answering> Routes::tokenize(std::string_view body, Client& client) {
+  answer_from(body, client, [&](BodyReader& fields) -> OrderedJson {
+    std::vector<int32_t> tokens;
+    if (fields.find("messages") != nullptr) {
+      const Conversation conversation = read_conversation(fields);
+      if (!fields.ok()) return {};
+      const ConversationPrompt prompt = render(model_, conversation);
+      if (prompt.refusal) fields.refuse(*prompt.refusal);
+      tokens = model_.tokenizer->encode_prompt(prompt.text);
+    } else {
+      std::string text;
+      bool special = true;
+      if (fields.find("prompt") == nullptr) fields.wrong("prompt", "a text");
+      fields.read("prompt", text);
+      fields.read("add_special_tokens", special);
+      tokens = model_.tokenizer->encode(text, special ? AddSpecial::yes : AddSpecial::no);
+    }
+    return {{"tokens", tokens}, {"count", tokens.size()}, {"max_model_len", model_.context}};
+  });
+  return nullptr;
+}
+
+std::unique_ptr<Answering> Routes::detokenize(std::string_view body, Client& client) {
+  answer_from(body, client, [&](BodyReader& fields) -> OrderedJson {
+    const OrderedJson* const list = fields.find("tokens");
+    const auto tokens = list == nullptr ? std::nullopt : token_ids(*list);
+    if (!tokens) {
+      fields.wrong("tokens", "a list of token ids");
+      return {};
+    }
+    return {{"prompt", model_.tokenizer->decode(*tokens)}};
+  });
+  return nullptr;
+}
+
+std::unique_ptr<Answering> Routes::apply_template(std::string_view body, Client& client) {
+  answer_from(body, client, [&](BodyReader& fields) -> OrderedJson {
+    const Conversation conversation = read_conversation(fields);
+    if (!fields.ok()) return {};
+    const ConversationPrompt prompt = render(model_, conversation);
+    if (prompt.refusal) fields.refuse(*prompt.refusal);
+    return {{"prompt", prompt.text.bytes()}};
+  });
+  return nullptr;
+}
+
+std::unique_ptr<Answering> Routes::completions(std::string_view body, Client& client) {
+  const Body parsed = parse_body(body);
+  BodyReader fields(parsed.json);
+  if (parsed.refusal) fields.refuse(*parsed.refusal);
+  const CompletionRequest request = read_completion_request(fields);
+  if (!fields.ok()) {
+    client.refuse(*fields.refusal());
+    return nullptr;
+  }
+  return begin(form_of(ApiKind::completion, request.output),
+               plan_completion(model_, request, next_seed()), client);
+}
+
+std::unique_ptr<Answering> Routes::chat_completions(std::string_view body, Client& client) {
+  const Body parsed = parse_body(body);
+  BodyReader fields(parsed.json);
+  if (parsed.refusal) fields.refuse(*parsed.refusal);
+  const ChatRequest request = read_chat_request(fields);
+  if (!fields.ok()) {
+    client.refuse(*fields.refusal());
+    return nullptr;
+  }
+  return begin(form_of(ApiKind::chat, request.output), plan_chat(model_, request, next_seed()),
+               client);
+}
+
+std::unique_ptr<Answering> Routes::begin(AnswerForm form, PlannedOutputs planned, Client& client) {
+  if (planned.refusal) {
+    client.refuse(*planned.refusal);
+    return nullptr;
+  }
+  if (static_cast<int>(planned.outputs.size()) > engine_.most()) {
+    client.refuse({.message = fmt::format("{} outputs are wanted, and {} can be under way at most; "
+                                          "ask for fewer at a time",
+                                          planned.outputs.size(), engine_.most())});
+    return nullptr;
+  }
+  auto answering = std::make_unique<Answering>(std::move(form), *model_.tokenizer, engine_, client);
+  answering->begin(std::move(planned));
+  return answering;
+}
+
+AnswerForm Routes::form_of(ApiKind kind, const OutputWish& output) {
+  const std::string_view prefix = kind == ApiKind::chat ? "chatcmpl" : "cmpl";
+  return {.kind = kind,
+          .envelope = {.id = fmt::format("{}-{}", prefix, ++answers_),
+                       .created = static_cast<int64_t>(std::time(nullptr)),
+                       .model = model_.name},
+          .told = output.listed.has_value(),
+          .stream = output.stream,
+          .include_usage = output.include_usage};
+}
+
+// Outputs of one request draw from seeds that follow each other; another request is far away.
+uint64_t Routes::next_seed() { return seed_ += 0x9e3779b97f4a7c15u; }
+
+}  // namespace tidar
