@@ -37,7 +37,7 @@ class CommandLine(FixtureCase):
             --json --stop --repetition-penalty --presence-penalty --frequency-penalty --logit-bias
             --ignore-eos --draft-model --least-match --most-match --block-size --order --confidence
             --entropy-bound --per-pass --block-keys --block-borders --steps --shifted-logits
-            --groups --prices --weights --kv --isa --precision --context --print-pass --trace"""
+            --groups --guessed --prices --weights --kv --isa --precision --context --print-pass --trace"""
         out, _ = self.succeed("generate", "--help")
         self.assertNotRegex(out, r"(?m)^[a-z]", "a description that left its column")
         for flag in flags.split():

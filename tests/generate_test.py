@@ -34,6 +34,8 @@ class Generate(FixtureCase):
                         for k, g in [(1, "all"), (2, "all"), (3, "first"), (4, "1,3"), (8, "all"),
                                      (16, "last"), (16, "likeliest:2"), (16, "all"),
                                      (8, "auto")]]
+            methods += [[*tidar, "--draft-length", 4, "--groups", g, "--guessed", n]
+                        for g, n in [("all", 1), ("last", 3), ("none", 8)]]
             methods += [["--method", "self-speculative", "--mask-token", 511, "--draft-length", 3],
                         ["--method", "lookup", "--least-match", 1, "--most-match", 3],
                         ["--method", "speculative", "--draft-model", FIXTURES / name]]
@@ -384,6 +386,10 @@ class Generate(FixtureCase):
         self.refuse(1, *ask, "1,2", "--mask-token", 512, holds=["512"])
         self.refuse(1, *ask, "1,2", "--stop", "x", holds=["tokenizer"])
         self.refuse(2, *ask, "1,2", "--mask-token", 511, "--groups", "1,x", holds=["--groups"])
+        self.refuse(1, *ask, "1,2", "--mask-token", 511, "--guessed", 1,
+                    holds=["--guessed", "--groups all"])
+        self.refuse(1, *ask, "1,2", "--mask-token", 511, "--guessed", 1, "--groups", "all",
+                    "--trust-ar", 0.5, holds=["guessed groups need trust 1"])
         mask = [*ask, "1,2", "--mask-token", 511, "--draft-length", 16]
         self.refuse(1, *mask, "--groups", "17", holds=["--groups", "1 to 16", "17"])
         self.refuse(1, *mask, "--groups", "1,0", holds=["--groups", "1 to 16", "group 0"])

@@ -58,13 +58,14 @@ std::string text_of(const MethodFlags& method) {
   };
   const auto text = [](const std::string& value) { return value.empty() ? "-" : value; };
   return fmt::format(
-      "{} mask {} draft {} trust {} groups {} match {}-{} drafter {} block {} order {} per pass {} "
+      "{} mask {} draft {} trust {} groups {} guessed {} match {}-{} drafter {} block {} order {} "
+      "per pass {} "
       "confidence {} entropy {} keys {} borders {} steps {} shift {}",
       method.name.empty() ? "default" : method.name, method.mask_token, method.draft_length,
-      method.trust_ar, method.groups, method.lookup.least_matched, method.lookup.most_matched,
-      text(method.draft_model), method.block_size, text(method.order), method.per_pass,
-      number(method.confidence), number(method.entropy_bound), text(method.block_keys),
-      text(method.block_borders), method.steps, method.shifted_logits);
+      method.trust_ar, method.groups, method.guessed, method.lookup.least_matched,
+      method.lookup.most_matched, text(method.draft_model), method.block_size, text(method.order),
+      method.per_pass, number(method.confidence), number(method.entropy_bound),
+      text(method.block_keys), text(method.block_borders), method.steps, method.shifted_logits);
 }
 
 /// What results of all kinds must share to stand in one file. How many items and samples there are

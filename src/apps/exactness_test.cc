@@ -1,7 +1,8 @@
 // The promises of the whole program, on real networks, for every family, in every precision and on
-// every instruction set: TiDAR at trust 1 and all kinds of speculation give the tokens of AR, and
-// what block diffusion reads from its cache is what it would compute anew. Vocabularies are tiny,
-// so that drafts of untrained models are often right by chance.
+// every instruction set: TiDAR at trust 1 and all kinds of speculation give the tokens of AR (TiDAR
+// with the bits of their log-probabilities, which show what tokens rarely do), and what block
+// diffusion reads from its cache is what it would compute anew. Vocabularies are tiny, so that
+// drafts of untrained models are often right by chance.
 
 #include <gtest/gtest.h>
 
@@ -62,13 +63,13 @@ TEST_P(TidarEqualsAr, ForAllDraftLengthsGroupsAndFamilies) {
     const auto decode = [&](auto&& make, const SequenceSpec& spec) {
       Driven driven{.decoder = make(spec), .wanted = kWanted};
       drive(network, driven);
-      std::vector<int32_t> tokens = driven.tokens();
-      tokens.resize(kWanted);
-      return std::pair(tokens, driven.totals);
+      driven.output.resize(kWanted);
+      return std::pair(driven.output, driven.totals);
     };
     for (const int draft_length : {1, 2, 3, 4, 8, 16}) {
       for (const GroupPolicy& groups : group_policies(rng)) {
         const bool samples = rng.below(2) == 0;
+        const int guessed = rng.below(2) * rng.below(4);
         const int prompt_length = kPromptLengths[rng.below(std::size(kPromptLengths))];
         const SequenceSpec spec = random_spec(rng, prompt_length, samples);
         const auto [expected, ar_stats] = decode(
@@ -79,13 +80,14 @@ TEST_P(TidarEqualsAr, ForAllDraftLengthsGroupsAndFamilies) {
             spec);
         const auto [found, stats] = decode(
             [&](const SequenceSpec& one) {
-              const TidarOptions options = {.draft_length = draft_length, .groups = groups};
+              const TidarOptions options = {
+                  .draft_length = draft_length, .groups = groups, .guessed = guessed};
               return make_decoder(options, one, SequenceCache(on.pool()), network.limits()).value();
             },
             spec);
-        EXPECT_EQ(found, expected)
-            << config.architecture << ", K = " << draft_length << ", groups " << text_of(groups)
-            << ", prompt of " << prompt_length << (samples ? ", sampling" : ", greedy");
+        EXPECT_EQ(found, expected) << config.architecture << ", K = " << draft_length << ", groups "
+                                   << text_of(groups) << ", guessed " << guessed << ", prompt of "
+                                   << prompt_length << (samples ? ", sampling" : ", greedy");
         passes += stats.passes;
         committed += stats.committed;
       }

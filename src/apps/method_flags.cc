@@ -106,6 +106,13 @@ void add_draft_flags(CLI::App& command, MethodFlags& flags) {
       ->type_name("GROUPS")
       ->capture_default_str();
   group
+      .add_for("tidar", "--guessed", flags.guessed,
+               "further groups of masks in a step, at most: behind second candidates of the "
+               "draft's places, the likeliest")
+      ->check(whole_number(0, kLongestDraft))
+      ->type_name("N")
+      ->capture_default_str();
+  group
       .add_for("tidar", "--prices", flags.prices,
                "what passes cost, for --groups auto: a file; measure, which takes up to a second; "
                "or none (default: what an earlier run kept in ~/.cache/tidar, else measured)")
@@ -222,6 +229,12 @@ struct FromFlags {
       return error("--prices has no meaning for --groups {}, only for auto; leave it out",
                    flags.groups);
     }
+    if (flags.guessed > 0 && goes_by_prices(tidar) && flags.prices != "none") {
+      return error(
+          "--guessed has no meaning where prices choose the rows of a step; give --groups all or "
+          "others, or --prices none");
+    }
+    tidar.guessed = flags.guessed;
     return {};
   }
   Result<void> operator()(SelfSpeculativeOptions& self) const {

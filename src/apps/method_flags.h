@@ -26,6 +26,7 @@ struct MethodFlags {
   // tidar
   float trust_ar = 1;
   std::string groups = "auto";
+  int guessed = 0;
   std::string prices;  ///< FILE, "measure" or "none"; "": as apps/price_source.h says
 
   // lookup

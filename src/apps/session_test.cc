@@ -52,6 +52,7 @@ Method random_tidar(Rng& rng) {
   TidarOptions tidar;
   tidar.draft_length = 1 + rng.below(8);
   if (rng.below(3) == 0) tidar.groups = only_groups({1, 2, 5});
+  tidar.guessed = rng.below(2) * rng.below(3);
   return tidar;
 }
 

@@ -84,6 +84,7 @@ TEST_P(Replay, PassesOutliveTheirDecoders) {
     Recorder recorder(evaluator, records), drafting_recorder(drafting, drafting_records);
     PagePool pool(kLimits.pages), drafting_pool(kLimits.pages);
     std::vector<Method> methods = {TidarOptions{.draft_length = 4, .trust = 0.5f}};
+    methods.resize(5, TidarOptions{.draft_length = 4, .guessed = 3});
     for (const MethodInfo& info : all_methods()) methods.push_back(info.make());
     std::vector<Driven> decoders;
     std::vector<size_t> prompts;
@@ -102,7 +103,7 @@ TEST_P(Replay, PassesOutliveTheirDecoders) {
     for (size_t i = 0; i < all.size(); ++i) expect_answered(decoders[i], prompts[i], records);
   }
 
-  size_t changes = 0;
+  size_t changes = 0, moves = 0;
   const auto replay = [&](const std::vector<Record>& recorded) {
     MockEvaluator evaluator(model, kLimits);
     for (const Record& record : recorded) {
@@ -112,18 +113,21 @@ TEST_P(Replay, PassesOutliveTheirDecoders) {
       } else {
         evaluator.answer(record.more, answers);
       }
+      moves += record.pass.moves.size();
       changes += record.pass.asks.changes().size() + record.more.changes().size();
       for (size_t i = 0; i < answers.size(); ++i) {
         EXPECT_EQ(answers[i].token, record.answers[i].token);
         EXPECT_EQ(answers[i].logprob, record.answers[i].logprob);
         EXPECT_EQ(answers[i].policy_logprob, record.answers[i].policy_logprob);
         EXPECT_EQ(answers[i].entropy, record.answers[i].entropy);
+        EXPECT_EQ(answers[i].runner_up.token, record.answers[i].runner_up.token);
       }
     }
   };
   replay(records);
   replay(drafting_records);
   EXPECT_GT(changes, 100u);
+  EXPECT_GT(moves, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Replay, testing::Range(uint64_t{0}, uint64_t{8}));

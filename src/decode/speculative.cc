@@ -49,7 +49,7 @@ bool SpeculativeDecoder::add_rows(Pass& pass, int row_budget) {
   if (!verifies) return true;
   draft(most);
   const int32_t first_row = add_causal(pass, drafts_, Keep::page);
-  ask_drafts(sequence_, drafts_, first_row, pass.asks);
+  ask_drafts(sequence_, {.drafts = drafts_, .first_row = first_row}, pass.asks);
   return true;
 }
 
@@ -75,7 +75,7 @@ void SpeculativeDecoder::draft(int most) {
 
 void SpeculativeDecoder::use(std::span<const Answer> answers) {
   if (drafts_.empty()) return sequence_.cache.commit(reading_);
-  accept_drafts(sequence_, reading_, drafts_, answers);
+  accept_drafts(sequence_, reading_, {.drafts = drafts_}, answers);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@ namespace tidar {
 int StepReport::masks() const {
   int masks = 0;
   for (const MaskGroup& group : groups) masks += group.masks;
+  for (const GuessedGroup& group : guessed) masks += group.masks;
   return masks;
 }
 
@@ -14,12 +15,14 @@ void StepReport::clear() {
   StepReport empty;
   empty.committed.swap(committed);
   empty.groups.swap(groups);
+  empty.guessed.swap(guessed);
   empty.committed.clear();
   empty.listed.swap(listed);
   empty.listed.clear();
   empty.scores.swap(scores);
   empty.scores.clear();
   empty.groups.clear();
+  empty.guessed.clear();
   *this = std::move(empty);
 }
 

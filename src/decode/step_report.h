@@ -21,13 +21,15 @@ struct StepReport {
   std::vector<Answer> scores;
 
   // A draft is verified place by place: the guess i + 1 places behind a certain token is place i.
-  int drafted = 0;         ///< places of the draft that the pass verified
-  int accepted = 0;        ///< of these, the first ones that were right
-  int drafter_passes = 0;  ///< that another model has made for the draft
+  int drafted = 0;             ///< places of the draft that the pass verified
+  int accepted = 0;            ///< of these, the first ones that were right
+  bool guessed_right = false;  ///< a guessed group's token was the one behind: one token more
+  int drafter_passes = 0;      ///< that another model has made for the draft
 
   // The draft that comes next.
-  std::vector<MaskGroup> groups;  ///< of masks that the pass held for it
-  MaskRun used;                   ///< those of their masks that it is made of
+  std::vector<MaskGroup> groups;      ///< of masks that the pass held for it
+  std::vector<GuessedGroup> guessed;  ///< that it held besides
+  MaskRun used;                       ///< those of their masks that it is made of
 
   /// Those of all groups.
   int masks() const;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "decode/guessed_groups.h"
 #include "decode/sequence.h"
 #include "decode/verification.h"
 
@@ -19,7 +20,8 @@ class TidarDecoder final : public SequenceDecoder {
       : SequenceDecoder(std::move(sequence)),
         options_(std::move(options)),
         drafts_{sequence_.tokens().back()},
-        confidences_{0} {}
+        confidences_{0},
+        runners_up_(1) {}
 
   int min_rows() const override;
   bool make_offer(const RowPrice& price, Offer& offer) override;
@@ -39,9 +41,15 @@ class TidarDecoder final : public SequenceDecoder {
   // The step that comes next, once the prompt before its drafts has been read.
   struct Step {
     int drafts = 0;
-    std::vector<MaskGroup> groups;
-    int rows() const {
+    std::vector<MaskGroup> groups{};
+    std::vector<GuessedGroup> guessed{};
+    int kept_rows() const {
       int rows = drafts;
+      for (const GuessedGroup& group : guessed) rows += group.rows();
+      return rows;
+    }
+    int rows() const {
+      int rows = kept_rows();
       for (const MaskGroup& group : groups) rows += group.masks;
       return rows;
     }
@@ -49,6 +57,7 @@ class TidarDecoder final : public SequenceDecoder {
   // As much of it as `rows` rows hold; all of it, or nothing, where steps are whole.
   Step fit_step(int rows) const;
   Step fit_offered(StepFrame frame) const;
+  std::vector<GuessedGroup> likeliest_guessed(const Step& step, const StepFrame& frame) const;
 
   void offer_guesses(const RowPrice& price, Offer& offer);
   void offer_groups(const RowPrice& price, Offer& offer);
@@ -57,12 +66,14 @@ class TidarDecoder final : public SequenceDecoder {
 
   void plan_step(Pass& pass, Step step);
   void mix(Asks& asks, size_t first_ask) const;
-  void ask_next_draft(int accepted);
+  void ask_next_draft(const Accepted& accepted);
 
   TidarOptions options_;
 
-  std::vector<int32_t> drafts_;     // of the step under way, or to come
-  std::vector<float> confidences_;  // one a draft: its log-probability
+  // Of the step under way, or to come, one each a draft.
+  std::vector<int32_t> drafts_;
+  std::vector<float> confidences_;       // log-probabilities
+  std::vector<ListedToken> runners_up_;  // second candidates, where guessed groups may be held
 
   // What was offered for the next pass, if anything was.
   struct Offered {
@@ -80,8 +91,10 @@ class TidarDecoder final : public SequenceDecoder {
   int patience_ = kFirstPatience, passes_without_draft_ = 0;
 
   // The pass under way.
-  int reading_ = 0;     // prompt rows before the drafts
-  bool steps_ = false;  // whether drafts follow them
+  int reading_ = 0;        // prompt rows before the drafts
+  bool steps_ = false;     // whether drafts follow them
+  int32_t first_row_ = 0;  // of the drafts
+  Chain chain() const { return {drafts_, first_row_, sequence_.report.guessed}; }
 };
 
 bool TidarDecoder::add_rows(Pass& pass, int row_budget) {
@@ -91,7 +104,7 @@ bool TidarDecoder::add_rows(Pass& pass, int row_budget) {
   Step step;
   if (reading_ == before_drafts) step = fit_step(row_budget - reading_);
   steps_ = step.drafts > 0;
-  if (!sequence_.read(pass, reading_, step.drafts)) return false;
+  if (!sequence_.read(pass, reading_, step.kept_rows())) return false;
   if (steps_) plan_step(pass, std::move(step));
   return true;
 }
@@ -103,17 +116,28 @@ TidarDecoder::Step TidarDecoder::fit_step(int rows) const {
       .positions_left = sequence_.positions_left() + 1,
       .mixes = mixes()};
   if (has_offered_) return fit_offered(frame);
-  Step step{.drafts = fit_drafts(static_cast<int>(drafts_.size()), frame), .groups = {}};
+  Step step{.drafts = fit_drafts(static_cast<int>(drafts_.size()), frame)};
   if (step.drafts < 1) return {};
   const auto confidences = std::span(confidences_).first(static_cast<size_t>(step.drafts));
   const std::vector<int> kept = kept_groups(options_.groups, frame.draft_length, confidences);
   step.groups = fit_groups(step.drafts, kept, frame);
   if (step.rows() > rows) return {};
+  step.guessed = likeliest_guessed(step, frame);
   return step;
 }
 
+std::vector<GuessedGroup> TidarDecoder::likeliest_guessed(const Step& step,
+                                                          const StepFrame& frame) const {
+  if (options_.guessed == 0) return {};
+  const auto drafts = static_cast<size_t>(step.drafts);
+  std::vector<GuessedChance> wanted =
+      guessed_chances(std::span(confidences_).first(drafts), std::span(runners_up_).first(drafts));
+  wanted.resize(std::min(wanted.size(), static_cast<size_t>(options_.guessed)));
+  return fit_guessed(step.drafts, wanted, frame.row_budget - step.rows(), frame);
+}
+
 TidarDecoder::Step TidarDecoder::fit_offered(StepFrame frame) const {
-  Step step{.drafts = fit_drafts(offered_.drafts, frame), .groups = {}};
+  Step step{.drafts = fit_drafts(offered_.drafts, frame)};
   frame.draft_length = offered_.masks;
   step.groups = fit_groups(step.drafts, offered_.groups, frame);
   return step;
@@ -214,10 +238,12 @@ int TidarDecoder::min_rows() const {
 void TidarDecoder::plan_step(Pass& pass, Step step) {
   drafts_.resize(static_cast<size_t>(step.drafts));
   confidences_.resize(drafts_.size());
-  std::vector<MaskGroup>& groups = sequence_.report.groups;
-  groups = std::move(step.groups);
-  const int32_t first_row = add_tidar_step(pass, drafts_, sequence_.mask_token(), groups);
-  const size_t first_ask = ask_drafts(sequence_, drafts_, first_row, pass.asks);
+  runners_up_.resize(drafts_.size());
+  StepReport& report = sequence_.report;
+  report.groups = std::move(step.groups);
+  report.guessed = std::move(step.guessed);
+  first_row_ = add_tidar_step(pass, drafts_, sequence_.mask_token(), report.groups, report.guessed);
+  const size_t first_ask = ask_drafts(sequence_, chain(), pass.asks);
   if (mixes()) mix(pass.asks, first_ask);
 }
 
@@ -232,24 +258,30 @@ void TidarDecoder::mix(Asks& asks, size_t first_ask) const {
 
 void TidarDecoder::use(std::span<const Answer> answers) {
   if (!steps_) return sequence_.cache.commit(reading_);
-  const int accepted = accept_drafts(sequence_, reading_, drafts_, answers);
-  sequence_.experience().learn(std::span(confidences_).subspan(1), accepted - 1);
-  if (accepted > 2) patience_ = kFirstPatience;
+  const Accepted accepted = accept_drafts(sequence_, reading_, chain(), answers);
+  sequence_.experience().learn(std::span(confidences_).subspan(1), accepted.drafts - 1);
+  if (accepted.drafts > 2) patience_ = kFirstPatience;
   has_offered_ = false;
   ask_next_draft(accepted);
 }
 
 // The token chosen behind the accepted drafts overwrites what the masks had for its position.
-void TidarDecoder::ask_next_draft(int accepted) {
+void TidarDecoder::ask_next_draft(const Accepted& accepted) {
   drafts_.assign(1, sequence_.tokens().back());
   confidences_.assign(1, 0);
+  runners_up_.assign(1, {});
   if (ended()) return;
-  const MaskRun run = next_draft(sequence_.report.groups, accepted);
+  const MaskRun run = accepted.guessed != nullptr
+                          ? draft_behind(*accepted.guessed, sequence_.report.groups)
+                          : next_draft(sequence_.report.groups, accepted.drafts);
   sequence_.report.used = run;
   if (run.masks == 0) return;
   const ChangeRange changes = sequence_.history.add_changes(more_asks_);
-  for (int32_t m = 0; m < run.masks; ++m)
-    more_asks_.add(sequence_.choose(run.first_row + m, sequence_.size() + m, changes));
+  for (int32_t m = 0; m < run.masks; ++m) {
+    Ask ask = sequence_.choose(run.first_row + m, sequence_.size() + m, changes);
+    ask.runner_up = options_.guessed > 0;
+    more_asks_.add(ask);
+  }
 }
 
 void TidarDecoder::use_more(std::span<const Answer> answers) {
@@ -259,6 +291,7 @@ void TidarDecoder::use_more(std::span<const Answer> answers) {
     if (answer.token < 0) break;  // the draft is only shorter
     drafts_.push_back(answer.token);
     confidences_.push_back(answer.logprob);
+    runners_up_.push_back(answer.runner_up);
   }
 }
 
@@ -270,6 +303,12 @@ Result<void> check_options(const TidarOptions& options, const SequenceSpec& spec
                  options.draft_length);
   if (!(options.trust >= 0 && options.trust <= 1))
     return error("trust: expected a number from 0 (diffusion) to 1 (AR), found {}", options.trust);
+  if (options.guessed < 0)
+    return error("guessed groups: expected a count of at least 0, found {}", options.guessed);
+  if (options.guessed > 0 && options.trust < 1)
+    return error(
+        "guessed groups need trust 1, where a draft is only ever confirmed; this is trust {}",
+        options.trust);
   const int whole = rows_of_whole_step(options.draft_length);
   if (options.trust < 1 && whole > limits.max_rows)
     return error(
@@ -282,10 +321,13 @@ Result<void> check_options(const TidarOptions& options, const SequenceSpec& spec
 }  // namespace
 
 MethodFacts facts_of(const TidarOptions& options) {
+  // Draft 0 is certain: a step guesses at most in the places of the others.
+  const int most = std::min(options.guessed, options.draft_length - 1);
+  const int guessed = rows_of_guessed(options.draft_length, most);
   return {.needs_mask = true,
           .equals_ar = options.trust == 1,
-          .rows = rows_of_whole_step(options.draft_length),
-          .draft_keys = options.draft_length - 1};
+          .rows = rows_of_whole_step(options.draft_length) + guessed,
+          .draft_keys = options.draft_length - 1 + guessed};
 }
 
 MethodFacts facts_of(const SelfSpeculativeOptions& options) {

@@ -27,6 +27,10 @@ struct TidarOptions {
   float trust = 1;
 
   GroupPolicy groups{};  ///< which groups a step keeps
+
+  /// Guessed groups that a step holds at most (guessed_groups.h): the likeliest, as the draft's own
+  /// probabilities say, in the rows that drafts and groups leave. At trust 1 only.
+  int guessed = 0;
 };
 
 /// TiDAR's weights in two passes a step, one that drafts and one that verifies (no_groups()): the
@@ -43,9 +47,9 @@ MethodFacts facts_of(const TidarOptions& options);
 MethodFacts facts_of(const SelfSpeculativeOptions& options);
 
 /// `cache` may hold the keys of the first tokens of the prompt, not of all; further pages are taken
-/// from its pool as the text grows, for up to K - 1 keys beyond it. Needs spec.mask_token. Fails as
-/// check_spec() does, when an option is out of range, and at trust < 1 when a whole step of
-/// K (K + 1) rows does not fit a pass.
+/// from its pool as the text grows, for facts_of().draft_keys keys beyond it. Needs
+/// spec.mask_token. Fails as check_spec() does, when an option is out of range, and at trust < 1
+/// when a whole step of K (K + 1) rows does not fit a pass.
 Result<std::unique_ptr<Decoder>> make_decoder(const TidarOptions& options, SequenceSpec spec,
                                               SequenceCache cache, const EvaluatorLimits& limits);
 Result<std::unique_ptr<Decoder>> make_decoder(const SelfSpeculativeOptions& options,

@@ -13,18 +13,32 @@
 #include <span>
 
 #include "decode/sequence.h"
+#include "plan/layouts.h"
 
 namespace tidar {
 
-/// Adds one question a draft: row first_row + i, which holds drafts[i], is asked for the token
-/// after it. `sequence` ends with drafts[0]. Returns the index of the first.
-size_t ask_drafts(const Sequence& sequence, std::span<const int32_t> drafts, int32_t first_row,
-                  Asks& asks);
+/// What a pass verifies.
+struct Chain {
+  std::span<const int32_t> drafts;          ///< d_0 …
+  int32_t first_row = 0;                    ///< of d_0; the others follow it
+  std::span<const GuessedGroup> guessed{};  ///< other tokens in the places of drafts
+};
 
-/// Takes the answers to those asks: keeps the keys of `reading` rows before the drafts and of the
-/// accepted drafts, adds to the text what was chosen after each of these, and reports how the
-/// guesses fared. Returns the number of accepted drafts, d_0 included.
-int accept_drafts(Sequence& sequence, int reading, std::span<const int32_t> drafts,
-                  std::span<const Answer> answers);
+/// Adds one question a draft, for the token after it; then one a guessed group, for the token after
+/// its own. `sequence` ends with d_0. Returns the index of the first.
+size_t ask_drafts(const Sequence& sequence, const Chain& chain, Asks& asks);
+
+/// How a chain fared.
+struct Accepted {
+  int drafts = 1;                         ///< that are right, d_0 included
+  const GuessedGroup* guessed = nullptr;  ///< whose token is the one behind them; nullptr: none
+};
+
+/// Takes the answers to those asks: keeps the keys of `reading` rows before the drafts and of what
+/// is accepted, adds to the text what was chosen after each of these, and reports how the guesses
+/// fared. A guessed group is accepted where its token is what was chosen behind the accepted
+/// drafts.
+Accepted accept_drafts(Sequence& sequence, int reading, const Chain& chain,
+                       std::span<const Answer> answers);
 
 }  // namespace tidar

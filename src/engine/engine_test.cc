@@ -170,6 +170,7 @@ Method random_method(Rng& rng, Methods methods) {
       if (methods == Methods::all && rng.below(2) == 0) tidar.trust = rng.uniform();
       if (rng.below(3) == 0) tidar.groups = only_groups({1, 3});
       if (rng.below(2) == 0) tidar.groups = {.kind = GroupPolicy::Kind::paying};
+      if (tidar.trust == 1) tidar.guessed = rng.below(2) * rng.below(4);
       return tidar;
     }
     default:
