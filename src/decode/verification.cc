@@ -46,7 +46,7 @@ Accepted accept_drafts(Sequence& sequence, int reading, const Chain& chain,
         group.accepted == result.drafts && group.token == answers[accepted - 1].token;
     if (!is_right) continue;
     sequence.cache.commit_aside(first_key + group.token_row - chain.first_row);
-    sequence.append(answers[drafts.size() + i].chosen());
+    sequence.append(answers[drafts.size() + i]);
     sequence.report.guessed_right = true;
     result.guessed = &group;
     break;
