@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from outside import FIXTURES, PROGRAM, FixtureCase, comma, load, main, run
+from outside import FIXTURES, PROGRAM, FixtureCase, comma, load, main, run, write_lines
 
 
 class Generate(FixtureCase):
@@ -135,6 +135,51 @@ class Generate(FixtureCase):
         self.assertEqual(found["rows"], found["passes"] + found["guesses"] + found["masks"])
         self.assertRegex(err, rf"{right} of {found['guesses']} guess(es)? right")
         self.assertRegex(err.replace("\n ", ""), r"groups used in \d+ of \d+ passes, \d+ % of masks ")
+
+    def test_explain(self):
+        prompt, expected = self.greedy("qwen2")
+        ask = ["--prompt-ids", comma(prompt), "-n", 20, "--mask-token", 511, "--explain"]
+        for method in [["--method", "ar"], ["--draft-length", 4, "--groups", "all"],
+                       ["--draft-length", 4, "--groups", "auto"],
+                       ["--method", "self-speculative"],
+                       ["--method", "lookup", "--least-match", 1],
+                       ["--method", "speculative", "--draft-model", FIXTURES / "qwen2"],
+                       ["--method", "block-diffusion", "--block-size", 8],
+                       ["--method", "masked-diffusion", "--steps", 5]]:
+            with self.subTest(method=method):
+                found, err = self.generate(FIXTURES / "qwen2", *ask, *method)
+                passes, lines = found["explained"], err.splitlines()
+                decoding = [step for step in passes if step["decoding"]]
+                self.assertEqual(len(decoding), found["passes"])
+                self.assertEqual(sum(step["rows"] for step in decoding), found["rows"])
+                self.assertEqual(sum(step["drafted"] for step in decoding), found["guesses"])
+                self.assertEqual(sum(step["accepted"] for step in decoding),
+                                 found["guesses_right"])
+                masks = [group["masks"] for step in decoding for group in step["groups"]]
+                self.assertEqual(sum(masks), found["masks"])
+                self.assertEqual(any(step["offer"] for step in decoding), "auto" in method)
+                first = next(i for i, line in enumerate(lines) if line.startswith("pass new"))
+                numbers = [int(line.split()[0]) for line in lines[first + 1:first + 1 + len(passes)]]
+                self.assertEqual(numbers, list(range(1, len(passes) + 1)))
+                self.assertLessEqual(max(map(len, lines)), 80)
+        out, err = self.succeed("generate", "--model", FIXTURES / "qwen2", *ask)
+        self.assertEqual(out, comma(expected[:20]) + "\n")
+
+    def test_reliability(self):
+        model, figure = self.lettered_model(), self.folder / "reliability.svg"
+        file = write_lines(self.folder / "prompts.jsonl",
+                           [{"prompt": prompt} for prompt in ["aaaa", "hello", "once"]])
+        ask = ["generate", "--model", model, "--prompts", file, "--mask-token", 511, "-n", 30,
+               "--reliability", figure]
+        self.refuse(1, *ask, "--groups", "all", holds=["--groups auto"])
+        self.refuse(2, *ask[:3], "-p", "x", *ask[-2:], holds=["--prompts"])
+        free_rows = self.put("prices.json", json.dumps({
+            "version": 1, "of": "a test", "asks": [{"rows": 1, "seconds": 0}],
+            "passes": [{"rows": 1, "seconds": 1}, {"rows": 2, "seconds": 1}]}))
+        out, _ = self.succeed(*ask, "--explain", "--prices", free_rows)
+        passes = [step for line in out.splitlines() for step in json.loads(line)["explained"]]
+        tried = sum(min(step["drafted"], step["accepted"] + 1) for step in passes if step["offer"])
+        self.assertIn(f"{tried:,} guesses", figure.read_text())
 
     def test_json(self):
         prompt, expected = self.greedy("qwen2")

@@ -2,9 +2,11 @@
 
 #include <cmath>
 #include <memory>
+#include <utility>
 
 #include "apps/command.h"
 #include "apps/draft_model.h"
+#include "apps/explained.h"
 #include "apps/generate_flags.h"
 #include "apps/generate_many.h"
 #include "apps/interrupt.h"
@@ -37,7 +39,8 @@ struct Outcome {
   std::string text;
   FinishReason finish = FinishReason::none;
   RequestStats stats;
-  int64_t decode_bytes = 0;  ///< of weights, keys and values that decoding passes read
+  std::vector<Explanation> explained;  ///< passes
+  int64_t decode_bytes = 0;            ///< of weights, keys and values that decoding passes read
 
   double tokens_per_s() const {
     return stats.decode_s > 0 ? static_cast<double>(stats.decoded) / stats.decode_s : 0;
@@ -47,30 +50,51 @@ struct Outcome {
   }
 };
 
-/// Shows text as it comes, or token ids where there is no tokenizer.
+/// What a stream shows beside the text.
+enum class Explain : uint8_t { nothing, passes };
+
+/// Shows text as it comes, or token ids where there is no tokenizer. Where passes are explained, a
+/// line each on stderr, the text comes behind them.
 class Stream {
  public:
-  Stream(bool quiet, bool has_text) : quiet_(quiet), has_text_(has_text) {}
+  Stream(bool quiet, bool has_text, Explain explain)
+      : quiet_(quiet), has_text_(has_text), explain_(explain) {}
+
+  bool explains() const { return explain_ == Explain::passes; }
 
   /// An Error when nobody can read it any more.
   Result<void> show(const Update& update) {
+    if (update.explanation) explain(*update.explanation);
     if (quiet_) return {};
-    if (has_text_) {
-      print(update.text);
-    } else {
-      for (const TokenLogprob& token : update.tokens) {
-        print(fmt::format("{}{}", first_ ? "" : ",", token.token));
-        first_ = false;
-      }
-    }
-    if (update.finish != FinishReason::none) print("\n");
+    const bool finished = update.finish != FinishReason::none;
+    text_ += has_text_ ? update.text : ids(update.tokens);
+    if (finished) text_ += "\n";
+    if (explains() && !finished) return {};
+    print(std::exchange(text_, {}));
     return flush_output();
   }
 
  private:
+  std::string ids(const std::vector<TokenLogprob>& tokens) {
+    std::string text;
+    for (const TokenLogprob& token : tokens) {
+      text += fmt::format("{}{}", first_ ? "" : ",", token.token);
+      first_ = false;
+    }
+    return text;
+  }
+
+  void explain(const Explanation& explanation) {
+    if (passes_ == 0) print_note(kExplainedHeading);
+    print_note(explained_line(++passes_, explanation));
+  }
+
   bool quiet_;
   bool has_text_;
+  Explain explain_;
   bool first_ = true;
+  int passes_ = 0;    // explained
+  std::string text_;  // that was not shown yet
 };
 
 /// Draws the first pass of a sequence whose prompt has been read.
@@ -87,6 +111,7 @@ Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer,
                     const Interrupt& interrupt) {
   Engine engine(meter, tokenizer);
   if (prices) engine.set_prices(prices->prices, prices->use);
+  if (stream.explains()) engine.explain_passes();
   TIDAR_TRY(const RequestId id, engine.submit(std::move(request)));
   Outcome outcome;
   const auto use = [&](const Update& update) -> Result<void> {
@@ -98,6 +123,7 @@ Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer,
     outcome.text += update.text;
     outcome.finish = update.finish;
     if (update.totals) outcome.stats = *update.totals;
+    if (update.explanation) outcome.explained.push_back(*update.explanation);
     return stream.show(update);
   };
   while (!engine.idle()) {
@@ -140,6 +166,7 @@ OrderedJson to_json(const Outcome& outcome, const std::string& method, double me
   json["gb_per_s"] = outcome.bytes_per_s() / 1e9;
   json["memory_gb_per_s"] =
       memory_bytes_per_s > 0 ? OrderedJson(memory_bytes_per_s / 1e9) : OrderedJson();
+  for (const Explanation& pass : outcome.explained) json["explained"].push_back(to_json(pass));
   return json;
 }
 
@@ -221,7 +248,8 @@ Result<int> generate(const GenerateFlags& flags) {
     draw_first_step(meter, static_cast<int>(request.sequence.prompt.size()));
   }
   const std::string method(name_of(request.method));
-  Stream stream(flags.json, session.tokenizer() != nullptr);
+  Stream stream(flags.json, session.tokenizer() != nullptr,
+                flags.explain ? Explain::passes : Explain::nothing);
   TIDAR_TRY(const Outcome outcome,
             run(meter, session.tokenizer(), prices, request, stream, interrupt));
   OrderedJson json = to_json(outcome, method, memory_bytes_per_s);
@@ -233,7 +261,7 @@ Result<int> generate(const GenerateFlags& flags) {
   if (flags.compare && outcome.finish != FinishReason::no_choice && !interrupt.requested()) {
     Request ar_request = request;
     ar_request.method = ArOptions{};
-    Stream silent(true, false);
+    Stream silent(true, false, Explain::nothing);
     TIDAR_TRY(const Outcome ar,
               run(meter, session.tokenizer(), {}, std::move(ar_request), silent, interrupt));
     report_comparison(outcome, ar, request.method, memory_bytes_per_s,

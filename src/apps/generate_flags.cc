@@ -153,6 +153,21 @@ void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
       .add_flag("--print-pass", flags.print_pass,
                 "Draw the first decoding pass on stderr: who sees whom")
       ->excludes("--prompts");
+  command.add_flag(
+      "--explain", flags.explain,
+      "Tell of each pass on stderr, in a line, what came of its rows: tokens that became certain; "
+      "guesses that were right, of how many; rows, and those of them whose logits were asked for; "
+      "milliseconds, and those that prices foresaw; the tokens that the rows were thought to be "
+      "worth. Then what --groups auto offered: for each guess the chance in % to be right where "
+      "those before it are, and for each group its masks and the chance of its case; | stands "
+      "before what was not granted, * behind the group that the next draft came from. The text "
+      "comes at the end. In JSON, of --json and of --prompts: \"explained\", an object a pass");
+  command
+      .add_option("--reliability", flags.reliability,
+                  "Draw how often guesses were right, and groups' cases happened, over the chance "
+                  "that --groups auto gave them before")
+      ->type_name("FILE.svg")
+      ->needs("--prompts");
   command
       .add_option(
           "--trace", flags.trace,

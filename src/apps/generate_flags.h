@@ -36,6 +36,8 @@ struct GenerateFlags {
 
   bool compare = false;     ///< once more with AR, and say whether the tokens agree
   bool print_pass = false;  ///< draw the first decoding pass on stderr
+  bool explain = false;     ///< tell of each pass what it was offered, held and brought
+  std::string reliability;  ///< file of a figure: what offers said, and what happened; "": none
   std::string trace;        ///< file of what masks draft along the texts; "": none
   bool json = false;
 };

@@ -7,14 +7,18 @@
 
 #include "apps/command.h"
 #include "apps/draft_model.h"
+#include "apps/explained.h"
 #include "apps/interrupt.h"
 #include "apps/output.h"
 #include "apps/price_source.h"
 #include "apps/prompts.h"
+#include "apps/reliability.h"
 #include "apps/row_summary.h"
 #include "apps/tracing.h"
 #include "base/stopwatch.h"
 #include "engine/engine.h"
+#include "format/files.h"
+#include "report/plot.h"
 
 namespace tidar {
 namespace {
@@ -31,6 +35,9 @@ struct Continuation {
   std::string text{};
   std::vector<int32_t> tokens{};
   std::vector<float> logprobs{}, policy_logprobs{};
+  OrderedJson explained{};  ///< passes; null: nobody asked
+
+  void explain(const Explanation& pass) { explained.push_back(to_json(pass)); }
 
   void take(const Update& update) {
     text += update.text;
@@ -55,6 +62,7 @@ struct Continuation {
                         {"decoded", stats.decoded},
                         {"tokens_per_pass", stats.tokens_per_pass()}};
     put_rows(json, stats);
+    if (!explained.is_null()) json["explained"] = explained;
     return json;
   }
 };
@@ -152,14 +160,24 @@ Result<int> generate_many(const GenerateFlags& flags) {
   TIDAR_TRY(const auto prices, engine_prices(flags.method.prices, request.method, session));
   Engine engine(session.network(), tokenizer);
   if (prices) engine.set_prices(prices->prices, prices->use);
+  const bool draws = !flags.reliability.empty();
+  if (draws && !prices) {
+    return error(
+        "--reliability: nothing makes offers but --method tidar with --groups auto, where "
+        "rows have prices");
+  }
+  if (flags.explain || draws) engine.explain_passes();
   TIDAR_TRY(auto running, submit_all(engine, flags, request, std::move(prompts)));
   Account account;
+  Reliability reliability;
   std::vector<Continuation> ended;  // that are traced: when the engine is done with its pages
   const Interrupt interrupt;
   while (!engine.idle() && !interrupt.requested()) {
     for (const Update& update : engine.step()) {
       Continuation& continuation = running.at(update.id);
       continuation.take(update);
+      if (draws) reliability.add(*update.explanation);
+      if (flags.explain) continuation.explain(*update.explanation);
       if (!update.totals) continue;
       print_json(continuation.json(update.finish, *update.totals));
       account.add(update.finish, *update.totals);
@@ -169,6 +187,7 @@ Result<int> generate_many(const GenerateFlags& flags) {
     TIDAR_TRY_VOID(flush_output());
   }
   print_note(account.text());
+  if (draws) TIDAR_TRY_VOID(write_text_file(flags.reliability, draw_svg(reliability.plot())));
   if (tracing.on() && !interrupt.requested()) {
     TIDAR_TRY_VOID(trace(tracing, session.network(), request.sequence, std::move(ended)));
   }

@@ -11,6 +11,10 @@ struct Bundle {
   int rows = 0;
   double asked = 0;  ///< rows whose logits will be computed, of these; expected
   double worth = 0;  ///< tokens that they bring, in this pass or in later ones; expected
+  int group = 0;     ///< whose masks they are; 0: a guess
+  /// Of a guess: that it is right where all guesses before it are. Of a group: that its case
+  /// happens.
+  double chance = 0;
 };
 
 struct Offer {

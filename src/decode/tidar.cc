@@ -169,7 +169,7 @@ void TidarDecoder::offer_guesses(const RowPrice& price, Offer& offer) {
     if (right * chance <= price.row + price.asked) break;
     offered_.chances.push_back(right * (1 - chance));
     right *= chance;
-    offer.bundles.push_back({.rows = 1, .asked = 1, .worth = right});
+    offer.bundles.push_back({.rows = 1, .asked = 1, .worth = right, .chance = chance});
     ++offered_.drafts;
   }
   offered_.chances.push_back(right);
@@ -223,7 +223,9 @@ void TidarDecoder::offer_groups(const RowPrice& price, Offer& offer) {
   for (const int group : offered_.groups) {
     offer.bundles.push_back({.rows = offered_.masks,
                              .asked = chance_of(group) * offered_.masks,
-                             .worth = chance_of(group) * worth});
+                             .worth = chance_of(group) * worth,
+                             .group = group,
+                             .chance = chance_of(group)});
   }
 }
 

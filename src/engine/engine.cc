@@ -74,6 +74,9 @@ void Engine::plan() {
     return std::pair(-a.waited(), a.reads_prompt()) < std::pair(-b.waited(), b.reads_prompt());
   };
   active_.sort(before);
+  if (explains_) {
+    for (Running& running : active_) running.begin_explanation();
+  }
   if (prices_) trade();
   pass_.clear();
   int sharers = active();
@@ -139,16 +142,23 @@ void Engine::answer_more() {
   }
 }
 
+PassCost Engine::cost_of_pass(double seconds) const {
+  PassCost cost;
+  cost.size = {pass_.rows(), static_cast<double>(pass_.asks.size() + further_asks_)};
+  if (prices_ && cost.size.rows > 0) cost.expected_s = prices_->seconds(cost.size);
+  cost.seconds = seconds;
+  return cost;
+}
+
 // What the pass cost and brought; not of one that read a prompt.
-void Engine::settle(double seconds) {
-  const PassSize size = {pass_.rows(), static_cast<double>(pass_.asks.size() + further_asks_)};
-  if (price_use_ == PriceUse::follows) prices_->observe(size, seconds);
+void Engine::settle(const PassCost& cost) {
+  if (price_use_ == PriceUse::follows) prices_->observe(cost.size, cost.seconds);
   int tokens = 0;
   for (const Running& running : active_) {
     if (!running.decoded()) return;
     tokens += running.step_tokens();
   }
-  rate_.add(tokens, prices_->seconds(size));
+  rate_.add(tokens, prices_->seconds(cost.size));
 }
 
 std::vector<Update> Engine::step() {
@@ -162,9 +172,10 @@ std::vector<Update> Engine::step() {
 
   std::vector<Update> updates;
   const double seconds = watch.seconds();
-  if (prices_) settle(evaluating.seconds());
+  const PassCost cost = cost_of_pass(evaluating.seconds());
+  if (prices_) settle(cost);
   for (auto running = active_.begin(); running != active_.end();) {
-    if (auto update = running->end_step(seconds)) updates.push_back(std::move(*update));
+    if (auto update = running->end_step(seconds, cost)) updates.push_back(std::move(*update));
     running = running->finished() ? forget(running) : std::next(running);
   }
   return updates;

@@ -61,6 +61,10 @@ class Engine {
   }
   const std::optional<Prices>& prices() const { return prices_; }
 
+  /// From then on updates explain their passes, and there is one for each pass that held rows of a
+  /// request, those that read the prompt included.
+  void explain_passes() { explains_ = true; }
+
   /// Takes a request in, or says what is wrong with it: an empty prompt or one that leaves no room
   /// for an answer, a token that is not in the vocabulary, options out of range, passes too small
   /// for the method. Costs no pass.
@@ -85,7 +89,8 @@ class Engine {
   void admit();
   void plan();
   void trade();
-  void settle(double seconds);
+  PassCost cost_of_pass(double seconds) const;
+  void settle(const PassCost& cost);
   void evaluate();
   void answer_more();
   /// Gives back what it was promised; returns the one after it.
@@ -106,6 +111,7 @@ class Engine {
   std::shared_ptr<Acceptance> experience_ = std::make_shared<Acceptance>();  // of all requests
   Rate rate_;           // of passes that read no prompt
   RowPrice row_price_;  // of the last pass
+  bool explains_ = false;
 
   // Of the step under way; members only to keep their memory.
   Pass pass_;

@@ -391,6 +391,63 @@ TEST(Engine, TellsWhatBecameOfRows) {
   EXPECT_EQ(output.stats.guesses(), (DraftPlace{.drafted = 9, .accepted = 9}));
 }
 
+TEST(Engine, ExplainsEveryPassWhenAsked) {
+  Rng rng(31);
+  const Tokenizer tokenizer = letters();
+  const MockModel model{.seed = 5, .agreement = 0.9};
+  const MaskedDiffusionOptions masked{.length = 12};
+  TidarOptions paying = tidar_of(6);
+  paying.groups = {.kind = GroupPolicy::Kind::paying};
+  const std::vector<Method> methods = {paying, ArOptions{}, tidar_of(3), masked,
+                                       LookupMethodOptions{}};
+  for (size_t m = 0; m < methods.size(); ++m) {
+    for (const bool priced : {false, true}) {
+      const std::optional<Prices> prices =
+          priced ? std::optional(random_prices(rng)) : std::nullopt;
+      const Request request = request_of(std::vector<int32_t>(30, 1), 40, methods[m]);
+      const Output plain = run_alone(model, limits(60, 4), tokenizer, request, prices);
+
+      MockEvaluator evaluator(model, limits(60, 4));
+      Engine engine(evaluator, &tokenizer);
+      if (prices) engine.set_prices(*prices, PriceUse::fixed);
+      engine.explain_passes();
+      ASSERT_TRUE(engine.submit(request).ok());
+      Output output;
+      int64_t rows = 0, passes = 0, offers = 0;
+      while (!engine.idle()) {
+        for (const Update& update : engine.step()) {
+          output.add(update);
+          ASSERT_TRUE(update.explanation.has_value());
+          const Explanation& pass = *update.explanation;
+          rows += pass.report.rows;
+          passes += pass.report.decoding ? 1 : 0;
+          EXPECT_EQ(pass.report.rows, pass.pass.size.rows);
+          EXPECT_EQ(pass.asked, pass.pass.size.asked);
+          EXPECT_GE(pass.report.committed.size(), update.tokens.size());
+          EXPECT_EQ(pass.pass.expected_s.has_value(), priced);
+          if (priced) {
+            EXPECT_EQ(*pass.pass.expected_s, prices->seconds(pass.pass.size));
+          }
+          if (!pass.offer) continue;
+          ++offers;
+          EXPECT_GE(pass.granted, pass.report.rows);
+          int guesses = 0;
+          for (const Bundle& bundle : pass.offer->bundles) {
+            EXPECT_TRUE(bundle.chance >= 0 && bundle.chance <= 1);
+            guesses += bundle.group == 0 ? 1 : 0;
+          }
+          EXPECT_GE(guesses, pass.report.drafted);
+        }
+      }
+      EXPECT_EQ(output.tokens, plain.tokens);
+      EXPECT_EQ(output.stats.passes, plain.stats.passes);
+      EXPECT_EQ(passes, plain.stats.passes);
+      EXPECT_EQ(rows, evaluator.carried_rows());
+      EXPECT_EQ(offers, priced && m == 0 ? passes : 0);  // others make none
+    }
+  }
+}
+
 TEST(Engine, EveryRequestGetsItsOwnNextDraft) {
   // Of different lengths, so that an answer to another one's question would not be accepted.
   const MockModel model{.seed = 9, .agreement = 1};

@@ -12,6 +12,7 @@
 #include "base/sampling.h"
 #include "cache/pages.h"
 #include "decode/methods.h"
+#include "engine/explanation.h"
 #include "engine/stats.h"
 #include "plan/evaluator.h"
 
@@ -57,7 +58,8 @@ struct Update {
   std::string text;
   StepStats stats;  ///< of the steps since the request's last update, with their one decoding pass
   FinishReason finish = FinishReason::none;
-  std::optional<RequestStats> totals;  ///< of all its steps; with the finish alone
+  std::optional<RequestStats> totals;      ///< of all its steps; with the finish alone
+  std::optional<Explanation> explanation;  ///< of the step's pass; where the engine is asked to
 };
 
 /// The decoder of a request, whose pages come from `pool`. An Error says which field of the request

@@ -18,6 +18,17 @@ Running::Running(RequestId id, Request request, std::unique_ptr<Decoder> decoder
   totals_.prompt_tokens = static_cast<int64_t>(request_.sequence.prompt.size());
 }
 
+bool Running::make_offer(const RowPrice& price, Offer& offer) {
+  granted_ = decoder_->make_offer(price, offer) ? offer.base.rows : 0;
+  if (update_.explanation && offers()) update_.explanation->offer = offer;
+  return offers();
+}
+
+void Running::grant(int rows) {
+  granted_ = rows;
+  if (update_.explanation) update_.explanation->granted = rows;
+}
+
 void Running::plan(Pass& pass, int left, int sharers) {
   const int share = std::max(decoder_->min_rows(), left / sharers);
   const int rows = offers() ? std::min(granted_, std::max(left, 1)) : share;
@@ -54,6 +65,15 @@ void Running::take(std::span<const Answer> answers) {
   if (!finished() && next == Phase::failed) update_.finish = FinishReason::no_choice;
   if (!finished() && next == Phase::full) update_.finish = FinishReason::context;
   if (finished()) flush_text();
+  if (update_.explanation) {
+    update_.explanation->report = report;
+    update_.explanation->asked = static_cast<int>(asks_);
+  }
+}
+
+void Running::take_more(std::span<const Answer> answers) {
+  decoder_->take(answers);
+  if (update_.explanation) update_.explanation->asked += static_cast<int>(answers.size());
 }
 
 const Asks& Running::more_asks() const {
@@ -62,11 +82,13 @@ const Asks& Running::more_asks() const {
   return planned_ && !finished() ? decoder_->more_asks() : kNone;
 }
 
-std::optional<Update> Running::end_step(double seconds) {
+std::optional<Update> Running::end_step(double seconds, const PassCost& cost) {
   const bool decodes = planned_ ? update_.stats.decoding : !reads_prompt();
   (decodes ? update_.stats.decode_s : update_.stats.prefill_s) += seconds;
-  const bool news =
-      update_.stats.decoding || !update_.tokens.empty() || !update_.scores.empty() || finished();
+  if (!planned_) update_.explanation.reset();
+  if (update_.explanation) update_.explanation->pass = cost;
+  const bool news = update_.stats.decoding || !update_.tokens.empty() || !update_.scores.empty() ||
+                    finished() || update_.explanation;
   if (!news) return std::nullopt;
   return finish_update();
 }

@@ -33,15 +33,15 @@ class Running {
   }
   bool started() const { return started_; }
 
+  /// The step that begins will be explained.
+  void begin_explanation() { update_.explanation.emplace(); }
+
   // One step is plan(), take(), then take_more() while there are more_asks(), and end_step().
 
   /// Makes an offer for the next pass, if its decoder has one; grant() is told what is taken of it.
-  bool make_offer(const RowPrice& price, Offer& offer) {
-    granted_ = decoder_->make_offer(price, offer) ? offer.base.rows : 0;
-    return offers();
-  }
+  bool make_offer(const RowPrice& price, Offer& offer);
   bool offers() const { return granted_ > 0; }
-  void grant(int rows) { granted_ = rows; }
+  void grant(int rows);
   int min_rows() const { return decoder_->min_rows(); }
 
   /// Adds its rows to the pass, which has room for `left` rows and is shared with `sharers` - 1
@@ -51,12 +51,12 @@ class Running {
   void take(std::span<const Answer> answers);
   /// What it still wants to know for the next pass.
   const Asks& more_asks() const;
-  void take_more(std::span<const Answer> answers) { decoder_->take(answers); }
+  void take_more(std::span<const Answer> answers);
   /// Whether the step under way made a decoding pass, and how many tokens it brought.
   bool decoded() const { return update_.stats.decoding; }
   int step_tokens() const { return update_.stats.tokens; }
-  /// What the step, which took so long, brought; nullopt if nothing.
-  std::optional<Update> end_step(double seconds);
+  /// What the step, which took so long, brought; nullopt if nothing. `cost` is that of its pass.
+  std::optional<Update> end_step(double seconds, const PassCost& cost);
 
   /// Ends it between steps: the update holds what was held back.
   Update cancel();

@@ -1,0 +1,91 @@
+#include "apps/explained.h"
+
+#include <gtest/gtest.h>
+
+namespace tidar {
+namespace {
+
+Explanation offered_pass() {
+  Explanation pass;
+  pass.offer = Offer{.base = {.rows = 1, .asked = 1, .worth = 1},
+                     .bundles = {{.rows = 1, .asked = 1, .worth = 0.9, .chance = 0.9},
+                                 {.rows = 1, .asked = 1, .worth = 0.45, .chance = 0.5},
+                                 {.rows = 4, .asked = 2, .worth = 0.8, .group = 3, .chance = 0.45},
+                                 {.rows = 4, .asked = 1, .worth = 0.5, .group = 1, .chance = 0.1}}};
+  pass.granted = 7;
+  pass.report.decoding = true;
+  pass.report.rows = 7;
+  pass.report.committed.resize(3);
+  pass.report.drafted = 2;
+  pass.report.accepted = 2;
+  pass.report.groups = {{.accepted = 3, .masks = 4, .first_row = 3}};
+  pass.report.used = {.first_row = 4, .masks = 3};
+  pass.asked = 6;
+  pass.pass = {.size = {.rows = 7, .asked = 6}, .expected_s = 1.5e-3, .seconds = 12.345e-3};
+  return pass;
+}
+
+TEST(Explained, AnOfferAndWhatWasGrantedOfIt) {
+  EXPECT_EQ(explained_line(12, offered_pass()),
+            "  12   3   2/2    7     6  12.35  1.500  3.15  90 50; 3x4 45* | 1x4 10");
+  Explanation refused = offered_pass();
+  refused.granted = 2;
+  refused.report.groups.clear();
+  refused.report.used = {};
+  EXPECT_EQ(explained_line(3, refused),
+            "   3   3   2/2    7     6  12.35  1.500  1.90  90 | 50; 3x4 45 1x4 10");
+  refused.granted = 1;
+  refused.offer->bundles.clear();
+  EXPECT_EQ(explained_line(3, refused),
+            "   3   3   2/2    7     6  12.35  1.500  1.00  nothing is offered");
+}
+
+TEST(Explained, PassesWithoutOffers) {
+  Explanation pass;
+  pass.report.rows = 200;
+  pass.pass.seconds = 2;
+  EXPECT_EQ(explained_line(1, pass),
+            "   1   0     -  200     0   2000      -     -  reads the prompt");
+  pass.report.groups = {{.accepted = 1, .masks = 8, .first_row = 199}};
+  pass.report.used = {.first_row = 200, .masks = 7};
+  EXPECT_EQ(explained_line(1, pass),
+            "   1   0     -  200     0   2000      -     -  reads the prompt; 1x8*");
+  pass.report.decoding = true;
+  EXPECT_EQ(explained_line(1, pass), "   1   0     -  200     0   2000      -     -  1x8*");
+  pass.report.guessed = {{.accepted = 2, .token = 5, .masks = 3, .token_row = 190}};
+  EXPECT_EQ(explained_line(1, pass), "   1   0     -  200     0   2000      -     -  1x8* 2+3");
+  pass.report.used = {.first_row = 191, .masks = 3};
+  EXPECT_EQ(explained_line(1, pass), "   1   0     -  200     0   2000      -     -  1x8 2+3*");
+  EXPECT_EQ(to_json(pass)["guessed"][0],
+            OrderedJson({{"group", 2}, {"token", 5}, {"masks", 3}, {"used", true}}));
+  pass.report.guessed.clear();
+  pass.report.groups.clear();
+  EXPECT_EQ(explained_line(1, pass), "   1   0     -  200     0   2000      -     -");
+}
+
+TEST(Explained, LinesFitATerminal) {
+  EXPECT_LE(kExplainedHeading.size(), 80u);
+  Explanation pass = offered_pass();
+  pass.offer->bundles.insert(pass.offer->bundles.begin(), 40, pass.offer->bundles[0]);
+  const std::string line = explained_line(9999, pass);
+  EXPECT_EQ(line.size(), 80u);
+  EXPECT_TRUE(line.ends_with("..."));
+}
+
+TEST(Explained, Json) {
+  EXPECT_EQ(to_json(offered_pass()), OrderedJson::parse(R"({
+              "decoding": true, "tokens": 3, "rows": 7, "asked": 6, "drafted": 2, "accepted": 2,
+              "groups": [{"group": 3, "masks": 4, "used": true}], "guessed": [],
+              "offer": {"guesses": [{"chance": 0.9, "worth": 0.9}, {"chance": 0.5, "worth": 0.45}],
+                        "groups": [{"group": 3, "masks": 4, "chance": 0.45, "worth": 0.8},
+                                   {"group": 1, "masks": 4, "chance": 0.1, "worth": 0.5}],
+                        "granted": 7},
+              "pass": {"rows": 7, "asked": 6.0, "expected_s": 0.0015, "seconds": 0.012345}})"));
+  Explanation plain;
+  const OrderedJson json = to_json(plain);
+  EXPECT_TRUE(json["offer"].is_null());
+  EXPECT_TRUE(json["pass"]["expected_s"].is_null());
+}
+
+}  // namespace
+}  // namespace tidar

@@ -1,0 +1,29 @@
+#pragma once
+// Why a request's pass held the rows that it held, and what they brought: plain data, which an
+// engine hands out with its updates when asked to (Engine::explain_passes()).
+
+#include <optional>
+
+#include "decode/offer.h"
+#include "decode/step_report.h"
+#include "engine/prices.h"
+
+namespace tidar {
+
+/// What a pass cost, all of its sequences together.
+struct PassCost {
+  PassSize size;
+  std::optional<double> expected_s;  ///< by the prices before the pass; nullopt: there are none
+  double seconds = 0;                ///< that it took
+};
+
+/// Of one pass and one request.
+struct Explanation {
+  std::optional<Offer> offer;  ///< what further rows would bring; nullopt: none were offered
+  int granted = 0;             ///< rows of the offer that were taken, those of its base included
+  StepReport report;           ///< what the pass held of the sequence and what it brought
+  int asked = 0;               ///< rows whose logits were computed, those of a next draft included
+  PassCost pass;               ///< of the whole pass, the other requests' rows included
+};
+
+}  // namespace tidar
