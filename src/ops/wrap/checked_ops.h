@@ -84,7 +84,7 @@ class CheckedOps final : public Ops {
   /// The elements of a matrix of the tested backend, as they are; and as the truth has them.
   Grid seen(Matrix tested) const;
   Grid exact(Matrix tested) const;
-  void compare(Verb verb, Matrix tested, Matrix truth, const Allowed& allowed);
+  void compare(Verb verb, Matrix result, Matrix truth, const Allowed& allowed);
   void check_answer(Matrix truth_logits, const Ask& ask, std::span<const LogitChange> pool,
                     const Answer& tested, const Answer& truth);
   void consider(Difference& worst, const Difference& found);
