@@ -37,10 +37,10 @@ std::string milliseconds(double seconds) {
 
 /// How many bundles, from the first on, were granted.
 size_t granted_bundles(const Offer& offer, int granted) {
-  int rows = offer.base.rows;
+  int rows = offer.base.size.rows;
   size_t bundles = 0;
-  while (bundles < offer.bundles.size() && rows + offer.bundles[bundles].rows <= granted) {
-    rows += offer.bundles[bundles++].rows;
+  while (bundles < offer.bundles.size() && rows + offer.bundles[bundles].size.rows <= granted) {
+    rows += offer.bundles[bundles++].size.rows;
   }
   return bundles;
 }
@@ -65,7 +65,7 @@ std::string offered(const Explanation& explanation) {
     if (first_group && i > 0) text += ";";
     if (i > 0) text += " ";
     if (i == granted) text += "| ";
-    if (bundle.group > 0) text += fmt::format("{}x{} ", bundle.group, bundle.rows);
+    if (bundle.group > 0) text += fmt::format("{}x{} ", bundle.group, bundle.size.rows);
     text += fmt::format("{:.0f}", 100 * bundle.chance);
     const MaskGroup* const held = held_group(explanation.report, bundle.group);
     if (held != nullptr && is_used(*held, explanation.report)) text += "*";
@@ -140,7 +140,7 @@ OrderedJson to_json(const Explanation& explanation) {
              {"granted", explanation.granted}};
     for (const Bundle& bundle : explanation.offer->bundles) {
       OrderedJson one;
-      if (bundle.group > 0) one = {{"group", bundle.group}, {"masks", bundle.rows}};
+      if (bundle.group > 0) one = {{"group", bundle.group}, {"masks", bundle.size.rows}};
       one["chance"] = bundle.chance;
       one["worth"] = bundle.worth;
       offer[bundle.group > 0 ? "groups" : "guesses"].push_back(std::move(one));
@@ -148,7 +148,7 @@ OrderedJson to_json(const Explanation& explanation) {
   }
   const PassCost& pass = explanation.pass;
   json["pass"] = {{"rows", pass.size.rows},
-                  {"asked", pass.size.asked},
+                  {"asked", pass.size.asked + pass.size.asked_later},
                   {"expected_s", pass.expected_s ? OrderedJson(*pass.expected_s) : OrderedJson()},
                   {"seconds", pass.seconds}};
   return json;

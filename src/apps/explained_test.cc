@@ -7,11 +7,11 @@ namespace {
 
 Explanation offered_pass() {
   Explanation pass;
-  pass.offer = Offer{.base = {.rows = 1, .asked = 1, .worth = 1},
-                     .bundles = {{.rows = 1, .asked = 1, .worth = 0.9, .chance = 0.9},
-                                 {.rows = 1, .asked = 1, .worth = 0.45, .chance = 0.5},
-                                 {.rows = 4, .asked = 2, .worth = 0.8, .group = 3, .chance = 0.45},
-                                 {.rows = 4, .asked = 1, .worth = 0.5, .group = 1, .chance = 0.1}}};
+  pass.offer = Offer{.base = {.size = {1, 1}, .worth = 1},
+                     .bundles = {{.size = {1, 1}, .worth = 0.9, .chance = 0.9},
+                                 {.size = {1, 1}, .worth = 0.45, .chance = 0.5},
+                                 {.size = {4, 2}, .worth = 0.8, .group = 3, .chance = 0.45},
+                                 {.size = {4, 1}, .worth = 0.5, .group = 1, .chance = 0.1}}};
   pass.granted = 7;
   pass.report.decoding = true;
   pass.report.rows = 7;

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "apps/pass_bench.h"
-#include "engine/prices.h"
 #include "format/json.h"
 #include "net/network.h"
+#include "plan/prices.h"
 #include "report/plot.h"
 
 namespace tidar {

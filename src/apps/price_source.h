@@ -23,7 +23,8 @@ bool goes_by_prices(const Method& method);
 /// Nothing for methods that do not go by prices, else what the flag says: a file; "measure";
 /// "none"; or "": the file of this model, this way of computing and this machine in
 /// $XDG_CACHE_HOME/tidar or ~/.cache/tidar, which is measured and written where there is none or it
-/// cannot be used. The session's network must be built.
+/// cannot be used, and lowered where a short measurement finds passes faster than it says. The
+/// session's network must be built.
 Result<std::optional<EnginePrices>> engine_prices(const std::string& flag, const Method& method,
                                                   const Session& session);
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "engine/prices.h"
+#include "plan/prices.h"
 
 namespace tidar {
 

@@ -10,29 +10,31 @@ size_t Acceptance::bin_of(double probability) {
                              kBorders.begin());
 }
 
+const Chance& Acceptance::kind_of(float logprob) const {
+  return by_probability_[bin_of(std::exp(static_cast<double>(logprob)))];
+}
+
 double Acceptance::of_guess(float logprob) const {
-  const double probability = std::exp(static_cast<double>(logprob));
-  return by_probability_[bin_of(probability)].given(probability);
+  return kind_of(logprob).given(std::exp(static_cast<double>(logprob)));
 }
 
-// Without tries of its own a place is like the one before it.
-double Acceptance::of_place(int place) const {
-  constexpr double kFirstPlace = 0.8;
-  double chance = kFirstPlace;
-  for (size_t i = 0; i <= static_cast<size_t>(place) && i < by_place_.size(); ++i) {
-    chance = by_place_[i].given(chance);
-  }
-  return chance;
+double Acceptance::of_next_place(int place, double before) const {
+  constexpr double kWorse = 0.97;
+  const double prior = kWorse * before;
+  const auto index = static_cast<size_t>(place);
+  return index < by_place_.size() ? by_place_[index].given(prior) : prior;
 }
 
-void Acceptance::learn(std::span<const float> logprobs, int accepted) {
-  const auto right = static_cast<size_t>(accepted);
-  const size_t tried = std::min(right + 1, logprobs.size());  // behind a wrong one none is
-  by_place_.resize(std::max(by_place_.size(), tried));
+void Acceptance::learn(std::span<const float> logprobs, int verified, int right) {
+  const auto hits = static_cast<size_t>(right);
+  const size_t tried = std::min(hits + 1, static_cast<size_t>(verified));  // none behind a miss
+  by_place_.resize(std::max(by_place_.size(), logprobs.size()));
   for (size_t i = 0; i < tried; ++i) {
-    by_probability_[bin_of(std::exp(static_cast<double>(logprobs[i])))].add(i < right);
-    by_place_[i].add(i < right);
+    by_probability_[bin_of(std::exp(static_cast<double>(logprobs[i])))].add(i < hits);
+    by_place_[i].add(i < hits);
   }
+  if (right < verified) return;
+  for (size_t i = tried; i < logprobs.size(); ++i) by_place_[i].add(of_guess(logprobs[i]));
 }
 
 }  // namespace tidar

@@ -14,14 +14,16 @@ class Chance {
   double given(double prior) const {
     return (hits_ + kPriorTries * prior) / (tries_ + kPriorTries);
   }
-  void add(bool hit) {
+  /// A hit counts 1, a miss 0; an expected one what it is likely to be.
+  void add(double hit) {
     tries_ = kKept * tries_ + 1;
-    hits_ = kKept * hits_ + (hit ? 1 : 0);
+    hits_ = kKept * hits_ + hit;
   }
+  bool is_new() const { return tries_ < kPriorTries; }
 
  private:
   static constexpr double kPriorTries = 3;
-  static constexpr double kKept = 0.97;  // of what came before, with each try: difficulty persists
+  static constexpr double kKept = 0.995;  // of what came before, with each try: difficulty persists
 
   double tries_ = 0, hits_ = 0;
 };
@@ -33,16 +35,23 @@ class Acceptance {
  public:
   /// Of a guess that was made with this log-probability.
   double of_guess(float logprob) const;
-  /// Of a guess at `place` of a draft that is still to be made.
-  double of_place(int place) const;
+  /// Whether hardly any guess like this one was verified yet.
+  bool is_new(float logprob) const { return kind_of(logprob).is_new(); }
+  /// Of a guess at `place` of a draft that is still to be made, where the chance of the place
+  /// before it is `before`; before place 0: kBeforeFirst. A place without tries of its own is
+  /// somewhat worse than the one before it.
+  double of_next_place(int place, double before) const;
+  static constexpr double kBeforeFirst = 0.8;
 
-  /// The log-probabilities of the guesses of a draft that was verified, and how many of them, the
-  /// first ones, were right.
-  void learn(std::span<const float> logprobs, int accepted);
+  /// The log-probabilities of the guesses of a draft, how many of them were verified, and how many
+  /// of these, the first ones, were right. Those that nobody verified because they promised little
+  /// count for their places as what they promised: else places would look as good as the best.
+  void learn(std::span<const float> logprobs, int verified, int right);
 
  private:
   static constexpr std::array<double, 7> kBorders = {0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99};
   static size_t bin_of(double probability);
+  const Chance& kind_of(float logprob) const;
 
   std::array<Chance, kBorders.size() + 1> by_probability_;
   std::vector<Chance> by_place_;

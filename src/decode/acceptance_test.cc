@@ -9,12 +9,19 @@
 namespace tidar {
 namespace {
 
+// Of a guess at this place, by way of those before it.
+double of_place(const Acceptance& acceptance, int place) {
+  double chance = Acceptance::kBeforeFirst;
+  for (int i = 0; i <= place; ++i) chance = acceptance.of_next_place(i, chance);
+  return chance;
+}
+
 TEST(Acceptance, BelievesADraftUntilItKnowsBetter) {
   const Acceptance fresh;
   for (const double probability : {0.02, 0.4, 0.9, 0.999}) {
     EXPECT_NEAR(fresh.of_guess(static_cast<float>(std::log(probability))), probability, 1e-6);
   }
-  EXPECT_EQ(fresh.of_place(0), fresh.of_place(7));
+  EXPECT_GT(of_place(fresh, 0), of_place(fresh, 7));
 }
 
 // Drafts whose guesses are right with other chances than they say, which differ by place.
@@ -30,32 +37,46 @@ TEST(Acceptance, LearnsWhatIsCounted) {
   for (int draft = 0; draft < kDrafts; ++draft) {
     int accepted = 0;
     while (accepted < 3 && rng.uniform() < truth[static_cast<size_t>(accepted)]) ++accepted;
-    acceptance.learn(logprobs, accepted);
+    acceptance.learn(logprobs, 3, accepted);
     if (draft < kFirst) continue;
     for (size_t i = 0; i < 3; ++i) sums[i] += acceptance.of_guess(logprobs[i]);
   }
   for (size_t i = 0; i < 3; ++i) {
-    // The memory of some 30 tries beside the prior's 3.
-    EXPECT_NEAR(sums[i] / (kDrafts - kFirst), truth[i], 0.06) << said[i];
+    // The memory of some 200 tries beside the prior's 3.
+    EXPECT_NEAR(sums[i] / (kDrafts - kFirst), truth[i], 0.03) << said[i];
   }
 }
 
 TEST(Acceptance, ForgetsWhatWasLongAgo) {
   Acceptance acceptance;
   const std::vector<float> logprobs(4, -0.1f);
-  for (int i = 0; i < 300; ++i) acceptance.learn(logprobs, 4);
-  EXPECT_GT(acceptance.of_place(3), 0.95);
-  for (int i = 0; i < 100; ++i) acceptance.learn(logprobs, 0);
-  EXPECT_LT(acceptance.of_place(0), 0.15);
+  for (int i = 0; i < 300; ++i) acceptance.learn(logprobs, 4, 4);
+  EXPECT_GT(of_place(acceptance, 3), 0.95);
+  for (int i = 0; i < 600; ++i) acceptance.learn(logprobs, 4, 0);
+  EXPECT_LT(of_place(acceptance, 0), 0.15);
   EXPECT_LT(acceptance.of_guess(-0.1f), 0.2);
 }
 
-TEST(Acceptance, APlaceThatWasNeverReachedIsLikeTheOneBefore) {
+TEST(Acceptance, APlaceThatWasNeverReachedIsSomewhatWorseThanTheOneBefore) {
   Acceptance acceptance;
-  for (int i = 0; i < 200; ++i) acceptance.learn(std::vector<float>(2, -1.0f), 1);
-  EXPECT_GT(acceptance.of_place(0), 0.9);
-  EXPECT_LT(acceptance.of_place(1), 0.1);
-  EXPECT_EQ(acceptance.of_place(5), acceptance.of_place(1));
+  for (int i = 0; i < 200; ++i) acceptance.learn(std::vector<float>(2, -1.0f), 2, 1);
+  EXPECT_GT(of_place(acceptance, 0), 0.9);
+  EXPECT_LT(of_place(acceptance, 1), 0.1);
+  EXPECT_LT(of_place(acceptance, 2), of_place(acceptance, 1));
+  EXPECT_GT(of_place(acceptance, 2), 0.9 * of_place(acceptance, 1));
+}
+
+// Of a draft only guesses that promise much are verified: their place is not as good as they are.
+TEST(Acceptance, PlacesAreAsGoodAsTheGuessesThatNobodyVerifiedPromiseToo) {
+  Acceptance acceptance;
+  const std::vector<float> sure(1, -0.01f), poor(1, -2.0f);
+  for (int i = 0; i < 400; ++i) {
+    acceptance.learn(sure, 1, 1);
+    acceptance.learn(poor, 0, 0);
+  }
+  EXPECT_NEAR(of_place(acceptance, 0), (1 + std::exp(-2.0)) / 2, 0.02);
+  EXPECT_FALSE(acceptance.is_new(-0.01f));
+  EXPECT_TRUE(acceptance.is_new(-2.0f));
 }
 
 }  // namespace

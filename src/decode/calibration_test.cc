@@ -72,16 +72,18 @@ class Ledger {
  public:
   /// A draft whose first `right` guesses are right.
   void verify(const std::vector<float>& logprobs, int right) {
-    double place_before = Acceptance().of_place(0);
+    double place_before = Acceptance::kBeforeFirst;
     for (size_t i = 0; i < logprobs.size() && static_cast<int>(i) <= right; ++i) {
       const bool hit = static_cast<int>(i) < right;
       const double said = std::exp(static_cast<double>(logprobs[i]));
-      const double place = acceptance_.of_place(static_cast<int>(i));
+      const int number = static_cast<int>(i);
+      const double told = Acceptance().of_next_place(number, place_before);
+      const double place = acceptance_.of_next_place(number, place_before);
       by_confidence[bin_of(said)].add(acceptance_.of_guess(logprobs[i]), said, hit);
-      by_place[i].add(place, place_before, hit);
+      by_place[i].add(place, told, hit);
       place_before = place;
     }
-    acceptance_.learn(logprobs, right);
+    acceptance_.learn(logprobs, static_cast<int>(logprobs.size()), right);
   }
 
   std::array<Count, kBorders.size() + 1> by_confidence;
@@ -141,7 +143,7 @@ TEST(Calibration, EveryPlaceHasItsChance) {
       ledger.by_place[place].expect_between("place", place);
     }
   }
-  const Ledger alike = verified_drafts(9, [](int, double) { return Acceptance().of_place(0); });
+  const Ledger alike = verified_drafts(9, [](int, double) { return Acceptance::kBeforeFirst; });
   for (size_t place = 0; place < kDraftLength; ++place)
     alike.by_place[place].expect_calibrated("place", place);
 }

@@ -87,11 +87,11 @@ class Decoder {
   virtual Phase phase() const = 0;
   bool ended() const { return phase() == Phase::full || phase() == Phase::failed; }
 
-  /// What rows of the next pass would bring, where a row costs about `price`. The plan() that
-  /// follows carries as many of the offered bundles, from the first on, as its rows hold. False,
-  /// and nothing is offered: the method has a use for whatever rows it is given, or for none.
-  virtual bool make_offer(const RowPrice& price, Offer& offer) {
-    (void)price, (void)offer;
+  /// What rows of the next pass would bring. The plan() that follows carries as many of the offered
+  /// bundles, from the first on, as its rows hold. False, and nothing is offered: the method has a
+  /// use for whatever rows it is given, or for none.
+  virtual bool make_offer(const PassOutlook& outlook, Offer& offer) {
+    (void)outlook, (void)offer;
     return false;
   }
 

@@ -4,12 +4,13 @@
 
 #include <vector>
 
+#include "plan/prices.h"
+
 namespace tidar {
 
 /// Rows that are carried together or not at all.
 struct Bundle {
-  int rows = 0;
-  double asked = 0;  ///< rows whose logits will be computed, of these; expected
+  PassSize size;
   double worth = 0;  ///< tokens that they bring, in this pass or in later ones; expected
   int group = 0;     ///< whose masks they are; 0: a guess
   /// Of a guess: that it is right where all guesses before it are. Of a group: that its case
@@ -20,13 +21,16 @@ struct Bundle {
 struct Offer {
   Bundle base;                  ///< what the pass holds in any case
   std::vector<Bundle> bundles;  ///< further ones; each needs those before it
+  double rate = 0;  ///< tokens of all sequences a second, if they go on as this decoder plans to
 };
 
-/// What a row costs, in the tokens that the same time brings elsewhere.
-struct RowPrice {
-  double pass = 1;  ///< a pass that carries nothing but one row of each sequence, a share each
-  double row = 0;
-  double asked = 0;  ///< more, where its logits are computed
+/// The next pass as one of its sequences sees it.
+struct PassOutlook {
+  const Prices* prices = nullptr;
+  PassSize others;           ///< rows of other sequences; expected
+  double others_tokens = 0;  ///< that these bring
+
+  double seconds(const PassSize& own) const { return prices->seconds(others + own); }
 };
 
 }  // namespace tidar

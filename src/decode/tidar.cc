@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "decode/guessed_groups.h"
 #include "decode/sequence.h"
+#include "decode/tidar_offers.h"
 #include "decode/verification.h"
 
 namespace tidar {
@@ -21,10 +22,11 @@ class TidarDecoder final : public SequenceDecoder {
         options_(std::move(options)),
         drafts_{sequence_.tokens().back()},
         confidences_{0},
-        runners_up_(1) {}
+        runners_up_(1),
+        offers_(options_.draft_length) {}
 
   int min_rows() const override;
-  bool make_offer(const RowPrice& price, Offer& offer) override;
+  bool make_offer(const PassOutlook& outlook, Offer& offer) override;
 
  private:
   bool add_rows(Pass& pass, int row_budget) override;
@@ -59,11 +61,6 @@ class TidarDecoder final : public SequenceDecoder {
   Step fit_offered(StepFrame frame) const;
   std::vector<GuessedGroup> likeliest_guessed(const Step& step, const StepFrame& frame) const;
 
-  void offer_guesses(const RowPrice& price, Offer& offer);
-  void offer_groups(const RowPrice& price, Offer& offer);
-  int best_masks(const RowPrice& price);
-  bool is_time_to_try() const;
-
   void plan_step(Pass& pass, Step step);
   void mix(Asks& asks, size_t first_ask) const;
   void ask_next_draft(const Accepted& accepted);
@@ -72,23 +69,11 @@ class TidarDecoder final : public SequenceDecoder {
 
   // Of the step under way, or to come, one each a draft.
   std::vector<int32_t> drafts_;
-  std::vector<float> confidences_;       // log-probabilities
+  std::vector<float> confidences_;  // log-probabilities; also of drafts that the step leaves out
   std::vector<ListedToken> runners_up_;  // second candidates, where guessed groups may be held
 
-  // What was offered for the next pass, if anything was.
-  struct Offered {
-    int drafts = 1;               // the certain one, and guesses
-    int masks = 0;                // of each group
-    std::vector<int> groups;      // the most likely first
-    std::vector<double> chances;  // [j - 1]: that group j will be the one that is used
-  };
-  bool has_offered_ = false;
-  Offered offered_;
-
-  // Weights whose drafts did not pay are tried again now and then: after so many passes without a
-  // draft, which were counted since, and twice as many each time.
-  static constexpr int kFirstPatience = 32, kLongestPatience = 1024;
-  int patience_ = kFirstPatience, passes_without_draft_ = 0;
+  TidarOffers offers_;
+  bool has_offered_ = false;  // for the next pass
 
   // The pass under way.
   int reading_ = 0;        // prompt rows before the drafts
@@ -137,99 +122,21 @@ std::vector<GuessedGroup> TidarDecoder::likeliest_guessed(const Step& step,
 }
 
 TidarDecoder::Step TidarDecoder::fit_offered(StepFrame frame) const {
-  Step step{.drafts = fit_drafts(offered_.drafts, frame)};
-  frame.draft_length = offered_.masks;
-  step.groups = fit_groups(step.drafts, offered_.groups, frame);
+  const TidarOffers::Step& offered = offers_.step();
+  Step step{.drafts = fit_drafts(offered.drafts, frame)};
+  frame.draft_length = offered.masks;
+  step.groups = fit_groups(step.drafts, offered.groups, frame);
   return step;
 }
 
-bool TidarDecoder::make_offer(const RowPrice& price, Offer& offer) {
+bool TidarDecoder::make_offer(const PassOutlook& outlook, Offer& offer) {
   has_offered_ = options_.groups.kind == GroupPolicy::Kind::paying && !steps_are_whole() &&
                  sequence_.positions_left() > 1;
   if (!has_offered_) return false;
-  const bool drafts = drafts_.size() > 1 || !sequence_.report.groups.empty();
-  passes_without_draft_ = drafts ? 0 : passes_without_draft_ + 1;
-  offer.base = {.rows = 1, .asked = 1, .worth = 1};
-  offer.bundles.clear();
-  offer_guesses(price, offer);
-  offer_groups(price, offer);
+  offers_.make(outlook, sequence_.experience(), confidences_, sequence_.positions_left(), offer);
   // While the prompt is read, the pass takes what rows it gets, and drafts behind the last of them.
   return sequence_.unread().size() == 1;
 }
-
-// As long as the draft up to a guess is right often enough to pay for its row.
-void TidarDecoder::offer_guesses(const RowPrice& price, Offer& offer) {
-  offered_.drafts = 1;
-  offered_.chances.clear();
-  double right = 1;  // the chance that all guesses so far are
-  const auto most =
-      std::min<size_t>(drafts_.size(), static_cast<size_t>(sequence_.positions_left()));
-  for (size_t i = 1; i < most; ++i) {
-    const double chance = sequence_.experience().of_guess(confidences_[i]);
-    if (right * chance <= price.row + price.asked) break;
-    offered_.chances.push_back(right * (1 - chance));
-    right *= chance;
-    offer.bundles.push_back({.rows = 1, .asked = 1, .worth = right, .chance = chance});
-    ++offered_.drafts;
-  }
-  offered_.chances.push_back(right);
-}
-
-// The number of masks with which decoding is fastest, were every pass to verify a draft of so many
-// and to draft behind the last of them: where a guess is wrong, the next pass brings one token and
-// drafts anew. The first mask gives way to the token that is chosen; 1: drafts do not pay.
-int TidarDecoder::best_masks(const RowPrice& price) {
-  double right = 1, tokens = 1, best = 0;
-  int best_masks = 1;
-  for (int masks = 1; masks <= options_.draft_length; ++masks) {
-    const double again = 1 - right;
-    const double drafting = masks > 1 ? masks * (price.row + price.asked) : 0;
-    const double verifying = (masks - 1) * (price.row + price.asked);
-    const double cost = price.pass + verifying + drafting + again * (price.pass + drafting);
-    const double rate = (tokens + again) / cost;
-    if (rate > best) best = rate, best_masks = masks;
-    right *= sequence_.experience().of_place(masks - 1);
-    tokens += right;
-  }
-  return best_masks;
-}
-
-// A draft that comes next brings the guesses that will be right, less what verifying them costs.
-void TidarDecoder::offer_groups(const RowPrice& price, Offer& offer) {
-  offered_.masks = best_masks(price);
-  double right = 1, worth = 0;
-  for (int place = 0; place + 1 < offered_.masks; ++place) {
-    right *= sequence_.experience().of_place(place);
-    worth += right - price.row - price.asked;
-  }
-  offered_.groups.clear();
-  if (is_time_to_try()) {
-    constexpr int kTried = 4;
-    offered_.masks = std::min(options_.draft_length, kTried);
-    worth = 1e3;  // whatever it costs
-    passes_without_draft_ = 0;
-    patience_ = std::min(2 * patience_, kLongestPatience);
-  }
-  if (offered_.masks < 2) return;
-  for (size_t j = 1; j <= offered_.chances.size(); ++j) {
-    const double expected = offered_.chances[j - 1] * worth;
-    if (expected * 2 > offered_.masks * price.row) offered_.groups.push_back(static_cast<int>(j));
-  }
-  const auto chance_of = [&](int group) {
-    return offered_.chances[static_cast<size_t>(group) - 1];
-  };
-  std::stable_sort(offered_.groups.begin(), offered_.groups.end(),
-                   [&](int a, int b) { return chance_of(a) > chance_of(b); });
-  for (const int group : offered_.groups) {
-    offer.bundles.push_back({.rows = offered_.masks,
-                             .asked = chance_of(group) * offered_.masks,
-                             .worth = chance_of(group) * worth,
-                             .group = group,
-                             .chance = chance_of(group)});
-  }
-}
-
-bool TidarDecoder::is_time_to_try() const { return passes_without_draft_ >= patience_; }
 
 int TidarDecoder::min_rows() const {
   const bool step_is_next = sequence_.unread().size() == 1;
@@ -239,7 +146,6 @@ int TidarDecoder::min_rows() const {
 
 void TidarDecoder::plan_step(Pass& pass, Step step) {
   drafts_.resize(static_cast<size_t>(step.drafts));
-  confidences_.resize(drafts_.size());
   runners_up_.resize(drafts_.size());
   StepReport& report = sequence_.report;
   report.groups = std::move(step.groups);
@@ -261,8 +167,9 @@ void TidarDecoder::mix(Asks& asks, size_t first_ask) const {
 void TidarDecoder::use(std::span<const Answer> answers) {
   if (!steps_) return sequence_.cache.commit(reading_);
   const Accepted accepted = accept_drafts(sequence_, reading_, chain(), answers);
-  sequence_.experience().learn(std::span(confidences_).subspan(1), accepted.drafts - 1);
-  if (accepted.drafts > 2) patience_ = kFirstPatience;
+  sequence_.experience().learn(std::span(confidences_).subspan(1),
+                               static_cast<int>(drafts_.size()) - 1, accepted.drafts - 1);
+  offers_.learn(drafts_.size() > 1 || !sequence_.report.groups.empty(), accepted.drafts);
   has_offered_ = false;
   ask_next_draft(accepted);
 }

@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -85,20 +86,25 @@ void Engine::plan() {
   }
 }
 
+// What one of the active ones may expect of the others.
+PassOutlook Engine::outlook() const {
+  const int others = active() - 1;
+  return {.prices = &*prices_,
+          .others = {static_cast<int>(std::lround(others * share_.rows)), others * share_.asked,
+                     others * share_.asked_later},
+          .others_tokens = others * share_.tokens};
+}
+
 // Those that offer rows are told how many pay; the others share what these leave.
 void Engine::trade() {
+  const PassOutlook outlook = this->outlook();
   PassSize others;
   size_t offers = 0;
-  const PassSize plain = {active(), static_cast<double>(active())};  // a token each
-  if (!rate_.known()) {
-    rate_.add(active(), prices_->seconds(plain));
-    row_price_ = price_of_row(*prices_, rate_.value(), plain);
-  }
-  row_price_.pass = rate_.value() * prices_->seconds(plain) / active();
+  double rates = 0;
   for (Running& running : active_) {
     if (offers_.size() == offers) offers_.emplace_back();
-    if (running.make_offer(row_price_, offers_[offers])) {
-      ++offers;
+    if (running.make_offer(outlook, offers_[offers])) {
+      rates += offers_[offers++].rate;
       continue;
     }
     // Whoever reads a prompt fills the pass; other methods take a row at least.
@@ -106,13 +112,9 @@ void Engine::trade() {
     others.asked += 1;
   }
   if (offers == 0) return;
-  const Grants grants = grant_rows(*prices_, rate_.value(), others,
-                                   std::span(offers_).first(offers), limits_.max_rows);
-  // Passes alternate between few rows and many; what a draft is worth is spread over both.
-  constexpr double kNew = 0.2;
-  row_price_.row += kNew * (grants.price.row - row_price_.row);
-  row_price_.asked = grants.price.asked;
-  auto rows = grants.rows.begin();
+  const std::vector<int> grants = grant_rows(*prices_, rates / static_cast<double>(offers), others,
+                                             std::span(offers_).first(offers), limits_.max_rows);
+  auto rows = grants.begin();
   for (Running& running : active_) {
     if (running.offers()) running.grant(*rows++);
   }
@@ -144,13 +146,14 @@ void Engine::answer_more() {
 
 PassCost Engine::cost_of_pass(double seconds) const {
   PassCost cost;
-  cost.size = {pass_.rows(), static_cast<double>(pass_.asks.size() + further_asks_)};
+  cost.size = {pass_.rows(), static_cast<double>(pass_.asks.size()),
+               static_cast<double>(further_asks_)};
   if (prices_ && cost.size.rows > 0) cost.expected_s = prices_->seconds(cost.size);
   cost.seconds = seconds;
   return cost;
 }
 
-// What the pass cost and brought; not of one that read a prompt.
+// What the pass cost and brought; the latter not of one that read a prompt.
 void Engine::settle(const PassCost& cost) {
   if (price_use_ == PriceUse::follows) prices_->observe(cost.size, cost.seconds);
   int tokens = 0;
@@ -158,7 +161,14 @@ void Engine::settle(const PassCost& cost) {
     if (!running.decoded()) return;
     tokens += running.step_tokens();
   }
-  rate_.add(tokens, prices_->seconds(cost.size));
+  const auto follow = [&](double& share, double all) {
+    constexpr double kNew = 0.1;
+    share += kNew * (all / active() - share);
+  };
+  follow(share_.rows, cost.size.rows);
+  follow(share_.asked, cost.size.asked);
+  follow(share_.asked_later, cost.size.asked_later);
+  follow(share_.tokens, tokens);
 }
 
 std::vector<Update> Engine::step() {

@@ -89,6 +89,7 @@ class Engine {
   void admit();
   void plan();
   void trade();
+  PassOutlook outlook() const;
   PassCost cost_of_pass(double seconds) const;
   void settle(const PassCost& cost);
   void evaluate();
@@ -109,8 +110,11 @@ class Engine {
   std::optional<Prices> prices_;
   PriceUse price_use_ = PriceUse::fixed;
   std::shared_ptr<Acceptance> experience_ = std::make_shared<Acceptance>();  // of all requests
-  Rate rate_;           // of passes that read no prompt
-  RowPrice row_price_;  // of the last pass
+  // What a sequence has in a pass that reads no prompt, on average of late.
+  struct Share {
+    double rows = 1, asked = 1, asked_later = 0, tokens = 1;
+  };
+  Share share_;
   bool explains_ = false;
 
   // Of the step under way; members only to keep their memory.

@@ -6,33 +6,21 @@ namespace tidar {
 
 namespace {
 
-double worth_a_row(const Bundle& bundle) { return bundle.worth / bundle.rows; }
+double worth_a_row(const Bundle& bundle) { return bundle.worth / bundle.size.rows; }
 
 }  // namespace
 
-RowPrice price_of_row(const Prices& prices, double rate, const PassSize& size) {
-  constexpr int kFurther = 8;  // rows: prices of single ones are too rough
-  PassSize larger = size, more_asked = size;
-  larger.rows += kFurther;
-  more_asked.asked += kFurther;
-  const double seconds = prices.seconds(size);
-  return {.row = rate * (prices.seconds(larger) - seconds) / kFurther,
-          .asked = rate * (prices.seconds(more_asked) - seconds) / kFurther};
-}
-
-Grants grant_rows(const Prices& prices, double rate, const PassSize& others,
-                  std::span<const Offer> offers, int most_rows) {
+std::vector<int> grant_rows(const Prices& prices, double rate, const PassSize& others,
+                            std::span<const Offer> offers, int most_rows) {
   PassSize size = others;
   double worth = 0;  // of bundles
-  Grants best;
+  std::vector<int> best;
   for (const Offer& offer : offers) {
-    best.rows.push_back(offer.base.rows);
-    size.rows += offer.base.rows;
-    size.asked += offer.base.asked;
+    best.push_back(offer.base.size.rows);
+    size += offer.base.size;
   }
-  std::vector<int> rows = best.rows;
+  std::vector<int> rows = best;
   std::vector<size_t> next(offers.size());  // bundle of each offer
-  PassSize best_size = size;
   double best_gain = -rate * prices.seconds(size);
   for (;;) {
     const Bundle* taken = nullptr;
@@ -40,33 +28,22 @@ Grants grant_rows(const Prices& prices, double rate, const PassSize& others,
     for (size_t i = 0; i < offers.size(); ++i) {
       if (next[i] == offers[i].bundles.size()) continue;
       const Bundle& bundle = offers[i].bundles[next[i]];
-      if (size.rows + bundle.rows > most_rows) continue;
+      if (size.rows + bundle.size.rows > most_rows) continue;
       if (taken != nullptr && worth_a_row(bundle) <= worth_a_row(*taken)) continue;
       taken = &bundle;
       from = i;
     }
-    if (taken == nullptr) break;
+    if (taken == nullptr) return best;
     ++next[from];
-    rows[from] += taken->rows;
-    size.rows += taken->rows;
-    size.asked += taken->asked;
+    rows[from] += taken->size.rows;
+    size += taken->size;
     worth += taken->worth;
     // A step in the prices may have to be passed before more rows pay again.
     const double gain = worth - rate * prices.seconds(size);
     if (gain <= best_gain) continue;
     best_gain = gain;
-    best_size = size;
-    best.rows = rows;
+    best = rows;
   }
-
-  best.price = price_of_row(prices, rate, best_size);
-  return best;
-}
-
-void Rate::add(double tokens, double seconds) {
-  constexpr double kKept = 0.95;
-  tokens_ = kKept * tokens_ + tokens;
-  seconds_ = kKept * seconds_ + seconds;
 }
 
 }  // namespace tidar

@@ -22,11 +22,11 @@ Prices random_prices(Rng& rng) {
 // Bundles of one row each, the best first.
 Offer random_offer(Rng& rng) {
   Offer offer;
-  offer.base = {.rows = 1 + rng.below(3), .asked = 1, .worth = 1};
+  offer.base = {.size = {1 + rng.below(3), 1}, .worth = 1};
   std::vector<double> worths;
   for (int n = rng.below(6); n > 0; --n) worths.push_back(rng.uniform());
   std::sort(worths.rbegin(), worths.rend());
-  for (const double worth : worths) offer.bundles.push_back({1, 0, worth});
+  for (const double worth : worths) offer.bundles.push_back({{1, 0}, worth});
   return offer;
 }
 
@@ -36,8 +36,8 @@ double gain_of(const Prices& prices, double rate, const PassSize& others,
   double worth = 0;
   for (size_t i = 0; i < offers.size(); ++i) {
     size.rows += rows[i];
-    size.asked += offers[i].base.asked;
-    for (int b = 0; b < rows[i] - offers[i].base.rows; ++b) {
+    size.asked += offers[i].base.size.asked;
+    for (int b = 0; b < rows[i] - offers[i].base.size.rows; ++b) {
       worth += offers[i].bundles[static_cast<size_t>(b)].worth;
     }
   }
@@ -56,7 +56,7 @@ double best_gain(const Prices& prices, double rate, const PassSize& others,
   double best = -1e9;
   for (size_t taken = 0; taken <= offer.bundles.size(); ++taken) {
     auto with = rows;
-    with.push_back(offer.base.rows + static_cast<int>(taken));
+    with.push_back(offer.base.size.rows + static_cast<int>(taken));
     best = std::max(best, best_gain(prices, rate, others, offers, most_rows, with));
   }
   return best;
@@ -72,44 +72,34 @@ TEST(Market, FindsTheBestOfAllWays) {
     const PassSize others = {rng.below(4), 0};
     const double rate = 2 * rng.uniform();
     const int most_rows = 16 + rng.below(12);
-    const Grants grants = grant_rows(prices, rate, others, offers, most_rows);
-    ASSERT_EQ(grants.rows.size(), offers.size());
-    EXPECT_NEAR(gain_of(prices, rate, others, offers, grants.rows),
+    const std::vector<int> grants = grant_rows(prices, rate, others, offers, most_rows);
+    ASSERT_EQ(grants.size(), offers.size());
+    EXPECT_NEAR(gain_of(prices, rate, others, offers, grants),
                 best_gain(prices, rate, others, offers, most_rows), 1e-12);
-    EXPECT_GE(grants.price.row, 0);
   }
 }
 
 TEST(Market, GrantsBasesWhateverTheyCostAndNoRowTooMany) {
   const Prices dear({{1, 1}, {2, 100}, {3, 10000}}, 0), free({{1, 1}, {100, 1}}, 0);
-  const Offer offer = {.base = {.rows = 2, .asked = 1, .worth = 1},
-                       .bundles = {{3, 0, 0.5}, {3, 0, 0.4}}};
+  const Offer offer = {.base = {.size = {2, 1}, .worth = 1},
+                       .bundles = {{{3, 0}, 0.5}, {{3, 0}, 0.4}}};
   const std::vector<Offer> offers(3, offer);
-  EXPECT_EQ(grant_rows(dear, 1, {}, offers, 100).rows, (std::vector<int>{2, 2, 2}));
-  EXPECT_EQ(grant_rows(free, 1, {}, offers, 100).rows, (std::vector<int>{8, 8, 8}));
+  EXPECT_EQ(grant_rows(dear, 1, {}, offers, 100), (std::vector<int>{2, 2, 2}));
+  EXPECT_EQ(grant_rows(free, 1, {}, offers, 100), (std::vector<int>{8, 8, 8}));
   // The first bundles of all, then the second ones of the first, as far as there is room.
-  EXPECT_EQ(grant_rows(free, 1, {}, offers, 18).rows, (std::vector<int>{8, 5, 5}));
-  EXPECT_EQ(grant_rows(free, 1, {}, offers, 4).rows, (std::vector<int>{2, 2, 2}));
-  EXPECT_TRUE(grant_rows(free, 1, {4, 4}, {}, 4).rows.empty());
+  EXPECT_EQ(grant_rows(free, 1, {}, offers, 18), (std::vector<int>{8, 5, 5}));
+  EXPECT_EQ(grant_rows(free, 1, {}, offers, 4), (std::vector<int>{2, 2, 2}));
+  EXPECT_TRUE(grant_rows(free, 1, {4, 4}, {}, 4).empty());
 }
 
 TEST(Market, PassesAStepOfThePricesWhereWhatLiesBehindItPays) {
   // 8 rows cost as much as 2.
   const Prices steps({{1, 1}, {2, 3}, {8, 3}, {9, 100}}, 0);
-  Offer offer = {.base = {.rows = 1, .asked = 1, .worth = 1}, .bundles = {}};
-  for (int i = 0; i < 10; ++i) offer.bundles.push_back({1, 0, 0.9});
-  EXPECT_EQ(grant_rows(steps, 1, {}, {&offer, 1}, 100).rows, std::vector<int>{8});
+  Offer offer = {.base = {.size = {1, 1}, .worth = 1}, .bundles = {}};
+  for (int i = 0; i < 10; ++i) offer.bundles.push_back({{1, 0}, 0.9});
+  EXPECT_EQ(grant_rows(steps, 1, {}, {&offer, 1}, 100), std::vector<int>{8});
   offer.bundles.resize(2);
-  EXPECT_EQ(grant_rows(steps, 1, {}, {&offer, 1}, 100).rows, std::vector<int>{1});
-}
-
-// The price of a row is what the pass would have to bring with it to go on as fast.
-TEST(Market, TellsWhatARowCosts) {
-  const Prices line({{1, 2}, {11, 12}}, 0.5);
-  const Offer offer = {.base = {.rows = 1, .asked = 0, .worth = 4}, .bundles = {}};
-  const Grants grants = grant_rows(line, 2, {}, {&offer, 1}, 100);
-  EXPECT_DOUBLE_EQ(grants.price.row, 2);  // 2 tokens a second, a second a row
-  EXPECT_DOUBLE_EQ(grants.price.asked, 1);
+  EXPECT_EQ(grant_rows(steps, 1, {}, {&offer, 1}, 100), std::vector<int>{1});
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <functional>
 
 #include "cache/pages.h"
-#include "engine/prices.h"
 #include "plan/evaluator.h"
+#include "plan/prices.h"
 
 namespace tidar {
 

@@ -18,8 +18,8 @@ Running::Running(RequestId id, Request request, std::unique_ptr<Decoder> decoder
   totals_.prompt_tokens = static_cast<int64_t>(request_.sequence.prompt.size());
 }
 
-bool Running::make_offer(const RowPrice& price, Offer& offer) {
-  granted_ = decoder_->make_offer(price, offer) ? offer.base.rows : 0;
+bool Running::make_offer(const PassOutlook& outlook, Offer& offer) {
+  granted_ = decoder_->make_offer(outlook, offer) ? offer.base.size.rows : 0;
   if (update_.explanation && offers()) update_.explanation->offer = offer;
   return offers();
 }

@@ -39,7 +39,7 @@ class Running {
   // One step is plan(), take(), then take_more() while there are more_asks(), and end_step().
 
   /// Makes an offer for the next pass, if its decoder has one; grant() is told what is taken of it.
-  bool make_offer(const RowPrice& price, Offer& offer);
+  bool make_offer(const PassOutlook& outlook, Offer& offer);
   bool offers() const { return granted_ > 0; }
   void grant(int rows);
   int min_rows() const { return decoder_->min_rows(); }

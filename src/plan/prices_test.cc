@@ -1,4 +1,4 @@
-#include "engine/prices.h"
+#include "plan/prices.h"
 
 #include <gtest/gtest.h>
 
@@ -43,12 +43,35 @@ TEST(Prices, OfOnePointAreInProportionToRows) {
   EXPECT_DOUBLE_EQ(Prices({{1, 3}}, 0).seconds({4, 0}), 12);
 }
 
+TEST(Prices, LowestOfTwoMeasurementsAreThoseOfAQuietMachine) {
+  const Prices busy({{1, 10}, {2, 30}, {4, 31}, {8, 60}}, {{1, 3}, {4, 9}});
+  const Prices quiet({{1, 12}, {4, 16}, {16, 40}}, {{1, 2}, {8, 5}});
+  const Prices both = lowest(busy, quiet);
+  const double passes[] = {10, 16, 16, 60}, asks[] = {2, 9};
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(both.points()[i].rows, busy.points()[i].rows);
+    EXPECT_EQ(both.points()[i].seconds, passes[i]);
+  }
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(both.asks()[i].seconds, asks[i]);
+}
+
+// Work beside the passes that makes all of them slower, of which few sizes are carried: the others
+// must not seem cheap.
+TEST(Prices, KeepTheirShapeWhereEverythingTakesLonger) {
+  Prices prices({{1, 1}, {4, 2}, {8, 3}, {16, 6}, {32, 12}}, 0);
+  for (int i = 0; i < 400; ++i) prices.observe({4, 0}, 2.8);
+  for (const int rows : {1, 4, 16, 32}) {
+    const Prices fresh({{1, 1}, {4, 2}, {8, 3}, {16, 6}, {32, 12}}, 0);
+    EXPECT_NEAR(prices.seconds({rows, 0}) / fresh.seconds({rows, 0}), 1.4, 0.06) << rows;
+  }
+}
+
 TEST(Prices, FollowWhatPassesTakeAndForgiveOneThatWasHeldUp) {
   Prices prices({{1, 1}, {9, 9}, {30, 30}, {50, 50}}, 0);
   prices.observe({2, 0}, 1000);
   EXPECT_LT(prices.seconds({2, 0}), 2 * 1.03);
   const double far = prices.seconds({40, 0});
-  for (int i = 0; i < 200; ++i) prices.observe({2, 0}, 6);
+  for (int i = 0; i < 300; ++i) prices.observe({2, 0}, 6);
   EXPECT_NEAR(prices.seconds({2, 0}), 6, 0.01);
   EXPECT_GT(prices.seconds({40, 0}), 1.5 * far);
   prices.observe({2, 0}, 0);

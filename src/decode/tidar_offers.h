@@ -1,0 +1,65 @@
+#pragma once
+// Which step of TiDAR brings tokens fastest: how many guesses to verify, how long the next draft
+// should be, and for which outcomes of this step it is made ready.
+
+#include <span>
+#include <vector>
+
+#include "decode/acceptance.h"
+#include "decode/offer.h"
+
+namespace tidar {
+
+/// Of one sequence, step by step. No token depends on it, but how many passes they take does.
+class TidarOffers {
+ public:
+  /// Drafts are never longer than `draft_length` tokens, the certain one included.
+  explicit TidarOffers(int draft_length) : draft_length_(draft_length) {}
+
+  /// What a step carries if all is granted.
+  struct Step {
+    int drafts = 1;           ///< the certain one, and guesses
+    int masks = 0;            ///< of each group
+    std::vector<int> groups;  ///< the likeliest first
+  };
+
+  /// Chooses the best step for a draft whose guesses have these log-probabilities, the certain
+  /// token's before them, and offers its parts. At most `most_drafts` of them have a place.
+  void make(const PassOutlook& outlook, const Acceptance& acceptance,
+            std::span<const float> logprobs, int most_drafts, Offer& offer);
+  const Step& step() const { return step_; }
+
+  /// A step was carried out: whether it held a guess or a mask, and how many drafts were accepted.
+  void learn(bool drafted, int accepted);
+
+ private:
+  // How to go on, were all drafts to be of one length.
+  struct Plan {
+    int masks = 1;     // 1: drafts do not pay
+    double rate = 0;   // tokens of all sequences a second
+    double worth = 0;  // of having a draft, in tokens
+  };
+  Plan best_plan(const PassOutlook& outlook, const Acceptance& acceptance) const;
+
+  // Chances that the step turns out so: [j - 1], that exactly j drafts are right.
+  using Chances = std::vector<double>;
+  double best_groups(const PassOutlook& outlook, const Plan& plan, double tokens,
+                     const Chances& chances);
+  void offer_step(const Plan& plan, Offer& offer);
+
+  int draft_length_;
+  Step step_;
+  Chances chances_;  // of step_
+
+  // Weights whose drafts did not pay are tried again now and then: after so many passes without a
+  // draft, which were counted since, and twice as many each time.
+  static constexpr int kFirstPatience = 32, kLongestPatience = 1024;
+  int patience_ = kFirstPatience, passes_without_draft_ = 0;
+
+  // Kept for their memory.
+  Chances tried_chances_;
+  std::vector<int> likeliest_;
+  size_t best_count_ = 0;
+};
+
+}  // namespace tidar

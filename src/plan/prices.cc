@@ -1,0 +1,84 @@
+#include "plan/prices.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace tidar {
+
+Prices::Curve::Curve(std::vector<PricePoint> points_) : points(std::move(points_)) {
+  if (points.empty()) return;
+  TIDAR_CHECK_EQ(points.front().rows, 1);
+  lines.assign(2, 0);  // of less than a row, too
+  for (size_t i = 1; i < points.size(); ++i) {
+    TIDAR_CHECK_LT(points[i - 1].rows, points[i].rows);
+    points[i].seconds = std::max(points[i].seconds, points[i - 1].seconds);
+    lines.resize(static_cast<size_t>(points[i].rows) + 1, static_cast<uint16_t>(i - 1));
+  }
+}
+
+size_t Prices::Curve::line_of(double rows) const {
+  return lines[std::min(static_cast<size_t>(rows), lines.size() - 1)];
+}
+
+double Prices::Curve::seconds(double rows) const {
+  const PricePoint& a = points[line_of(rows)];
+  if (points.size() == 1 || rows < 1) return a.seconds * rows;
+  const PricePoint& b = *(&a + 1);
+  return a.seconds + (rows - a.rows) * (b.seconds - a.seconds) / (b.rows - a.rows);
+}
+
+void Prices::Curve::scale(double rows, double all, double near) {
+  const size_t left = line_of(rows);
+  double least = 0;
+  for (size_t i = 0; i < points.size(); ++i) {
+    const double change = i == left || i == left + 1 ? near : all;
+    points[i].seconds = std::max(least, points[i].seconds * (1 + change));
+    least = points[i].seconds;
+  }
+}
+
+Prices::Prices(std::vector<PricePoint> points, std::vector<PricePoint> asks)
+    : passes_(std::move(points)), asks_(std::move(asks)) {
+  TIDAR_CHECK(!passes_.points.empty() && !asks_.points.empty());
+}
+
+Prices::Prices(std::vector<PricePoint> points, double ask_s)
+    : Prices(std::move(points), std::vector<PricePoint>{{1, ask_s}}) {}
+
+double Prices::seconds(const PassSize& size) const {
+  return passes_.seconds(size.rows) + asks_.seconds(size.asked) + asks_.seconds(size.asked_later);
+}
+
+Prices lowest(const Prices& kept, const Prices& other) {
+  const auto lower = [](std::vector<PricePoint> points, const std::vector<PricePoint>& others) {
+    auto at = others.begin();
+    for (PricePoint& point : points) {
+      while (at != others.end() && at->rows < point.rows) ++at;
+      if (at != others.end() && at->rows == point.rows) {
+        point.seconds = std::min(point.seconds, at->seconds);
+      }
+    }
+    // More rows than these were done in less: so can these.
+    for (size_t i = points.size(); i-- > 1;) {
+      points[i - 1].seconds = std::min(points[i - 1].seconds, points[i].seconds);
+    }
+    return points;
+  };
+  return {lower(kept.points(), other.points()), lower(kept.asks(), other.asks())};
+}
+
+void Prices::observe(const PassSize& size, double seconds) {
+  constexpr double kNew = 0.05, kMost = 1.5;  // weight of a pass; how far off it may be
+  constexpr double kOwn = 0.01;               // of what others of late were not off by
+  const double expected = this->seconds(size);
+  if (!(seconds > 0) || !(expected > 0)) return;
+  const double off = std::clamp(seconds / expected, 1 / kMost, kMost) - 1;
+  drift_ += kNew * (off - drift_);
+  const double all = kNew * off, near = all + kOwn * (off - drift_);
+  passes_.scale(size.rows, all, near);
+  asks_.scale(size.asked, all, near);
+}
+
+}  // namespace tidar

@@ -1,0 +1,72 @@
+#pragma once
+// What a pass costs by its size, as data that can be printed, kept in a file and replayed.
+
+#include <cstdint>
+#include <vector>
+
+namespace tidar {
+
+/// The size of a pass, or of a part of it, as far as its cost depends on it. Expected numbers may
+/// be fractions.
+struct PassSize {
+  int rows = 0;
+  double asked = 0;        ///< rows whose logits are computed with the pass
+  double asked_later = 0;  ///< and once those have been answered (Evaluator::answer)
+
+  PassSize& operator+=(const PassSize& more) {
+    rows += more.rows;
+    asked += more.asked;
+    asked_later += more.asked_later;
+    return *this;
+  }
+  friend PassSize operator+(PassSize a, const PassSize& b) { return a += b; }
+};
+
+/// A measured pass, or the measured answers to a pass.
+struct PricePoint {
+  int rows = 0;  ///< of the pass, or asked
+  double seconds = 0;
+};
+
+/// The cost of passes and that of the logits which they are asked for: straight lines between the
+/// points, and beyond the last one as between the last two. More rows never cost less.
+class Prices {
+ public:
+  Prices() = default;
+  /// Of both at least one point, rows ascending from 1. `points` are passes that are asked nothing.
+  Prices(std::vector<PricePoint> points, std::vector<PricePoint> asks);
+  /// Of logits that cost the same each.
+  Prices(std::vector<PricePoint> points, double ask_s);
+
+  const std::vector<PricePoint>& points() const { return passes_.points; }
+  const std::vector<PricePoint>& asks() const { return asks_.points; }
+
+  /// Seconds of a pass of at least one row.
+  double seconds(const PassSize& size) const;
+
+  /// A pass of this size took so long: prices follow slowly what passes really take. What lasts
+  /// (other work on the machine, longer contexts) moves all of them alike, so that sizes which are
+  /// not carried now do not look cheap; those of such sizes move further where they are off more
+  /// than others are. A single pass moves them by a few per cent at most.
+  void observe(const PassSize& size, double seconds);
+
+ private:
+  struct Curve {
+    std::vector<PricePoint> points;
+    std::vector<uint16_t> lines;  // [rows]: the point where the line of so many begins
+
+    explicit Curve(std::vector<PricePoint> points_ = {});
+    double seconds(double rows) const;
+    size_t line_of(double rows) const;
+    void scale(double rows, double all, double near);
+  };
+
+  Curve passes_, asks_;
+  double drift_ = 0;  // by how much passes took longer than expected of late, as a share
+};
+
+/// The points of `kept`, each at the lower of two prices where `other` has one of that size:
+/// programs that run beside a measurement only ever add to it.
+Prices lowest(const Prices& kept, const Prices& other);
+
+}  // namespace tidar
