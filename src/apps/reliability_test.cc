@@ -10,7 +10,7 @@ Explanation pass_of(std::vector<double> guesses, std::vector<Bundle> groups, int
                     int accepted) {
   Explanation pass;
   pass.offer.emplace();
-  for (const double chance : guesses) pass.offer->bundles.push_back({.rows = 1, .chance = chance});
+  for (const double chance : guesses) pass.offer->bundles.push_back({.size = {1}, .chance = chance});
   for (const Bundle& group : groups) pass.offer->bundles.push_back(group);
   pass.report.drafted = drafted;
   pass.report.accepted = accepted;
@@ -36,8 +36,8 @@ TEST(Reliability, CountsGuessesUpToTheFirstWrongOne) {
 }
 
 TEST(Reliability, CountsGroupsWhoseCaseIsDecided) {
-  const std::vector<Bundle> groups = {{.rows = 4, .group = 3, .chance = 0.75},
-                                      {.rows = 4, .group = 1, .chance = 0.15}};
+  const std::vector<Bundle> groups = {{.size = {4}, .group = 3, .chance = 0.75},
+                                      {.size = {4}, .group = 1, .chance = 0.15}};
   Reliability reliability;
   reliability.add(pass_of({0.9, 0.9}, groups, 2, 2));  // all right: group 3 happens, 1 does not
   reliability.add(pass_of({0.9, 0.9}, groups, 2, 0));  // the other way round

@@ -6,7 +6,7 @@
 
 #include "decode/offer.h"
 #include "decode/step_report.h"
-#include "engine/prices.h"
+#include "plan/prices.h"
 
 namespace tidar {
 
