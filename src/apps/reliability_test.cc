@@ -10,7 +10,8 @@ Explanation pass_of(std::vector<double> guesses, std::vector<Bundle> groups, int
                     int accepted) {
   Explanation pass;
   pass.offer.emplace();
-  for (const double chance : guesses) pass.offer->bundles.push_back({.size = {1}, .chance = chance});
+  for (const double chance : guesses)
+    pass.offer->bundles.push_back({.size = {1}, .chance = chance});
   for (const Bundle& group : groups) pass.offer->bundles.push_back(group);
   pass.report.drafted = drafted;
   pass.report.accepted = accepted;
