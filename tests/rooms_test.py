@@ -22,6 +22,7 @@ FENCED_HEADERS = [
     (re.compile(r"nccl|mpi\.h"), ("src/comm",)),
     (re.compile(r"dnnl|oneapi/dnnl"), ("tools",)),
     (re.compile(r"CLI/"), ("src/apps", "tools")),
+    (re.compile(r"boost/"), ("src/serve",)),
     (re.compile(r"pcre2|utf8proc"), ("src/text",)),
 ]
 # What is there for tests only, and who may include it.
@@ -37,6 +38,7 @@ OTHER_MEANINGS = {
     ("src/sandbox/syscall_filter.cc", "request"),  # SYS_request_key
     ("src/serve/api_request.cc", "draft"),  # a field of what clients send
     ("src/serve/api_request.h", "draft"),
+    ("src/serve/server.cc", "accept"),  # a connection
     ("src/train/initial_weights.cc", "layer"),  # the depth of the network
 }
 # Pairs of folders that may not know each other though they are of one room.

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "apps/command.h"
 #include "apps/conversation.h"
@@ -106,14 +107,6 @@ class Chat {
   OrderedJson messages_;
 };
 
-/// What ends a turn: what the checkpoint says, and the token that the template's file names so.
-void add_end_of_turn(const ChatFlags& flags, const ChatTemplate& chat_template,
-                     const Tokenizer& tokenizer, Request& request) {
-  const int32_t end = tokenizer.id_of(chat_template.text_of("eos_token"));
-  const bool known = std::find(request.eos.begin(), request.eos.end(), end) != request.eos.end();
-  if (end >= 0 && !known && !flags.decoding.ignore_eos) request.eos.push_back(end);
-}
-
 /// Reads lines until there are no more. At a terminal an Error is shown and the chat goes on.
 Result<int> converse(Chat& chat) {
   const bool terminal = isatty(STDIN_FILENO) != 0;
@@ -150,7 +143,9 @@ Result<int> chat(const ChatFlags& flags) {
     return error("{}: has no tokenizer.json, which a conversation needs", decoding.model.model);
   }
   TIDAR_TRY(Request request, make_request(decoding, session.config(), std::vector<int32_t>()));
-  add_end_of_turn(flags, chat_template, *tokenizer, request);
+  if (!decoding.ignore_eos) {
+    request.eos = with_end_of_turn(std::move(request.eos), chat_template, *tokenizer);
+  }
   const Room room = {.rows = std::max(kPromptRows, useful_rows(request)),
                      .keys_each = std::min(session.config().max_positions, kUsualContext)};
   TIDAR_TRY_VOID(session.build_network(room));

@@ -28,6 +28,7 @@ void add_tokenize(CLI::App& program, Action& action);
 void add_detokenize(CLI::App& program, Action& action);
 void add_prompt(CLI::App& program, Action& action);
 void add_chat(CLI::App& program, Action& action);
+void add_serve(CLI::App& program, Action& action);
 void add_gradients(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);

@@ -1,5 +1,7 @@
 #include "apps/conversation.h"
 
+#include <algorithm>
+
 namespace tidar {
 
 Result<ChatTemplate> open_chat_template(const std::filesystem::path& folder) {
@@ -11,6 +13,14 @@ Result<ChatTemplate> open_chat_template(const std::filesystem::path& folder) {
         folder.string(), (folder / "chat_template.jinja").string());
   }
   return std::move(*found);
+}
+
+std::vector<int32_t> with_end_of_turn(std::vector<int32_t> eos, const ChatTemplate& chat_template,
+                                      const Tokenizer& tokenizer) {
+  const int32_t end = tokenizer.id_of(chat_template.text_of("eos_token"));
+  const bool known = std::find(eos.begin(), eos.end(), end) != eos.end();
+  if (end >= 0 && !known) eos.push_back(end);
+  return eos;
 }
 
 std::tm local_time() {

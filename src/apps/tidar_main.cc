@@ -108,6 +108,7 @@ int run_program(int argc, char** argv) {
   Action action;
   add_generate(program, action);
   add_chat(program, action);
+  add_serve(program, action);
   add_logits(program, action);
   add_tokenize(program, action);
   add_detokenize(program, action);

@@ -105,8 +105,7 @@ std::unique_ptr<Answering> Routes::props(std::string_view, Client& client) {
                  {"vocabulary", model_.tokenizer->size()},
                  {"method", model_.method},
                  {"chat", model_.chat_template != nullptr},
-                 {"most_outputs", engine_.most()},
-                 {"version", model_.version}});
+                 {"most_outputs", engine_.most()}});
   return nullptr;
 }
 

@@ -3,19 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
 #include <limits>
 #include <utility>
 
 namespace tidar {
 namespace {
-
-std::tm local_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  return local;
-}
 
 void forbid(const std::vector<int32_t>& tokens, std::vector<LogitChange>& bias) {
   for (const int32_t token : tokens) {
@@ -134,7 +126,7 @@ ConversationPrompt render(const ServedModel& model, const Conversation& conversa
   options.add_generation_prompt = conversation.add_generation_prompt;
   options.tools = conversation.tools;
   options.variables = conversation.variables;
-  options.now = local_now();
+  if (model.now) options.now = model.now();
   auto text = model.chat_template->render(conversation.messages, options);
   if (text.ok()) {
     prompt.text = std::move(*text);

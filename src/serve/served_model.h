@@ -2,6 +2,7 @@
 // What the server knows of its model, and how what a client wants becomes requests of the engine.
 
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <optional>
 #include <string>
@@ -29,8 +30,8 @@ struct ServedModel {
   std::vector<int32_t> chat_eos;  ///< of answers
   OrderedJson tokenizer_info;     ///< bos_token, eos_token … and chat_template
   std::string method;             ///< of requests that name none
-  std::string version;            ///< of this program
 
+  std::function<std::tm()> now;  ///< local time, which templates may ask for; none: they cannot
   /// The method of a request, with room for `max_new` tokens.
   std::function<Result<Method>(const MethodWish& wish, int max_new)> make_method;
 };

@@ -1,0 +1,211 @@
+// tidar serve: the model behind an HTTP interface that clients of OpenAI's know.
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "apps/command.h"
+#include "apps/conversation.h"
+#include "apps/draft_model.h"
+#include "apps/ids.h"
+#include "apps/method_flags.h"
+#include "apps/output.h"
+#include "apps/price_source.h"
+#include "apps/ranges.h"
+#include "apps/session.h"
+#include "engine/engine.h"
+#include "format/files.h"
+#include "serve/server.h"
+
+namespace tidar {
+namespace {
+
+/// Rows in which prompts are read at once, and tokens of prompt and output where --context does not
+/// say.
+constexpr int kPromptRows = 512;
+constexpr int kUsualContext = 4096;
+
+struct ServeFlags {
+  ModelFlags model;
+  MethodFlags method;
+  ServerOptions server;
+  std::string name;  ///< "": the folder's
+  int most_active = 8;
+  int most_waiting = 256;
+};
+
+/// The text of a special token in tokenizer_config.json, or null.
+OrderedJson special_token(const Json& config, const char* name) {
+  const auto found = config.find(name);
+  if (found == config.end()) return nullptr;
+  if (found->is_string()) return found->get<std::string>();
+  const bool has_content = found->is_object() && found->contains("content");
+  return has_content && found->at("content").is_string()
+             ? OrderedJson(found->at("content").get<std::string>())
+             : OrderedJson();
+}
+
+/// What programs that tokenize by this server want to know of its tokenizer.
+Result<OrderedJson> tokenizer_info(const std::filesystem::path& folder, const Tokenizer& tokenizer,
+                                   const ModelConfig& model) {
+  Json config = Json::object();
+  const auto config_path = folder / "tokenizer_config.json";
+  if (std::filesystem::exists(config_path)) {
+    TIDAR_TRY(const std::string text, read_text_file(config_path));
+    TIDAR_TRY(config, parse_json_object(text, config_path.string()));
+  }
+  OrderedJson info;
+  for (const char* name : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
+    info[name] = special_token(config, name);
+  }
+  if (info["eos_token"].is_null() && !model.eos_tokens.empty()) {
+    info["eos_token"] = tokenizer.bytes(model.eos_tokens.front());
+  }
+  const auto template_path = folder / "chat_template.jinja";
+  if (std::filesystem::exists(template_path)) {
+    TIDAR_TRY(info["chat_template"], read_text_file(template_path));
+  } else {
+    info["chat_template"] = config.contains("chat_template") ? config["chat_template"] : Json();
+  }
+  return info;
+}
+
+/// The method that a request wishes for: the server's, with what it says itself in its place.
+Result<Method> wished_method(const MethodWish& wish, const MethodFlags& server,
+                             const Method& standard, const ModelConfig& config, int max_new) {
+  const bool same = wish.name.empty() || wish.name == name_of(standard);
+  // Its drafters are the server's.
+  if (same && std::holds_alternative<SpeculativeOptions>(standard)) return standard;
+  MethodFlags flags = server;
+  if (!same) {
+    flags.name = wish.name;
+    flags.of_methods.clear();  // what the command line says of another method has no meaning here
+  }
+  if (wish.draft_length) flags.draft_length = *wish.draft_length;
+  if (wish.trust) flags.trust_ar = *wish.trust;
+  if (wish.groups) {
+    flags.groups = *wish.groups;
+    flags.prices.clear();  // they are the engine's, whatever the request says
+  }
+  return make_method(flags, config, max_new);
+}
+
+/// A request as the server was told to decode it.
+Result<Request> standard_request(const ServeFlags& flags, const ModelConfig& config, int context) {
+  Request request;
+  request.sequence.mask_token = known_mask_token(flags.method.mask_token, config);
+  request.max_new = context;
+  TIDAR_TRY(request.method, make_method(flags.method, config, context));
+  return request;
+}
+
+/// A method that goes by prices, where any request can have one.
+Method priced_method(const Request& standard) {
+  if (standard.sequence.mask_token < 0) return standard.method;
+  return TidarOptions{.groups = {.kind = GroupPolicy::Kind::paying}};
+}
+
+Result<ServedModel> served_model(const ServeFlags& flags, const Session& session,
+                                 const ChatTemplate* chat_template, const Request& standard,
+                                 int context) {
+  const std::filesystem::path folder = flags.model.model;
+  const ModelConfig& config = session.config();
+  ServedModel model;
+  model.name =
+      flags.name.empty() ? std::filesystem::canonical(folder).filename().string() : flags.name;
+  model.created = static_cast<int64_t>(std::time(nullptr));
+  model.tokenizer = session.tokenizer();
+  model.chat_template = chat_template;
+  model.context = context;
+  model.mask_token = standard.sequence.mask_token;
+  model.eos.assign(config.eos_tokens.begin(), config.eos_tokens.end());
+  model.chat_eos = chat_template == nullptr
+                       ? model.eos
+                       : with_end_of_turn(model.eos, *chat_template, *model.tokenizer);
+  TIDAR_TRY(model.tokenizer_info, tokenizer_info(folder, *model.tokenizer, config));
+  model.method = name_of(standard.method);
+  model.now = local_time;
+  model.make_method = [server = flags.method, method = standard.method, config](
+                          const MethodWish& wish, int max_new) {
+    return wished_method(wish, server, method, config, max_new);
+  };
+  return model;
+}
+
+Result<int> serve(const ServeFlags& flags) {
+  TIDAR_TRY(const auto chat_template, ChatTemplate::open(flags.model.model));
+  TIDAR_TRY(Session session, Session::open(flags.model));
+  if (session.tokenizer() == nullptr) {
+    return error("{}: has no tokenizer.json, which clients need", flags.model.model);
+  }
+  const int context = std::min(flags.model.context > 0 ? flags.model.context : kUsualContext,
+                               session.config().max_positions);
+  TIDAR_TRY(Request standard, standard_request(flags, session.config(), context));
+  const Room room = {.rows = std::max(kPromptRows, useful_rows(standard)),
+                     .sequences = flags.most_active,
+                     .keys_each = context};
+  TIDAR_TRY_VOID(session.build_network(room));
+  TIDAR_TRY(const auto draft_model,
+            DraftModel::attach(flags.method.draft_model, session, room, standard));
+  TIDAR_TRY(const auto prices,
+            engine_prices(flags.method.prices, priced_method(standard), session));
+  Engine engine(session.network(), session.tokenizer());
+  if (prices) engine.set_prices(prices->prices, prices->use);
+  TIDAR_TRY(
+      ServedModel model,
+      served_model(flags, session, chat_template ? &*chat_template : nullptr, standard, context));
+  ServerOptions options = flags.server;
+  options.most_outputs = flags.most_active + flags.most_waiting;
+  TIDAR_TRY(Server server, Server::listen(std::move(model), engine, options));
+  print(fmt::format("listening on http://{}:{}\n", options.host, server.port()));
+  TIDAR_TRY_VOID(flush_output());
+  server.run();
+  return kDone;
+}
+
+void add_server_flags(CLI::App& command, ServeFlags& flags) {
+  command.option_defaults()->group("Server");
+  command.add_option("--host", flags.server.host, "Name or address to listen at")
+      ->type_name("HOST")
+      ->capture_default_str();
+  command.add_option("--port", flags.server.port, "Port; 0: any that is free, which is printed")
+      ->check(whole_number(0, 65535))
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--api-key", flags.server.api_key,
+                  "What requests to /v1/ must bring as Authorization: Bearer KEY")
+      ->type_name("KEY");
+  command.add_option("--name", flags.name, "What clients call the model (default: its folder's)")
+      ->type_name("NAME");
+  command
+      .add_option("--max-concurrent", flags.most_active,
+                  "Outputs with room for --context tokens each at the same time")
+      ->check(whole_number(1, 4096))
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--max-waiting", flags.most_waiting,
+                  "Outputs that wait for room; whoever comes then is told to try again (429)")
+      ->check(whole_number(0, 1 << 20))
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void add_serve(CLI::App& program, Action& action) {
+  CLI::App& command = *program.add_subcommand(
+      "serve", "Answers over HTTP, as OpenAI's interface has it, until Ctrl-C");
+  const auto flags = std::make_shared<ServeFlags>();  // shared by the parser and the action
+  add_server_flags(command, *flags);
+  add_method_flags(command, flags->method);
+  add_model_flags(command, flags->model);
+  add_context_flag(command, flags->model);
+  command.callback([flags, &action] { action = [flags] { return serve(*flags); }; });
+}
+
+}  // namespace tidar

@@ -1,0 +1,127 @@
+#include "serve/server.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <csignal>
+#include <utility>
+#include <vector>
+
+#include "serve/connection.h"
+#include "serve/engine_thread.h"
+#include "serve/routes.h"
+
+namespace tidar {
+namespace {
+
+namespace asio = boost::asio;
+using Failure = boost::system::error_code;
+using Tcp = asio::ip::tcp;
+
+/// Where the system has no more files to give, some will be closed soon.
+constexpr std::chrono::milliseconds kPause{100};
+
+Result<void> bind(Tcp::acceptor& acceptor, const ServerOptions& options, asio::io_context& io) {
+  Failure failure;
+  const auto found = Tcp::resolver(io).resolve(options.host, std::to_string(options.port),
+                                               Tcp::resolver::passive, failure);
+  if (failure) return error("--host {}: {}", options.host, failure.message());
+  const Tcp::endpoint endpoint = found.begin()->endpoint();
+  acceptor.open(endpoint.protocol(), failure);
+  if (!failure) acceptor.set_option(Tcp::acceptor::reuse_address(true), failure);
+  if (!failure) acceptor.bind(endpoint, failure);
+  if (!failure) acceptor.listen(Tcp::acceptor::max_listen_connections, failure);
+  if (failure) {
+    return error("{}:{}: {}; another --port or --host may be free", options.host, options.port,
+                 failure.message());
+  }
+  return {};
+}
+
+}  // namespace
+
+struct Server::Impl {
+  Impl(ServedModel served, Engine& engine, const ServerOptions& options)
+      : model(std::move(served)),
+        thread(engine, options.most_outputs,
+               [this](std::function<void()> call) { asio::post(io, std::move(call)); }),
+        routes(model, thread, options.api_key) {}
+  ~Impl() { thread.stop(); }
+
+  void let_in();
+  void let_in_later();
+  void wait_for_signal();
+  void drain();
+
+  const ServedModel model;
+  Connections connections;
+  EngineThread thread;
+  Routes routes;
+  // Connections live in its callbacks, and cancel what they wait for as they go: it goes first.
+  asio::io_context io{1};
+  Tcp::acceptor acceptor{io};
+  asio::steady_timer pause{io};
+  asio::signal_set signals{io};
+  bool draining = false;
+};
+
+void Server::Impl::let_in() {
+  acceptor.async_accept([this](Failure failure, Tcp::socket socket) {
+    if (draining) return;
+    if (failure) return let_in_later();
+    std::make_shared<Connection>(std::move(socket), routes, HttpLimits{}, connections)->start();
+    let_in();
+  });
+}
+
+void Server::Impl::let_in_later() {
+  pause.expires_after(kPause);
+  pause.async_wait([this](Failure) {
+    if (!draining) let_in();
+  });
+}
+
+void Server::Impl::wait_for_signal() {
+  signals.async_wait([this](Failure failure, int) {
+    if (failure) return;
+    if (draining) return io.stop();
+    drain();
+    wait_for_signal();
+  });
+}
+
+void Server::Impl::drain() {
+  draining = true;
+  acceptor.close();
+  pause.cancel();
+  const std::vector<Connection*> open(connections.begin(), connections.end());
+  for (Connection* const connection : open) connection->drain();
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::Server(Server&&) noexcept = default;
+Server& Server::operator=(Server&&) noexcept = default;
+Server::~Server() = default;
+
+Result<Server> Server::listen(ServedModel model, Engine& engine, const ServerOptions& options) {
+  auto impl = std::make_unique<Impl>(std::move(model), engine, options);
+  TIDAR_TRY_VOID(bind(impl->acceptor, options, impl->io));
+  impl->signals.add(SIGINT);
+  impl->signals.add(SIGTERM);
+  return Server(std::move(impl));
+}
+
+int Server::port() const { return impl_->acceptor.local_endpoint().port(); }
+
+void Server::run() {
+  impl_->let_in();
+  impl_->wait_for_signal();
+  const auto ended = [&] { return impl_->draining && impl_->connections.empty(); };
+  while (!ended() && impl_->io.run_one() > 0) {
+  }
+}
+
+}  // namespace tidar

@@ -1,0 +1,360 @@
+#!/usr/bin/env python3
+"""The server, as its clients see it.
+
+    python3 tests/serve_test.py build/release/tidar
+"""
+
+import http.client
+import json
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from outside import PROGRAM, FixtureCase, comma, load, main, write_lines
+
+TEMPLATE = ("{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}"
+            "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}")
+KEY = "a key"
+
+
+class Served:
+    """A server of a model, on a port of its own."""
+
+    def __init__(self, model, *args):
+        self.process = subprocess.Popen(
+            [PROGRAM, "serve", "--model", str(model), "--port", "0", *map(str, args)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if "http://" not in line:
+            raise RuntimeError(self.process.communicate()[1])
+        self.port = int(line.rsplit(":", 1)[1])
+
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+
+    def ask(self, method, path, body=None, connection=None, headers=None):
+        """(status, JSON, headers); a body is sent as JSON, bytes as they are."""
+        own = connection or self.connect()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        own.request(method, path, data, headers or {})
+        response = own.getresponse()
+        content = json.loads(response.read())
+        if connection is None:
+            own.close()
+        return response.status, content, dict(response.getheaders())
+
+    def post(self, path, connection=None, **body):
+        status, content, _ = self.ask("POST", path, body, connection)
+        assert status == 200, content
+        return content
+
+    def events(self, path, **body):
+        """The events of a stream, the last one left out."""
+        connection = self.connect()
+        connection.request("POST", path, json.dumps({"stream": True, **body}))
+        response = connection.getresponse()
+        assert response.getheader("Content-Type") == "text/event-stream"
+        events = response.read().decode().split("\n\n")
+        assert events[-2:] == ["data: [DONE]", ""], events[-2:]
+        connection.close()
+        return [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
+
+    def end(self, how=signal.SIGTERM):
+        """(exit code, stderr)"""
+        self.process.send_signal(how)
+        err = self.process.communicate(timeout=300)[1]
+        return self.process.returncode, err
+
+
+class Serve(FixtureCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.shared.cleanup)
+        maker = cls()
+        maker.folder = pathlib.Path(cls.shared.name)
+        cls.model = maker.edit_config(maker.lettered_model(), max_position_embeddings=2048)
+        (cls.model / "chat_template.jinja").write_text(TEMPLATE)
+        (cls.model / "tokenizer_config.json").write_text(
+            json.dumps({"bos_token": "<bos>", "eos_token": {"content": "<eos>"}}))
+        cls.eos = load(cls.model / "config.json")["vocab_size"] - 2
+        cls.server = Served(cls.model, "--max-concurrent", 4, "--max-waiting", 16, "--context", 512,
+                            "--mask-token", cls.eos + 1)
+        cls.addClassCleanup(cls.stop_shared)
+
+    @classmethod
+    def stop_shared(cls):
+        code, err = cls.server.end()
+        assert (code, err) == (0, ""), (code, err)
+
+    def runTest(self):
+        """So that the class can be made for what setUpClass() borrows."""
+
+    def generate(self, ids, count, *args):
+        out, _ = self.succeed("generate", "--model", self.model, "--json", "-n", count, *args,
+                              "--mask-token", self.eos + 1, "--prompt-ids", comma(ids))
+        return json.loads(out)
+
+    def test_an_output_is_what_generate_writes(self):
+        ids = list(b"hello world")
+        for method in "ar", "tidar", "lookup":
+            for given, flags in (({"temperature": 0}, []),
+                                 ({"seed": 7, "top_p": 0.9}, ["--temperature", 1, "--seed", 7,
+                                                              "--top-p", 0.9])):
+                wanted = self.generate(ids, 20, "--method", method, *flags)
+                found = self.server.post("/v1/completions", prompt="hello world", max_tokens=20,
+                                         method=method, logprobs=1, **given)
+                choice = found["choices"][0]
+                self.assertEqual(choice["text"], wanted["text"])
+                self.assertEqual(choice["finish_reason"], wanted["finish_reason"])
+                self.assertEqual(choice["logprobs"]["token_logprobs"], wanted["logprobs"])
+                self.assertEqual(found["usage"]["prompt_tokens"], len(ids))
+                self.assertEqual(found["usage"]["completion_tokens"], wanted["n"])
+
+    def score(self, connection, prompts, **more):
+        """What lm-evaluation-harness's local-completions sends, and what it makes of the answer."""
+        found = self.server.ask(
+            "POST", "/v1/completions",
+            {"model": "any", "prompt": prompts, "temperature": 0, "max_tokens": 1, "logprobs": 1,
+             "seed": 1234, "echo": True, **more},
+            connection, {"Authorization": "Bearer "})[1]["choices"]
+        self.assertEqual([choice["index"] for choice in found], list(range(len(prompts))))
+        return [choice["logprobs"] for choice in found]
+
+    def test_scores_of_prompts(self):
+        rng = random.Random(5)
+        connections = [self.server.connect() for _ in range(3)]
+        for connection in connections * 2:
+            prompts = [[rng.randrange(256) for _ in range(n)] for n in (3, 200, 1, 17)]
+            scored = self.score(connection, prompts)
+            for ids, logprobs in zip(prompts, scored):
+                values, tops = logprobs["token_logprobs"], logprobs["top_logprobs"]
+                self.assertEqual([len(values), len(tops), len(logprobs["tokens"])],
+                                 [len(ids) + 1] * 3)
+                self.assertEqual((values[0], tops[0]), (None, None))
+                for value, top in zip(values[1:], tops[1:]):
+                    self.assertLessEqual(1, len(top))
+                    self.assertLessEqual(len(top), 2)
+                    self.assertIn(value, top.values())
+                    self.assertLessEqual(max(top.values()), 0)
+                self.assertEqual(values[-1], max(tops[-1].values()), "the new one is greedy")
+        for connection in connections:
+            connection.close()
+
+    def test_scores_are_those_of_decoding(self):
+        start = list(b"once upon")
+        wanted = self.generate(start, 30)
+        connection = self.server.connect()
+        (logprobs,) = self.score(connection, [start + wanted["tokens"]], max_tokens=0)
+        connection.close()
+        values, tops = (logprobs[key][len(start):] for key in ("token_logprobs", "top_logprobs"))
+        self.assertEqual(values, wanted["logprobs"])
+        self.assertEqual(values, [max(top.values()) for top in tops])
+
+    def test_scores_are_those_of_eval(self):
+        context, choices = "a question? ", ["yes", "no, never", "perhaps"]
+        task = write_lines(self.folder / "task.jsonl",
+                           [{"context": context.strip(), "choices": choices, "answer": 0}])
+        self.succeed("eval", "--model", self.model, "--task", task, "--out", self.out, "--json")
+        line = json.loads((self.out / "results.jsonl").read_text())
+        connection = self.server.connect()
+        scored = self.score(connection, [list((context + choice).encode()) for choice in choices])
+        connection.close()
+        # The space before a choice is scored with it.
+        first = len(context) - 1
+        self.assertEqual([sum(logprobs["token_logprobs"][first:-1]) for logprobs in scored],
+                         line["logprobs"])
+
+    def test_a_stream_says_what_an_answer_says(self):
+        for path, body, key in (
+                ("/v1/completions", {"prompt": "abc", "n": 2}, "text"),
+                ("/v1/chat/completions", {"messages": [{"role": "user", "content": "abc"}]},
+                 "delta")):
+            body = {**body, "max_tokens": 40, "seed": 3}
+            whole = self.server.post(path, **body)
+            events = self.server.events(path, **body, stream_options={"include_usage": True})
+            self.assertEqual(events[-1]["usage"], whole["usage"])
+            self.assertGreater(len(events), 10)
+            for choice in whole["choices"]:
+                text, finish = "", None
+                for event in events[:-1]:
+                    (part,) = event["choices"]
+                    if part["index"] == choice["index"]:
+                        self.assertIsNone(finish)
+                        text += part["text"] if key == "text" else part["delta"].get("content", "")
+                        finish = part["finish_reason"]
+                self.assertEqual(text, choice["text"] if key == "text" else
+                                 choice["message"]["content"])
+                self.assertEqual(finish, choice["finish_reason"])
+
+    def test_a_chat_is_what_the_template_makes_of_it(self):
+        messages = [{"role": "user", "content": "hi <eos>"}]
+        prompt = self.server.post("/apply-template", messages=messages)["prompt"]
+        self.assertEqual(prompt, "<bos>user: hi <eos><eos>assistant: ")
+        ids = self.server.post("/tokenize", messages=messages)["tokens"]
+        self.assertEqual(ids.count(self.eos), 1, "what a user writes is no special token")
+        given = {"temperature": 0, "max_tokens": 12}
+        chat = self.server.post("/v1/chat/completions", messages=messages, **given)
+        text = self.server.post("/v1/completions", prompt=ids, **given)
+        self.assertEqual(chat["choices"][0]["message"]["content"], text["choices"][0]["text"])
+
+    def test_tokens(self):
+        post = self.server.post
+        ids = post("/tokenize", prompt="a<eos>", add_special_tokens=False)["tokens"]
+        self.assertEqual(ids, [ord("a"), self.eos])
+        self.assertEqual(post("/detokenize", tokens=ids)["prompt"], "a<eos>")
+        info = self.server.ask("GET", "/tokenizer_info")[1]
+        self.assertEqual((info["bos_token"], info["eos_token"], info["pad_token"]),
+                         ("<bos>", "<eos>", None))
+        self.assertEqual(info["chat_template"], TEMPLATE)
+
+    def test_what_the_server_is(self):
+        self.assertEqual(self.server.ask("GET", "/health")[:2], (200, {"status": "ok"}))
+        (model,) = self.server.ask("GET", "/v1/models")[1]["data"]
+        self.assertEqual((model["id"], model["max_model_len"]), (self.model.name, 512))
+        props = self.server.ask("GET", "/props")[1]
+        self.assertEqual((props["context"], props["method"]), (512, "tidar"))
+
+    def test_many_at_once(self):
+        wanted = [self.generate(list(b"abc") + [i], 30)["text"] for i in range(8)]
+        found = [None] * 8
+
+        def ask(i):
+            found[i] = self.server.post("/v1/completions", prompt=list(b"abc") + [i], max_tokens=30,
+                                        temperature=0)["choices"][0]["text"]
+
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(found, wanted)
+
+    def test_who_goes_in_the_middle_makes_room(self):
+        body = json.dumps({"prompt": "a", "max_tokens": 500, "n": 20, "stream": True,
+                           "ignore_eos": True})
+        for _ in range(3):
+            connection = self.server.connect()
+            connection.request("POST", "/v1/completions", body)
+            response = connection.getresponse()
+            self.assertEqual(response.status, 200)
+            response.readline()
+            # All places are taken: 4 at work, 16 that wait.
+            status, refusal, headers = self.server.ask("POST", "/v1/completions", {"prompt": "a"})
+            self.assertEqual(status, 429, refusal)
+            self.assertEqual(refusal["error"]["type"], "rate_limit_error")
+            self.assertIn("Retry-After", headers)
+            self.assertEqual(self.server.ask("GET", "/health")[0], 200)
+            response.close()
+            connection.close()
+            while self.server.ask("POST", "/v1/completions", {"prompt": "a"})[0] == 429:
+                time.sleep(0.01)
+
+    def test_wrong_requests(self):
+        ask = self.server.ask
+        for method, path, body, status, param in (
+                ("GET", "/", None, 404, None),
+                ("GET", "/v1/completions", None, 405, None),
+                ("POST", "/v1/completions", b"{", 400, None),
+                ("POST", "/v1/completions", {}, 400, "prompt"),
+                ("POST", "/v1/completions", {"prompt": "a", "n": "1"}, 400, "n"),
+                ("POST", "/v1/completions", {"prompt": "a" * 512}, 400, "prompt"),
+                ("POST", "/v1/completions", {"prompt": [10 ** 6]}, 400, None),
+                ("POST", "/v1/completions", {"prompt": "a", "method": "magic"}, 400, "method"),
+                ("POST", "/v1/completions", {"prompt": "a", "n": 21}, 400, None),
+                ("POST", "/v1/completions", {"prompt": "a", "echo": True, "logprobs": 1,
+                                             "method": "block-diffusion"}, 400, None),
+                ("POST", "/v1/chat/completions", {"messages": []}, 400, "messages"),
+                ("POST", "/v1/completions", b" " * (9 << 20), 413, None)):
+            found, content, headers = ask(method, path, body)
+            self.assertEqual(found, status, content)
+            error = content["error"]
+            self.assertEqual(error["param"], param)
+            self.assertTrue(error["message"] and error["type"])
+            self.assertEqual(headers.get("Allow"), "POST" if status == 405 else None)
+        self.assertEqual(ask("GET", "/health", headers={"X": "y" * 20000})[0], 431)
+
+    def raw(self, data):
+        """All that is answered to these bytes until the connection ends."""
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=300) as client:
+            client.sendall(data)
+            answer = b""
+            while part := client.recv(4096):
+                answer += part
+            return answer
+
+    def test_what_is_no_http(self):
+        self.assertIn(b" 400 Bad Request\r\n", self.raw(b"hello\r\n\r\n"))
+        # An old client reads to the end of the connection, and gets no chunks.
+        body = b'{"prompt": "a", "max_tokens": 3, "stream": true}'
+        old = self.raw(b"POST /v1/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s"
+                       % (len(body), body))
+        self.assertIn(b"\r\n\r\ndata: {", old)
+        self.assertTrue(old.endswith(b"data: [DONE]\n\n"))
+
+    def test_requests_that_do_not_wait_for_the_answer(self):
+        answer = self.raw(b"GET /health HTTP/1.1\r\n\r\n" * 3
+                          + b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n")
+        self.assertEqual(answer.count(b'{"status":"ok"}'), 4)
+
+    def test_a_key(self):
+        server = Served(self.model, "--api-key", KEY, "--context", 64, "--method", "ar")
+        status = lambda path, key: server.ask(
+            "GET", path, headers={"Authorization": f"Bearer {key}"} if key else {})[0]
+        self.assertEqual([status("/v1/models", key) for key in (KEY, "another", "")],
+                         [200, 401, 401])
+        self.assertEqual(status("/tokenizer_info", ""), 200)
+        self.assertEqual(server.end(signal.SIGINT), (0, ""))
+
+    def test_it_ends_when_what_is_under_way_has_ended(self):
+        server = Served(self.model, "--method", "ar")
+        connection = server.connect()
+        connection.request("POST", "/v1/completions",
+                           json.dumps({"prompt": "a", "max_tokens": 300, "stream": True,
+                                       "ignore_eos": True}))
+        response = connection.getresponse()
+        response.readline()
+        idle = server.connect()
+        idle.connect()
+        server.process.send_signal(signal.SIGTERM)
+        self.assertTrue(response.read().endswith(b"data: [DONE]\n\n"))
+        self.assertEqual(server.process.communicate(timeout=300)[1], "")
+        self.assertEqual(server.process.returncode, 0)
+        connection.close()
+        idle.close()
+
+    def test_a_second_signal_ends_it_at_once(self):
+        server = Served(self.model, "--method", "ar")
+        connection = server.connect()
+        connection.request("POST", "/v1/completions",
+                           json.dumps({"prompt": "a", "max_tokens": 2000, "stream": True, "n": 100,
+                                       "ignore_eos": True}))
+        response = connection.getresponse()
+        response.readline()
+        server.process.send_signal(signal.SIGTERM)
+        response.readline()
+        while True:  # two signals that come as one are one
+            try:
+                server.process.send_signal(signal.SIGTERM)
+                server.process.wait(timeout=0.2)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+        self.assertEqual(server.end()[0], 0)
+        connection.close()
+
+    def test_wrong_use(self):
+        self.refuse(2, "serve", holds=["--model"])
+        self.refuse(2, "serve", "--model", self.model, "--port", 70000, holds=["--port"])
+        self.refuse(1, "serve", "--model", self.model, "--port", self.server.port,
+                    holds=["another --port"])
+        self.refuse(1, "serve", "--model", self.copy_model("llama"), holds=["tokenizer.json"])
+
+
+if __name__ == "__main__":
+    main()
