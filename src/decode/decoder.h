@@ -22,7 +22,7 @@
 #include "base/result.h"
 #include "base/sampling.h"
 #include "cache/pages.h"
-#include "decode/acceptance.h"
+#include "decode/experience.h"
 #include "decode/offer.h"
 #include "decode/step_report.h"
 #include "plan/ask.h"
@@ -55,7 +55,7 @@ struct SequenceSpec {
   bool score_prompt = false;
   /// What earlier texts taught about guesses, and this one goes on to; nullptr: it begins anew. No
   /// token depends on it.
-  std::shared_ptr<Acceptance> experience{};
+  std::shared_ptr<Experience> experience{};
 };
 
 /// Says what is wrong with a spec, for users: values out of range, tokens that the vocabulary

@@ -18,6 +18,9 @@ class History {
   /// `forbidden` is a token that is never chosen, or -1.
   History(const Penalties& penalties, int32_t forbidden, std::span<const int32_t> prompt);
 
+  /// Whether the changes depend on the output.
+  bool counts() const { return counts_; }
+
   /// Tells that `token` was added to the output.
   void append(int32_t token);
 

@@ -11,7 +11,7 @@ Sequence::Sequence(SequenceSpec spec, SequenceCache held, const EvaluatorLimits&
     : cache(std::move(held)),
       history(spec.penalties, spec.mask_token, spec.prompt),
       sampling_(spec.sampling),
-      experience_(spec.experience ? std::move(spec.experience) : std::make_shared<Acceptance>()),
+      experience_(spec.experience ? std::move(spec.experience) : std::make_shared<Experience>()),
       mask_token_(spec.mask_token),
       top_(spec.top),
       score_prompt_(spec.score_prompt),

@@ -37,7 +37,7 @@ class Sequence {
 
   int32_t mask_token() const { return mask_token_; }
   const Sampling& sampling() const { return sampling_; }
-  Acceptance& experience() { return *experience_; }
+  Experience& experience() { return *experience_; }
 
   /// Asks `row` for the token at `position`, after `changes`, those of the text so far, and `own`.
   Ask choose(int32_t row, int32_t position, ChangeRange changes, ChangeRange own = {}) const;
@@ -58,7 +58,7 @@ class Sequence {
 
  private:
   Sampling sampling_;
-  std::shared_ptr<Acceptance> experience_;
+  std::shared_ptr<Experience> experience_;
   int32_t mask_token_;
   int32_t top_;
   bool score_prompt_;

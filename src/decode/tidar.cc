@@ -44,6 +44,7 @@ class TidarDecoder final : public SequenceDecoder {
   struct Step {
     int drafts = 0;
     std::vector<MaskGroup> groups{};
+    std::vector<int> asked_at_once{};  // groups whose masks are asked with the drafts
     std::vector<GuessedGroup> guessed{};
     int kept_rows() const {
       int rows = drafts;
@@ -63,7 +64,10 @@ class TidarDecoder final : public SequenceDecoder {
 
   void plan_step(Pass& pass, Step step);
   void mix(Asks& asks, size_t first_ask) const;
-  void ask_next_draft(const Accepted& accepted);
+  void ask_groups(std::span<const int> accepted, ChangeRange changes, Asks& asks);
+  Ask draft_ask(int32_t row, int32_t position, ChangeRange changes) const;
+  void make_next_draft(const Accepted& accepted, std::span<const Answer> asked);
+  void take_draft(std::span<const Answer> answers);
 
   TidarOptions options_;
 
@@ -76,9 +80,10 @@ class TidarDecoder final : public SequenceDecoder {
   bool has_offered_ = false;  // for the next pass
 
   // The pass under way.
-  int reading_ = 0;        // prompt rows before the drafts
-  bool steps_ = false;     // whether drafts follow them
-  int32_t first_row_ = 0;  // of the drafts
+  int reading_ = 0;                  // prompt rows before the drafts
+  bool steps_ = false;               // whether drafts follow them
+  int32_t first_row_ = 0;            // of the drafts
+  std::vector<MaskRun> asked_runs_;  // of masks, in the order of their asks
   Chain chain() const { return {drafts_, first_row_, sequence_.report.guessed}; }
 };
 
@@ -107,6 +112,7 @@ TidarDecoder::Step TidarDecoder::fit_step(int rows) const {
   const std::vector<int> kept = kept_groups(options_.groups, frame.draft_length, confidences);
   step.groups = fit_groups(step.drafts, kept, frame);
   if (step.rows() > rows) return {};
+  if (step.drafts == 1) step.asked_at_once = {1};  // whatever happens, it is used
   step.guessed = likeliest_guessed(step, frame);
   return step;
 }
@@ -126,6 +132,7 @@ TidarDecoder::Step TidarDecoder::fit_offered(StepFrame frame) const {
   Step step{.drafts = fit_drafts(offered.drafts, frame)};
   frame.draft_length = offered.masks;
   step.groups = fit_groups(step.drafts, offered.groups, frame);
+  step.asked_at_once.assign(offered.groups.begin(), offered.groups.begin() + offered.asked_at_once);
   return step;
 }
 
@@ -153,6 +160,29 @@ void TidarDecoder::plan_step(Pass& pass, Step step) {
   first_row_ = add_tidar_step(pass, drafts_, sequence_.mask_token(), report.groups, report.guessed);
   const size_t first_ask = ask_drafts(sequence_, chain(), pass.asks);
   if (mixes()) mix(pass.asks, first_ask);
+  ask_groups(step.asked_at_once, pass.asks[first_ask].changes, pass.asks);
+}
+
+// The first mask of a group stands in the place of the token that is chosen in its case. Where that
+// token changes what comes behind it other than through the network, all groups have to wait for
+// it.
+void TidarDecoder::ask_groups(std::span<const int> accepted, ChangeRange changes, Asks& asks) {
+  asked_runs_.clear();
+  if (sequence_.history.counts()) return;
+  for (const MaskGroup& group : sequence_.report.groups) {
+    if (std::find(accepted.begin(), accepted.end(), group.accepted) == accepted.end()) continue;
+    for (int m = 1; m < group.masks; ++m) {
+      const int32_t position = sequence_.size() + group.accepted - 1 + m;
+      asks.add(draft_ask(group.first_row + m, position, changes));
+    }
+    asked_runs_.push_back({group.first_row + 1, group.masks - 1});
+  }
+}
+
+Ask TidarDecoder::draft_ask(int32_t row, int32_t position, ChangeRange changes) const {
+  Ask ask = sequence_.choose(row, position, changes);
+  ask.runner_up = options_.guessed > 0;
+  return ask;
 }
 
 // What follows a draft is chosen from its own row and from the first mask of the group behind it.
@@ -166,16 +196,18 @@ void TidarDecoder::mix(Asks& asks, size_t first_ask) const {
 
 void TidarDecoder::use(std::span<const Answer> answers) {
   if (!steps_) return sequence_.cache.commit(reading_);
-  const Accepted accepted = accept_drafts(sequence_, reading_, chain(), answers);
-  sequence_.experience().learn(std::span(confidences_).subspan(1),
-                               static_cast<int>(drafts_.size()) - 1, accepted.drafts - 1);
-  offers_.learn(drafts_.size() > 1 || !sequence_.report.groups.empty(), accepted.drafts);
+  const size_t verifying = drafts_.size() + sequence_.report.guessed.size();
+  const Accepted accepted = accept_drafts(sequence_, reading_, chain(), answers.first(verifying));
+  sequence_.experience().acceptance.learn(std::span(confidences_).subspan(1),
+                                          static_cast<int>(drafts_.size()) - 1,
+                                          accepted.drafts - 1);
+  if (has_offered_) offers_.learn(sequence_.experience(), accepted.drafts);
   has_offered_ = false;
-  ask_next_draft(accepted);
+  make_next_draft(accepted, answers.subspan(verifying));
 }
 
 // The token chosen behind the accepted drafts overwrites what the masks had for its position.
-void TidarDecoder::ask_next_draft(const Accepted& accepted) {
+void TidarDecoder::make_next_draft(const Accepted& accepted, std::span<const Answer> asked) {
   drafts_.assign(1, sequence_.tokens().back());
   confidences_.assign(1, 0);
   runners_up_.assign(1, {});
@@ -185,17 +217,27 @@ void TidarDecoder::ask_next_draft(const Accepted& accepted) {
                           : next_draft(sequence_.report.groups, accepted.drafts);
   sequence_.report.used = run;
   if (run.masks == 0) return;
+  for (const MaskRun& known : asked_runs_) {
+    const int skipped = run.first_row - known.first_row;
+    if (skipped >= 0 && skipped < known.masks) {
+      return take_draft(
+          asked.subspan(static_cast<size_t>(skipped), static_cast<size_t>(run.masks)));
+    }
+    asked = asked.subspan(static_cast<size_t>(known.masks));
+  }
   const ChangeRange changes = sequence_.history.add_changes(more_asks_);
   for (int32_t m = 0; m < run.masks; ++m) {
-    Ask ask = sequence_.choose(run.first_row + m, sequence_.size() + m, changes);
-    ask.runner_up = options_.guessed > 0;
-    more_asks_.add(ask);
+    more_asks_.add(draft_ask(run.first_row + m, sequence_.size() + m, changes));
   }
 }
 
 void TidarDecoder::use_more(std::span<const Answer> answers) {
   TIDAR_CHECK_EQ(answers.size(), more_asks_.size());
   more_asks_.clear();
+  take_draft(answers);
+}
+
+void TidarDecoder::take_draft(std::span<const Answer> answers) {
   for (const Answer& answer : answers) {
     if (answer.token < 0) break;  // the draft is only shorter
     drafts_.push_back(answer.token);

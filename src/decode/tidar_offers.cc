@@ -5,9 +5,18 @@
 
 namespace tidar {
 
-void TidarOffers::learn(bool drafted, int accepted) {
-  passes_without_draft_ = drafted ? 0 : passes_without_draft_ + 1;
-  if (accepted > 2) patience_ = kFirstPatience;
+namespace {
+
+constexpr int kTriedMasks = 4;
+
+// A group of masks whose guesses are asked with the pass, or later if its case happens.
+PassSize asked_at_once(int masks) { return {masks, static_cast<double>(masks - 1)}; }
+PassSize asked_later(int masks, double chance) { return {masks, 0, chance * (masks - 1), chance}; }
+
+}  // namespace
+
+void TidarOffers::learn(Experience& experience, int accepted) const {
+  if (tries_) experience.tries.refund(accepted - 1);
 }
 
 // A draft of M masks has M - 1 guesses, for the token that is chosen comes where the first mask
@@ -15,15 +24,17 @@ void TidarOffers::learn(bool drafted, int accepted) {
 TidarOffers::Plan TidarOffers::best_plan(const PassOutlook& outlook,
                                          const Acceptance& acceptance) const {
   const double others = outlook.others_tokens;
-  Plan best{.masks = 1, .rate = (1 + others) / outlook.seconds({1, 1, 0}), .worth = 0};
+  const PassSize certain = {1, 1};
+  Plan best{.masks = 1, .rate = (1 + others) / outlook.seconds(certain), .worth = 0};
   double chance = Acceptance::kBeforeFirst, right = 1, tokens = 1 + others, redraft = 0;
   for (int masks = 2; masks <= draft_length_; ++masks) {
-    const double guesses = masks - 1;
     chance = acceptance.of_next_place(masks - 2, chance);
     right *= chance;
     tokens += right;
-    const double steady = outlook.seconds({2 * masks - 1, 1 + guesses, guesses});
-    const double anew = outlook.seconds({1 + masks, 1, guesses});
+    const PassSize verified = {masks, static_cast<double>(masks)};
+    const double steady = std::min(outlook.seconds(verified + asked_at_once(masks)),
+                                   outlook.seconds(verified + asked_later(masks, right)));
+    const double anew = outlook.seconds(certain + asked_at_once(masks));
     const double rate = (tokens + (1 - right) * (1 + others)) / (steady + (1 - right) * anew);
     if (rate > best.rate) best.masks = masks, best.rate = rate, redraft = anew;
   }
@@ -33,46 +44,67 @@ TidarOffers::Plan TidarOffers::best_plan(const PassOutlook& outlook,
 }
 
 // The groups that are worth most beside so many guesses, by their chances: the likeliest first, as
-// many as pay. Sets likeliest_ and best_count_; returns the step's worth less its cost, in tokens.
+// many as pay. Sets likeliest_, best_count_ and best_at_once_; returns the step's worth less its
+// cost, in tokens.
 double TidarOffers::best_groups(const PassOutlook& outlook, const Plan& plan, double tokens,
                                 const Chances& chances) {
   const int drafts = static_cast<int>(chances.size());
-  double best = tokens - plan.rate * outlook.seconds({drafts, double(drafts), 0});
-  best_count_ = 0;
+  PassSize size = {drafts, static_cast<double>(drafts)};
+  double best = tokens - plan.rate * outlook.seconds(size);
+  best_count_ = best_at_once_ = 0;
   likeliest_.clear();
   if (plan.masks < 2) return best;
   for (int j = 1; j <= drafts; ++j) likeliest_.push_back(j);
   const auto chance_of = [&](int group) { return chances[static_cast<size_t>(group) - 1]; };
   std::stable_sort(likeliest_.begin(), likeliest_.end(),
                    [&](int a, int b) { return chance_of(a) > chance_of(b); });
-  double used = 0;
-  constexpr size_t kFurther = 2;  // behind a step in the prices more may pay again
-  for (size_t count = 1; count <= likeliest_.size() && count <= best_count_ + kFurther; ++count) {
-    used += chance_of(likeliest_[count - 1]);
-    const PassSize size = {drafts + static_cast<int>(count) * plan.masks,
-                           static_cast<double>(drafts), used * (plan.masks - 1)};
-    const double gain = tokens + used * plan.worth - plan.rate * outlook.seconds(size);
-    if (gain > best) best = gain, best_count_ = count;
+  int at_once = 0;
+  constexpr int kFurther = 2;  // behind a step in the prices more may pay again
+  for (int count = 1; count <= drafts && count <= best_count_ + kFurther; ++count) {
+    const double chance = chance_of(likeliest_[static_cast<size_t>(count) - 1]);
+    tokens += chance * plan.worth;
+    const PassSize later = size + asked_later(plan.masks, chance);
+    double seconds = outlook.seconds(later);
+    if (at_once == count - 1) {
+      const PassSize now = size + asked_at_once(plan.masks);
+      const double now_s = outlook.seconds(now);
+      if (now_s <= seconds) seconds = now_s, at_once = count;
+    }
+    size = at_once == count ? size + asked_at_once(plan.masks) : later;
+    const double gain = tokens - plan.rate * seconds;
+    if (gain > best) best = gain, best_count_ = count, best_at_once_ = at_once;
   }
   return best;
 }
 
-void TidarOffers::make(const PassOutlook& outlook, const Acceptance& acceptance,
+// Of a draft, and of verifying it: what they cost more than a token that is decoded without.
+bool TidarOffers::can_try(const PassOutlook& outlook, const Plan& plan, TryBudget& budget) const {
+  if (plan.masks > 1 || draft_length_ < 2) return false;
+  const int masks = std::min(draft_length_, kTriedMasks);
+  const double plain = outlook.seconds({1, 1});
+  const double drafting = outlook.seconds(PassSize{1, 1} + asked_at_once(masks)) - plain;
+  const double verifying = outlook.seconds({masks, static_cast<double>(masks)}) - plain;
+  return budget.pay(plan.rate * (drafting + verifying));
+}
+
+void TidarOffers::make(const PassOutlook& outlook, Experience& experience,
                        std::span<const float> logprobs, int most_drafts, Offer& offer) {
+  const Acceptance& acceptance = experience.acceptance;
   Plan plan = best_plan(outlook, acceptance);
-  if (passes_without_draft_ >= patience_) {
-    constexpr int kTried = 4;
-    plan.masks = std::min(draft_length_, kTried);
-    plan.worth = 1e3;  // whatever it costs
-    passes_without_draft_ = 0;
-    patience_ = std::min(2 * patience_, kLongestPatience);
+  experience.tries.earn(1);
+  if (logprobs.size() == 1) {
+    tries_ = can_try(outlook, plan, experience.tries);
+    if (tries_) {
+      plan.masks = std::min(draft_length_, kTriedMasks);
+      plan.worth = 1e3;  // it is paid for
+    }
   }
   step_.masks = plan.masks;
   double best = -INFINITY, right = 1, tokens = 1;
   tried_chances_.clear();
   const int most = std::min(static_cast<int>(logprobs.size()), most_drafts);
-  // What guesses of a new kind are worth is known when some were verified.
-  int least = 1;
+  // What guesses of a new kind are worth is known when some were verified, and a try is one.
+  int least = tries_ ? std::max(most, 1) : 1;
   while (least < most && acceptance.is_new(logprobs[static_cast<size_t>(least)])) ++least;
   for (int drafts = 1; drafts <= most; ++drafts) {
     if (drafts > 1) {
@@ -87,8 +119,8 @@ void TidarOffers::make(const PassOutlook& outlook, const Acceptance& acceptance,
     if (gain <= best) continue;
     best = gain;
     step_.drafts = drafts;
-    step_.groups.assign(likeliest_.begin(),
-                        likeliest_.begin() + static_cast<ptrdiff_t>(best_count_));
+    step_.groups.assign(likeliest_.begin(), likeliest_.begin() + best_count_);
+    step_.asked_at_once = best_at_once_;
     chances_ = tried_chances_;
   }
   offer_step(plan, offer);
@@ -96,21 +128,24 @@ void TidarOffers::make(const PassOutlook& outlook, const Acceptance& acceptance,
 
 void TidarOffers::offer_step(const Plan& plan, Offer& offer) {
   offer.rate = plan.rate;
-  offer.base = {.size = {1, 1, 0}, .worth = 1};
+  offer.base = {.size = {1, 1}, .worth = 1};
   offer.bundles.clear();
   double right = 1;
   for (int i = 1; i < step_.drafts; ++i) {
     const double before = right;
     right -= chances_[static_cast<size_t>(i) - 1];
     const double chance = before > 0 ? right / before : 0;
-    offer.bundles.push_back({.size = {1, 1, 0}, .worth = right, .chance = chance});
+    offer.bundles.push_back({.size = {1, 1}, .worth = right, .chance = chance});
   }
+  int number = 0;
   for (const int group : step_.groups) {
     const double chance = chances_[static_cast<size_t>(group) - 1];
-    offer.bundles.push_back({.size = {step_.masks, 0, chance * (step_.masks - 1)},
-                             .worth = chance * plan.worth,
-                             .group = group,
-                             .chance = chance});
+    const bool at_once = number++ < step_.asked_at_once;
+    offer.bundles.push_back(
+        {.size = at_once ? asked_at_once(step_.masks) : asked_later(step_.masks, chance),
+         .worth = chance * plan.worth,
+         .group = group,
+         .chance = chance});
   }
 }
 

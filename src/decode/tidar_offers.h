@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "decode/acceptance.h"
+#include "decode/experience.h"
 #include "decode/offer.h"
 
 namespace tidar {
@@ -21,16 +21,19 @@ class TidarOffers {
     int drafts = 1;           ///< the certain one, and guesses
     int masks = 0;            ///< of each group
     std::vector<int> groups;  ///< the likeliest first
+    /// So many of them, the first ones, are asked together with the drafts; the others once it is
+    /// known which is used. To ask later reads the head a second time, but only if it comes to it.
+    int asked_at_once = 0;
   };
 
   /// Chooses the best step for a draft whose guesses have these log-probabilities, the certain
   /// token's before them, and offers its parts. At most `most_drafts` of them have a place.
-  void make(const PassOutlook& outlook, const Acceptance& acceptance,
-            std::span<const float> logprobs, int most_drafts, Offer& offer);
+  void make(const PassOutlook& outlook, Experience& experience, std::span<const float> logprobs,
+            int most_drafts, Offer& offer);
   const Step& step() const { return step_; }
 
-  /// A step was carried out: whether it held a guess or a mask, and how many drafts were accepted.
-  void learn(bool drafted, int accepted);
+  /// The step was carried out, and so many drafts were accepted.
+  void learn(Experience& experience, int accepted) const;
 
  private:
   // How to go on, were all drafts to be of one length.
@@ -45,21 +48,19 @@ class TidarOffers {
   using Chances = std::vector<double>;
   double best_groups(const PassOutlook& outlook, const Plan& plan, double tokens,
                      const Chances& chances);
+  bool can_try(const PassOutlook& outlook, const Plan& plan, TryBudget& budget) const;
   void offer_step(const Plan& plan, Offer& offer);
 
   int draft_length_;
   Step step_;
   Chances chances_;  // of step_
 
-  // Weights whose drafts did not pay are tried again now and then: after so many passes without a
-  // draft, which were counted since, and twice as many each time.
-  static constexpr int kFirstPatience = 32, kLongestPatience = 1024;
-  int patience_ = kFirstPatience, passes_without_draft_ = 0;
+  bool tries_ = false;  // a draft that is not expected to pay is on its way
 
   // Kept for their memory.
   Chances tried_chances_;
   std::vector<int> likeliest_;
-  size_t best_count_ = 0;
+  int best_count_ = 0, best_at_once_ = 0;
 };
 
 }  // namespace tidar

@@ -91,7 +91,7 @@ PassOutlook Engine::outlook() const {
   const int others = active() - 1;
   return {.prices = &*prices_,
           .others = {static_cast<int>(std::lround(others * share_.rows)), others * share_.asked,
-                     others * share_.asked_later},
+                     others * share_.asked_later, others * share_.askers_later},
           .others_tokens = others * share_.tokens};
 }
 
@@ -127,10 +127,14 @@ void Engine::evaluate() {
 }
 
 void Engine::answer_more() {
-  further_asks_ = 0;
+  further_asks_ = further_askers_ = 0;
   for (;;) {
     asks_.clear();
-    for (const Running& running : active_) asks_.append(running.more_asks());
+    for (const Running& running : active_) {
+      if (running.more_asks().empty()) continue;
+      asks_.append(running.more_asks());
+      ++further_askers_;
+    }
     if (asks_.empty()) return;
     further_asks_ += asks_.size();
     answers_.resize(std::max(answers_.size(), asks_.size()));
@@ -147,7 +151,7 @@ void Engine::answer_more() {
 PassCost Engine::cost_of_pass(double seconds) const {
   PassCost cost;
   cost.size = {pass_.rows(), static_cast<double>(pass_.asks.size()),
-               static_cast<double>(further_asks_)};
+               static_cast<double>(further_asks_), static_cast<double>(further_askers_)};
   if (prices_ && cost.size.rows > 0) cost.expected_s = prices_->seconds(cost.size);
   cost.seconds = seconds;
   return cost;
@@ -168,6 +172,7 @@ void Engine::settle(const PassCost& cost) {
   follow(share_.rows, cost.size.rows);
   follow(share_.asked, cost.size.asked);
   follow(share_.asked_later, cost.size.asked_later);
+  follow(share_.askers_later, cost.size.askers_later);
   follow(share_.tokens, tokens);
 }
 

@@ -109,10 +109,10 @@ class Engine {
 
   std::optional<Prices> prices_;
   PriceUse price_use_ = PriceUse::fixed;
-  std::shared_ptr<Acceptance> experience_ = std::make_shared<Acceptance>();  // of all requests
+  std::shared_ptr<Experience> experience_ = std::make_shared<Experience>();  // of all requests
   // What a sequence has in a pass that reads no prompt, on average of late.
   struct Share {
-    double rows = 1, asked = 1, asked_later = 0, tokens = 1;
+    double rows = 1, asked = 1, asked_later = 0, askers_later = 0, tokens = 1;
   };
   Share share_;
   bool explains_ = false;
@@ -121,7 +121,7 @@ class Engine {
   Pass pass_;
   Asks asks_;
   std::vector<Answer> answers_;
-  size_t further_asks_ = 0;
+  size_t further_asks_ = 0, further_askers_ = 0;
   std::vector<Offer> offers_;
 };
 

@@ -48,7 +48,10 @@ Prices::Prices(std::vector<PricePoint> points, double ask_s)
     : Prices(std::move(points), std::vector<PricePoint>{{1, ask_s}}) {}
 
 double Prices::seconds(const PassSize& size) const {
-  return passes_.seconds(size.rows) + asks_.seconds(size.asked) + asks_.seconds(size.asked_later);
+  const double at_once = passes_.seconds(size.rows) + asks_.seconds(size.asked);
+  if (size.askers_later >= 1) return at_once + asks_.seconds(size.asked_later);
+  if (size.askers_later <= 0) return at_once;
+  return at_once + size.askers_later * asks_.seconds(size.asked_later / size.askers_later);
 }
 
 Prices lowest(const Prices& kept, const Prices& other) {

@@ -10,13 +10,15 @@ namespace tidar {
 /// be fractions.
 struct PassSize {
   int rows = 0;
-  double asked = 0;        ///< rows whose logits are computed with the pass
-  double asked_later = 0;  ///< and once those have been answered (Evaluator::answer)
+  double asked = 0;         ///< rows whose logits are computed with the pass
+  double asked_later = 0;   ///< and once those have been answered (Evaluator::answer)
+  double askers_later = 0;  ///< whose these are; below 1: the chance that there is anything to ask
 
   PassSize& operator+=(const PassSize& more) {
     rows += more.rows;
     asked += more.asked;
     asked_later += more.asked_later;
+    askers_later += more.askers_later;
     return *this;
   }
   friend PassSize operator+(PassSize a, const PassSize& b) { return a += b; }

@@ -23,6 +23,15 @@ TEST(Prices, OfAsksAreStraightLinesToo) {
   EXPECT_DOUBLE_EQ(prices.seconds({5, 21}), 31);
 }
 
+// Two askers read the head once; one that may not ask reads it as often as it does.
+TEST(Prices, OfLaterAsksCountOnlyWhereTheyHappen) {
+  const Prices prices({{1, 10}, {5, 14}}, {{1, 3}, {9, 5}, {17, 13}});
+  EXPECT_DOUBLE_EQ(prices.seconds({1, 1, 9, 1}), 10 + 3 + 5);
+  EXPECT_DOUBLE_EQ(prices.seconds({1, 1, 9, 2}), 10 + 3 + 5);
+  EXPECT_DOUBLE_EQ(prices.seconds({1, 1, 0.25 * 9, 0.25}), 10 + 3 + 0.25 * 5);
+  EXPECT_DOUBLE_EQ(prices.seconds({1, 1, 0, 0}), 10 + 3);
+}
+
 TEST(Prices, OfAsksFollowWhatPassesTake) {
   Prices prices({{1, 1}, {9, 9}}, {{1, 1}, {9, 2}});
   for (int i = 0; i < 200; ++i) prices.observe({9, 9}, 22);

@@ -1,0 +1,37 @@
+#pragma once
+// What decoding teaches about drafts, and is kept from text to text.
+
+#include <algorithm>
+
+#include "decode/acceptance.h"
+
+namespace tidar {
+
+/// Where drafts do not pay, they are tried again now and then, for texts change. In tokens: tries
+/// may cost a hundredth of what is decoded, and what they bring themselves.
+class TryBudget {
+ public:
+  /// So many tokens were decoded.
+  void earn(double tokens) { left_ += kShare * tokens; }
+  /// A try brought so many.
+  void refund(double tokens) { left_ += tokens; }
+  /// Pays for a try, if it can. No more is ever saved than two of them cost.
+  bool pay(double price) {
+    left_ = std::min(left_, 2 * price);
+    if (left_ < price) return false;
+    left_ -= price;
+    return true;
+  }
+
+ private:
+  static constexpr double kShare = 0.01;
+  double left_ = 0;
+};
+
+/// Of all sequences that share it; one thread decodes them. No token depends on it.
+struct Experience {
+  Acceptance acceptance;
+  TryBudget tries;
+};
+
+}  // namespace tidar

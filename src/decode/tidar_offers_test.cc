@@ -1,0 +1,263 @@
+#include "decode/tidar_offers.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <utility>
+
+#include "base/rng.h"
+
+namespace tidar {
+namespace {
+
+std::vector<PricePoint> random_points(Rng& rng, double first, double slope) {
+  std::vector<PricePoint> points = {{1, first}};
+  while (points.size() < 8) {
+    const int rows = 1 + rng.below(4);
+    const double steepness = rng.below(3) == 0 ? 0 : 2 * slope * rng.uniform();
+    points.push_back({points.back().rows + rows, points.back().seconds + steepness * rows});
+  }
+  return points;
+}
+
+// Of a machine on which rows cost from next to nothing to nearly a pass each.
+Prices random_prices(Rng& rng, bool asks_are_free) {
+  const double row = std::pow(10, -0.2 - 2 * rng.uniform());
+  std::vector<PricePoint> passes = random_points(rng, 1, row);
+  if (asks_are_free) return {passes, 0};
+  return {passes, random_points(rng, 0.3 * rng.uniform(), 0.05 * rng.uniform())};
+}
+
+// What a machine with such drafts has learnt, and a draft of it.
+struct Taught {
+  Experience experience;
+  std::vector<float> logprobs = {0};
+};
+
+Taught random_taught(Rng& rng, int draft_length) {
+  Taught taught;
+  const double right = rng.uniform();
+  const auto guess = [&] {
+    return std::log(
+        std::clamp(static_cast<float>(right) + 0.3f * (rng.uniform() - 0.5f), 0.01f, 0.999f));
+  };
+  for (int i = 0; i < 300; ++i) {
+    std::vector<float> guesses;
+    for (int g = 1; g < draft_length; ++g) guesses.push_back(guess());
+    int hits = 0;
+    while (hits < draft_length - 1 && rng.uniform() < right) ++hits;
+    taught.experience.acceptance.learn(guesses, draft_length - 1, hits);
+  }
+  for (int n = rng.below(draft_length); n > 0; --n) taught.logprobs.push_back(guess());
+  return taught;
+}
+
+// A way to decode for ever, with drafts of so many masks whose last group alone is kept, as a chain
+// of two states, to have a draft and to have none. Tokens a second, and what a draft is worth,
+// found by going through many steps.
+struct Course {
+  double rate = 0;
+  double worth = 0;
+};
+
+Course course_of(const Prices& prices, const Acceptance& acceptance, int masks) {
+  double chance = Acceptance::kBeforeFirst, right = 1, tokens = 1;
+  for (int place = 0; place + 1 < masks; ++place) {
+    chance = acceptance.of_next_place(place, chance);
+    right *= chance;
+    tokens += right;
+  }
+  if (masks < 2) return {.rate = 1 / prices.seconds({1, 1})};
+  const double guesses = masks - 1;
+  const double anew = prices.seconds({1 + masks, 1 + guesses});
+  const double with_draft =
+      std::min(prices.seconds({2 * masks, masks + guesses}),
+               prices.seconds({2 * masks, masks + 0.0, right * guesses, right}));
+  double drafted = 0.5;  // how likely it is to have a draft; half-way, so that it settles
+  for (int step = 0; step < 200; ++step) drafted += (drafted * right + (1 - drafted) - drafted) / 2;
+  const double rate =
+      (drafted * tokens + (1 - drafted)) / (drafted * with_draft + (1 - drafted) * anew);
+  return {.rate = rate, .worth = rate * anew - 1};
+}
+
+Course best_course(const Prices& prices, const Acceptance& acceptance, int draft_length) {
+  Course best;
+  for (int masks = 1; masks <= draft_length; ++masks) {
+    const Course course = course_of(prices, acceptance, masks);
+    if (course.rate > best.rate) best = course;
+  }
+  return best;
+}
+
+// A step, and whether each of its groups is asked at once.
+struct Candidate {
+  int drafts = 1;
+  std::vector<std::pair<int, bool>> groups{};
+};
+
+double gain_of(const Candidate& step, int masks, const Course& course, const Prices& prices,
+               const Taught& taught) {
+  std::vector<double> cases;  // that exactly so many drafts are right
+  double right = 1, tokens = 1;
+  for (int i = 1; i < step.drafts; ++i) {
+    const double chance =
+        taught.experience.acceptance.of_guess(taught.logprobs[static_cast<size_t>(i)]);
+    cases.push_back(right * (1 - chance));
+    right *= chance;
+    tokens += right;
+  }
+  cases.push_back(right);
+  PassSize size = {step.drafts, static_cast<double>(step.drafts)};
+  for (const auto& [group, at_once] : step.groups) {
+    const double chance = cases[static_cast<size_t>(group) - 1];
+    tokens += chance * course.worth;
+    size +=
+        at_once ? PassSize{masks, masks - 1.0} : PassSize{masks, 0, chance * (masks - 1), chance};
+  }
+  return tokens - course.rate * prices.seconds(size);
+}
+
+// The largest gain of all steps of up to `most_groups` groups.
+double best_gain(int most_groups, int masks, const Course& course, const Prices& prices,
+                 const Taught& taught) {
+  double best = -1e9;
+  const std::function<void(Candidate, int)> visit = [&](Candidate step, int from) {
+    best = std::max(best, gain_of(step, masks, course, prices, taught));
+    if (static_cast<int>(step.groups.size()) == most_groups || masks < 2) return;
+    for (int group = from; group <= step.drafts; ++group) {
+      for (const bool at_once : {false, true}) {
+        Candidate with = step;
+        with.groups.emplace_back(group, at_once);
+        visit(with, group + 1);
+      }
+    }
+  };
+  for (int drafts = 1; drafts <= static_cast<int>(taught.logprobs.size()); ++drafts) {
+    visit({.drafts = drafts}, 1);
+  }
+  return best;
+}
+
+struct Choice {
+  TidarOffers offers;
+  Offer offer;
+  Candidate step() const {
+    Candidate step{.drafts = offers.step().drafts};
+    for (const int group : offers.step().groups) {
+      step.groups.emplace_back(group,
+                               static_cast<int>(step.groups.size()) < offers.step().asked_at_once);
+    }
+    return step;
+  }
+};
+
+Choice choose(const Prices& prices, Taught& taught, int draft_length) {
+  Choice choice{.offers = TidarOffers(draft_length), .offer = {}};
+  choice.offers.make({.prices = &prices, .others = {}}, taught.experience, taught.logprobs, 1000,
+                     choice.offer);
+  return choice;
+}
+
+class TidarOffersChoose : public testing::TestWithParam<uint64_t> {
+ protected:
+  Rng rng{GetParam()};
+};
+
+TEST_P(TidarOffersChoose, TheFastestLengthOfDrafts) {
+  for (int i = 0; i < 20; ++i) {
+    const Prices prices = random_prices(rng, rng.below(2) == 0);
+    const int draft_length = 1 + rng.below(8);
+    Taught taught = random_taught(rng, draft_length);
+    const Course course = best_course(prices, taught.experience.acceptance, draft_length);
+    const Choice choice = choose(prices, taught, draft_length);
+    EXPECT_NEAR(choice.offer.rate, course.rate, 1e-9 * course.rate);
+    for (const Bundle& bundle : choice.offer.bundles) {
+      if (bundle.group == 0) continue;
+      EXPECT_NEAR(bundle.worth / bundle.chance, course.worth, 1e-9 * (1 + course.worth));
+    }
+  }
+}
+
+// Where all groups cost the same, none is missed.
+TEST_P(TidarOffersChoose, TheBestOfAllStepsWhereAsksAreFree) {
+  for (int i = 0; i < 20; ++i) {
+    const Prices prices = random_prices(rng, true);
+    const int draft_length = 2 + rng.below(3);
+    Taught taught = random_taught(rng, draft_length);
+    const Course course = best_course(prices, taught.experience.acceptance, draft_length);
+    const Choice choice = choose(prices, taught, draft_length);
+    const int masks = choice.offers.step().masks;
+    const double best = best_gain(draft_length, masks, course, prices, taught);
+    EXPECT_NEAR(gain_of(choice.step(), masks, course, prices, taught), best, 1e-9);
+  }
+}
+
+// In general it is at least as good as the best with one group, asked when that is cheapest.
+TEST_P(TidarOffersChoose, NothingWorseThanTheBestSingleGroup) {
+  for (int i = 0; i < 20; ++i) {
+    const Prices prices = random_prices(rng, false);
+    const int draft_length = 2 + rng.below(6);
+    Taught taught = random_taught(rng, draft_length);
+    const Course course = best_course(prices, taught.experience.acceptance, draft_length);
+    const Choice choice = choose(prices, taught, draft_length);
+    const int masks = choice.offers.step().masks;
+    EXPECT_GE(gain_of(choice.step(), masks, course, prices, taught),
+              best_gain(1, masks, course, prices, taught) - 1e-9);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, TidarOffersChoose, testing::Range<uint64_t>(0, 20));
+
+// Drafts that are never right, on a machine where rows cost.
+TEST(TidarOffers, TriesCostAHundredthWhereDraftsNeverPay) {
+  const Prices prices({{1, 1}, {9, 5}}, 0.1);
+  Experience experience;
+  for (int i = 0; i < 300; ++i) experience.acceptance.learn(std::vector<float>(7, -1.0f), 7, 0);
+  TidarOffers offers(8);
+  Offer offer;
+  std::vector<float> logprobs = {0};
+  const int passes = 20000;
+  int tries = 0;
+  double seconds = 0;
+  for (int i = 0; i < passes; ++i) {
+    offers.make({.prices = &prices, .others = {}}, experience, logprobs, 1000, offer);
+    const TidarOffers::Step& step = offers.step();
+    const auto groups = static_cast<int>(step.groups.size());
+    seconds += prices.seconds({step.drafts + groups * step.masks,
+                               static_cast<double>(step.drafts + groups * (step.masks - 1))});
+    offers.learn(experience, 1);
+    experience.acceptance.learn(std::span(logprobs).subspan(1), step.drafts - 1, 0);
+    tries += groups;
+    logprobs.resize(1);
+    if (groups > 0) logprobs.resize(static_cast<size_t>(step.masks), -1.0f);
+  }
+  EXPECT_GT(tries, 20);
+  EXPECT_LT(seconds / prices.seconds({1, 1}), 1.0101 * passes);
+}
+
+// And what tries bring pays for further ones, until drafts are known to pay.
+TEST(TidarOffers, TriesThatBringTokensAreRepeatedAtOnce) {
+  const Prices prices({{1, 1}, {16, 1.5}}, 0.01);
+  Experience experience;
+  for (int i = 0; i < 300; ++i) experience.acceptance.learn(std::vector<float>(7, -1.0f), 7, 0);
+  TidarOffers offers(8);
+  Offer offer;
+  std::vector<float> logprobs = {0};
+  int passes = 0, with_draft = 0;
+  for (; passes < 2000 && with_draft < 100; ++passes) {
+    offers.make({.prices = &prices, .others = {}}, experience, logprobs, 1000, offer);
+    const TidarOffers::Step& step = offers.step();
+    offers.learn(experience, step.drafts);
+    experience.acceptance.learn(std::span(logprobs).subspan(1), step.drafts - 1, step.drafts - 1);
+    logprobs.resize(1);
+    if (step.groups.empty()) continue;
+    ++with_draft;
+    logprobs.resize(static_cast<size_t>(step.masks), -1.0f);
+  }
+  EXPECT_LT(passes, 300);
+}
+
+}  // namespace
+}  // namespace tidar
