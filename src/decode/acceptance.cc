@@ -19,7 +19,7 @@ double Acceptance::of_guess(float logprob) const {
 }
 
 double Acceptance::of_next_place(int place, double before) const {
-  constexpr double kWorse = 0.97;
+  constexpr double kWorse = 0.99;
   const double prior = kWorse * before;
   const auto index = static_cast<size_t>(place);
   return index < by_place_.size() ? by_place_[index].given(prior) : prior;
