@@ -64,7 +64,8 @@ std::string decodings_text(const DecodingFlags& flags, const Session& session,
                            const std::vector<DecodingTimes>& all) {
   std::string text = heading(session, roofs) + played_from(flags, trace);
   text += "'a pass': tokens of a text in a pass; 'rows' of a pass, 'brought': the share of\n";
-  text += "  them that brought a token; +- is half the distance between quartiles\n";
+  text += "  them that brought a token; 'choice': the share of the time in which rows were\n";
+  text += "  chosen; +- is half the distance between quartiles\n";
   return text + "\n" + decodings_table(all);
 }
 

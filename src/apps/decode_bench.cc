@@ -219,6 +219,7 @@ std::optional<double> DecodeBench::turn(Contender& contender, size_t first_text,
   for (bool ended = false; !ended && (seconds == 0 || seconds < most_seconds);) {
     const bool counts = begun.size() == batch;
     const int64_t bytes_before = meter_.bytes_read();
+    const double choosing_before = engine.choosing_seconds();
     const Stopwatch watch;
     const std::vector<Update> updates = engine.step();
     const double step_s = watch.seconds();
@@ -232,6 +233,7 @@ std::optional<double> DecodeBench::turn(Contender& contender, size_t first_text,
     times.steps += 1;
     times.passes += times.spec.batch;
     times.rows += rows_;
+    times.choosing_s += engine.choosing_seconds() - choosing_before;
     times.bytes += meter_.bytes_read() - bytes_before;
   }
   for (const RequestId id : ids) engine.cancel(id);
@@ -243,19 +245,19 @@ std::optional<double> DecodeBench::turn(Contender& contender, size_t first_text,
 }
 
 std::string decodings_table(const std::vector<DecodingTimes>& all) {
-  Table table(
-      {"method", "K", "groups", "batch", "tokens/s", "+-", "x AR", "a pass", "rows", "brought"});
+  Table table({"method", "K", "groups", "batch", "tokens/s", "+-", "x AR", "a pass", "rows",
+               "brought", "choice"});
   for (const DecodingTimes& times : all) {
     const Method& method = times.spec.method;
     const int length = draft_length_of(method);
-    table.add({std::string(name_of(method)), length == 0 ? "" : std::to_string(length),
-               groups_of(method), std::to_string(times.spec.batch),
-               fmt::format("{:.1f}", times.tokens_per_s.median()),
-               fmt::format("{:.0f}%", 100 * times.tokens_per_s.spread()),
-               times.to_ar.count() == 0 ? "-" : fmt::format("{:.2f}", times.to_ar.median()),
-               fmt::format("{:.2f}", times.tokens_per_pass()),
-               fmt::format("{:.1f}", times.rows_per_step()),
-               fmt::format("{:.0f}%", 100 * times.yield())});
+    table.add(
+        {std::string(name_of(method)), length == 0 ? "" : std::to_string(length), groups_of(method),
+         std::to_string(times.spec.batch), fmt::format("{:.1f}", times.tokens_per_s.median()),
+         fmt::format("{:.0f}%", 100 * times.tokens_per_s.spread()),
+         times.to_ar.count() == 0 ? "-" : fmt::format("{:.2f}", times.to_ar.median()),
+         fmt::format("{:.2f}", times.tokens_per_pass()),
+         fmt::format("{:.1f}", times.rows_per_step()), fmt::format("{:.0f}%", 100 * times.yield()),
+         fmt::format("{:.1f}%", 100 * times.choosing_share())});
   }
   return table.text();
 }
@@ -274,6 +276,7 @@ OrderedJson to_json(const DecodingTimes& times) {
   json["tokens_per_pass"] = times.tokens_per_pass();
   json["rows_per_pass"] = times.rows_per_step();
   json["rows_that_brought_a_token"] = times.yield();
+  json["choosing_share"] = times.choosing_share();
   json["gb_per_s"] = static_cast<double>(times.bytes) / times.seconds / 1e9;
   json["seconds"] = times.seconds;
   json["tokens"] = times.tokens;

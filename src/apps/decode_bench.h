@@ -39,12 +39,14 @@ struct DecodingTimes {
   int64_t steps = 0;   ///< passes of the network
   int64_t passes = 0;  ///< of texts: steps times batch
   int64_t rows = 0;
-  int64_t bytes = 0;  ///< of weights, keys and values, that the passes had to read
+  double choosing_s = 0;  ///< of the seconds, on which rows to carry
+  int64_t bytes = 0;      ///< of weights, keys and values, that the passes had to read
 
   double tokens_per_pass() const { return of(tokens, passes); }
   double rows_per_step() const { return of(rows, steps); }
   /// The share of rows that brought a token.
   double yield() const { return of(tokens, rows); }
+  double choosing_share() const { return choosing_s / seconds; }
 
  private:
   static double of(int64_t sum, int64_t count) {

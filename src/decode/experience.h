@@ -2,6 +2,7 @@
 // What decoding teaches about drafts, and is kept from text to text.
 
 #include <algorithm>
+#include <cstdint>
 
 #include "decode/acceptance.h"
 
@@ -28,10 +29,21 @@ class TryBudget {
   double left_ = 0;
 };
 
+/// How TiDAR goes on best, were all drafts to be of one length.
+struct Course {
+  int masks = 1;     ///< of a group; 1: drafts do not pay
+  double rate = 0;   ///< tokens of all sequences a second
+  double worth = 0;  ///< of having a draft, in tokens
+  // For which it was found.
+  int longest_draft = 0;
+  int64_t pass = 0;
+};
+
 /// Of all sequences that share it; one thread decodes them. No token depends on it.
 struct Experience {
   Acceptance acceptance;
   TryBudget tries;
+  Course course;  ///< the last one found
 };
 
 }  // namespace tidar

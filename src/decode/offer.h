@@ -2,6 +2,7 @@
 // What further rows would bring a sequence in its next pass, in tokens: a decoder's side of the
 // market for rows (engine/market.h).
 
+#include <cstdint>
 #include <vector>
 
 #include "plan/prices.h"
@@ -29,6 +30,7 @@ struct PassOutlook {
   const Prices* prices = nullptr;
   PassSize others;           ///< rows of other sequences; expected
   double others_tokens = 0;  ///< that these bring
+  int64_t number = 0;        ///< of the pass, from 1 on; 0: passes are not counted
 
   double seconds(const PassSize& own) const { return prices->seconds(others + own); }
 };

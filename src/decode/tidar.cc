@@ -130,6 +130,7 @@ std::vector<GuessedGroup> TidarDecoder::likeliest_guessed(const Step& step,
 TidarDecoder::Step TidarDecoder::fit_offered(StepFrame frame) const {
   const TidarOffers::Step& offered = offers_.step();
   Step step{.drafts = fit_drafts(offered.drafts, frame)};
+  if (offered.groups.empty()) return step;
   frame.draft_length = offered.masks;
   step.groups = fit_groups(step.drafts, offered.groups, frame);
   step.asked_at_once.assign(offered.groups.begin(), offered.groups.begin() + offered.asked_at_once);

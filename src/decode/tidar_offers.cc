@@ -21,11 +21,10 @@ void TidarOffers::learn(Experience& experience, int accepted) const {
 
 // A draft of M masks has M - 1 guesses, for the token that is chosen comes where the first mask
 // stood. With all right the next draft is there at once; else a pass of one token makes a new one.
-TidarOffers::Plan TidarOffers::best_plan(const PassOutlook& outlook,
-                                         const Acceptance& acceptance) const {
+Course TidarOffers::best_course(const PassOutlook& outlook, const Acceptance& acceptance) const {
   const double others = outlook.others_tokens;
   const PassSize certain = {1, 1};
-  Plan best{.masks = 1, .rate = (1 + others) / outlook.seconds(certain), .worth = 0};
+  Course best{.masks = 1, .rate = (1 + others) / outlook.seconds(certain), .worth = 0};
   double chance = Acceptance::kBeforeFirst, right = 1, tokens = 1 + others, redraft = 0;
   for (int masks = 2; masks <= draft_length_; ++masks) {
     chance = acceptance.of_next_place(masks - 2, chance);
@@ -40,20 +39,32 @@ TidarOffers::Plan TidarOffers::best_plan(const PassOutlook& outlook,
   }
   // Who has a draft is spared the pass that makes it, but for the token that it brings.
   if (best.masks > 1) best.worth = best.rate * redraft - 1 - others;
+  best.longest_draft = draft_length_;
+  best.pass = outlook.number;
   return best;
+}
+
+// It changes slowly, and is the same for all sequences of a pass.
+Course TidarOffers::course(const PassOutlook& outlook, Experience& experience) const {
+  constexpr int64_t kPasses = 4;  // for which it holds
+  const Course& last = experience.course;
+  const bool holds =
+      last.longest_draft == draft_length_ && last.pass > 0 && outlook.number - last.pass < kPasses;
+  if (!holds) experience.course = best_course(outlook, experience.acceptance);
+  return experience.course;
 }
 
 // The groups that are worth most beside so many guesses, by their chances: the likeliest first, as
 // many as pay. Sets likeliest_, best_count_ and best_at_once_; returns the step's worth less its
 // cost, in tokens.
-double TidarOffers::best_groups(const PassOutlook& outlook, const Plan& plan, double tokens,
+double TidarOffers::best_groups(const PassOutlook& outlook, const Course& course, double tokens,
                                 const Chances& chances) {
   const int drafts = static_cast<int>(chances.size());
   PassSize size = {drafts, static_cast<double>(drafts)};
-  double best = tokens - plan.rate * outlook.seconds(size);
+  double best = tokens - course.rate * outlook.seconds(size);
   best_count_ = best_at_once_ = 0;
   likeliest_.clear();
-  if (plan.masks < 2) return best;
+  if (course.masks < 2) return best;
   for (int j = 1; j <= drafts; ++j) likeliest_.push_back(j);
   const auto chance_of = [&](int group) { return chances[static_cast<size_t>(group) - 1]; };
   std::stable_sort(likeliest_.begin(), likeliest_.end(),
@@ -62,44 +73,45 @@ double TidarOffers::best_groups(const PassOutlook& outlook, const Plan& plan, do
   constexpr int kFurther = 2;  // behind a step in the prices more may pay again
   for (int count = 1; count <= drafts && count <= best_count_ + kFurther; ++count) {
     const double chance = chance_of(likeliest_[static_cast<size_t>(count) - 1]);
-    tokens += chance * plan.worth;
-    const PassSize later = size + asked_later(plan.masks, chance);
+    tokens += chance * course.worth;
+    const PassSize later = size + asked_later(course.masks, chance);
     double seconds = outlook.seconds(later);
     if (at_once == count - 1) {
-      const PassSize now = size + asked_at_once(plan.masks);
+      const PassSize now = size + asked_at_once(course.masks);
       const double now_s = outlook.seconds(now);
       if (now_s <= seconds) seconds = now_s, at_once = count;
     }
-    size = at_once == count ? size + asked_at_once(plan.masks) : later;
-    const double gain = tokens - plan.rate * seconds;
+    size = at_once == count ? size + asked_at_once(course.masks) : later;
+    const double gain = tokens - course.rate * seconds;
     if (gain > best) best = gain, best_count_ = count, best_at_once_ = at_once;
   }
   return best;
 }
 
 // Of a draft, and of verifying it: what they cost more than a token that is decoded without.
-bool TidarOffers::can_try(const PassOutlook& outlook, const Plan& plan, TryBudget& budget) const {
-  if (plan.masks > 1 || draft_length_ < 2) return false;
+bool TidarOffers::can_try(const PassOutlook& outlook, const Course& course,
+                          TryBudget& budget) const {
+  if (course.masks > 1 || draft_length_ < 2) return false;
   const int masks = std::min(draft_length_, kTriedMasks);
   const double plain = outlook.seconds({1, 1});
   const double drafting = outlook.seconds(PassSize{1, 1} + asked_at_once(masks)) - plain;
   const double verifying = outlook.seconds({masks, static_cast<double>(masks)}) - plain;
-  return budget.pay(plan.rate * (drafting + verifying));
+  return budget.pay(course.rate * (drafting + verifying));
 }
 
 void TidarOffers::make(const PassOutlook& outlook, Experience& experience,
                        std::span<const float> logprobs, int most_drafts, Offer& offer) {
   const Acceptance& acceptance = experience.acceptance;
-  Plan plan = best_plan(outlook, acceptance);
-  experience.tries.earn(1);
+  Course course = this->course(outlook, experience);
+  experience.tries.earn(1 / (1 + outlook.others_tokens));  // a pass earns as much in any company
   if (logprobs.size() == 1) {
-    tries_ = can_try(outlook, plan, experience.tries);
+    tries_ = can_try(outlook, course, experience.tries);
     if (tries_) {
-      plan.masks = std::min(draft_length_, kTriedMasks);
-      plan.worth = 1e3;  // it is paid for
+      course.masks = std::min(draft_length_, kTriedMasks);
+      course.worth = 1e3;  // it is paid for
     }
   }
-  step_.masks = plan.masks;
+  step_.masks = course.masks;
   double best = -INFINITY, right = 1, tokens = 1;
   tried_chances_.clear();
   const int most = std::min(static_cast<int>(logprobs.size()), most_drafts);
@@ -115,7 +127,7 @@ void TidarOffers::make(const PassOutlook& outlook, Experience& experience,
     }
     tried_chances_.push_back(right);
     if (drafts < least) continue;
-    const double gain = best_groups(outlook, plan, tokens, tried_chances_);
+    const double gain = best_groups(outlook, course, tokens, tried_chances_);
     if (gain <= best) continue;
     best = gain;
     step_.drafts = drafts;
@@ -123,11 +135,11 @@ void TidarOffers::make(const PassOutlook& outlook, Experience& experience,
     step_.asked_at_once = best_at_once_;
     chances_ = tried_chances_;
   }
-  offer_step(plan, offer);
+  offer_step(course, offer);
 }
 
-void TidarOffers::offer_step(const Plan& plan, Offer& offer) {
-  offer.rate = plan.rate;
+void TidarOffers::offer_step(const Course& course, Offer& offer) {
+  offer.rate = course.rate;
   offer.base = {.size = {1, 1}, .worth = 1};
   offer.bundles.clear();
   double right = 1;
@@ -143,7 +155,7 @@ void TidarOffers::offer_step(const Plan& plan, Offer& offer) {
     const bool at_once = number++ < step_.asked_at_once;
     offer.bundles.push_back(
         {.size = at_once ? asked_at_once(step_.masks) : asked_later(step_.masks, chance),
-         .worth = chance * plan.worth,
+         .worth = chance * course.worth,
          .group = group,
          .chance = chance});
   }

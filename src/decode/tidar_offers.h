@@ -36,20 +36,15 @@ class TidarOffers {
   void learn(Experience& experience, int accepted) const;
 
  private:
-  // How to go on, were all drafts to be of one length.
-  struct Plan {
-    int masks = 1;     // 1: drafts do not pay
-    double rate = 0;   // tokens of all sequences a second
-    double worth = 0;  // of having a draft, in tokens
-  };
-  Plan best_plan(const PassOutlook& outlook, const Acceptance& acceptance) const;
+  Course course(const PassOutlook& outlook, Experience& experience) const;
+  Course best_course(const PassOutlook& outlook, const Acceptance& acceptance) const;
 
   // Chances that the step turns out so: [j - 1], that exactly j drafts are right.
   using Chances = std::vector<double>;
-  double best_groups(const PassOutlook& outlook, const Plan& plan, double tokens,
+  double best_groups(const PassOutlook& outlook, const Course& course, double tokens,
                      const Chances& chances);
-  bool can_try(const PassOutlook& outlook, const Plan& plan, TryBudget& budget) const;
-  void offer_step(const Plan& plan, Offer& offer);
+  bool can_try(const PassOutlook& outlook, const Course& course, TryBudget& budget) const;
+  void offer_step(const Course& course, Offer& offer);
 
   int draft_length_;
   Step step_;

@@ -92,11 +92,14 @@ PassOutlook Engine::outlook() const {
   return {.prices = &*prices_,
           .others = {static_cast<int>(std::lround(others * share_.rows)), others * share_.asked,
                      others * share_.asked_later, others * share_.askers_later},
-          .others_tokens = others * share_.tokens};
+          .others_tokens = others * share_.tokens,
+          .number = passes_};
 }
 
 // Those that offer rows are told how many pay; the others share what these leave.
 void Engine::trade() {
+  const Stopwatch watch;
+  ++passes_;
   const PassOutlook outlook = this->outlook();
   PassSize others;
   size_t offers = 0;
@@ -118,6 +121,7 @@ void Engine::trade() {
   for (Running& running : active_) {
     if (running.offers()) running.grant(*rows++);
   }
+  choosing_s_ += watch.seconds();
 }
 
 void Engine::evaluate() {

@@ -82,6 +82,8 @@ class Engine {
   bool idle() const { return waiting_.empty() && active_.empty(); }
   int active() const { return static_cast<int>(active_.size()); }
   int waiting() const { return static_cast<int>(waiting_.size()); }
+  /// Spent on choosing which offered rows passes carry.
+  double choosing_seconds() const { return choosing_s_; }
 
  private:
   using Requests = std::list<Running>;
@@ -115,6 +117,8 @@ class Engine {
     double rows = 1, asked = 1, asked_later = 0, askers_later = 0, tokens = 1;
   };
   Share share_;
+  int64_t passes_ = 0;  // that prices had a say in
+  double choosing_s_ = 0;
   bool explains_ = false;
 
   // Of the step under way; members only to keep their memory.
