@@ -498,6 +498,38 @@ TEST(Engine, RowsAreSharedSoThatNobodyStarves) {
   }
 }
 
+// Whoever found no room is first in the next pass, so that of n requests none waits for n passes,
+// whatever rows cost and whoever is in its company.
+TEST(Engine, NobodyWaitsUntilAllOthersHadTwoTurns) {
+  int longest = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(seed);
+    Rng rng(seed);
+    MockEvaluator evaluator({.seed = seed, .agreement = rng.uniform()},
+                            limits(4 + rng.below(20), 4000));
+    Engine engine(evaluator);
+    engine.explain_passes();
+    if (rng.below(4) > 0) engine.set_prices(random_prices(rng), PriceUse::fixed);
+    std::map<RequestId, int> last_rows;
+    for (int wanted = 2 + rng.below(30); wanted > 0; --wanted) {
+      Request request = random_request(rng, Methods::all);
+      request.stop.clear();
+      const auto id = engine.submit(std::move(request));
+      if (id) last_rows[*id] = 0;  // some need larger passes
+    }
+    const auto requests = static_cast<int>(last_rows.size());
+    for (int step = 1; !engine.idle(); ++step) {
+      for (const Update& update : engine.step()) {
+        const int waited = step - last_rows[update.id] - 1;
+        EXPECT_LT(waited, requests);
+        longest = std::max(longest, waited);
+        last_rows[update.id] = step;
+      }
+    }
+  }
+  EXPECT_GT(longest, 3);
+}
+
 TEST(Engine, DecodingGoesOnWhileALongPromptIsRead) {
   const MockModel model{.seed = 5};
   MockEvaluator evaluator(model, limits(16, 40));
