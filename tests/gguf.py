@@ -116,3 +116,76 @@ def random_tensor(rng, kind, shape, reach):
 
 def generator(seed):
     return random.Random(seed)
+
+
+# --- models --------------------------------------------------------------------------------------
+
+OUTSIDE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+IN_LAYER = {
+    "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v", "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm", "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
+
+
+def tensor_name(name):
+    """What a file calls a tensor of a Hugging Face folder."""
+    stem, _, end = name.rpartition(".")
+    if stem in OUTSIDE:
+        return f"{OUTSIDE[stem]}.{end}"
+    _, _, layer, rest = stem.split(".", 3)
+    return f"blk.{layer}.{IN_LAYER[rest]}.{end}"
+
+
+def paired_rows(data, rows, head_size):
+    """Rows of queries or keys of a Llama as files have them: element i of a head before element
+    i + E/2, which one angle rotates."""
+    size, half = len(data) // rows, head_size // 2
+    order = [begin + j * half + i for begin in range(0, rows, head_size)
+             for i in range(half) for j in range(2)]
+    return b"".join(data[row * size : (row + 1) * size] for row in order)
+
+
+def is_paired(config, name):
+    """Whether a file of this model has the rows of this tensor (of a folder) in pairs."""
+    return config["model_type"] == "llama" and name.split(".")[-2] in ("q_proj", "k_proj")
+
+
+def model_entries(config):
+    """The entries that say what a config.json says."""
+    arch = config["model_type"]
+    entries = {"general.architecture": arch, "general.name": "test"}
+    for key, field in (
+            ("context_length", "max_position_embeddings"), ("embedding_length", "hidden_size"),
+            ("block_count", "num_hidden_layers"), ("feed_forward_length", "intermediate_size"),
+            ("attention.head_count", "num_attention_heads"),
+            ("attention.head_count_kv", "num_key_value_heads"),
+            ("attention.key_length", "head_dim"), ("attention.value_length", "head_dim"),
+            ("rope.dimension_count", "head_dim"), ("rope.freq_base", "rope_theta"),
+            ("attention.layer_norm_rms_epsilon", "rms_norm_eps")):
+        entries[f"{arch}.{key}"] = config[field]
+    if "tidar" in config:
+        entries["tokenizer.ggml.mask_token_id"] = config["tidar"]["mask_token_id"]
+        entries["tidar.block_size"] = config["tidar"]["block_size"]
+        entries["tidar.layout"] = config["tidar"]["layout"]
+    for name in ("bos", "eos"):
+        if config.get(f"{name}_token_id") is not None:
+            entries[f"tokenizer.ggml.{name}_token_id"] = config[f"{name}_token_id"]
+    return entries
+
+
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
+
+
+def tokenizer_entries(tokenizer, pre):
+    """The entries of a byte-level tokenizer.json whose rule for cutting is called `pre`."""
+    tokens = {index: (token, NORMAL) for token, index in tokenizer["model"]["vocab"].items()}
+    for token in tokenizer["added_tokens"]:
+        tokens[token["id"]] = (token["content"], CONTROL if token["special"] else USER_DEFINED)
+    merges = [merge if isinstance(merge, str) else " ".join(merge)
+              for merge in tokenizer["model"]["merges"]]
+    return {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre,
+            "tokenizer.ggml.tokens": [tokens[index][0] for index in range(len(tokens))],
+            "tokenizer.ggml.token_type": [tokens[index][1] for index in range(len(tokens))],
+            "tokenizer.ggml.merges": merges}
