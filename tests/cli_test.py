@@ -421,7 +421,7 @@ class Inspect(FixtureCase):
         out, _ = self.succeed("inspect", "--model", FIXTURES / "qwen3")
         for line in out.splitlines():
             self.assertLessEqual(len(line), 80)
-        self.assertRegex(out, r"(?m)^model.layers.\*.self_attn.q_norm +\[32\] +2 +64$")
+        self.assertRegex(out, r"(?m)^model.layers.\*.self_attn.q_norm +\[32\] +2 +64 +F32$")
 
     def write_model(self, layers):
         """A model of 10 MB a layer; zeros do."""

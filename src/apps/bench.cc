@@ -238,8 +238,9 @@ void add_bench(CLI::App& program, Action& action) {
           ->check(CLI::IsMember(shape_names()))
           ->type_name("");
   CLI::Option* model =
-      command.add_option("--model", flags->model.model, "Hugging Face folder of a model")
-          ->type_name("DIR")
+      command
+          .add_option("--model", flags->model.model, "Hugging Face folder of a model, or GGUF file")
+          ->type_name("PATH")
           ->excludes(shape);
   add_computing_flags(command, flags->model);
   command.option_defaults()->group("Measurement");

@@ -2,15 +2,23 @@
 
 #include <algorithm>
 
+#include "format/gguf.h"
+
 namespace tidar {
 
-Result<ChatTemplate> open_chat_template(const std::filesystem::path& folder) {
-  TIDAR_TRY(auto found, ChatTemplate::open(folder));
+Result<ChatTemplate> open_chat_template(const std::filesystem::path& model) {
+  TIDAR_TRY(auto found, ChatTemplate::open(model));
+  if (!found && is_gguf_path(model)) {
+    return error(
+        "{}: has no chat template, so it knows no conversations; use tidar generate, or a file "
+        "with the entry tokenizer.chat_template",
+        model.string());
+  }
   if (!found) {
     return error(
         "{}: has no chat template, so it knows no conversations; put one into {} (that of "
         "the model it was made from may do), or use tidar generate",
-        folder.string(), (folder / "chat_template.jinja").string());
+        model.string(), (model / "chat_template.jinja").string());
   }
   return std::move(*found);
 }

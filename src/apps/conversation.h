@@ -12,7 +12,7 @@
 namespace tidar {
 
 /// The chat template of a model's folder. An Error that says what to do when it has none.
-Result<ChatTemplate> open_chat_template(const std::filesystem::path& folder);
+Result<ChatTemplate> open_chat_template(const std::filesystem::path& model);
 
 /// What ends a turn: what ends any text of the model, and the token that the template's file names
 /// so.

@@ -6,6 +6,7 @@
 #include "apps/command.h"
 #include "apps/ids.h"
 #include "apps/output.h"
+#include "format/gguf.h"
 #include "text/tokenizer.h"
 
 namespace tidar {
@@ -18,10 +19,11 @@ struct DetokenizeFlags {
 
 /// How many ids there are: those of the model beside the tokenizer, which may be padded with ids
 /// that have no text; those of the tokenizer where it stands alone.
-Result<int> vocabulary_of(const std::filesystem::path& folder, const Tokenizer& tokenizer) {
-  if (!std::filesystem::exists(folder / "config.json")) return tokenizer.size();
-  TIDAR_TRY(const ModelConfig config, read_model_config(folder));
-  TIDAR_TRY_VOID(check_fits(tokenizer, config.vocabulary, folder.string()));
+Result<int> vocabulary_of(const std::filesystem::path& model, const Tokenizer& tokenizer) {
+  const bool alone = !is_gguf_path(model) && !std::filesystem::exists(model / "config.json");
+  if (alone) return tokenizer.size();
+  TIDAR_TRY(const ModelConfig config, read_model_config(model));
+  TIDAR_TRY_VOID(check_fits(tokenizer, config.vocabulary, model.string()));
   return config.vocabulary;
 }
 
@@ -41,9 +43,9 @@ void add_detokenize(CLI::App& program, Action& action) {
   CLI::App& command =
       *program.add_subcommand("detokenize", "Token ids from stdin (1,2,3 or a JSON array) to text");
   const auto flags = std::make_shared<DetokenizeFlags>();  // shared by the parser and the action
-  command.add_option("--model", flags->model, "Folder with tokenizer.json")
+  command.add_option("--model", flags->model, "Folder with tokenizer.json, or GGUF file")
       ->required()
-      ->type_name("DIR");
+      ->type_name("PATH");
   command.add_flag("--skip-special", flags->skip_special, "Leave out special tokens");
   command.callback([flags, &action] { action = [flags] { return detokenize(*flags); }; });
 }

@@ -28,9 +28,10 @@ struct RoleSummary {
   std::vector<int64_t> shape;
   int count = 0;
   int64_t elements = 0;
+  std::map<std::string_view, int> stored;  ///< how many are stored in which way
 };
 
-std::vector<RoleSummary> summarize(const ModelConfig& config) {
+std::vector<RoleSummary> summarize(const ModelConfig& config, const ModelWeights& weights) {
   std::vector<RoleSummary> roles;
   std::map<WeightRole, size_t> place;
   for (const WeightSpec& spec : weight_table(config)) {
@@ -39,10 +40,11 @@ std::vector<RoleSummary> summarize(const ModelConfig& config) {
       std::string name = spec.name;
       const size_t layer = name.find(".0.");
       if (spec.layer >= 0 && layer != std::string::npos) name.replace(layer, 3, ".*.");
-      roles.push_back({name, spec.shape, 0, 0});
+      roles.push_back({name, spec.shape, 0, 0, {}});
     }
     RoleSummary& role = roles[found->second];
     role.count += 1;
+    role.stored[weights.stored_as(spec.role, spec.layer)] += 1;
     int64_t elements = 1;
     for (const int64_t size : spec.shape) elements *= size;
     role.elements += elements;
@@ -54,24 +56,33 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-std::string print_weights(const ModelConfig& config) {
-  Table table({"weight", "shape", "count", "elements"});
-  for (const RoleSummary& role : summarize(config)) {
+/// "Q4_K", or of several "Q4_K 12, Q6_K 4".
+std::string stored_text(const RoleSummary& role) {
+  if (role.stored.size() == 1) return std::string(role.stored.begin()->first);
+  std::vector<std::string> parts;
+  for (const auto& [name, count] : role.stored) parts.push_back(fmt::format("{} {}", name, count));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::string print_weights(const std::vector<RoleSummary>& roles) {
+  Table table({"weight", "shape", "count", "elements", "stored as"});
+  for (const RoleSummary& role : roles) {
     std::string_view name = role.name;
     if (name.ends_with(".weight")) name.remove_suffix(7);
     table.add({std::string(name), shape_text(role.shape), std::to_string(role.count),
-               format_count(role.elements)});
+               format_count(role.elements), stored_text(role)});
   }
   return table.text();
 }
 
-OrderedJson weights_json(const ModelConfig& config) {
+OrderedJson weights_json(const std::vector<RoleSummary>& roles) {
   OrderedJson weights = OrderedJson::array();
-  for (const RoleSummary& role : summarize(config)) {
+  for (const RoleSummary& role : roles) {
     weights.push_back({{"name", role.name},
                        {"shape", role.shape},
                        {"count", role.count},
-                       {"elements", role.elements}});
+                       {"elements", role.elements},
+                       {"stored_as", role.stored}});
   }
   return weights;
 }
@@ -117,6 +128,7 @@ void use_memory(Evaluator& evaluator) {
 Result<int> inspect(const InspectFlags& flags) {
   TIDAR_TRY(Session session, Session::open(flags.model));
   const ModelConfig& config = session.config();
+  const std::vector<RoleSummary> roles = summarize(config, session.weights());
   TIDAR_TRY_VOID(session.build_network({.rows = flags.rows, .keys_each = kDefaultContext}));
   use_memory(session.network());
   const std::vector<MemoryUse> uses = session.memory();
@@ -125,7 +137,7 @@ Result<int> inspect(const InspectFlags& flags) {
   if (flags.json) {
     print_json({{"config", OrderedJson::parse(to_json(config))},
                 {"parameters", config.parameters()},
-                {"weights", weights_json(config)},
+                {"weights", weights_json(roles)},
                 {"weight_type", name_of(session.weight_format())},
                 {"operand_type", name_of(session.operand_type())},
                 {"kv_type", name_of(session.kv_type())},
@@ -149,7 +161,7 @@ Result<int> inspect(const InspectFlags& flags) {
         fmt::format("trained layout {}, mask token {}{}\n", name_of(tidar.layout), tidar.mask_token,
                     tidar.block_size > 0 ? fmt::format(", block size {}", tidar.block_size) : ""));
   }
-  print("\n" + print_weights(config) + "\n");
+  print("\n" + print_weights(roles) + "\n");
   print(fmt::format("{} kernels, weights {}, products {}, keys and values {}\n",
                     session.ops().name(), name_of(session.weight_format()),
                     name_of(session.operand_type()), name_of(session.kv_type())));

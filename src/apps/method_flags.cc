@@ -129,8 +129,8 @@ void add_draft_flags(CLI::App& command, MethodFlags& flags) {
       ->capture_default_str();
   group
       .add_for("speculative", "--draft-model", flags.draft_model,
-               "folder of the model that drafts; its tokens must be this one's")
-      ->type_name("DIR");
+               "folder or GGUF file of the model that drafts; its tokens must be this one's")
+      ->type_name("PATH");
 }
 
 void add_denoising_flags(CLI::App& command, MethodFlags& flags) {

@@ -64,9 +64,9 @@ void add_prompt(CLI::App& program, Action& action) {
   const auto flags = std::make_shared<PromptFlags>();  // shared by the parser and the action
   command
       .add_option("--model", flags->model,
-                  "Folder with chat_template.jinja or tokenizer_config.json")
+                  "Folder with chat_template.jinja or tokenizer_config.json, or GGUF file")
       ->required()
-      ->type_name("DIR");
+      ->type_name("PATH");
   command.add_flag("--ids", flags->ids, "Token ids, a JSON array, instead of text");
   command.callback([flags, &action] { action = [flags] { return prompt(*flags); }; });
 }

@@ -19,6 +19,7 @@
 #include "engine/engine.h"
 #include "format/files.h"
 #include "serve/server.h"
+#include "text/tokenizer_config.h"
 
 namespace tidar {
 namespace {
@@ -49,14 +50,9 @@ OrderedJson special_token(const Json& config, const char* name) {
 }
 
 /// What programs that tokenize by this server want to know of its tokenizer.
-Result<OrderedJson> tokenizer_info(const std::filesystem::path& folder, const Tokenizer& tokenizer,
+Result<OrderedJson> tokenizer_info(const std::filesystem::path& path, const Tokenizer& tokenizer,
                                    const ModelConfig& model) {
-  Json config = Json::object();
-  const auto config_path = folder / "tokenizer_config.json";
-  if (std::filesystem::exists(config_path)) {
-    TIDAR_TRY(const std::string text, read_text_file(config_path));
-    TIDAR_TRY(config, parse_json_object(text, config_path.string()));
-  }
+  TIDAR_TRY(const Json config, read_tokenizer_config(path));
   OrderedJson info;
   for (const char* name : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
     info[name] = special_token(config, name);
@@ -64,8 +60,9 @@ Result<OrderedJson> tokenizer_info(const std::filesystem::path& folder, const To
   if (info["eos_token"].is_null() && !model.eos_tokens.empty()) {
     info["eos_token"] = tokenizer.bytes(model.eos_tokens.front());
   }
-  const auto template_path = folder / "chat_template.jinja";
-  if (std::filesystem::exists(template_path)) {
+  const auto template_path = path / "chat_template.jinja";
+  std::error_code ignored;
+  if (std::filesystem::exists(template_path, ignored)) {
     TIDAR_TRY(info["chat_template"], read_text_file(template_path));
   } else {
     info["chat_template"] = config.contains("chat_template") ? config["chat_template"] : Json();
@@ -111,11 +108,11 @@ Method priced_method(const Request& standard) {
 Result<ServedModel> served_model(const ServeFlags& flags, const Session& session,
                                  const ChatTemplate* chat_template, const Request& standard,
                                  int context) {
-  const std::filesystem::path folder = flags.model.model;
+  const std::filesystem::path path = flags.model.model;
   const ModelConfig& config = session.config();
   ServedModel model;
   model.name =
-      flags.name.empty() ? std::filesystem::canonical(folder).filename().string() : flags.name;
+      flags.name.empty() ? std::filesystem::canonical(path).filename().string() : flags.name;
   model.created = static_cast<int64_t>(std::time(nullptr));
   model.tokenizer = session.tokenizer();
   model.chat_template = chat_template;
@@ -125,7 +122,7 @@ Result<ServedModel> served_model(const ServeFlags& flags, const Session& session
   model.chat_eos = chat_template == nullptr
                        ? model.eos
                        : with_end_of_turn(model.eos, *chat_template, *model.tokenizer);
-  TIDAR_TRY(model.tokenizer_info, tokenizer_info(folder, *model.tokenizer, config));
+  TIDAR_TRY(model.tokenizer_info, tokenizer_info(path, *model.tokenizer, config));
   model.method = name_of(standard.method);
   model.now = local_time;
   model.make_method = [server = flags.method, method = standard.method, config](

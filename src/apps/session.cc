@@ -7,6 +7,7 @@
 
 #include "apps/ids.h"
 #include "apps/ranges.h"
+#include "format/gguf.h"
 
 namespace tidar {
 namespace {
@@ -61,9 +62,9 @@ void add_computing_flags(CLI::App& command, ModelFlags& flags) {
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.option_defaults()->group("Model");
-  command.add_option("--model", flags.model, "Hugging Face folder of the model")
+  command.add_option("--model", flags.model, "Hugging Face folder of the model, or GGUF file")
       ->required()
-      ->type_name("DIR");
+      ->type_name("PATH");
   add_computing_flags(command, flags);
 }
 
@@ -80,16 +81,18 @@ Result<Session> Session::open(const ModelFlags& flags) {
   Session session;
   session.flags_ = flags;
   if (flags.shape.empty()) {
-    const std::filesystem::path folder = flags.model;
-    if (!std::filesystem::is_directory(folder)) {
-      return error("{}: no such folder; --model names a folder with config.json", flags.model);
+    const std::filesystem::path model = flags.model;
+    if (!std::filesystem::is_directory(model) && !is_gguf_path(model)) {
+      return error(
+          "{}: no such folder or file; --model names a folder with config.json, or a GGUF file",
+          flags.model);
     }
-    TIDAR_TRY(session.config_, read_model_config(folder));
-    if (std::filesystem::exists(folder / "tokenizer.json")) {
-      TIDAR_TRY(session.tokenizer_, Tokenizer::open(folder));
-      TIDAR_TRY_VOID(check_fits(*session.tokenizer_, session.config_.vocabulary, folder.string()));
+    TIDAR_TRY(session.config_, read_model_config(model));
+    TIDAR_TRY(session.tokenizer_, Tokenizer::find(model));
+    if (session.tokenizer_) {
+      TIDAR_TRY_VOID(check_fits(*session.tokenizer_, session.config_.vocabulary, model.string()));
     }
-    TIDAR_TRY(session.weights_, ModelWeights::from_folder(folder, session.config_));
+    TIDAR_TRY(session.weights_, ModelWeights::open(model, session.config_));
   } else {
     TIDAR_TRY(session.config_, named_shape(flags.shape));
     const WeightFormatFacts& facts = facts_of(flags.weights.value_or(WeightFormat::bf16));

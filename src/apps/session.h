@@ -24,7 +24,7 @@ namespace tidar {
 
 /// Which model, and how it is computed.
 struct ModelFlags {
-  std::string model;                    ///< a folder; or
+  std::string model;                    ///< a folder or a file; or
   std::string shape;                    ///< a named shape, with random weights
   std::optional<WeightFormat> weights;  ///< none: as they are stored
   std::optional<DType> kv;              ///< none: as precise as the products
@@ -67,6 +67,8 @@ class Session {
   const ModelFlags& flags() const { return flags_; }
   const ModelConfig& config() const { return config_; }
   const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
+  /// Until the network is built.
+  const ModelWeights& weights() const { return *weights_; }
   Threads& threads() const { return *threads_; }
   Ops& ops() const { return timed_ ? static_cast<Ops&>(*timed_) : *backend_.ops; }
   /// nullptr unless the flags asked for it.

@@ -29,9 +29,9 @@ void add_tokenize(CLI::App& program, Action& action) {
   CLI::App& command =
       *program.add_subcommand("tokenize", "Text from stdin to token ids, a JSON array on stdout");
   const auto flags = std::make_shared<TokenizeFlags>();  // shared by the parser and the action
-  command.add_option("--model", flags->model, "Folder with tokenizer.json")
+  command.add_option("--model", flags->model, "Folder with tokenizer.json, or GGUF file")
       ->required()
-      ->type_name("DIR");
+      ->type_name("PATH");
   command.add_flag("--no-special", flags->no_special,
                    "Leave out what the tokenizer puts around every text");
   command.callback([flags, &action] { action = [flags] { return tokenize(*flags); }; });

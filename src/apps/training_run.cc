@@ -148,7 +148,7 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
   const bool fresh = config_.init.empty();
   TIDAR_TRY(const ModelWeights weights,
             fresh ? ModelWeights::random(model_config_, DType::f32, config_.seed)
-                  : ModelWeights::from_folder(config_.init, model_config_));
+                  : ModelWeights::open(config_.init, model_config_));
   const PassExtent largest = objective_->largest_pass(config_.sequence);
   const TrainableOptions options = {
       .max_rows = largest.rows, .max_position = largest.positions, .compute = config_.compute};

@@ -11,8 +11,9 @@
 namespace tidar {
 
 /// Activations are f32 (f64 in the reference), cached keys f32 or bf16. Files may hold the others,
-/// too: f16 becomes float when it is read, and integers are never part of a model.
-enum class DType : uint8_t { f32, f64, bf16, f16, i32, i64 };
+/// too: f16 becomes float when it is read, and integers and f8 (of 4 bits of exponent) are the
+/// codes of quantised weights.
+enum class DType : uint8_t { f32, f64, bf16, f16, i32, i64, i8, f8_e4m3 };
 
 /// Bytes of one element.
 constexpr size_t size_of(DType dtype) {
@@ -26,6 +27,9 @@ constexpr size_t size_of(DType dtype) {
     case DType::bf16:
     case DType::f16:
       return 2;
+    case DType::i8:
+    case DType::f8_e4m3:
+      return 1;
   }
   return 0;
 }
@@ -45,6 +49,10 @@ constexpr std::string_view name_of(DType dtype) {
       return "i32";
     case DType::i64:
       return "i64";
+    case DType::i8:
+      return "i8";
+    case DType::f8_e4m3:
+      return "f8_e4m3";
   }
   return "?";
 }
@@ -104,6 +112,24 @@ struct Half {
     // 31 stands for infinity and NaN; other exponents count from 15, and from 127 in float32.
     const uint32_t wide = exponent == 31 ? 0x7f800000u : (exponent + 112) << 23;
     return std::bit_cast<float>(sign | wide | (mantissa << 13));
+  }
+};
+
+/// 4 bits of exponent and 3 of mantissa, without infinities; all bits set is NaN. For reading files
+/// only.
+struct Float8E4M3 {
+  uint8_t bits = 0;
+
+  explicit operator float() const {
+    const uint32_t exponent = (bits >> 3) & 0xfu;
+    const uint32_t mantissa = bits & 0x7u;
+    const uint32_t sign = static_cast<uint32_t>(bits & 0x80u) << 24;
+    if ((bits & 0x7fu) == 0x7fu) return std::bit_cast<float>(sign | 0x7fc00000u);
+    if (exponent == 0) {  // zero and subnormal numbers, in steps of 2^-9
+      const float magnitude = std::ldexp(static_cast<float>(mantissa), -9);
+      return sign ? -magnitude : magnitude;
+    }
+    return std::bit_cast<float>(sign | (exponent + 120) << 23 | mantissa << 20);
   }
 };
 

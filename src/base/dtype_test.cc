@@ -90,12 +90,29 @@ TEST(Half, EveryValueIsWhatIeeeSays) {
   }
 }
 
+TEST(Float8E4M3, EveryValueIsWhatItsBitsSay) {
+  for (int bits = 0; bits < 256; ++bits) {
+    const auto found = static_cast<float>(Float8E4M3{static_cast<uint8_t>(bits)});
+    const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+    EXPECT_EQ(std::signbit(found), bits >= 128) << bits;
+    if (exponent == 15 && mantissa == 7) {
+      EXPECT_TRUE(std::isnan(found)) << bits;
+      continue;
+    }
+    const double expected =
+        exponent == 0 ? mantissa / 512.0 : (1 + mantissa / 8.0) * std::pow(2.0, exponent - 7);
+    EXPECT_EQ(std::abs(found), expected) << bits;
+  }
+}
+
 TEST(DType, SizesMatchTheTypes) {
   EXPECT_EQ(size_of(DTypeOf<float>::value), sizeof(float));
   EXPECT_EQ(size_of(DTypeOf<double>::value), sizeof(double));
   EXPECT_EQ(size_of(DTypeOf<BFloat16>::value), sizeof(BFloat16));
   EXPECT_EQ(size_of(DType::f16), sizeof(Half));
   EXPECT_EQ(size_of(DType::i64), sizeof(int64_t));
+  EXPECT_EQ(size_of(DType::i8), sizeof(int8_t));
+  EXPECT_EQ(size_of(DType::f8_e4m3), sizeof(Float8E4M3));
 }
 
 TEST(DType, EpsilonIsTheStepAboveOne) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "format/files.h"
+#include "format/gguf.h"
 
 namespace tidar {
 namespace {
@@ -51,10 +52,16 @@ Result<std::string> fingerprint_of_file(const std::filesystem::path& path) {
   return hash.text();
 }
 
-Result<std::string> fingerprint_of_model(const std::filesystem::path& folder) {
+Result<std::string> fingerprint_of_model(const std::filesystem::path& model) {
+  if (is_gguf_path(model)) {
+    TIDAR_TRY(const MappedFile file, MappedFile::open(model));
+    Hash hash;
+    add_weights(hash, file.bytes());
+    return hash.text();
+  }
   std::vector<std::filesystem::path> files;
   std::error_code failure;
-  for (std::filesystem::directory_iterator entry(folder, failure), end; !failure && entry != end;
+  for (std::filesystem::directory_iterator entry(model, failure), end; !failure && entry != end;
        entry.increment(failure)) {
     const auto& path = entry->path();
     const auto name = path.filename();
@@ -62,7 +69,7 @@ Result<std::string> fingerprint_of_model(const std::filesystem::path& folder) {
       files.push_back(path);
     }
   }
-  if (failure) return error("{}: cannot be listed: {}", folder.string(), failure.message());
+  if (failure) return error("{}: cannot be listed: {}", model.string(), failure.message());
   std::sort(files.begin(), files.end());
   Hash hash;
   for (const auto& path : files) {

@@ -13,8 +13,8 @@ namespace tidar {
 Result<std::string> fingerprint_of_file(const std::filesystem::path& path);
 
 /// Of a model's folder: config.json, tokenizer.json, and of each *.safetensors file its name, its
-/// size, its beginning and a thousand places in it. A copy of the folder has the same name; weights
-/// that were trained further have another.
-Result<std::string> fingerprint_of_model(const std::filesystem::path& folder);
+/// size, its beginning and a thousand places in it; of a GGUF file the latter. A copy of the folder
+/// has the same name; weights that were trained further have another.
+Result<std::string> fingerprint_of_model(const std::filesystem::path& model);
 
 }  // namespace tidar

@@ -112,6 +112,14 @@ MappedFile::~MappedFile() {
   if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
+void release_pages(std::span<const std::byte> bytes) {
+  // Rounded outwards: a neighbour's part of the first or last page is read again when needed.
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto before = reinterpret_cast<uintptr_t>(bytes.data()) % page;
+  auto* begin = const_cast<std::byte*>(bytes.data() - before);
+  madvise(begin, before + bytes.size(), MADV_DONTNEED);
+}
+
 Result<FileWriter> FileWriter::create(const std::filesystem::path& path) {
   const auto partial = partial_of(path);
   const int fd = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

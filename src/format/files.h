@@ -46,6 +46,10 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
+/// Tells the system that these bytes of a mapped file are not needed for now: their pages leave
+/// memory, and come back when they are touched.
+void release_pages(std::span<const std::byte> bytes);
+
 /// A file that is written piece by piece and appears whole or not at all: the pieces go to
 /// "<path>.partial", which commit() flushes to disk and renames. Without commit() the partial file
 /// is removed and `path` stays as it was. One writer a path at a time. After an Error the writer

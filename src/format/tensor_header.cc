@@ -14,13 +14,15 @@ namespace {
 
 constexpr size_t kMostDimensions = 8;
 
-constexpr std::array<std::pair<std::string_view, DType>, 6> kDTypes = {{
+constexpr std::array<std::pair<std::string_view, DType>, 8> kDTypes = {{
     {"F32", DType::f32},
     {"F64", DType::f64},
     {"BF16", DType::bf16},
     {"F16", DType::f16},
     {"I32", DType::i32},
     {"I64", DType::i64},
+    {"I8", DType::i8},
+    {"F8_E4M3", DType::f8_e4m3},
 }};
 
 // Bytes of a tensor, or nothing when they do not fit 63 bits. Zeros are left out of the product at
@@ -75,7 +77,8 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
       entries_.back().dtype = dtype;
       return true;
     }
-    return fail("dtype is " + in_quotes(value) + "; expected F32, F64, BF16, F16, I32 or I64");
+    return fail("dtype is " + in_quotes(value) +
+                "; expected F32, F64, BF16, F16, F8_E4M3, I8, I32 or I64");
   }
 
   bool key(std::string& value) override {

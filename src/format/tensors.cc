@@ -1,8 +1,5 @@
 #include "format/tensors.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -143,6 +140,8 @@ std::optional<int64_t> first_not_finite(const StoredTensor& tensor) {
       return first_with_exponent<uint16_t>(tensor.data, 0x7f80u);
     case DType::f16:
       return first_with_exponent<uint16_t>(tensor.data, 0x7c00u);
+    case DType::f8_e4m3:  // has no infinities, and one NaN of each sign
+      return first_with_exponent<uint8_t>(tensor.data, 0x7fu);
     default:
       fail_check(__FILE__, __LINE__, "not a floating type of checkpoints");
   }
@@ -267,14 +266,6 @@ std::vector<std::string> TensorFolder::names() const {
   names.reserve(by_name_.size());
   for (const auto& [name, tensor] : by_name_) names.push_back(name);
   return names;
-}
-
-void TensorFolder::release(const StoredTensor& tensor) const {
-  // Rounded outwards: a neighbour's part of the first or last page is read again when needed.
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto before = reinterpret_cast<uintptr_t>(tensor.data.data()) % page;
-  auto* begin = const_cast<std::byte*>(tensor.data.data() - before);
-  madvise(begin, before + tensor.data.size(), MADV_DONTNEED);
 }
 
 Result<void> write_tensors(const std::filesystem::path& path,

@@ -34,7 +34,7 @@ struct StoredTensor {
 };
 
 /// Index of the first element that is NaN or infinite, counted row by row; nothing where all are
-/// finite. For f32, bf16 and f16. Reads at the speed of memory.
+/// finite. For f32, bf16, f16 and f8. Reads at the speed of memory.
 std::optional<int64_t> first_not_finite(const StoredTensor& tensor);
 
 /// One mapped file.
@@ -69,10 +69,6 @@ class TensorFolder {
   const StoredTensor* find(std::string_view name) const;
   /// All names, sorted.
   std::vector<std::string> names() const;
-
-  /// Tells the system that the pages of this tensor are not needed any more, so that a model is
-  /// resident once (packed), not twice.
-  void release(const StoredTensor& tensor) const;
 
  private:
   std::vector<TensorFile> files_;

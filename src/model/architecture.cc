@@ -8,13 +8,13 @@ namespace {
 
 constexpr std::array<Architecture, 4> kArchitectures = {{
     {"Qwen2ForCausalLM", "qwen2", Family::qwen2, QkvBias::present, QkNorm::none, BiasField::ignored,
-     WindowRule::if_asked, 0},
+     WindowRule::if_asked, 0, true},
     {"Qwen3ForCausalLM", "qwen3", Family::qwen3, QkvBias::none, QkNorm::per_head, BiasField::read,
-     WindowRule::if_asked, 128},
+     WindowRule::if_asked, 128, true},
     {"LlamaForCausalLM", "llama", Family::llama, QkvBias::none, QkNorm::none, BiasField::read,
-     WindowRule::never, 0},
+     WindowRule::never, 0, true},
     {"MistralForCausalLM", "mistral", Family::llama, QkvBias::none, QkNorm::none,
-     BiasField::ignored, WindowRule::if_given, 0},
+     BiasField::ignored, WindowRule::if_given, 0, false},
 }};
 
 }  // namespace

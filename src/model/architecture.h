@@ -28,6 +28,7 @@ struct Architecture {
   BiasField bias_field;
   WindowRule window;
   int head_size;  ///< when config.json is silent; 0: hidden / heads
+  bool in_gguf;   ///< whether GGUF files have a model_type of this name
 };
 
 /// All that are supported.

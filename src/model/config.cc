@@ -7,8 +7,12 @@
 #include <utility>
 
 #include "format/files.h"
+#include "format/gguf.h"
 #include "format/json.h"
 #include "model/architecture.h"
+#include "model/config_json.h"
+#include "model/gguf_config.h"
+#include "model/quantization.h"
 
 namespace tidar {
 
@@ -44,9 +48,7 @@ Result<const Architecture*> read_architecture(const JsonFields& fields) {
 Result<void> refuse_unsupported(const JsonFields& fields, const Architecture& architecture) {
   TIDAR_TRY(const std::string activation, fields.text("hidden_act", "silu"));
   if (activation != "silu") return fields.wrong("hidden_act", "'silu'");
-  if (fields.has("quantization_config")) {
-    return fields.wrong("quantization_config", "unquantised weights (F32, BF16 or F16)");
-  }
+  TIDAR_TRY_VOID(read_quantization(fields));
   std::vector<std::string_view> flags = {"mlp_bias", "rope_interleaved"};
   if (architecture.bias_field == BiasField::read) flags.emplace_back("attention_bias");
   for (const auto flag : flags) {
@@ -226,12 +228,31 @@ Result<void> read_tidar_config(const std::filesystem::path& path, ModelConfig& c
   return {};
 }
 
+Result<ModelConfig> read_folder_config(const std::filesystem::path& folder) {
+  const auto path = folder / "config.json";
+  TIDAR_TRY(const std::string text, read_text_file(path));
+  TIDAR_TRY(ModelConfig config, parse_model_config(text, path.string()));
+  std::error_code ignored;
+  if (const auto more = folder / "generation_config.json"; std::filesystem::exists(more, ignored)) {
+    TIDAR_TRY_VOID(read_generation_config(more, config));
+  }
+  if (const auto more = folder / "tidar_config.json";
+      !config.tidar && std::filesystem::exists(more, ignored)) {
+    TIDAR_TRY_VOID(read_tidar_config(more, config));
+  }
+  return config;
+}
+
 }  // namespace
 
 std::string_view name_of(TrainedLayout layout) { return kLayouts[static_cast<size_t>(layout)]; }
 
 Result<ModelConfig> parse_model_config(std::string_view json, const std::string& where) {
   TIDAR_TRY(const Json document, parse_json_object(json, where));
+  return model_config_of(document, where);
+}
+
+Result<ModelConfig> model_config_of(const Json& document, const std::string& where) {
   const JsonFields fields(document, where);
   TIDAR_TRY(const Architecture* architecture, read_architecture(fields));
   ModelConfig config = config_of(*architecture);
@@ -254,19 +275,13 @@ Result<ModelConfig> parse_model_config(std::string_view json, const std::string&
   return config;
 }
 
-Result<ModelConfig> read_model_config(const std::filesystem::path& folder) {
-  const auto path = folder / "config.json";
-  TIDAR_TRY(const std::string text, read_text_file(path));
-  TIDAR_TRY(ModelConfig config, parse_model_config(text, path.string()));
-  std::error_code ignored;
-  if (const auto more = folder / "generation_config.json"; std::filesystem::exists(more, ignored)) {
-    TIDAR_TRY_VOID(read_generation_config(more, config));
+Result<ModelConfig> read_model_config(const std::filesystem::path& model) {
+  if (is_gguf_path(model)) {
+    TIDAR_TRY(const GgufFile file, GgufFile::open(model));
+    TIDAR_TRY(const Json document, config_of_gguf(file.content()));
+    return model_config_of(document, fmt::format("{}, as a config.json", model.string()));
   }
-  if (const auto more = folder / "tidar_config.json";
-      !config.tidar && std::filesystem::exists(more, ignored)) {
-    TIDAR_TRY_VOID(read_tidar_config(more, config));
-  }
-  return config;
+  return read_folder_config(model);
 }
 
 }  // namespace tidar

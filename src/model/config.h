@@ -102,8 +102,8 @@ struct ModelConfig {
 /// weights) is an Error; what this program has no use for is ignored.
 Result<ModelConfig> parse_model_config(std::string_view json, const std::string& where);
 
-/// Reads config.json, and generation_config.json where there is one, of a checkpoint folder.
-Result<ModelConfig> read_model_config(const std::filesystem::path& folder);
+/// Reads config.json, and generation_config.json, of a checkpoint folder; or what a GGUF file says.
+Result<ModelConfig> read_model_config(const std::filesystem::path& model);
 
 /// A named shape without weights: qwen2.5-0.5b, qwen2.5-1.5b, qwen3-0.6b, qwen3-1.7b with the
 /// numbers of the published models, and mini, a small one of Qwen3's family. All of them name a

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "base/rng.h"
+#include "model/weight_source.h"
 
 namespace tidar {
 
@@ -86,6 +87,37 @@ void RandomWeights::fill(const WeightSpec& spec, size_t row, DType dtype, std::b
   TIDAR_CHECK(dtype == DType::bf16);
   const std::vector<BFloat16> rounded(values.begin(), values.end());
   fill_from(rounded, seed_, row, count, reinterpret_cast<BFloat16*>(out));
+}
+
+namespace {
+
+/// Nothing is there before it is asked for.
+class RandomSource final : public WeightSource {
+ public:
+  RandomSource(const ModelConfig& config, DType dtype, uint64_t seed)
+      : table_(weight_table(config)), dtype_(dtype), weights_(seed) {}
+
+  StoredTensor tensor(size_t row) const override {
+    const WeightSpec& spec = table_[row];
+    return {.name = spec.name, .dtype = dtype_, .shape = spec.shape, .data = {}, .file = "random"};
+  }
+  void make(size_t row, std::byte* out) const override {
+    weights_.fill(table_[row], row, dtype_, out);
+  }
+  void release(size_t) const override {}
+  std::string_view stored_as(size_t) const override { return "random"; }
+
+ private:
+  std::vector<WeightSpec> table_;
+  DType dtype_;
+  RandomWeights weights_;
+};
+
+}  // namespace
+
+std::unique_ptr<WeightSource> random_source(const ModelConfig& config, DType dtype, uint64_t seed) {
+  TIDAR_CHECK(dtype == DType::f32 || dtype == DType::bf16);
+  return std::make_unique<RandomSource>(config, dtype, seed);
 }
 
 }  // namespace tidar

@@ -4,14 +4,11 @@
 #include <array>
 #include <map>
 #include <mutex>
-#include <optional>
-#include <set>
 #include <utility>
 
 #include "base/buffer.h"
-#include "format/files.h"
-#include "format/tensor_header.h"
-#include "model/random_weights.h"
+#include "format/gguf.h"
+#include "model/weight_source.h"
 
 namespace tidar {
 
@@ -105,16 +102,6 @@ void add_rows(const ModelConfig& config, Place place, int layer, std::vector<Wei
   }
 }
 
-// Tensors that real checkpoints hold beside what the network needs.
-bool is_spare(const std::string& name, const ModelConfig& config) {
-  return name.ends_with("rotary_emb.inv_freq") ||
-         (name == "lm_head.weight" && config.head == HeadWeight::tied);
-}
-
-std::string described(const WeightSpec& spec) {
-  return fmt::format("F32, BF16 or F16 of shape {}", shape_text(spec.shape));
-}
-
 }  // namespace
 
 std::vector<WeightSpec> weight_table(const ModelConfig& config) {
@@ -137,22 +124,51 @@ int64_t ModelConfig::parameters() const {
   return total;
 }
 
-// `folder` or `random` is there, or neither: then the tensors are somebody else's memory. `memory`
-// holds the random tensors that are in use.
+namespace {
+
+/// Tensors that are somebody else's memory.
+class MemorySource final : public WeightSource {
+ public:
+  explicit MemorySource(std::vector<StoredTensor> tensors) : tensors_(std::move(tensors)) {}
+
+  StoredTensor tensor(size_t row) const override { return tensors_[row]; }
+  void make(size_t, std::byte*) const override { TIDAR_CHECK(false); }
+  void release(size_t) const override {}
+  std::string_view stored_as(size_t row) const override {
+    return tidar::name_of(tensors_[row].dtype);
+  }
+
+ private:
+  std::vector<StoredTensor> tensors_;
+};
+
+}  // namespace
+
+std::unique_ptr<WeightSource> memory_source(std::vector<StoredTensor> tensors) {
+  return std::make_unique<MemorySource>(std::move(tensors));
+}
+
+// The numbers of a tensor are the source's, or stand in `memory` between get() and release().
 struct ModelWeights::Impl {
-  explicit Impl(const ModelConfig& config) : table(weight_table(config)), tensors(table.size()) {
+  Impl(const ModelConfig& config, std::unique_ptr<WeightSource> source_)
+      : table(weight_table(config)), source(std::move(source_)), memory(table.size()) {
     for (size_t row = 0; row < table.size(); ++row) {
       row_of.emplace(std::pair(table[row].role, table[row].layer), row);
+      tensors.push_back(source->tensor(row));
     }
   }
 
+  size_t row(WeightRole role, int layer) const {
+    const auto found = row_of.find({role, layer});
+    TIDAR_CHECK(found != row_of.end());
+    return found->second;
+  }
+
   std::vector<WeightSpec> table;
+  std::unique_ptr<WeightSource> source;
   std::vector<StoredTensor> tensors;  // one a row of the table
   std::map<std::pair<WeightRole, int>, size_t> row_of;
-
-  std::optional<TensorFolder> folder;
-  std::optional<RandomWeights> random;
-  std::mutex mutex;  // guards `memory`, and `tensors` while weights are random
+  std::mutex mutex;  // guards `memory`, and `tensors` where it is used
   std::vector<Buffer> memory;
 };
 
@@ -161,92 +177,42 @@ ModelWeights::ModelWeights(ModelWeights&&) noexcept = default;
 ModelWeights& ModelWeights::operator=(ModelWeights&&) noexcept = default;
 ModelWeights::~ModelWeights() = default;
 
-namespace {
-
-// The stored tensor of a row of the table, checked against it.
-Result<const StoredTensor*> find_checked(const TensorFolder& folder, const WeightSpec& spec,
-                                         const std::string& where) {
-  const StoredTensor* tensor = folder.find(spec.name);
-  if (tensor == nullptr) {
-    return error("{}: tensor {} is missing; config.json asks for {}", where, in_quotes(spec.name),
-                 described(spec));
-  }
-  const bool type_fits =
-      tensor->dtype == DType::f32 || tensor->dtype == DType::bf16 || tensor->dtype == DType::f16;
-  if (!type_fits || tensor->shape != spec.shape) {
-    return error("{}: tensor {} is {} of shape {}; config.json asks for {}", tensor->file,
-                 in_quotes(spec.name), header_name(tensor->dtype), shape_text(tensor->shape),
-                 described(spec));
-  }
-  return tensor;
-}
-
-}  // namespace
-
-Result<ModelWeights> ModelWeights::from_folder(const std::filesystem::path& folder,
-                                               const ModelConfig& config) {
-  TIDAR_TRY(TensorFolder files, TensorFolder::open(folder));
-  auto impl = std::make_unique<Impl>(config);
-  std::set<std::string_view> used;
-  for (size_t row = 0; row < impl->table.size(); ++row) {
-    TIDAR_TRY(const StoredTensor* tensor, find_checked(files, impl->table[row], folder.string()));
-    if (const auto at = first_not_finite(*tensor)) {
-      return error(
-          "{}: tensor {}: element {} is not a finite number; the file is broken, or its "
-          "training was",
-          tensor->file, in_quotes(tensor->name), *at);
-    }
-    files.release(*tensor);
-    impl->tensors[row] = *tensor;
-    used.insert(impl->table[row].name);
-  }
-  for (const std::string& name : files.names()) {
-    if (used.contains(name) || is_spare(name, config)) continue;
-    return error("{}: tensor {} is not part of {} with {} layers, which config.json describes",
-                 files.find(name)->file, in_quotes(name), config.architecture, config.layers);
-  }
-  impl->folder = std::move(files);
-  return ModelWeights(std::move(impl));
+Result<ModelWeights> ModelWeights::open(const std::filesystem::path& model,
+                                        const ModelConfig& config) {
+  TIDAR_TRY(auto source,
+            is_gguf_path(model) ? gguf_source(model, config) : folder_source(model, config));
+  return ModelWeights(std::make_unique<Impl>(config, std::move(source)));
 }
 
 ModelWeights ModelWeights::random(const ModelConfig& config, DType dtype, uint64_t seed) {
-  TIDAR_CHECK(dtype == DType::f32 || dtype == DType::bf16);
-  auto impl = std::make_unique<Impl>(config);
-  for (size_t row = 0; row < impl->table.size(); ++row) {
-    const WeightSpec& spec = impl->table[row];
-    impl->tensors[row] = {
-        .name = spec.name, .dtype = dtype, .shape = spec.shape, .data = {}, .file = "random"};
-  }
-  impl->memory.resize(impl->table.size());
-  impl->random.emplace(seed);
-  return ModelWeights(std::move(impl));
+  return ModelWeights(std::make_unique<Impl>(config, random_source(config, dtype, seed)));
 }
 
 ModelWeights ModelWeights::of_memory(const ModelConfig& config, std::vector<StoredTensor> tensors) {
-  auto impl = std::make_unique<Impl>(config);
-  TIDAR_CHECK_EQ(tensors.size(), impl->table.size());
+  const std::vector<WeightSpec> table = weight_table(config);
+  TIDAR_CHECK_EQ(tensors.size(), table.size());
   for (size_t row = 0; row < tensors.size(); ++row) {
-    TIDAR_CHECK(tensors[row].shape == impl->table[row].shape);
+    TIDAR_CHECK(tensors[row].shape == table[row].shape);
   }
-  impl->tensors = std::move(tensors);
-  return ModelWeights(std::move(impl));
+  return ModelWeights(std::make_unique<Impl>(config, memory_source(std::move(tensors))));
 }
 
 const StoredTensor& ModelWeights::get(WeightRole role, int layer) const {
-  const auto found = impl_->row_of.find({role, layer});
-  TIDAR_CHECK(found != impl_->row_of.end());
-  const size_t row = found->second;
+  const size_t row = impl_->row(role, layer);
   StoredTensor& tensor = impl_->tensors[row];
-  if (!impl_->random) return tensor;
   const std::lock_guard lock(impl_->mutex);
   if (tensor.data.empty()) {
     size_t bytes = tidar::size_of(tensor.dtype);
     for (const int64_t dimension : tensor.shape) bytes *= static_cast<size_t>(dimension);
     impl_->memory[row] = Buffer(bytes);
-    impl_->random->fill(impl_->table[row], row, tensor.dtype, impl_->memory[row].data());
+    impl_->source->make(row, impl_->memory[row].data());
     tensor.data = {impl_->memory[row].data(), bytes};
   }
   return tensor;
+}
+
+std::string_view ModelWeights::stored_as(WeightRole role, int layer) const {
+  return impl_->source->stored_as(impl_->row(role, layer));
 }
 
 DType ModelWeights::matrix_dtype() const {
@@ -260,9 +226,8 @@ DType ModelWeights::matrix_dtype() const {
 void ModelWeights::release(const StoredTensor& tensor) const {
   const auto row = static_cast<size_t>(&tensor - impl_->tensors.data());
   TIDAR_CHECK_LT(row, impl_->tensors.size());
-  if (impl_->folder) return impl_->folder->release(tensor);
-  if (!impl_->random) return;
   const std::lock_guard lock(impl_->mutex);
+  if (impl_->memory[row].data() == nullptr) return impl_->source->release(row);
   impl_->memory[row] = Buffer();
   impl_->tensors[row].data = {};
 }

@@ -45,20 +45,21 @@ struct WeightSpec {
 /// Every weight of the model, in the order in which a pass uses them.
 std::vector<WeightSpec> weight_table(const ModelConfig& config);
 
-/// The tensors of one model, all there and of the right shape: views of mapped files, or random
-/// ones that exist only between get() and release(). Either way a model that is packed tensor by
-/// tensor is resident once, plus one tensor.
+/// The tensors of one model, all there and of the right shape: views of mapped files, or made of
+/// stored codes or of a seed, and then there only between get() and release(). Either way a model
+/// that is packed tensor by tensor is resident once, plus one tensor.
 ///
 /// Safe to use from several threads at once, as long as none uses a tensor that another releases.
 class ModelWeights {
  public:
-  /// Checks a folder against the table: a missing, extra, mis-shaped or mis-typed tensor is an
-  /// Error that names file, tensor, expected and found. Accepted types: f32, bf16, f16. A stored
-  /// head beside a tied embedding is accepted when config says tied (it is not used), as are
-  /// stored rotary frequencies. A weight that is NaN or infinite is an Error that names its place:
-  /// every file is read once for that.
-  static Result<ModelWeights> from_folder(const std::filesystem::path& folder,
-                                          const ModelConfig& config);
+  /// Those of a Hugging Face folder, or of a GGUF file. Checks it against the table: a missing,
+  /// extra, mis-shaped or mis-typed tensor is an Error that names file, tensor, expected and found.
+  /// Accepted types: f32, bf16, f16, and what becomes f32: in a GGUF file those of
+  /// format/block_format.h, in a folder those of model/quantization.h. A stored head beside a tied
+  /// embedding is accepted when config says tied (it is not used), as are stored rotary
+  /// frequencies. A weight that is NaN or infinite is an Error that names its place: every file is
+  /// read once for that.
+  static Result<ModelWeights> open(const std::filesystem::path& model, const ModelConfig& config);
 
   /// Random weights, a function of the seed alone: the order of get() does not matter, and bf16
   /// weights are the f32 ones of the same seed, rounded. All are normal, with deviation
@@ -77,10 +78,14 @@ class ModelWeights {
   ModelWeights& operator=(ModelWeights&&) noexcept;
   ~ModelWeights();
 
-  /// The tensor of a role, which must be in the table of the config. Random weights are generated
-  /// here on first use: about a second per 0.5 billion values. The reference stays valid, but its
-  /// data only until release().
+  /// The tensor of a role, which must be in the table of the config. What is made is made here, on
+  /// first use: about a second per 0.5 billion values. The reference stays valid, but its data only
+  /// until release().
   const StoredTensor& get(WeightRole role, int layer = -1) const;
+
+  /// What its file calls the way in which it is stored: "BF16", "Q4_K"; "random" where there is
+  /// none.
+  std::string_view stored_as(WeightRole role, int layer = -1) const;
 
   /// The type in which matrices are packed unless the user asks for another: bf16 if every matrix
   /// is stored as bf16, else f32 (f16 has numbers that bf16 has not).

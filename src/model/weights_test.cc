@@ -41,7 +41,7 @@ class Checkpoint {
   }
   Result<ModelWeights> reread() const {
     TIDAR_CHECK(write_tensors(folder_.path() / "model.safetensors", tensors).ok());
-    return ModelWeights::from_folder(folder_.path(), config);
+    return ModelWeights::open(folder_.path(), config);
   }
 
   ModelConfig config;
@@ -91,7 +91,7 @@ TEST(ModelWeights, ReadsTheFixtures) {
   for (const char* name : kFolders) {
     const auto config = read_model_config(kFixtures / name).value();
     const auto folder = TensorFolder::open(kFixtures / name).value();
-    const auto weights = ModelWeights::from_folder(kFixtures / name, config).value();
+    const auto weights = ModelWeights::open(kFixtures / name, config).value();
     for (const auto& spec : weight_table(config)) {
       const auto& tensor = weights.get(spec.role, spec.layer);
       const auto& stored = *folder.find(spec.name);
@@ -324,7 +324,7 @@ TEST(ModelWeights, ReleasedTensorsLeaveMemory) {
   const int64_t before = resident_bytes();
   EXPECT_LT(before, with_model - model_bytes * 9 / 10);
 
-  const auto stored = ModelWeights::from_folder(folder.path(), config).value();
+  const auto stored = ModelWeights::open(folder.path(), config).value();
   for (const ModelWeights* weights : {&random, &stored}) {
     for (const auto& spec : weight_table(config)) {
       const auto& tensor = weights->get(spec.role, spec.layer);

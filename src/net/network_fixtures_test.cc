@@ -104,7 +104,7 @@ class Fixture {
       : folder(kFixtures / name),
         expected(read_fixture_json(folder / "expected.json")),
         config(read_model_config(folder).value()),
-        on(config, ModelWeights::from_folder(folder, config).value(), backend) {}
+        on(config, ModelWeights::open(folder, config).value(), backend) {}
 
   /// Of float32, as the fixtures suggest. In float64 only what was rounded to float32 is left: the
   /// logits here and there (below 16: 2^-20 apart) and the rotary table; and the fixtures' error.

@@ -58,7 +58,7 @@ TEST_P(TrainableTest, FixturesLossesAndGradients) {
     const auto masked = read_fixture_json(folder / "masked" / "masked.json");
     const auto& expected = masked["tidar_train_loss"];
     const ModelConfig config = read_model_config(folder).value();
-    TrainableOnBackend on(config, ModelWeights::from_folder(folder, config).value(), GetParam());
+    TrainableOnBackend on(config, ModelWeights::open(folder, config).value(), GetParam());
     const TidarLoss loss = fixture_loss(masked);
     std::vector<double> losses(loss.labels.size());
     on->add_gradients(loss.pass, loss.labels, losses);

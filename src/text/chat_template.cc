@@ -4,9 +4,11 @@
 #include <system_error>
 
 #include "format/files.h"
+#include "format/gguf.h"
 #include "text/jinja/from_json.h"
 #include "text/jinja/interpreter.h"
 #include "text/jinja/parser.h"
+#include "text/tokenizer_config.h"
 #include "text/utf8.h"
 
 namespace tidar {
@@ -99,15 +101,15 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source, Names names) {
       std::make_unique<Impl>(Impl{std::move(syntax), std::nullopt, std::move(names)}));
 }
 
-Result<std::optional<ChatTemplate>> ChatTemplate::open(const std::filesystem::path& folder) {
-  const auto config_path = folder / "tokenizer_config.json";
-  TIDAR_TRY(const auto config_text, read_if_there(config_path));
-  Json config = Json::object();
-  if (config_text) {
-    TIDAR_TRY(config, parse_json_object(*config_text, config_path.string()));
+Result<std::optional<ChatTemplate>> ChatTemplate::open(const std::filesystem::path& model) {
+  TIDAR_TRY(const Json config, read_tokenizer_config(model));
+  const bool in_file = is_gguf_path(model);
+  const auto own_path = model / "chat_template.jinja";
+  std::optional<std::string> own_text;
+  if (!in_file) {
+    TIDAR_TRY(own_text, read_if_there(own_path));
   }
-  const auto own_path = folder / "chat_template.jinja";
-  TIDAR_TRY(auto own_text, read_if_there(own_path));
+  const auto config_path = in_file ? model : model / "tokenizer_config.json";
   const auto where = own_text ? own_path : config_path;
   Sources sources{std::move(own_text), std::nullopt};
   if (!sources.usual) {

@@ -45,9 +45,9 @@ class ChatTemplate {
 
   /// The template of a Hugging Face folder: its chat_template.jinja, or else "chat_template" of its
   /// tokenizer_config.json, which may be a list of templates: "default", and "tool_use" for
-  /// conversations with tools. Names are the file's special tokens. Nothing when the folder has
-  /// neither.
-  static Result<std::optional<ChatTemplate>> open(const std::filesystem::path& folder);
+  /// conversations with tools; or that of a GGUF file. Names are the file's special tokens. Nothing
+  /// when there is none.
+  static Result<std::optional<ChatTemplate>> open(const std::filesystem::path& model);
 
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;

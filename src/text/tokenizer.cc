@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "format/files.h"
+#include "format/gguf.h"
+#include "text/gguf_tokenizer.h"
 #include "text/tokenizer_json.h"
 #include "text/utf8.h"
 
@@ -134,10 +136,15 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
-Result<Tokenizer> Tokenizer::open(const std::filesystem::path& folder) {
-  const auto path = folder / "tokenizer.json";
+Result<Tokenizer> Tokenizer::open(const std::filesystem::path& model) {
+  if (is_gguf_path(model)) {
+    TIDAR_TRY(const GgufFile file, GgufFile::open(model));
+    TIDAR_TRY(const std::string json, tokenizer_json_of(file.content()));
+    return parse(json, fmt::format("{}, as a tokenizer.json", model.string()));
+  }
+  const auto path = model / "tokenizer.json";
   TIDAR_TRY(const std::string json, read_text_file(path));
-  const auto config_path = folder / "tokenizer_config.json";
+  const auto config_path = model / "tokenizer_config.json";
   std::string config;
   std::error_code ignored;
   if (std::filesystem::exists(config_path, ignored)) {
@@ -146,6 +153,19 @@ Result<Tokenizer> Tokenizer::open(const std::filesystem::path& folder) {
   TIDAR_TRY(auto parts,
             parse_tokenizer_json({json, path.string()}, {config, config_path.string()}));
   return Tokenizer(std::make_unique<Impl>(std::move(parts)));
+}
+
+Result<std::optional<Tokenizer>> Tokenizer::find(const std::filesystem::path& model) {
+  if (is_gguf_path(model)) {
+    TIDAR_TRY(const GgufFile file, GgufFile::open(model));
+    if (!has_tokenizer(file.content())) return std::optional<Tokenizer>();
+  } else {
+    std::error_code ignored;
+    const bool there = std::filesystem::exists(model / "tokenizer.json", ignored);
+    if (!there) return std::optional<Tokenizer>();
+  }
+  TIDAR_TRY(Tokenizer tokenizer, open(model));
+  return std::optional(std::move(tokenizer));
 }
 
 Result<Tokenizer> Tokenizer::parse(std::string_view json, const std::string& where) {

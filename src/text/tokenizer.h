@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,9 +26,12 @@ enum class SkipSpecial : uint8_t { no, yes };
 class Tokenizer {
  public:
   /// Reads tokenizer.json of a folder, and of tokenizer_config.json, if it is there, the added
-  /// tokens that only it declares. What the file asks for and is not supported is an Error that
-  /// names it. "truncation" and "padding" are left to the caller.
-  static Result<Tokenizer> open(const std::filesystem::path& folder);
+  /// tokens that only it declares; or what a GGUF file says in their place. What the file asks for
+  /// and is not supported is an Error that names it. "truncation" and "padding" are left to the
+  /// caller.
+  static Result<Tokenizer> open(const std::filesystem::path& model);
+  /// The same; nothing where the model has no tokenizer.
+  static Result<std::optional<Tokenizer>> find(const std::filesystem::path& model);
   /// Parses the text of a tokenizer.json. `where` names it in errors.
   static Result<Tokenizer> parse(std::string_view json, const std::string& where);
 

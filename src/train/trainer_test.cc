@@ -147,7 +147,7 @@ TEST_F(TrainerTest, ACheckpointIsAModelFolder) {
   EXPECT_EQ(std::filesystem::canonical(latest), std::filesystem::canonical(saved.folder));
   const ModelConfig config = read_model_config(latest).value();
   EXPECT_EQ(config, run.config);
-  const ModelWeights weights = std::move(ModelWeights::from_folder(latest, config).value());
+  const ModelWeights weights = std::move(ModelWeights::open(latest, config).value());
   for (const Parameter& parameter : run.model->parameters().all()) {
     const StoredTensor& stored = weights.get(parameter.spec.role, parameter.spec.layer);
     ASSERT_EQ(stored.data.size(), static_cast<size_t>(parameter.value.bytes()));
