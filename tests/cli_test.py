@@ -536,7 +536,7 @@ class Bench(FixtureCase):
                 self.assertLessEqual(len(line), 80, line)
         self.assertIn(f"acceptance is played from {self.folder}/trace", out)
         self.assertIn("1 text of ", out)
-        self.assertRegex(out, r"(?m)^tidar +3 +1 +1 +[\d.]+ +\d+% +- +[\d.]+ +[\d.]+ +\d+%$")
+        self.assertRegex(out, r"(?m)^tidar +3 +1 +1 +[\d.]+ +\d+% +- +[\d.]+ +[\d.]+ +\d+% +[\d.]+%$")
         self.assertRegex(out, r"(?m)^lookup +3 +3 +[\d.]+ ")
 
     def test_traces_that_do_not_do(self):
