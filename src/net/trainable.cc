@@ -181,7 +181,11 @@ struct Trainable::Impl {
 
 namespace {
 
-Result<void> check_range(const ModelConfig& config, const TrainableOptions& options) {
+Result<void> check_options(const ModelConfig& config, const TrainableOptions& options) {
+  if (!facts_of(options.compute).plain) {
+    return error("training in {} was asked for; it computes with plain weights only, f32 or bf16",
+                 name_of(options.compute));
+  }
   if (options.max_rows < 1 || options.max_rows > kMostRows) {
     return error("training with passes of at most {} rows was asked for; 1 to {} can be had",
                  options.max_rows, kMostRows);
@@ -210,7 +214,7 @@ Trainable::~Trainable() = default;
 Result<std::unique_ptr<Trainable>> Trainable::build(const ModelConfig& config,
                                                     const ModelWeights& weights, BackwardOps& ops,
                                                     const TrainableOptions& options) {
-  TIDAR_TRY_VOID(check_range(config, options));
+  TIDAR_TRY_VOID(check_options(config, options));
   std::unique_ptr<Impl> impl;
   TIDAR_TRY_VOID(with_memory_for(
       "masters, gradients and activations",

@@ -35,7 +35,8 @@ struct TrainableOptions {
 class Trainable {
  public:
   /// Allocates everything that passes will need. `ops` must outlive the result; `weights` is only
-  /// read. An Error says which option is out of its range, or that there is no memory.
+  /// read. An Error says which option is not among those that can be had, or that there is no
+  /// memory.
   static Result<std::unique_ptr<Trainable>> build(const ModelConfig& config,
                                                   const ModelWeights& weights, BackwardOps& ops,
                                                   const TrainableOptions& options);

@@ -508,7 +508,7 @@ TEST_P(TrainableTest, MemoryIsTold) {
                                (config.layers + 2) * gradient_bytes);
 }
 
-TEST(TrainableOptionsTest, OutOfRangeAreErrors) {
+TEST(TrainableOptionsTest, WhatCannotBeHadIsAnError) {
   Rng rng(37);
   const ModelConfig config = random_model(rng, 0);
   const ModelWeights weights = ModelWeights::random(config, DType::f32, 4);
@@ -539,6 +539,13 @@ TEST(TrainableOptionsTest, OutOfRangeAreErrors) {
   EXPECT_EQ(message({.max_rows = 8, .activation_bytes = 5, .logit_bytes = -2}),
             "training with 5 bytes for the inside of layers and -2 for logits was asked for; 0 is "
             "the least");
+  for (const WeightFormatFacts& facts : kWeightFormats) {
+    EXPECT_EQ(message({.max_rows = 8, .compute = facts.format}),
+              facts.plain ? ""
+                          : fmt::format("training in {} was asked for; it computes with plain "
+                                        "weights only, f32 or bf16",
+                                        facts.name));
+  }
 }
 
 }  // namespace
