@@ -3,6 +3,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <optional>
+#include <utility>
+
 #include "base/check.h"
 
 namespace tidar {
@@ -63,6 +66,19 @@ Matrix Fence::inside(Matrix fenced) const {
   return inside_or_host(fenced);
 }
 
+Fence::Existence::Existence(Fence& fence, const void* thing) : fence_(fence), thing_(thing) {
+  fence_.existing_.insert(thing_);
+}
+
+Fence::Existence::~Existence() {
+  fence_.catch_up();
+  fence_.existing_.erase(thing_);
+}
+
+void Fence::check_exists(const void* thing) const {
+  TIDAR_CHECK(existing_.contains(thing) && "something that this backend made and still has");
+}
+
 void Fence::catch_up() {
   std::vector<std::function<void()>> calls;
   calls.swap(calls_);
@@ -71,22 +87,111 @@ void Fence::catch_up() {
 
 namespace {
 
-// The inner backend's pass, made when its turn comes.
-struct FencedPass final : PreparedPass {
-  ~FencedPass() override {
-    if (fence != nullptr) fence->catch_up();
+// Plain facts of the inner backend's thing, which stays behind them.
+template <class Thing>
+class Fenced final : public Thing {
+ public:
+  Fenced(Fence& fence, const Thing& inner) : inner_(inner), existence_(fence, this) {
+    static_cast<Thing&>(*this) = inner;
   }
-  Fence* fence = nullptr;
-  std::unique_ptr<PreparedPass> inner;
+  Fenced(Fence& fence, std::unique_ptr<Thing> inner) : Fenced(fence, *inner) {
+    owned_ = std::move(inner);
+  }
+  const Thing& inner() const { return inner_; }
+  Thing& owned() const { return *owned_; }
+
+ private:
+  const Thing& inner_;
+  std::unique_ptr<Thing> owned_;
+  Fence::Existence existence_;
 };
 
-const FencedPass& own(const PreparedPass& pass) { return static_cast<const FencedPass&>(pass); }
+template <class Thing>
+std::unique_ptr<Thing> fenced(Fence& fence, std::unique_ptr<Thing> inner) {
+  return std::make_unique<Fenced<Thing>>(fence, std::move(inner));
+}
+
+template <class Thing>
+const Fenced<Thing>& existing(const Fence& fence, const Thing& thing) {
+  fence.check_exists(&thing);
+  return static_cast<const Fenced<Thing>&>(thing);
+}
+
+template <class Thing>
+const Thing* inner_of(const Fence& fence, const Thing* thing) {
+  return thing == nullptr ? nullptr : &existing(fence, *thing).inner();
+}
+
+// The inner backend's pass, made when its turn comes.
+struct FencedPass final : PreparedPass {
+  std::unique_ptr<PreparedPass> inner;
+  std::optional<Fence::Existence> existence;
+};
+
+const FencedPass& existing(const Fence& fence, const PreparedPass& pass) {
+  fence.check_exists(&pass);
+  return static_cast<const FencedPass&>(pass);
+}
+
+// `Weight` is what the forward makes of it.
+template <class Trained, class Weight>
+class FencedTrained : public Trained {
+ public:
+  FencedTrained(Fence& fence, std::unique_ptr<Trained> inner)
+      : inner_(std::move(inner)), forward_(fence, inner_->forward()), existence_(fence, this) {}
+  const Weight& forward() const override { return forward_; }
+  Trained& inner() const { return *inner_; }
+
+ private:
+  std::unique_ptr<Trained> inner_;
+  Fenced<Weight> forward_;
+  Fence::Existence existence_;
+};
+
+class FencedWeight final : public FencedTrained<TrainedWeight, PackedWeight> {
+ public:
+  using FencedTrained::FencedTrained;
+  int64_t bytes() const override { return inner().bytes(); }
+};
+
+class FencedVector final : public FencedTrained<TrainedVector, PackedVector> {
+ public:
+  using FencedTrained::FencedTrained;
+};
+
+TrainedWeight& inner_of(const Fence& fence, const TrainedWeight& weight) {
+  fence.check_exists(&weight);
+  return static_cast<const FencedWeight&>(weight).inner();
+}
+
+TrainedVector& inner_of(const Fence& fence, const TrainedVector& vector) {
+  fence.check_exists(&vector);
+  return static_cast<const FencedVector&>(vector).inner();
+}
 
 std::vector<int32_t> copy_of(std::span<const int32_t> numbers) {
   return {numbers.begin(), numbers.end()};
 }
 
 }  // namespace
+
+std::unique_ptr<PackedWeight> FencedOps::pack(PackOrder order, std::span<const HostMatrix> parts,
+                                              WeightFormat format) {
+  return fenced(fence_, inner().pack(order, parts, format));
+}
+
+std::unique_ptr<PackedVector> FencedOps::pack_vector(std::span<const HostMatrix> parts) {
+  return fenced(fence_, inner().pack_vector(parts));
+}
+
+std::unique_ptr<RopeTable> FencedOps::make_rope(std::span<const double> frequencies, double factor,
+                                                int64_t positions) {
+  return fenced(fence_, inner().make_rope(frequencies, factor, positions));
+}
+
+std::unique_ptr<KvStore> FencedOps::make_kv(const KvShape& shape) {
+  return fenced(fence_, inner().make_kv(shape));
+}
 
 void FencedOps::read(Matrix from, Matrix host) {
   fence_.catch_up();
@@ -112,14 +217,16 @@ void FencedOps::clear(Matrix x) {
 void FencedOps::prepare(const Pass& pass, const KvStore* kv,
                         std::unique_ptr<PreparedPass>& prepared) {
   auto* const made = &made_in<FencedPass>(prepared);
-  made->fence = &fence_;
+  if (!made->existence) made->existence.emplace(fence_, made);
   made->rows = pass.rows();
-  fence_.later([=, this] { inner().prepare(pass, kv, made->inner); });
+  fence_.later([=, this, kv = inner_of(fence_, kv)] { inner().prepare(pass, kv, made->inner); });
 }
 
 void FencedOps::embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) {
   out = fence_.inside(out);
-  fence_.later([=, this, &pass, &table] { inner().embed(*own(pass).inner, table, out); });
+  fence_.later([=, this, &pass = existing(fence_, pass), table = inner_of(fence_, &table)] {
+    inner().embed(*pass.inner, *table, out);
+  });
 }
 
 void FencedOps::gather(Matrix x, std::span<const int32_t> rows, Matrix out) {
@@ -129,43 +236,55 @@ void FencedOps::gather(Matrix x, std::span<const int32_t> rows, Matrix out) {
 
 void FencedOps::rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) {
   x = fence_.inside(x), out = fence_.inside(out);
-  fence_.later([=, this, &weight] { inner().rms_norm(x, weight, eps, heads, out); });
+  fence_.later([=, this, weight = inner_of(fence_, &weight)] {
+    inner().rms_norm(x, *weight, eps, heads, out);
+  });
 }
 
 void FencedOps::linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) {
   x = fence_.inside(x), out = fence_.inside(out);
-  fence_.later([=, this, &weight] { inner().linear(x, weight, bias, out); });
+  fence_.later([=, this, weight = inner_of(fence_, &weight), bias = inner_of(fence_, bias)] {
+    inner().linear(x, *weight, bias, out);
+  });
 }
 
 void FencedOps::linear_add(Matrix x, const PackedWeight& weight, Matrix out) {
   x = fence_.inside(x), out = fence_.inside(out);
-  fence_.later([=, this, &weight] { inner().linear_add(x, weight, out); });
+  fence_.later(
+      [=, this, weight = inner_of(fence_, &weight)] { inner().linear_add(x, *weight, out); });
 }
 
 void FencedOps::linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) {
   x = fence_.inside(x), out = fence_.inside(out);
-  fence_.later([=, this, &gate_up] { inner().linear_swiglu(x, gate_up, out); });
+  fence_.later(
+      [=, this, weight = inner_of(fence_, &gate_up)] { inner().linear_swiglu(x, *weight, out); });
 }
 
 void FencedOps::rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) {
   x = fence_.inside(x);
-  fence_.later([=, this, &pass, &table] { inner().rope(x, heads, *own(pass).inner, table); });
+  fence_.later([=, this, &pass = existing(fence_, pass), table = inner_of(fence_, &table)] {
+    inner().rope(x, heads, *pass.inner, *table);
+  });
 }
 
 void FencedOps::store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) {
   k = fence_.inside(k), v = fence_.inside(v);
-  fence_.later([=, this, &pass, &kv] { inner().store_kv(k, v, *own(pass).inner, kv, layer); });
+  fence_.later([=, this, &pass = existing(fence_, pass), &kv = existing(fence_, kv).owned()] {
+    inner().store_kv(k, v, *pass.inner, kv, layer);
+  });
 }
 
 void FencedOps::move_kv(std::span<const SlotMove> moves, KvStore& kv) {
-  fence_.later(
-      [this, &kv, moves = std::vector(moves.begin(), moves.end())] { inner().move_kv(moves, kv); });
+  fence_.later([this, &kv = existing(fence_, kv).owned(),
+                moves = std::vector(moves.begin(), moves.end())] { inner().move_kv(moves, kv); });
 }
 
 void FencedOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
                        Matrix out) {
   q = fence_.inside(q), out = fence_.inside(out);
-  fence_.later([=, this, &pass, &kv] { inner().attend(q, *own(pass).inner, kv, layer, out); });
+  fence_.later([=, this, &pass = existing(fence_, pass), kv = inner_of(fence_, &kv)] {
+    inner().attend(q, *pass.inner, *kv, layer, out);
+  });
 }
 
 void FencedOps::read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) {
@@ -178,15 +297,25 @@ void FencedBackward::finish() {
   inner().finish();
 }
 
+std::unique_ptr<TrainedWeight> FencedBackward::make_weight(PackOrder order,
+                                                           std::span<const Matrix> masters,
+                                                           WeightFormat format) {
+  return std::make_unique<FencedWeight>(fence(), inner().make_weight(order, masters, format));
+}
+
+std::unique_ptr<TrainedVector> FencedBackward::make_vector(std::span<const Matrix> masters) {
+  return std::make_unique<FencedVector>(fence(), inner().make_vector(masters));
+}
+
 // Masters are read at once: what was called before still means the weights of before.
 void FencedBackward::refresh(TrainedWeight& weight) {
   fence().catch_up();
-  inner().refresh(weight);
+  inner().refresh(inner_of(fence(), weight));
 }
 
 void FencedBackward::refresh(TrainedVector& vector) {
   fence().catch_up();
-  inner().refresh(vector);
+  inner().refresh(inner_of(fence(), vector));
 }
 
 void FencedBackward::linear(Matrix x, const TrainedWeight& weight, Matrix d_out,
@@ -195,12 +324,15 @@ void FencedBackward::linear(Matrix x, const TrainedWeight& weight, Matrix d_out,
   const Matrix d_x = fence().inside_or_host(gradients.d_x);
   const std::vector<Matrix> d_parts(gradients.d_parts.begin(), gradients.d_parts.end());
   const std::vector<Matrix> d_biases(gradients.d_biases.begin(), gradients.d_biases.end());
-  fence().later([=, this, &weight] { inner().linear(x, weight, d_out, {d_x, d_parts, d_biases}); });
+  fence().later([=, this, &weight = inner_of(fence(), weight)] {
+    inner().linear(x, weight, d_out, {d_x, d_parts, d_biases});
+  });
 }
 
 void FencedBackward::gate_up(Matrix x, const TrainedWeight& weight, Matrix gate_up) {
   x = fence().inside(x), gate_up = fence().inside(gate_up);
-  fence().later([=, this, &weight] { inner().gate_up(x, weight, gate_up); });
+  fence().later(
+      [=, this, &weight = inner_of(fence(), weight)] { inner().gate_up(x, weight, gate_up); });
 }
 
 void FencedBackward::swiglu(Matrix gate_up, Matrix out) {
@@ -217,19 +349,24 @@ void FencedBackward::swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate
 void FencedBackward::rms_norm(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
                               Matrix d_weight) {
   RmsNormCall mine = call;
+  mine.weight = inner_of(fence(), call.weight);
   mine.x = fence().inside(call.x), d_out = fence().inside(d_out), d_x = fence().inside(d_x);
   fence().later([=, this] { inner().rms_norm(mine, d_out, into, d_x, d_weight); });
 }
 
 void FencedBackward::rope(Matrix d_x, int heads, const PreparedPass& pass, const RopeTable& table) {
   d_x = fence().inside(d_x);
-  fence().later([=, this, &pass, &table] { inner().rope(d_x, heads, *own(pass).inner, table); });
+  fence().later([=, this, &pass = existing(fence(), pass), table = inner_of(fence(), &table)] {
+    inner().rope(d_x, heads, *pass.inner, *table);
+  });
 }
 
 namespace {
 
+// But for the pass, which has no inside before its turn.
 AttendRows inside_of(const Fence& fence, const AttendRows& rows) {
   AttendRows inside = rows;
+  inside.pass = &existing(fence, *rows.pass);
   for (Matrix* matrix : {&inside.q, &inside.k, &inside.v}) *matrix = fence.inside(*matrix);
   return inside;
 }
@@ -239,7 +376,7 @@ AttendRows inside_of(const Fence& fence, const AttendRows& rows) {
 void FencedBackward::attend(const AttendRows& rows, Matrix out, Matrix log_sums) {
   out = fence().inside(out), log_sums = fence().inside(log_sums);
   fence().later([=, this, mine = inside_of(fence(), rows)]() mutable {
-    mine.pass = own(*mine.pass).inner.get();
+    mine.pass = static_cast<const FencedPass*>(mine.pass)->inner.get();
     inner().attend(mine, out, log_sums);
   });
 }
@@ -250,14 +387,15 @@ void FencedBackward::attend_backward(const AttendRows& rows, Matrix out, Matrix 
   const AttendGradients written = {fence().inside(gradients.d_q), fence().inside(gradients.d_k),
                                    fence().inside(gradients.d_v)};
   fence().later([=, this, mine = inside_of(fence(), rows)]() mutable {
-    mine.pass = own(*mine.pass).inner.get();
+    mine.pass = static_cast<const FencedPass*>(mine.pass)->inner.get();
     inner().attend_backward(mine, out, log_sums, d_out, written);
   });
 }
 
 void FencedBackward::embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) {
   d_out = fence().inside(d_out);
-  fence().later([=, this, &pass] { inner().embed(*own(pass).inner, d_out, d_table); });
+  fence().later(
+      [=, this, &pass = existing(fence(), pass)] { inner().embed(*pass.inner, d_out, d_table); });
 }
 
 void FencedBackward::gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) {

@@ -1,11 +1,12 @@
 #pragma once
 // A backend as a device would be one: its memory lies where the host cannot look, and its verbs
-// come late. For tests of what stands above ops: whoever looks into memory, or relies on a result
-// before it is read, does not get through them.
+// come late. For tests of what stands above ops: whoever looks into memory, relies on a result
+// before it is read, or uses what was destroyed does not get through them.
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "ops/wrap/forward_backward.h"
@@ -14,9 +15,27 @@
 namespace tidar {
 
 /// Memory that exists twice: where matrices point, any access is a fault; the verbs of a host
-/// backend see the same bytes elsewhere. And the calls that were made and not carried out yet.
+/// backend see the same bytes elsewhere. What the backend has made and is not destroyed yet. And
+/// the calls that were made and not carried out yet.
 class Fence {
  public:
+  /// While it lives, `thing` exists: a weight, a store, a prepared pass. Calls that may use it are
+  /// carried out before that ends.
+  class Existence {
+   public:
+    Existence(Fence& fence, const void* thing);
+    ~Existence();
+    Existence(const Existence&) = delete;
+    Existence& operator=(const Existence&) = delete;
+
+   private:
+    Fence& fence_;
+    const void* thing_;
+  };
+
+  /// Stops the program where this backend did not make the thing, or it was destroyed.
+  void check_exists(const void* thing) const;
+
   std::unique_ptr<Memory> allocate(int64_t bytes);
   /// The same matrix where it can be read. It must be of memory that allocate() gave.
   Matrix inside(Matrix fenced) const;
@@ -36,6 +55,7 @@ class Fence {
   const Mapping* find(const std::byte* address) const;
 
   std::map<const std::byte*, Mapping> mappings_;  // by the first byte of the fenced side
+  std::set<const void*> existing_;
   std::vector<std::function<void()>> calls_;
 };
 
@@ -48,6 +68,12 @@ class FencedOps : public ForwardOps {
 
   Fence& fence() { return fence_; }
 
+  std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
+                                     WeightFormat format) override;
+  std::unique_ptr<PackedVector> pack_vector(std::span<const HostMatrix> parts) override;
+  std::unique_ptr<RopeTable> make_rope(std::span<const double> frequencies, double factor,
+                                       int64_t positions) override;
+  std::unique_ptr<KvStore> make_kv(const KvShape& shape) override;
   std::unique_ptr<Memory> allocate(int64_t bytes) override { return fence_.allocate(bytes); }
   void read(Matrix from, Matrix host) override;
   void write(Matrix host, Matrix to) override;
@@ -81,6 +107,9 @@ class FencedBackward final : public ForwardBackward {
 
   Ops& forward() override { return forward_; }
   void finish() override;
+  std::unique_ptr<TrainedWeight> make_weight(PackOrder order, std::span<const Matrix> masters,
+                                             WeightFormat format) override;
+  std::unique_ptr<TrainedVector> make_vector(std::span<const Matrix> masters) override;
   void refresh(TrainedWeight& weight) override;
   void refresh(TrainedVector& vector) override;
   void linear(Matrix x, const TrainedWeight& weight, Matrix d_out,
