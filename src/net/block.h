@@ -2,7 +2,10 @@
 // The one transformer block of all families, for serving and for training: which verbs follow each
 // other. What becomes of keys and of the inside of the block is its caller's (BlockKeeping).
 
+#include <memory>
+
 #include "model/config.h"
+#include "model/weights.h"
 #include "ops/ops.h"
 
 namespace tidar {
@@ -26,6 +29,57 @@ struct BlockWeights {
   const PackedVector* ffn_norm = nullptr;       // [D]
   const PackedWeight* gate_up = nullptr;        // interleaved [2 F, D]
   const PackedWeight* down = nullptr;           // [D, F]
+};
+
+/// The weights of one layer as their owner keeps them: each of some of the layer's tensors. Those
+/// that a family lacks are nullptr.
+template <class Weight, class Vector>
+struct OwnedBlock {
+  std::unique_ptr<Weight> qkv, attention_out, gate_up, down;
+  std::unique_ptr<Vector> input_norm, qkv_bias, query_norm, key_norm, ffn_norm;
+
+  /// weight(order, roles…) and vector(roles…) make one out of the layer's tensors of these roles.
+  template <class MakeWeight, class MakeVector>
+  OwnedBlock(const ModelConfig& config, MakeWeight&& weight, MakeVector&& vector) {
+    using Role = WeightRole;
+    input_norm = vector(Role::input_norm);
+    qkv = weight(PackOrder::stacked, Role::query, Role::key, Role::value);
+    if (config.qkv_bias == QkvBias::present) {
+      qkv_bias = vector(Role::query_bias, Role::key_bias, Role::value_bias);
+    }
+    if (config.qk_norm == QkNorm::per_head) {
+      query_norm = vector(Role::query_norm);
+      key_norm = vector(Role::key_norm);
+    }
+    attention_out = weight(PackOrder::stacked, Role::attention_out);
+    ffn_norm = vector(Role::ffn_norm);
+    gate_up = weight(PackOrder::interleaved, Role::gate, Role::up);
+    down = weight(PackOrder::stacked, Role::down);
+  }
+
+  /// use(x) for all that there are.
+  template <class Use>
+  void for_each(Use&& use) const {
+    for (const auto* one : {&qkv, &attention_out, &gate_up, &down}) use(**one);
+    for (const auto* one : {&input_norm, &qkv_bias, &query_norm, &key_norm, &ffn_norm}) {
+      if (*one) use(**one);
+    }
+  }
+
+  /// packed(x): the address of what verbs of the forward read of x.
+  template <class Packed>
+  BlockWeights view(Packed&& packed) const {
+    const auto there = [&](const auto& one) { return one ? packed(*one) : nullptr; };
+    return {.input_norm = there(input_norm),
+            .qkv = there(qkv),
+            .qkv_bias = there(qkv_bias),
+            .query_norm = there(query_norm),
+            .key_norm = there(key_norm),
+            .attention_out = there(attention_out),
+            .ffn_norm = there(ffn_norm),
+            .gate_up = there(gate_up),
+            .down = there(down)};
+  }
 };
 
 /// The three parts of a matrix of queries, keys and values.

@@ -80,54 +80,29 @@ BlockPlanes ServedPlanes::of_rows(const ModelConfig& config, int64_t rows) const
 
 ServedBlock::ServedBlock(Ops& ops, const ModelConfig& config, const ModelWeights& weights,
                          int layer, WeightFormat format)
-    : layer_(layer) {
-  const auto pack = [&](PackOrder order, auto... roles) {
-    const std::array parts = {&weights.get(roles, layer)...};
-    return pack_tensors(ops, weights, order, parts, format);
-  };
-  const auto vector = [&](auto... roles) {
-    const std::array parts = {&weights.get(roles, layer)...};
-    return pack_vectors(ops, weights, parts);
-  };
-  using enum WeightRole;
-  input_norm_ = vector(input_norm);
-  qkv_ = pack(PackOrder::stacked, query, key, value);
-  if (config.qkv_bias == QkvBias::present) qkv_bias_ = vector(query_bias, key_bias, value_bias);
-  if (config.qk_norm == QkNorm::per_head) {
-    query_norm_ = vector(query_norm);
-    key_norm_ = vector(key_norm);
-  }
-  attention_out_ = pack(PackOrder::stacked, attention_out);
-  ffn_norm_ = vector(ffn_norm);
-  gate_up_ = pack(PackOrder::interleaved, gate, up);
-  down_ = pack(PackOrder::stacked, down);
-}
+    : layer_(layer),
+      weights_(
+          config,
+          [&](PackOrder order, auto... roles) {
+            const std::array parts = {&weights.get(roles, layer)...};
+            return pack_tensors(ops, weights, order, parts, format);
+          },
+          [&](auto... roles) {
+            const std::array parts = {&weights.get(roles, layer)...};
+            return pack_vectors(ops, weights, parts);
+          }) {}
 
 void ServedBlock::forward(Ops& ops, const ModelConfig& config, const ServedPass& pass,
                           const BlockPlanes& planes) const {
-  KeysInStore keeping(ops, pass, layer_, *gate_up_);
-  const BlockWeights weights = view();
+  KeysInStore keeping(ops, pass, layer_, *weights_.gate_up);
+  const BlockWeights weights = weights_.view([](const auto& packed) { return &packed; });
   forward_block({ops, config, weights, pass.pass, pass.rope}, planes, keeping);
 }
 
 int64_t ServedBlock::bytes() const {
-  int64_t bytes = qkv_->bytes + attention_out_->bytes + gate_up_->bytes + down_->bytes;
-  for (const auto* vector : {&input_norm_, &qkv_bias_, &query_norm_, &key_norm_, &ffn_norm_}) {
-    if (*vector) bytes += (*vector)->bytes;
-  }
+  int64_t bytes = 0;
+  weights_.for_each([&](const auto& packed) { bytes += packed.bytes; });
   return bytes;
-}
-
-BlockWeights ServedBlock::view() const {
-  return {.input_norm = input_norm_.get(),
-          .qkv = qkv_.get(),
-          .qkv_bias = qkv_bias_.get(),
-          .query_norm = query_norm_.get(),
-          .key_norm = key_norm_.get(),
-          .attention_out = attention_out_.get(),
-          .ffn_norm = ffn_norm_.get(),
-          .gate_up = gate_up_.get(),
-          .down = down_.get()};
 }
 
 }  // namespace tidar

@@ -52,11 +52,8 @@ class ServedBlock {
   int64_t bytes() const;
 
  private:
-  BlockWeights view() const;
-
   int layer_;
-  std::unique_ptr<PackedWeight> qkv_, attention_out_, gate_up_, down_;
-  std::unique_ptr<PackedVector> input_norm_, qkv_bias_, query_norm_, key_norm_, ffn_norm_;
+  OwnedBlock<PackedWeight, PackedVector> weights_;
 };
 
 }  // namespace tidar

@@ -69,56 +69,30 @@ BlockGradients::BlockGradients(const ModelConfig& config, Ops& ops, int max_rows
 
 TrainedBlock::TrainedBlock(const ModelConfig& config, Parameters& parameters, int layer,
                            BackwardOps& ops, WeightFormat format)
-    : config_(config), parameters_(parameters), layer_(layer), ops_(ops) {
-  const auto make = [&](PackOrder order, auto... roles) {
-    const std::array masters = {parameter(roles).value...};
-    return ops_.make_weight(order, masters, format);
-  };
-  const auto vector = [&](auto... roles) {
-    const std::array masters = {parameter(roles).value...};
-    return ops_.make_vector(masters);
-  };
-  using enum WeightRole;
-  input_norm_ = vector(input_norm);
-  qkv_ = make(PackOrder::stacked, query, key, value);
-  if (config.qkv_bias == QkvBias::present) qkv_bias_ = vector(query_bias, key_bias, value_bias);
-  if (has_head_norms(config)) {
-    query_norm_ = vector(query_norm);
-    key_norm_ = vector(key_norm);
-  }
-  attention_out_ = make(PackOrder::stacked, attention_out);
-  ffn_norm_ = vector(ffn_norm);
-  gate_up_ = make(PackOrder::interleaved, gate, up);
-  down_ = make(PackOrder::stacked, down);
+    : config_(config),
+      parameters_(parameters),
+      layer_(layer),
+      ops_(ops),
+      weights_(
+          config,
+          [&](PackOrder order, auto... roles) {
+            const std::array masters = {parameter(roles).value...};
+            return ops.make_weight(order, masters, format);
+          },
+          [&](auto... roles) {
+            const std::array masters = {parameter(roles).value...};
+            return ops.make_vector(masters);
+          }) {
   refresh();
 }
 
 void TrainedBlock::refresh() {
-  for (TrainedWeight* weight : {qkv_.get(), attention_out_.get(), gate_up_.get(), down_.get()}) {
-    ops_.refresh(*weight);
-  }
-  for (const auto* vector : {&input_norm_, &qkv_bias_, &query_norm_, &key_norm_, &ffn_norm_}) {
-    if (*vector) ops_.refresh(**vector);
-  }
+  weights_.for_each([&](auto& trained) { ops_.refresh(trained); });
 }
 
 int64_t TrainedBlock::bytes() const {
-  return qkv_->bytes() + attention_out_->bytes() + gate_up_->bytes() + down_->bytes();
-}
-
-BlockWeights TrainedBlock::view() const {
-  const auto packed = [](const std::unique_ptr<TrainedVector>& vector) {
-    return vector ? &vector->forward() : nullptr;
-  };
-  return {.input_norm = packed(input_norm_),
-          .qkv = &qkv_->forward(),
-          .qkv_bias = packed(qkv_bias_),
-          .query_norm = packed(query_norm_),
-          .key_norm = packed(key_norm_),
-          .attention_out = &attention_out_->forward(),
-          .ffn_norm = packed(ffn_norm_),
-          .gate_up = &gate_up_->forward(),
-          .down = &down_->forward()};
+  return weights_.qkv->bytes() + weights_.attention_out->bytes() + weights_.gate_up->bytes() +
+         weights_.down->bytes();
 }
 
 void TrainedBlock::forward(const TrainedPass& pass, Matrix entrance, BlockInside& inside,
@@ -135,8 +109,9 @@ void TrainedBlock::forward(const TrainedPass& pass, Matrix entrance, BlockInside
                               .ffn_normed = first(inside.ffn_normed, rows),
                               .gated = first(inside.gated, rows),
                               .exit = out};
-  const BlockWeights weights = view();
-  InsideKept keeping(ops_, config_, pass.pass, *gate_up_, inside);
+  const BlockWeights weights =
+      weights_.view([](const auto& trained) { return &trained.forward(); });
+  InsideKept keeping(ops_, config_, pass.pass, *weights_.gate_up, inside);
   forward_block({ops_.forward(), config_, weights, pass.pass, pass.rope}, planes, keeping);
 }
 
@@ -153,13 +128,13 @@ void TrainedBlock::ffn_backward(BlockInside& inside, BlockGradients& gradients, 
   const Matrix d_gated = first(gradients.gated, rows), gate_up_sums = first(inside.gate_up, rows);
   const Matrix d_normed = first(gradients.normed, rows);
   const std::array d_down = {parameter(down).gradient};
-  ops_.linear(first(inside.gated, rows), *down_, d_x, {.d_x = d_gated, .d_parts = d_down});
+  ops_.linear(first(inside.gated, rows), *weights_.down, d_x, {.d_x = d_gated, .d_parts = d_down});
   ops_.swiglu_backward(gate_up_sums, d_gated, gate_up_sums);
   const std::array d_gate_up = {parameter(gate).gradient, parameter(up).gradient};
-  ops_.linear(first(inside.ffn_normed, rows), *gate_up_, gate_up_sums,
+  ops_.linear(first(inside.ffn_normed, rows), *weights_.gate_up, gate_up_sums,
               {.d_x = d_normed, .d_parts = d_gate_up});
-  ops_.rms_norm({first(inside.middle, rows), &ffn_norm_->forward(), config_.norm_eps}, d_normed,
-                Into::add, d_x, parameter(ffn_norm).gradient);
+  ops_.rms_norm({first(inside.middle, rows), &weights_.ffn_norm->forward(), config_.norm_eps},
+                d_normed, Into::add, d_x, parameter(ffn_norm).gradient);
 }
 
 void TrainedBlock::attention_backward(const TrainedPass& pass, Matrix entrance, BlockInside& inside,
@@ -169,7 +144,7 @@ void TrainedBlock::attention_backward(const TrainedPass& pass, Matrix entrance, 
   const Matrix attended = first(inside.attended, rows),
                d_attention = first(gradients.attention, rows);
   const std::array d_out = {parameter(attention_out).gradient};
-  ops_.linear(attended, *attention_out_, d_x, {.d_x = d_attention, .d_parts = d_out});
+  ops_.linear(attended, *weights_.attention_out, d_x, {.d_x = d_attention, .d_parts = d_out});
 
   const QkvParts parts = attention_inputs(config_, inside, rows);
   const Matrix d_qkv = first(gradients.qkv, rows);
@@ -186,24 +161,24 @@ void TrainedBlock::attention_backward(const TrainedPass& pass, Matrix entrance, 
   const Matrix d_normed = first(gradients.normed, rows);
   LinearGradients wanted = {.d_x = d_normed, .d_parts = d_weights};
   std::vector<Matrix> d_biases;
-  if (qkv_bias_) {
+  if (weights_.qkv_bias) {
     for (const WeightRole role : {query_bias, key_bias, value_bias}) {
       d_biases.push_back(parameter(role).gradient);
     }
     wanted.d_biases = d_biases;
   }
-  ops_.linear(first(inside.normed, rows), *qkv_, d_qkv, wanted);
-  ops_.rms_norm({entrance, &input_norm_->forward(), config_.norm_eps}, d_normed, Into::add, d_x,
-                parameter(input_norm).gradient);
+  ops_.linear(first(inside.normed, rows), *weights_.qkv, d_qkv, wanted);
+  ops_.rms_norm({entrance, &weights_.input_norm->forward(), config_.norm_eps}, d_normed, Into::add,
+                d_x, parameter(input_norm).gradient);
 }
 
 void TrainedBlock::head_norms_backward(BlockInside& inside, Matrix d_qkv) const {
   const QkvParts raw(config_, first(inside.qkv, d_qkv.rows));
   const QkvParts d_parts(config_, d_qkv);
-  ops_.rms_norm({raw.q, &query_norm_->forward(), config_.norm_eps, config_.heads}, d_parts.q,
-                Into::overwrite, d_parts.q, parameter(WeightRole::query_norm).gradient);
-  ops_.rms_norm({raw.k, &key_norm_->forward(), config_.norm_eps, config_.kv_heads}, d_parts.k,
-                Into::overwrite, d_parts.k, parameter(WeightRole::key_norm).gradient);
+  ops_.rms_norm({raw.q, &weights_.query_norm->forward(), config_.norm_eps, config_.heads},
+                d_parts.q, Into::overwrite, d_parts.q, parameter(WeightRole::query_norm).gradient);
+  ops_.rms_norm({raw.k, &weights_.key_norm->forward(), config_.norm_eps, config_.kv_heads},
+                d_parts.k, Into::overwrite, d_parts.k, parameter(WeightRole::key_norm).gradient);
 }
 
 }  // namespace tidar

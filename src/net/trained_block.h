@@ -1,8 +1,6 @@
 #pragma once
 // One transformer block under training: the forward of block.h with rows as keys, and its backward.
 
-#include <memory>
-
 #include "model/config.h"
 #include "net/block.h"
 #include "net/parameters.h"
@@ -85,14 +83,12 @@ class TrainedBlock {
                           BlockGradients& gradients, Matrix d_x) const;
   // Of the norms of query and key heads: d_qkv becomes the gradient before them.
   void head_norms_backward(BlockInside& inside, Matrix d_qkv) const;
-  BlockWeights view() const;
 
   const ModelConfig& config_;
   Parameters& parameters_;
   int layer_;
   BackwardOps& ops_;
-  std::unique_ptr<TrainedWeight> qkv_, attention_out_, gate_up_, down_;
-  std::unique_ptr<TrainedVector> input_norm_, qkv_bias_, query_norm_, key_norm_, ffn_norm_;
+  OwnedBlock<TrainedWeight, TrainedVector> weights_;
 };
 
 }  // namespace tidar
