@@ -20,6 +20,7 @@ struct PriceCurve {
   Prices prices;
   std::vector<PassTimes> passes;  ///< the timed ones, by rows, upwards
 
+  /// What the prices foresee for the pass.
   double seconds(const PassSpec& spec) const {
     return prices.seconds({spec.rows, static_cast<double>(spec.asked)});
   }

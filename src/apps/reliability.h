@@ -9,6 +9,7 @@
 
 namespace tidar {
 
+/// Keeps counts by tenths of the chance, of guesses and of groups apart.
 class Reliability {
  public:
   /// Counts what the pass shows to be right or wrong of its offer: the guesses that it verified up

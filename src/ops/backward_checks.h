@@ -1,12 +1,15 @@
 #pragma once
-// Shapes and types of a backward verb's arguments, as checks.h has them for the forward.
+// Shapes and types of a backward verb's arguments, as checks.h has them for the forward. Gradients
+// that nobody wants, matrices without data, have no shape to be checked.
 
 #include "ops/backward.h"
 
 namespace tidar {
 
+/// Those of a weight: parts as check_pack() wants them, without room between rows.
 void check_masters(const Ops& ops, PackOrder order, std::span<const Matrix> masters,
                    WeightFormat format);
+/// Those of a vector: f32, one row each.
 void check_vector_masters(std::span<const Matrix> masters);
 /// `masters` are those of the weight.
 void check_linear_backward(const Ops& ops, Matrix x, const TrainedWeight& weight,

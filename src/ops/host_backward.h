@@ -12,6 +12,8 @@
 
 namespace tidar {
 
+/// Verbs complete before they return, so that finish() has nothing to wait for. A vector is its
+/// masters' values at the last refresh, one after another, f32 on every backend.
 class HostBackward : public BackwardOps {
  public:
   void finish() override {}

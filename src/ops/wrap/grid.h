@@ -42,7 +42,8 @@ inline double norm_of(Matrix matrix, int64_t r, int64_t from, int64_t to) {
   return std::sqrt(squares);
 }
 
-/// A matrix [rows, cols] of zeros that owns its elements.
+/// A matrix [rows, cols] of zeros, in host memory, that owns its elements. Moves; the view that it
+/// gave before stays good, since the elements stay where they are.
 class Grid {
  public:
   Grid() = default;

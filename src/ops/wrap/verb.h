@@ -1,5 +1,6 @@
 #pragma once
-// The verbs by name and number, for accounts about them.
+// The verbs by name and number, for accounts about them: those of ops.h that carry out a pass. What
+// only moves memory between host and backend is not among them.
 
 #include <array>
 #include <cstddef>
