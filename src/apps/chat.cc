@@ -81,22 +81,16 @@ class Chat {
     TIDAR_TRY(const RequestId id, engine_.submit(std::move(request)));
     const Interrupt interrupt;
     std::string answer;
-    while (!engine_.idle()) {
-      if (interrupt.requested()) {
-        show(engine_.cancel(id).value(), answer);
-        break;
-      }
-      for (const Update& update : engine_.step()) show(update, answer);
-      TIDAR_TRY_VOID(flush_output());
-    }
+    const auto show = [&](const Update& update) {
+      print(update.text);
+      answer += update.text;
+      return flush_output();
+    };
+    TIDAR_TRY_VOID(run_until_idle(engine_, show, [&] { return interrupt.requested(); }));
+    if (const auto cut_off = engine_.cancel(id)) TIDAR_TRY_VOID(show(*cut_off));
     print("\n");
     TIDAR_TRY_VOID(flush_output());
     return answer;
-  }
-
-  static void show(const Update& update, std::string& answer) {
-    print(update.text);
-    answer += update.text;
   }
 
   const ChatTemplate& template_;

@@ -218,7 +218,6 @@ std::optional<double> DecodeBench::turn(Contender& contender, size_t first_text,
   int64_t tokens = 0;
   for (bool ended = false; !ended && (seconds == 0 || seconds < most_seconds);) {
     const bool counts = begun.size() == batch;
-    const int64_t bytes_before = meter_.bytes_read();
     const double choosing_before = engine.choosing_seconds();
     const Stopwatch watch;
     const std::vector<Update> updates = engine.step();
@@ -234,7 +233,7 @@ std::optional<double> DecodeBench::turn(Contender& contender, size_t first_text,
     times.passes += times.spec.batch;
     times.rows += rows_;
     times.choosing_s += engine.choosing_seconds() - choosing_before;
-    times.bytes += meter_.bytes_read() - bytes_before;
+    times.bytes += meter_.pass_bytes();
   }
   for (const RequestId id : ids) engine.cancel(id);
   times.seconds += seconds;

@@ -48,18 +48,17 @@ Result<Continued> continue_all(Network& network, std::span<const NumberedPrompt>
     TIDAR_TRY(const RequestId id, engine.submit(request));
     place.emplace(id, i);
   }
-  while (!engine.idle()) {
-    for (const Update& update : engine.step()) {
-      auto& text = result.texts[place.at(update.id)];
-      for (const TokenLogprob& token : update.tokens) text.push_back(token.token);
-      if (!update.totals) continue;
-      if (update.finish == FinishReason::no_choice) {
-        return error("the prompt in line {}: {}", prompts[place.at(update.id)].line, kNoChoice);
-      }
-      result.decoded += update.totals->decoded;
-      result.passes += update.totals->passes;
+  TIDAR_TRY_VOID(run_until_idle(engine, [&](const Update& update) -> Result<void> {
+    auto& text = result.texts[place.at(update.id)];
+    for (const TokenLogprob& token : update.tokens) text.push_back(token.token);
+    if (!update.totals) return {};
+    if (update.finish == FinishReason::no_choice) {
+      return error("the prompt in line {}: {}", prompts[place.at(update.id)].line, kNoChoice);
     }
-  }
+    result.decoded += update.totals->decoded;
+    result.passes += update.totals->passes;
+    return {};
+  }));
   return result;
 }
 

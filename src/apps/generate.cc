@@ -126,17 +126,12 @@ Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer,
     if (update.explanation) outcome.explained.push_back(*update.explanation);
     return stream.show(update);
   };
-  while (!engine.idle()) {
-    if (interrupt.requested()) {
-      TIDAR_TRY_VOID(use(engine.cancel(id).value()));
-      break;
-    }
-    const int64_t bytes_before = meter.bytes_read();
-    for (const Update& update : engine.step()) {
-      TIDAR_TRY_VOID(use(update));
-      if (update.stats.decoding) outcome.decode_bytes += meter.bytes_read() - bytes_before;
-    }
-  }
+  const auto use_step = [&](const Update& update) {
+    if (update.stats.decoding) outcome.decode_bytes += meter.pass_bytes();
+    return use(update);
+  };
+  TIDAR_TRY_VOID(run_until_idle(engine, use_step, [&] { return interrupt.requested(); }));
+  if (const auto cut_off = engine.cancel(id)) TIDAR_TRY_VOID(use(*cut_off));
   return outcome;
 }
 

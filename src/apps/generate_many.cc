@@ -172,20 +172,19 @@ Result<int> generate_many(const GenerateFlags& flags) {
   Reliability reliability;
   std::vector<Continuation> ended;  // that are traced: when the engine is done with its pages
   const Interrupt interrupt;
-  while (!engine.idle() && !interrupt.requested()) {
-    for (const Update& update : engine.step()) {
-      Continuation& continuation = running.at(update.id);
-      continuation.take(update);
-      if (draws) reliability.add(*update.explanation);
-      if (flags.explain) continuation.explain(*update.explanation);
-      if (!update.totals) continue;
-      print_json(continuation.json(update.finish, *update.totals));
-      account.add(update.finish, *update.totals);
-      if (tracing.on()) ended.push_back(std::move(continuation));
-      running.erase(update.id);
-    }
-    TIDAR_TRY_VOID(flush_output());
-  }
+  const auto use = [&](const Update& update) -> Result<void> {
+    Continuation& continuation = running.at(update.id);
+    continuation.take(update);
+    if (draws) reliability.add(*update.explanation);
+    if (flags.explain) continuation.explain(*update.explanation);
+    if (!update.totals) return {};
+    print_json(continuation.json(update.finish, *update.totals));
+    account.add(update.finish, *update.totals);
+    if (tracing.on()) ended.push_back(std::move(continuation));
+    running.erase(update.id);
+    return flush_output();
+  };
+  TIDAR_TRY_VOID(run_until_idle(engine, use, [&] { return interrupt.requested(); }));
   print_note(account.text());
   if (draws) TIDAR_TRY_VOID(write_text_file(flags.reliability, draw_svg(reliability.plot())));
   if (tracing.on() && !interrupt.requested()) {

@@ -18,8 +18,9 @@ class Meter final : public Evaluator {
   /// Called with every pass before it is carried out, if set; it may set it anew.
   std::function<void(const Pass&)> on_pass;
 
-  /// Bytes of weights, keys and values that all passes so far had to read at least once each.
-  int64_t bytes_read() const { return bytes_read_; }
+  /// Bytes of weights, keys and values that the last pass, and what was asked after it, had to read
+  /// at least once each.
+  int64_t pass_bytes() const { return pass_bytes_; }
 
   const EvaluatorLimits& limits() const override { return network_.limits(); }
   void evaluate(const Pass& pass, std::span<Answer> answers) override;
@@ -28,7 +29,7 @@ class Meter final : public Evaluator {
  private:
   Network& network_;
   int64_t key_bytes_;
-  int64_t bytes_read_ = 0;
+  int64_t pass_bytes_ = 0;
 };
 
 }  // namespace tidar

@@ -75,9 +75,8 @@ std::vector<PassTimes> PassBench::run(const std::vector<PassSpec>& specs, double
   std::vector<PassTimes> all;
   for (const PassSpec& spec : specs) {
     cached(spec.cached);
-    const int64_t bytes_before = meter_.bytes_read();
     time(spec);
-    all.push_back({spec, {}, meter_.bytes_read() - bytes_before, flops(spec)});
+    all.push_back({spec, {}, meter_.pass_bytes(), flops(spec)});
   }
   bool more = true;
   for (int round = 1; more; ++round) {

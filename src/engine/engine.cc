@@ -200,4 +200,12 @@ std::vector<Update> Engine::step() {
   return updates;
 }
 
+Result<void> run_until_idle(Engine& engine, const std::function<Result<void>(const Update&)>& use,
+                            const std::function<bool()>& stopped) {
+  while (!engine.idle() && !(stopped && stopped())) {
+    for (const Update& update : engine.step()) TIDAR_TRY_VOID(use(update));
+  }
+  return {};
+}
+
 }  // namespace tidar

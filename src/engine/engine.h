@@ -4,10 +4,9 @@
 //
 //     Engine engine(network, &tokenizer);
 //     TIDAR_TRY(RequestId id, engine.submit(request));
-//     while (!engine.idle()) {
-//       for (const Update& update : engine.step()) …
-//     }
+//     TIDAR_TRY_VOID(run_until_idle(engine, [&](const Update& update) -> Result<void> { … }));
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
@@ -128,5 +127,10 @@ class Engine {
   size_t further_asks_ = 0, further_askers_ = 0;
   std::vector<Offer> offers_;
 };
+
+/// Steps until there is nothing left to do, or `stopped` says so between two steps. Every update
+/// goes to `use`, whose first Error ends it. What is active then stays so: step on, or cancel it.
+Result<void> run_until_idle(Engine& engine, const std::function<Result<void>(const Update&)>& use,
+                            const std::function<bool()>& stopped = nullptr);
 
 }  // namespace tidar

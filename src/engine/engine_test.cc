@@ -86,7 +86,7 @@ struct Output {
 
 using Outputs = std::map<RequestId, Output>;
 
-void run_until_idle(Engine& engine, Outputs& outputs) {
+void collect(Engine& engine, Outputs& outputs) {
   for (int steps = 0; !engine.idle(); ++steps) {
     ASSERT_LT(steps, 100000) << "the engine makes no progress";
     for (const Update& update : engine.step()) outputs[update.id].add(update);
@@ -111,7 +111,7 @@ Output run_alone(const MockModel& model, const EvaluatorLimits& frame, const Tok
   if (prices) engine.set_prices(*prices, PriceUse::fixed);
   const RequestId id = engine.submit(request).value();
   Outputs outputs;
-  run_until_idle(engine, outputs);
+  collect(engine, outputs);
   return outputs[id];
 }
 
@@ -276,7 +276,7 @@ TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {
         waited += engine.waiting();
       }
     }
-    run_until_idle(engine, outputs);
+    collect(engine, outputs);
     for (const auto& [id, request] : requests) {
       EvaluatorLimits others = frame;
       others.max_rows = 30 + rng.below(60);
@@ -305,7 +305,7 @@ TEST(Engine, SpendsRowsByWhatTheyCostAndBring) {
     engine.set_prices(Prices({{1, 1}, {101, 1 + 100 * row_cost}}, 0), PriceUse::fixed);
     const RequestId id = engine.submit(request_of({1, 2, 3}, kTokens, paying)).value();
     Outputs outputs;
-    run_until_idle(engine, outputs);
+    collect(engine, outputs);
     const auto passes = static_cast<double>(outputs[id].stats.passes + 1);
     const auto rows = static_cast<double>(evaluator.carried_rows());
     return Spent{.tokens_a_pass = outputs[id].stats.tokens_per_pass(),
@@ -368,7 +368,7 @@ TEST(Engine, TellsHowGuessesFared) {
                                        .drafters = model_drafters(small_evaluator, small_pool)};
   ASSERT_TRUE(engine.submit(request_of({1, 2, 3}, 13, speculative)).ok());
   Outputs outputs;
-  run_until_idle(engine, outputs);
+  collect(engine, outputs);
   const RequestStats& stats = outputs.begin()->second.stats;
   EXPECT_EQ(stats.passes, 3);
   EXPECT_EQ(stats.places, std::vector<DraftPlace>(3, {.drafted = 3, .accepted = 3}));
@@ -458,7 +458,7 @@ TEST(Engine, EveryRequestGetsItsOwnNextDraft) {
     ASSERT_TRUE(engine.submit(request_of(prompt, 21, tidar_of(4))).ok());
   }
   Outputs outputs;
-  run_until_idle(engine, outputs);
+  collect(engine, outputs);
   for (const auto& [id, output] : outputs) {
     EXPECT_EQ(output.stats.accepted, (std::vector<int64_t>{0, 0, 0, 0, 5})) << id;
   }
@@ -564,7 +564,7 @@ TEST(Engine, PagesForDraftsArePromised) {
       ASSERT_TRUE(engine.submit(request).ok());
     }
     Outputs outputs;
-    run_until_idle(engine, outputs);
+    collect(engine, outputs);
     for (const auto& [id, output] : outputs) EXPECT_EQ(output.tokens.size(), 34u);
   }
 }
@@ -579,7 +579,7 @@ TEST(Engine, WhoKeepsNoKeysIsPromisedNoPages) {
   Outputs outputs;
   for (const Update& update : engine.step()) outputs[update.id].add(update);
   EXPECT_EQ(engine.waiting(), 0);
-  run_until_idle(engine, outputs);
+  collect(engine, outputs);
   EXPECT_EQ(outputs[2].stats.new_tokens, 80);
 }
 
@@ -603,7 +603,7 @@ TEST(Engine, ARequestWithoutAChoiceEndsAloneAndSaysWhy) {
     const RequestId bad_id = engine.submit(forbidden).value();
     const RequestId good_id = engine.submit(good).value();
     Outputs outputs;
-    run_until_idle(engine, outputs);
+    collect(engine, outputs);
     EXPECT_EQ(outputs[bad_id].finish, FinishReason::no_choice);
     EXPECT_TRUE(outputs[bad_id].tokens.empty());
     EXPECT_EQ(outputs[good_id].tokens, run_alone(model, frame, tokenizer, good).tokens);
@@ -640,6 +640,35 @@ TEST(Engine, ASequenceThatIsCancelledGivesBackItsPagesAndItsText) {
   EXPECT_TRUE(engine.idle());
 }
 
+TEST(Engine, RunsUntilItIsIdleOrStopped) {
+  const MockModel model{.seed = 6};
+  MockEvaluator evaluator(model, limits(32, 20));
+  Engine engine(evaluator);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(engine.submit(request_of({1, 2, i}, 10)).ok());
+  size_t tokens = 0;
+  const auto use = [&](const Update& update) -> Result<void> {
+    tokens += update.tokens.size();
+    return {};
+  };
+  EXPECT_TRUE(run_until_idle(engine, use, [] { return true; }).ok());
+  EXPECT_EQ(tokens, 0u);
+  // The second update of a step is one too many; the third is not shown.
+  const auto refuse = [&](const Update& update) -> Result<void> {
+    if (tokens == 1) return error("enough");
+    return use(update);
+  };
+  const auto refused = run_until_idle(engine, refuse);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message, "enough");
+  EXPECT_EQ(tokens, 1u);
+  EXPECT_EQ(engine.active(), 3);
+  EXPECT_TRUE(run_until_idle(engine, use, [&] { return tokens == 13; }).ok());
+  EXPECT_EQ(engine.active(), 3);
+  EXPECT_TRUE(run_until_idle(engine, use).ok());
+  EXPECT_EQ(tokens, 28u);
+  EXPECT_TRUE(engine.idle());
+}
+
 TEST(Engine, TheContextLimitEndsTheOutput) {
   const MockModel model{.seed = 7};
   for (const Method& method : {Method(ArOptions{}), Method(tidar_of(4))}) {
@@ -648,7 +677,7 @@ TEST(Engine, TheContextLimitEndsTheOutput) {
     Engine engine(evaluator);
     const RequestId id = engine.submit(request_of({1, 2, 3}, 1000, method)).value();
     Outputs outputs;
-    run_until_idle(engine, outputs);
+    collect(engine, outputs);
     EXPECT_EQ(outputs[id].finish, FinishReason::context);
     EXPECT_EQ(outputs[id].tokens.size(), 125u);
   }

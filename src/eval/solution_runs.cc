@@ -41,15 +41,14 @@ Result<Json> decode(Engine& engine, Request request, const Problem& problem) {
   Json line = {{"item", problem.id}, {"sample", 0}};
   double logprob = 0;
   const Stopwatch watch;
-  while (!engine.idle()) {
-    for (const Update& update : engine.step()) {
-      for (const TokenLogprob& token : update.tokens) logprob += token.logprob;
-      if (update.finish == FinishReason::no_choice) {
-        return error("problem {}: {}", problem.id, kNoChoice);
-      }
-      if (update.totals) put_cost(line, *update.totals, watch.seconds());
+  TIDAR_TRY_VOID(run_until_idle(engine, [&](const Update& update) -> Result<void> {
+    for (const TokenLogprob& token : update.tokens) logprob += token.logprob;
+    if (update.finish == FinishReason::no_choice) {
+      return error("problem {}: {}", problem.id, kNoChoice);
     }
-  }
+    if (update.totals) put_cost(line, *update.totals, watch.seconds());
+    return {};
+  }));
   line["nll"] = -logprob;
   return line;
 }
