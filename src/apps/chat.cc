@@ -162,7 +162,10 @@ void add_chat(CLI::App& program, Action& action) {
   command.add_option("--system", flags->system, "What the model is told before all else")
       ->type_name("TEXT");
   add_decoding_flags(command, flags->decoding);
-  command.callback([flags, &action] { action = [flags] { return chat(*flags); }; });
+  command.callback([flags, &action] {
+    check_method_flags(flags->decoding.method);
+    action = [flags] { return chat(*flags); };
+  });
 }
 
 }  // namespace tidar

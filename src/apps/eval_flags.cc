@@ -112,6 +112,7 @@ void check_eval_flags(const EvalFlags& flags) {
     return;
   }
   if (flags.model.model.empty()) refuse("--model is required");
+  check_method_flags(flags.method);
   if (flags.out.empty()) refuse("--out is required");
   if (flags.window == 1) refuse("--window: expected at least 2 tokens, of which one is predicted");
   if (flags.window > 0 && flags.stride >= flags.window) {

@@ -276,6 +276,7 @@ void add_generate(CLI::App& program, Action& action) {
   const auto flags = std::make_shared<GenerateFlags>();  // shared by the parser and the action
   add_generate_flags(command, *flags);
   command.callback([flags, &action] {
+    check_method_flags(flags->method);
     action = [flags] { return flags->prompts.empty() ? generate(*flags) : generate_many(*flags); };
   });
 }

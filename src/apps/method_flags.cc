@@ -303,6 +303,20 @@ void add_method_flags(CLI::App& command, MethodFlags& flags) {
   add_denoising_flags(command, flags);
 }
 
+void check_method_flags(const MethodFlags& flags) {
+  // What the checkpoint will say is not known: its drafts may be the longest.
+  MethodFlags widest = flags;
+  if (flags.draft_length == 0) widest.draft_length = kLongestDraft;
+  const auto check = [&]() -> Result<void> {
+    if (!flags.name.empty()) TIDAR_TRY_VOID(check_given(flags, flags.name));
+    TIDAR_TRY(Method method, method_named(flags.name.empty() ? "tidar" : flags.name));
+    return std::visit(FromFlags{widest, nullptr, 1}, method);
+  };
+  if (const auto checked = check(); !checked.ok()) {
+    throw CLI::ValidationError(checked.error().message);
+  }
+}
+
 Result<Method> make_method(const MethodFlags& flags, const ModelConfig& config, int max_new) {
   const bool has_mask = known_mask_token(flags.mask_token, config) >= 0;
   const TidarConfig* trained = config.tidar ? &*config.tidar : nullptr;

@@ -53,6 +53,10 @@ struct MethodFlags {
 /// make_method().
 void add_method_flags(CLI::App& command, MethodFlags& flags);
 
+/// Throws CLI::ValidationError where no checkpoint could give the flags a meaning: one that the
+/// method does not read, groups that no draft has. To be called while parsing.
+void check_method_flags(const MethodFlags& flags);
+
 /// The method, in the terms of the model: `max_new` is the length of an output that is fixed. The
 /// drafters of speculative decoding are the caller's to add. A flag that was given and that the
 /// method does not read is an Error.

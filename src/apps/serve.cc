@@ -202,7 +202,10 @@ void add_serve(CLI::App& program, Action& action) {
   add_method_flags(command, flags->method);
   add_model_flags(command, flags->model);
   add_context_flag(command, flags->model);
-  command.callback([flags, &action] { action = [flags] { return serve(*flags); }; });
+  command.callback([flags, &action] {
+    check_method_flags(flags->method);
+    action = [flags] { return serve(*flags); };
+  });
 }
 
 }  // namespace tidar
