@@ -78,7 +78,7 @@ Prices cached_or_measured(const Session& session) {
     if (found.ok() && found->of == of) kept = std::move(found->prices);
   }
   constexpr double kRecheck_s = 0.05;  // the machine may have been busy
-  const Prices prices = kept ? lowest(*kept, measured(session, kRecheck_s)) : measured(session);
+  const Prices prices = kept ? lowered(*kept, measured(session, kRecheck_s)) : measured(session);
   if (!folder.empty()) {
     // Where nothing can be written, the next run measures again.
     std::error_code ignored;

@@ -54,22 +54,39 @@ double Prices::seconds(const PassSize& size) const {
   return at_once + size.askers_later * asks_.seconds(size.asked_later / size.askers_later);
 }
 
-Prices lowest(const Prices& kept, const Prices& other) {
-  const auto lower = [](std::vector<PricePoint> points, const std::vector<PricePoint>& others) {
-    auto at = others.begin();
-    for (PricePoint& point : points) {
-      while (at != others.end() && at->rows < point.rows) ++at;
-      if (at != others.end() && at->rows == point.rows) {
-        point.seconds = std::min(point.seconds, at->seconds);
-      }
+namespace {
+
+std::vector<PricePoint> lowered(std::vector<PricePoint> kept,
+                                const std::vector<PricePoint>& checked) {
+  std::vector<double> shares;  // of the kept price, at sizes that both have
+  std::vector<bool> met(kept.size(), false);
+  auto at = checked.begin();
+  for (size_t i = 0; i < kept.size(); ++i) {
+    while (at != checked.end() && at->rows < kept[i].rows) ++at;
+    if (at == checked.end() || at->rows != kept[i].rows) continue;
+    met[i] = true;
+    const double lower = std::min(kept[i].seconds, at->seconds);
+    shares.push_back(kept[i].seconds > 0 ? lower / kept[i].seconds : 1);
+    kept[i].seconds = lower;
+  }
+  if (!shares.empty()) {
+    const auto median = shares.begin() + static_cast<ptrdiff_t>(shares.size() / 2);
+    std::nth_element(shares.begin(), median, shares.end());
+    for (size_t i = 0; i < kept.size(); ++i) {
+      if (!met[i]) kept[i].seconds *= *median;
     }
-    // More rows than these were done in less: so can these.
-    for (size_t i = points.size(); i-- > 1;) {
-      points[i - 1].seconds = std::min(points[i - 1].seconds, points[i].seconds);
-    }
-    return points;
-  };
-  return {lower(kept.points(), other.points()), lower(kept.asks(), other.asks())};
+  }
+  // More rows than these were done in less: so can these.
+  for (size_t i = kept.size(); i-- > 1;) {
+    kept[i - 1].seconds = std::min(kept[i - 1].seconds, kept[i].seconds);
+  }
+  return kept;
+}
+
+}  // namespace
+
+Prices lowered(const Prices& kept, const Prices& checked) {
+  return {lowered(kept.points(), checked.points()), lowered(kept.asks(), checked.asks())};
 }
 
 void Prices::observe(const PassSize& size, double seconds) {

@@ -67,8 +67,10 @@ class Prices {
   double drift_ = 0;  // by how much passes took longer than expected of late, as a share
 };
 
-/// The points of `kept`, each at the lower of two prices where `other` has one of that size:
-/// programs that run beside a measurement only ever add to it.
-Prices lowest(const Prices& kept, const Prices& other);
+/// `kept` as a later and perhaps smaller measurement, `checked`, finds it: each point at the lower
+/// of two prices where `checked` has one of that size, and the others lowered by the median share
+/// by which those were. Programs that run beside a measurement only ever add to it, and what keeps
+/// one size from its speed mostly keeps all of them from it.
+Prices lowered(const Prices& kept, const Prices& checked);
 
 }  // namespace tidar
