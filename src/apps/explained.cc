@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 namespace tidar {
@@ -21,13 +22,17 @@ bool is_used(const GuessedGroup& group, const StepReport& report) {
   return is_used(group.token_row + 1, group.masks, report);
 }
 
-/// The group of the pass whose case it is; nullptr: it held none.
-const MaskGroup* held_group(const StepReport& report, int number) {
-  for (const MaskGroup& group : report.groups) {
-    if (group.accepted == number) return &group;
-  }
-  return nullptr;
+/// Whether the pass held what was offered, and the next draft is made of its masks.
+bool is_used(const Bundle& bundle, const StepReport& report) {
+  const auto used = [&](const auto& group) {
+    return group.accepted == bundle.group && is_used(group, report);
+  };
+  return bundle.guessed ? std::any_of(report.guessed.begin(), report.guessed.end(), used)
+                        : std::any_of(report.groups.begin(), report.groups.end(), used);
 }
+
+/// Of a group; a guessed one's token is not among them.
+int masks_of(const Bundle& bundle) { return bundle.size.rows - (bundle.guessed ? 1 : 0); }
 
 /// Five characters for 0.1 µs up to 100 s, in milliseconds.
 std::string milliseconds(double seconds) {
@@ -65,10 +70,11 @@ std::string offered(const Explanation& explanation) {
     if (first_group && i > 0) text += ";";
     if (i > 0) text += " ";
     if (i == granted) text += "| ";
-    if (bundle.group > 0) text += fmt::format("{}x{} ", bundle.group, bundle.size.rows);
+    if (bundle.group > 0) {
+      text += fmt::format("{}{}{} ", bundle.group, bundle.guessed ? '+' : 'x', masks_of(bundle));
+    }
     text += fmt::format("{:.0f}", 100 * bundle.chance);
-    const MaskGroup* const held = held_group(explanation.report, bundle.group);
-    if (held != nullptr && is_used(*held, explanation.report)) text += "*";
+    if (is_used(bundle, explanation.report)) text += "*";
   }
   return text.empty() ? "nothing is offered" : text;
 }
@@ -137,13 +143,15 @@ OrderedJson to_json(const Explanation& explanation) {
     OrderedJson& offer = json["offer"];
     offer = {{"guesses", OrderedJson::array()},
              {"groups", OrderedJson::array()},
+             {"guessed", OrderedJson::array()},
              {"granted", explanation.granted}};
     for (const Bundle& bundle : explanation.offer->bundles) {
       OrderedJson one;
-      if (bundle.group > 0) one = {{"group", bundle.group}, {"masks", bundle.size.rows}};
+      if (bundle.group > 0) one = {{"group", bundle.group}, {"masks", masks_of(bundle)}};
       one["chance"] = bundle.chance;
       one["worth"] = bundle.worth;
-      offer[bundle.group > 0 ? "groups" : "guesses"].push_back(std::move(one));
+      const char* const kind = bundle.guessed ? "guessed" : bundle.group > 0 ? "groups" : "guesses";
+      offer[kind].push_back(std::move(one));
     }
   }
   const PassCost& pass = explanation.pass;

@@ -7,11 +7,13 @@ namespace {
 
 Explanation offered_pass() {
   Explanation pass;
-  pass.offer = Offer{.base = {.size = {1, 1}, .worth = 1},
-                     .bundles = {{.size = {1, 1}, .worth = 0.9, .chance = 0.9},
-                                 {.size = {1, 1}, .worth = 0.45, .chance = 0.5},
-                                 {.size = {4, 2}, .worth = 0.8, .group = 3, .chance = 0.45},
-                                 {.size = {4, 1}, .worth = 0.5, .group = 1, .chance = 0.1}}};
+  pass.offer = Offer{
+      .base = {.size = {1, 1}, .worth = 1},
+      .bundles = {{.size = {1, 1}, .worth = 0.9, .chance = 0.9},
+                  {.size = {1, 1}, .worth = 0.45, .chance = 0.5},
+                  {.size = {4, 2}, .worth = 0.8, .group = 3, .chance = 0.45},
+                  {.size = {4, 1}, .worth = 0.5, .group = 1, .chance = 0.1},
+                  {.size = {4, 1}, .worth = 0.05, .group = 2, .guessed = true, .chance = 0.02}}};
   pass.granted = 7;
   pass.report.decoding = true;
   pass.report.rows = 7;
@@ -27,13 +29,21 @@ Explanation offered_pass() {
 
 TEST(Explained, AnOfferAndWhatWasGrantedOfIt) {
   EXPECT_EQ(explained_line(12, offered_pass()),
-            "  12   3   2/2    7     6  12.35  1.500  3.15  90 50; 3x4 45* | 1x4 10");
+            "  12   3   2/2    7     6  12.35  1.500  3.15  90 50; 3x4 45* | 1x4 10 2+3 2");
   Explanation refused = offered_pass();
   refused.granted = 2;
   refused.report.groups.clear();
   refused.report.used = {};
   EXPECT_EQ(explained_line(3, refused),
-            "   3   3   2/2    7     6  12.35  1.500  1.90  90 | 50; 3x4 45 1x4 10");
+            "   3   3   2/2    7     6  12.35  1.500  1.90  90 | 50; 3x4 45 1x4 10 2+3 2");
+  // Of a case that both a group and a guessed one are for, that one is marked which is used.
+  Explanation both = offered_pass();
+  both.offer->bundles[3].group = both.report.groups[0].accepted = 2;
+  both.granted = 15;
+  both.report.guessed = {{.accepted = 2, .token = 5, .masks = 3, .token_row = 9}};
+  both.report.used = {.first_row = 10, .masks = 3};
+  EXPECT_EQ(explained_line(12, both),
+            "  12   3   2/2    7     6  12.35  1.500  3.70  90 50; 3x4 45 2x4 10 2+3 2*");
   refused.granted = 1;
   refused.offer->bundles.clear();
   EXPECT_EQ(explained_line(3, refused),
@@ -79,6 +89,7 @@ TEST(Explained, Json) {
               "offer": {"guesses": [{"chance": 0.9, "worth": 0.9}, {"chance": 0.5, "worth": 0.45}],
                         "groups": [{"group": 3, "masks": 4, "chance": 0.45, "worth": 0.8},
                                    {"group": 1, "masks": 4, "chance": 0.1, "worth": 0.5}],
+                        "guessed": [{"group": 2, "masks": 3, "chance": 0.02, "worth": 0.05}],
                         "granted": 7},
               "pass": {"rows": 7, "asked": 6.0, "expected_s": 0.0015, "seconds": 0.012345}})"));
   Explanation plain;

@@ -29,6 +29,14 @@ void Reliability::add(const Explanation& explanation) {
   }
   for (const Bundle& bundle : explanation.offer->bundles) {
     if (bundle.group == 0) continue;
+    if (bundle.guessed) {
+      for (const GuessedGroup& held : report.guessed) {
+        if (held.accepted != bundle.group) continue;
+        const bool right = report.guessed_right && report.accepted + 1 == bundle.group;
+        count(guessed_, bundle.chance, right);
+      }
+      continue;
+    }
     // The last group's case is that all guesses are right: it is undecided while some are not
     // verified.
     const bool decided = bundle.group <= report.drafted || report.drafted == guesses;
@@ -66,7 +74,10 @@ Plot Reliability::plot() const {
       "to them before, beside a line where both are the same";
   plot.x = {.label = "chance", .from_zero = true};
   plot.y = {.label = "frequency", .from_zero = true};
-  plot.series = {series_of("guesses", guesses_), series_of("groups", groups_), {}};
+  plot.series = {series_of("guesses", guesses_),
+                 series_of("groups", groups_),
+                 series_of("guessed groups", guessed_),
+                 {}};
   plot.series.back().label = "as foreseen";
   plot.series.back().points = {PlotPoint(), PlotPoint()};
   plot.series.back().points[1].x = plot.series.back().points[1].y = 1;

@@ -13,7 +13,8 @@ namespace tidar {
 class Reliability {
  public:
   /// Counts what the pass shows to be right or wrong of its offer: the guesses that it verified up
-  /// to the first wrong one, and the groups whose case it decides, whether or not they were held.
+  /// to the first wrong one, the groups whose case it decides, whether or not they were held, and
+  /// the guessed groups that it held.
   void add(const Explanation& explanation);
 
   /// The frequency of what happened over the chance that it was given, by tenths of that chance; a
@@ -30,7 +31,7 @@ class Reliability {
   static void count(Bins& bins, double chance, bool hit);
   static PlotSeries series_of(const char* label, const Bins& bins);
 
-  Bins guesses_{}, groups_{};
+  Bins guesses_{}, groups_{}, guessed_{};
 };
 
 }  // namespace tidar

@@ -52,5 +52,24 @@ TEST(Reliability, CountsGroupsWhoseCaseIsDecided) {
   EXPECT_DOUBLE_EQ(counted.points[1].y, 0.5);
 }
 
+TEST(Reliability, CountsGuessedGroupsThatWereHeld) {
+  const std::vector<Bundle> bundles = {{.size = {4}, .group = 2, .guessed = true, .chance = 0.25}};
+  Explanation pass = pass_of({0.9, 0.9}, bundles, 2, 1);
+  Reliability reliability;
+  reliability.add(pass);  // not granted
+  pass.report.guessed = {{.accepted = 2, .token = 5, .masks = 3}};
+  reliability.add(pass);  // another token
+  pass.report.guessed_right = true;
+  reliability.add(pass);
+  pass.report.accepted = 0;  // of another group
+  reliability.add(pass);
+  const Plot plot = reliability.plot();
+  EXPECT_TRUE(plot.series[1].points.empty());
+  EXPECT_EQ(plot.series[2].label, "3 guessed groups");
+  ASSERT_EQ(plot.series[2].points.size(), 1u);
+  EXPECT_DOUBLE_EQ(plot.series[2].points[0].x, 0.25);
+  EXPECT_DOUBLE_EQ(plot.series[2].points[0].y, 1.0 / 3);
+}
+
 }  // namespace
 }  // namespace tidar

@@ -1,14 +1,16 @@
 #pragma once
 // Traces in a file (decode/draft_trace.h): JSONL, a line a text, compressed by zstd or not.
 //
-//     {"version": 1,
+//     {"version": 2,
 //      "model": "models/tidar-mini",    whose drafts they are
 //      "vocabulary": 4096,              its ids are below this
 //      "draft_length": 16,              K
 //      "prompt": [5, 6, …],             token ids
 //      "answer": [7, 8, …],             A of them
 //      "guesses": [7, 7, 8, …],         A K (K + 1) / 2 ids, -1 where the context ended
-//      "logprobs": [-0.1, …]}           of each guess, natural
+//      "logprobs": [-0.1, …],           of each guess, natural
+//      "runners_up": [9, 3, …],         the second candidate in the place of each, -1: none
+//      "runner_up_logprobs": [-2.5, …]}
 //
 // Guesses stand by the number of masks that made them, 1 to K; then by the position of the answer
 // where the first of these masks stood; then by mask. A guess is right where the answer's token at

@@ -42,6 +42,7 @@ struct TokenLogprob {
 struct ListedToken {
   int32_t token = -1;
   float logprob = 0;  ///< to the model
+  friend bool operator==(const ListedToken&, const ListedToken&) = default;
 };
 
 }  // namespace tidar

@@ -5,6 +5,17 @@
 
 namespace tidar {
 
+namespace {
+
+// What a draft says of its second candidate once it is known that the first is wrong.
+double said_of_runner_up(float logprob, float runner_up_logprob) {
+  const double left = 1 - std::exp(static_cast<double>(logprob));
+  const double second = std::exp(static_cast<double>(runner_up_logprob));
+  return second < left ? second / left : 1;
+}
+
+}  // namespace
+
 size_t Acceptance::bin_of(double probability) {
   return static_cast<size_t>(std::upper_bound(kBorders.begin(), kBorders.end(), probability) -
                              kBorders.begin());
@@ -23,6 +34,15 @@ double Acceptance::of_next_place(int place, double before) const {
   const double prior = kWorse * before;
   const auto index = static_cast<size_t>(place);
   return index < by_place_.size() ? by_place_[index].given(prior) : prior;
+}
+
+double Acceptance::of_runner_up(float logprob, float runner_up_logprob) const {
+  const double said = said_of_runner_up(logprob, runner_up_logprob);
+  return of_runner_up_[bin_of(said)].given(said);
+}
+
+void Acceptance::learn_runner_up(float logprob, float runner_up_logprob, bool right) {
+  of_runner_up_[bin_of(said_of_runner_up(logprob, runner_up_logprob))].add(right);
 }
 
 void Acceptance::learn(std::span<const float> logprobs, int verified, int right) {

@@ -42,18 +42,24 @@ class Acceptance {
   /// somewhat worse than the one before it.
   double of_next_place(int place, double before) const;
   static constexpr double kBeforeFirst = 0.8;
+  /// Of the second candidate of a place where the guess, made with `logprob`, is wrong and all
+  /// before it are right.
+  double of_runner_up(float logprob, float runner_up_logprob) const;
 
   /// The log-probabilities of the guesses of a draft, how many of them were verified, and how many
   /// of these, the first ones, were right. Those that nobody verified because they promised little
   /// count for their places as what they promised: else places would look as good as the best.
   void learn(std::span<const float> logprobs, int verified, int right);
+  /// A guess with these log-probabilities turned out wrong: whether its second candidate was right.
+  void learn_runner_up(float logprob, float runner_up_logprob, bool right);
 
  private:
   static constexpr std::array<double, 7> kBorders = {0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99};
+  using ByProbability = std::array<Chance, kBorders.size() + 1>;
   static size_t bin_of(double probability);
   const Chance& kind_of(float logprob) const;
 
-  std::array<Chance, kBorders.size() + 1> by_probability_;
+  ByProbability by_probability_, of_runner_up_;
   std::vector<Chance> by_place_;
 };
 

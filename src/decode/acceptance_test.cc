@@ -47,6 +47,24 @@ TEST(Acceptance, LearnsWhatIsCounted) {
   }
 }
 
+// A second candidate has what the first one leaves it, until it is known better.
+TEST(Acceptance, LearnsSecondCandidates) {
+  const auto log_of = [](double probability) { return static_cast<float>(std::log(probability)); };
+  Acceptance acceptance;
+  EXPECT_NEAR(acceptance.of_runner_up(log_of(0.6), log_of(0.3)), 0.75, 1e-6);
+  EXPECT_NEAR(acceptance.of_runner_up(log_of(0.6), log_of(0.04)), 0.1, 1e-6);
+  EXPECT_LE(acceptance.of_runner_up(0, 0), 1);  // rounded
+  Rng rng(4);
+  double sum = 0;
+  constexpr int kTries = 4000, kFirst = 1000;
+  for (int i = 0; i < kTries; ++i) {
+    acceptance.learn_runner_up(log_of(0.2), log_of(0.6), rng.uniform() < 0.35);  // says 0.75
+    if (i >= kFirst) sum += acceptance.of_runner_up(log_of(0.6), log_of(0.3));
+  }
+  EXPECT_NEAR(sum / (kTries - kFirst), 0.35, 0.03);
+  EXPECT_NEAR(acceptance.of_runner_up(log_of(0.6), log_of(0.04)), 0.1, 1e-6);
+}
+
 TEST(Acceptance, ForgetsWhatWasLongAgo) {
   Acceptance acceptance;
   const std::vector<float> logprobs(4, -0.1f);

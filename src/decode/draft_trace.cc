@@ -118,7 +118,8 @@ void Recorder::record(int position, int masks) {
     pass_.asks.add({.row = first_row + m,
                     .sampling = spec_.sampling,
                     .changes = changes_,
-                    .draw = static_cast<uint64_t>(position + m)});
+                    .draw = static_cast<uint64_t>(position + m),
+                    .runner_up = true});
   }
   asked_.push_back({position, masks});
 }
@@ -130,7 +131,7 @@ void Recorder::flush() {
   auto answer = answers.begin();
   for (const Asked& asked : asked_) {
     for (Guess& guess : trace_.draft(asked.position, asked.masks)) {
-      if (answer->token >= 0) guess = {answer->token, answer->logprob};
+      if (answer->token >= 0) guess = {answer->token, answer->logprob, answer->runner_up};
       ++answer;
     }
   }
@@ -162,12 +163,14 @@ DraftTrace DraftTrace::in_vocabulary(int vocabulary, int32_t mask_token) const {
     for (int position = prompt_tokens_; position < size(); ++position) {
       const std::span<Guess> guesses = mapped.draft(position, masks);
       for (int m = 0; m < masks; ++m) {
-        int32_t& guess = guesses[static_cast<size_t>(m)].token;
-        if (guess < 0) continue;
+        Guess& guess = guesses[static_cast<size_t>(m)];
         // What is guessed behind the end is never verified.
         const auto at = static_cast<size_t>(std::min(position + m, size() - 1));
-        const bool right = position + m < size() && guess == text_[at];
-        guess = right ? mapped.text_[at] : map.of_wrong_guess(guess, mapped.text_[at]);
+        for (int32_t* token : {&guess.token, &guess.runner_up.token}) {
+          if (*token < 0) continue;
+          const bool right = position + m < size() && *token == text_[at];
+          *token = right ? mapped.text_[at] : map.of_wrong_guess(*token, mapped.text_[at]);
+        }
       }
     }
   }

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/sampling.h"
 #include "decode/decoder.h"
 
 namespace tidar {
@@ -15,6 +16,7 @@ namespace tidar {
 struct Guess {
   int32_t token = -1;
   float logprob = 0;
+  ListedToken runner_up{};  ///< its second candidate (Answer::runner_up)
   friend bool operator==(const Guess&, const Guess&) = default;
 };
 

@@ -38,7 +38,7 @@ std::vector<GuessedGroup> fit_guessed(int drafts, std::span<const GuessedChance>
     // The first mask gives way to the token that is chosen behind the guess, and the last position
     // needs no draft.
     const int useful = frame.positions_left - 2 - guess.accepted;
-    const int masks = std::min({frame.draft_length, useful, rows_left - 1});
+    const int masks = std::min({guess.masks, useful, rows_left - 1});
     groups.push_back(
         {.accepted = guess.accepted, .token = guess.token, .masks = masks > 1 ? masks : 0});
     rows_left -= groups.back().rows();

@@ -18,6 +18,7 @@ struct GuessedChance {
   int accepted = 0;   ///< GuessedGroup::accepted
   int32_t token = 0;  ///< the second candidate of that place
   double chance = 0;  ///< that the drafts before the place are right and this is its token
+  int masks = 0;      ///< that are wanted behind it
 };
 
 /// All of them, the likeliest first. One entry a draft in both lists, the first one certain:
@@ -26,8 +27,8 @@ struct GuessedChance {
 std::vector<GuessedChance> guessed_chances(std::span<const float> confidences,
                                            std::span<const ListedToken> runners_up);
 
-/// The first of `wanted` that fit beside a step of `drafts` drafts, in their order: up to K masks
-/// each, as far as `rows` rows and the positions of `frame` suffice.
+/// The first of `wanted` that fit beside a step of `drafts` drafts, in their order: as many masks
+/// as each wants, as far as `rows` rows and the positions of `frame` suffice.
 std::vector<GuessedGroup> fit_guessed(int drafts, std::span<const GuessedChance> wanted, int rows,
                                       const StepFrame& frame);
 

@@ -43,7 +43,10 @@ TEST_P(GuessedGroups, FitTheFrame) {
     const StepFrame frame{.draft_length = 1 + rng.below(8), .positions_left = 2 + rng.below(30)};
     const int drafts = 1 + rng.below(std::min(frame.draft_length, frame.positions_left - 1));
     std::vector<GuessedChance> wanted;
-    for (int i = rng.below(6); i > 0; --i) wanted.push_back({1 + rng.below(8), rng.below(9)});
+    for (int i = rng.below(6); i > 0; --i) {
+      wanted.push_back(
+          {.accepted = 1 + rng.below(8), .token = rng.below(9), .masks = rng.below(9)});
+    }
     const int rows = rng.below(40);
     const auto groups = fit_guessed(drafts, wanted, rows, frame);
     int used = 0;
@@ -56,7 +59,7 @@ TEST_P(GuessedGroups, FitTheFrame) {
       EXPECT_LT(group.accepted, drafts);
       used += group.rows();
       EXPECT_NE(group.masks, 1);
-      EXPECT_LE(group.masks, frame.draft_length);
+      EXPECT_LE(group.masks, std::prev(next)->masks);
       // Token and masks stand before the last position.
       EXPECT_LE(group.accepted + group.masks, frame.positions_left - 2);
     }

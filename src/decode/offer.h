@@ -14,8 +14,11 @@ struct Bundle {
   PassSize size;
   double worth = 0;  ///< tokens that they bring, in this pass or in later ones; expected
   int group = 0;     ///< whose masks they are; 0: a guess
+  /// A second candidate and the masks behind it, for the case that the guess in its place is the
+  /// first one that is wrong (guessed_groups.h).
+  bool guessed = false;
   /// Of a guess: that it is right where all guesses before it are. Of a group: that its case
-  /// happens.
+  /// happens; of a guessed one, that its token is right, too.
   double chance = 0;
 };
 

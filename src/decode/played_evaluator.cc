@@ -31,14 +31,15 @@ void PlayedEvaluator::play(const Ask& ask, Answer& answer) const {
     if (!trace.in_answer(next)) return;
     answer.token = trace.text()[static_cast<size_t>(next)];
     answer.logprob = 0;
+    answer.runner_up = {};
   } else {
     if (!trace.in_answer(place.begin)) return;
     const Guess& guess = trace.draft(place.begin, place.masks)[static_cast<size_t>(place.mask)];
     answer.token = guess.token;
     answer.logprob = guess.logprob;
+    answer.runner_up = ask.runner_up ? guess.runner_up : ListedToken();
   }
   answer.policy_logprob = 0;
-  answer.runner_up = {};  // traces know none
 }
 
 }  // namespace tidar

@@ -83,7 +83,8 @@ TEST_P(PlayedSeeds, PlayedAcceptanceIsThatOfTheModel) {
          {GroupPolicy(), no_groups(), only_groups({1}), GroupPolicy{GroupPolicy::Kind::last},
           GroupPolicy{.kind = GroupPolicy::Kind::likeliest, .count = 1}}) {
       SCOPED_TRACE(testing::Message() << "K = " << length << ", groups " << text_of(groups));
-      const TidarOptions method{.draft_length = length, .groups = groups};
+      const TidarOptions method{
+          .draft_length = length, .groups = groups, .guessed = rng.below(2) * rng.below(4)};
       const uint64_t seed = rng.bits();
       const bool cramped = rng.below(2) == 0;
       const auto budgets = [&](Rng& own) {

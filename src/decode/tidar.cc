@@ -12,6 +12,18 @@
 namespace tidar {
 namespace {
 
+// Whether the engine is told what the rows of its steps are worth.
+bool offers_rows(const TidarOptions& options) {
+  return options.groups.kind == GroupPolicy::Kind::paying && options.trust == 1;
+}
+
+// Guessed groups of a step at most; draft 0 is certain, and so no place for one.
+int most_guessed(const TidarOptions& options) {
+  const int most =
+      offers_rows(options) ? std::max(options.guessed, TidarOffers::kMostGuessed) : options.guessed;
+  return std::min(most, options.draft_length - 1);
+}
+
 // A step verifies drafts_: the newest token, which is certain, and guesses behind it. Reading the
 // end of the prompt is such a step too, with the last prompt token as its only draft; so the first
 // pass is [prompt | K masks] without a case of its own.
@@ -66,6 +78,7 @@ class TidarDecoder final : public SequenceDecoder {
   void mix(Asks& asks, size_t first_ask) const;
   void ask_groups(std::span<const int> accepted, ChangeRange changes, Asks& asks);
   Ask draft_ask(int32_t row, int32_t position, ChangeRange changes) const;
+  void learn_runner_up(size_t place, int32_t chosen);
   void make_next_draft(const Accepted& accepted, std::span<const Answer> asked);
   void take_draft(std::span<const Answer> answers);
 
@@ -124,24 +137,25 @@ std::vector<GuessedGroup> TidarDecoder::likeliest_guessed(const Step& step,
   std::vector<GuessedChance> wanted =
       guessed_chances(std::span(confidences_).first(drafts), std::span(runners_up_).first(drafts));
   wanted.resize(std::min(wanted.size(), static_cast<size_t>(options_.guessed)));
+  for (GuessedChance& guess : wanted) guess.masks = options_.draft_length;
   return fit_guessed(step.drafts, wanted, frame.row_budget - step.rows(), frame);
 }
 
 TidarDecoder::Step TidarDecoder::fit_offered(StepFrame frame) const {
   const TidarOffers::Step& offered = offers_.step();
   Step step{.drafts = fit_drafts(offered.drafts, frame)};
-  if (offered.groups.empty()) return step;
   frame.draft_length = offered.masks;
-  step.groups = fit_groups(step.drafts, offered.groups, frame);
+  if (!offered.groups.empty()) step.groups = fit_groups(step.drafts, offered.groups, frame);
   step.asked_at_once.assign(offered.groups.begin(), offered.groups.begin() + offered.asked_at_once);
+  step.guessed = fit_guessed(step.drafts, offered.guessed, frame.row_budget - step.rows(), frame);
   return step;
 }
 
 bool TidarDecoder::make_offer(const PassOutlook& outlook, Offer& offer) {
-  has_offered_ = options_.groups.kind == GroupPolicy::Kind::paying && !steps_are_whole() &&
-                 sequence_.positions_left() > 1;
+  has_offered_ = offers_rows(options_) && sequence_.positions_left() > 1;
   if (!has_offered_) return false;
-  offers_.make(outlook, sequence_.experience(), confidences_, sequence_.positions_left(), offer);
+  offers_.make(outlook, sequence_.experience(), confidences_, runners_up_,
+               sequence_.positions_left(), offer);
   // While the prompt is read, the pass takes what rows it gets, and drafts behind the last of them.
   return sequence_.unread().size() == 1;
 }
@@ -182,7 +196,7 @@ void TidarDecoder::ask_groups(std::span<const int> accepted, ChangeRange changes
 
 Ask TidarDecoder::draft_ask(int32_t row, int32_t position, ChangeRange changes) const {
   Ask ask = sequence_.choose(row, position, changes);
-  ask.runner_up = options_.guessed > 0;
+  ask.runner_up = most_guessed(options_) > 0;
   return ask;
 }
 
@@ -202,9 +216,18 @@ void TidarDecoder::use(std::span<const Answer> answers) {
   sequence_.experience().acceptance.learn(std::span(confidences_).subspan(1),
                                           static_cast<int>(drafts_.size()) - 1,
                                           accepted.drafts - 1);
+  const auto right = static_cast<size_t>(accepted.drafts);
+  learn_runner_up(right, answers[right - 1].token);
   if (has_offered_) offers_.learn(sequence_.experience(), accepted.drafts);
   has_offered_ = false;
   make_next_draft(accepted, answers.subspan(verifying));
+}
+
+// Of the first guess that was wrong, if one was.
+void TidarDecoder::learn_runner_up(size_t place, int32_t chosen) {
+  if (place >= drafts_.size() || runners_up_[place].token < 0) return;
+  sequence_.experience().acceptance.learn_runner_up(confidences_[place], runners_up_[place].logprob,
+                                                    runners_up_[place].token == chosen);
 }
 
 // The token chosen behind the accepted drafts overwrites what the masks had for its position.
@@ -273,9 +296,7 @@ Result<void> check_options(const TidarOptions& options, const SequenceSpec& spec
 }  // namespace
 
 MethodFacts facts_of(const TidarOptions& options) {
-  // Draft 0 is certain: a step guesses at most in the places of the others.
-  const int most = std::min(options.guessed, options.draft_length - 1);
-  const int guessed = rows_of_guessed(options.draft_length, most);
+  const int guessed = rows_of_guessed(options.draft_length, most_guessed(options));
   return {.needs_mask = true,
           .equals_ar = options.trust == 1,
           .rows = rows_of_whole_step(options.draft_length) + guessed,

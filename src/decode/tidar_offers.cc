@@ -13,6 +13,12 @@ constexpr int kTriedMasks = 4;
 PassSize asked_at_once(int masks) { return {masks, static_cast<double>(masks - 1)}; }
 PassSize asked_later(int masks, double chance) { return {masks, 0, chance * (masks - 1), chance}; }
 
+// A guessed group: its token is asked what follows it, its masks only where it is right.
+PassSize size_of(const GuessedChance& guess) {
+  const PassSize token = {1, 1};
+  return guess.masks > 1 ? token + asked_later(guess.masks, guess.chance) : token;
+}
+
 }  // namespace
 
 void TidarOffers::learn(Experience& experience, int accepted) const {
@@ -100,7 +106,8 @@ bool TidarOffers::can_try(const PassOutlook& outlook, const Course& course,
 }
 
 void TidarOffers::make(const PassOutlook& outlook, Experience& experience,
-                       std::span<const float> logprobs, int most_drafts, Offer& offer) {
+                       std::span<const float> logprobs, std::span<const ListedToken> runners_up,
+                       int most_drafts, Offer& offer) {
   const Acceptance& acceptance = experience.acceptance;
   Course course = this->course(outlook, experience);
   experience.tries.earn(1 / (1 + outlook.others_tokens));  // a pass earns as much in any company
@@ -135,7 +142,77 @@ void TidarOffers::make(const PassOutlook& outlook, Experience& experience,
     step_.asked_at_once = best_at_once_;
     chances_ = tried_chances_;
   }
+  choose_guessed(outlook, course, possible_guessed(acceptance, logprobs, runners_up));
   offer_step(course, offer);
+}
+
+bool TidarOffers::holds_group(int group) const {
+  return std::find(step_.groups.begin(), step_.groups.end(), group) != step_.groups.end();
+}
+
+PassSize TidarOffers::size_of_step() const {
+  PassSize size = {step_.drafts, static_cast<double>(step_.drafts)};
+  for (size_t i = 0; i < step_.groups.size(); ++i) {
+    const bool at_once = static_cast<int>(i) < step_.asked_at_once;
+    const double chance = chances_[static_cast<size_t>(step_.groups[i]) - 1];
+    size += at_once ? asked_at_once(step_.masks) : asked_later(step_.masks, chance);
+  }
+  return size;
+}
+
+// In its case it brings the token behind it, and the draft that its masks make unless there is one
+// anyway.
+double TidarOffers::worth_of(const GuessedChance& guess, const Course& course) const {
+  const bool brings_draft = guess.masks > 1 && !holds_group(guess.accepted);
+  return guess.chance * (1 + (brings_draft ? course.worth : 0));
+}
+
+// The second candidates of the step's guesses.
+std::vector<GuessedChance> TidarOffers::possible_guessed(
+    const Acceptance& acceptance, std::span<const float> logprobs,
+    std::span<const ListedToken> runners_up) const {
+  std::vector<GuessedChance> possible;
+  if (tries_ || runners_up.empty()) return possible;
+  for (size_t place = 1; place < static_cast<size_t>(step_.drafts); ++place) {
+    const ListedToken& second = runners_up[place];
+    if (second.token < 0) continue;
+    const double chance =
+        chances_[place - 1] * acceptance.of_runner_up(logprobs[place], second.logprob);
+    possible.push_back(
+        {.accepted = static_cast<int>(place), .token = second.token, .chance = chance});
+  }
+  return possible;
+}
+
+// Takes, one by one, the possible group that brings most for what it costs, alone or with masks.
+void TidarOffers::choose_guessed(const PassOutlook& outlook, const Course& course,
+                                 std::vector<GuessedChance> possible) {
+  step_.guessed.clear();
+  PassSize size = size_of_step();
+  while (static_cast<int>(step_.guessed.size()) < kMostGuessed) {
+    const double before = outlook.seconds(size);
+    const double least_cost = course.rate * (outlook.seconds(size + PassSize{1, 1}) - before);
+    GuessedChance* best = nullptr;
+    double best_gain = 0;
+    int best_masks = 0;
+    for (GuessedChance& guess : possible) {
+      for (const int masks : {0, step_.masks}) {
+        guess.masks = masks;
+        const double worth = worth_of(guess, course);
+        if (worth - least_cost <= best_gain) continue;
+        const double gain = worth - course.rate * (outlook.seconds(size + size_of(guess)) - before);
+        if (gain <= best_gain) continue;
+        best = &guess;
+        best_gain = gain;
+        best_masks = masks;
+      }
+    }
+    if (best == nullptr) return;
+    best->masks = best_masks;
+    step_.guessed.push_back(*best);
+    size += size_of(*best);
+    possible.erase(possible.begin() + (best - possible.data()));
+  }
 }
 
 void TidarOffers::offer_step(const Course& course, Offer& offer) {
@@ -158,6 +235,13 @@ void TidarOffers::offer_step(const Course& course, Offer& offer) {
          .worth = chance * course.worth,
          .group = group,
          .chance = chance});
+  }
+  for (const GuessedChance& guess : step_.guessed) {
+    offer.bundles.push_back({.size = size_of(guess),
+                             .worth = worth_of(guess, course),
+                             .group = guess.accepted,
+                             .guessed = true,
+                             .chance = guess.chance});
   }
 }
 

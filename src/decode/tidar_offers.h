@@ -5,7 +5,9 @@
 #include <span>
 #include <vector>
 
+#include "base/sampling.h"
 #include "decode/experience.h"
+#include "decode/guessed_groups.h"
 #include "decode/offer.h"
 
 namespace tidar {
@@ -16,6 +18,9 @@ class TidarOffers {
   /// Drafts are never longer than `draft_length` tokens, the certain one included.
   explicit TidarOffers(int draft_length) : draft_length_(draft_length) {}
 
+  /// Guessed groups that a step holds at most.
+  static constexpr int kMostGuessed = 2;
+
   /// What a step carries if all is granted.
   struct Step {
     int drafts = 1;           ///< the certain one, and guesses
@@ -24,12 +29,14 @@ class TidarOffers {
     /// So many of them, the first ones, are asked together with the drafts; the others once it is
     /// known which is used. To ask later reads the head a second time, but only if it comes to it.
     int asked_at_once = 0;
+    std::vector<GuessedChance> guessed;  ///< worth most first
   };
 
   /// Chooses the best step for a draft whose guesses have these log-probabilities, the certain
-  /// token's before them, and offers its parts. At most `most_drafts` of them have a place.
+  /// token's before them, and such second candidates in their places, and offers its parts. At most
+  /// `most_drafts` of them have a place.
   void make(const PassOutlook& outlook, Experience& experience, std::span<const float> logprobs,
-            int most_drafts, Offer& offer);
+            std::span<const ListedToken> runners_up, int most_drafts, Offer& offer);
   const Step& step() const { return step_; }
 
   /// The step was carried out, and so many drafts were accepted.
@@ -44,6 +51,14 @@ class TidarOffers {
   double best_groups(const PassOutlook& outlook, const Course& course, double tokens,
                      const Chances& chances);
   bool can_try(const PassOutlook& outlook, const Course& course, TryBudget& budget) const;
+  std::vector<GuessedChance> possible_guessed(const Acceptance& acceptance,
+                                              std::span<const float> logprobs,
+                                              std::span<const ListedToken> runners_up) const;
+  void choose_guessed(const PassOutlook& outlook, const Course& course,
+                      std::vector<GuessedChance> possible);
+  PassSize size_of_step() const;
+  bool holds_group(int group) const;
+  double worth_of(const GuessedChance& guess, const Course& course) const;
   void offer_step(const Course& course, Offer& offer);
 
   int draft_length_;

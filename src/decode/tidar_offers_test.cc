@@ -34,6 +34,7 @@ Prices random_prices(Rng& rng, bool asks_are_free) {
 struct Taught {
   Experience experience;
   std::vector<float> logprobs = {0};
+  std::vector<ListedToken> runners_up = {};  // none: no second candidates
 };
 
 Taught random_taught(Rng& rng, int draft_length) {
@@ -52,6 +53,21 @@ Taught random_taught(Rng& rng, int draft_length) {
   }
   for (int n = rng.below(draft_length); n > 0; --n) taught.logprobs.push_back(guess());
   return taught;
+}
+
+// Second candidates in most places, and what was learnt of such.
+void add_runners_up(Rng& rng, Taught& taught) {
+  const auto second = [&](float logprob) {
+    return std::log(std::max(1e-4f, rng.uniform() * (1 - std::exp(logprob))));
+  };
+  const float right = rng.uniform();
+  for (int i = 0; i < 200; ++i) {
+    const float logprob = std::log(0.05f + 0.9f * rng.uniform());
+    taught.experience.acceptance.learn_runner_up(logprob, second(logprob), rng.uniform() < right);
+  }
+  for (const float logprob : taught.logprobs) {
+    taught.runners_up.push_back({rng.below(5) == 0 ? -1 : rng.below(9), second(logprob)});
+  }
 }
 
 // A way to decode for ever, with drafts of so many masks whose last group alone is kept, as a chain
@@ -155,8 +171,8 @@ struct Choice {
 
 Choice choose(const Prices& prices, Taught& taught, int draft_length) {
   Choice choice{.offers = TidarOffers(draft_length), .offer = {}};
-  choice.offers.make({.prices = &prices, .others = {}}, taught.experience, taught.logprobs, 1000,
-                     choice.offer);
+  choice.offers.make({.prices = &prices, .others = {}}, taught.experience, taught.logprobs,
+                     taught.runners_up, 1000, choice.offer);
   return choice;
 }
 
@@ -208,6 +224,67 @@ TEST_P(TidarOffersChoose, NothingWorseThanTheBestSingleGroup) {
   }
 }
 
+// That exactly so many drafts are right, and then the second candidate.
+double chance_of_guessed(int accepted, const Taught& taught) {
+  double chance = 1;
+  const Acceptance& acceptance = taught.experience.acceptance;
+  for (int i = 1; i < accepted; ++i)
+    chance *= acceptance.of_guess(taught.logprobs[static_cast<size_t>(i)]);
+  const auto place = static_cast<size_t>(accepted);
+  const float logprob = taught.logprobs[place];
+  return chance * (1 - acceptance.of_guess(logprob)) *
+         acceptance.of_runner_up(logprob, taught.runners_up[place].logprob);
+}
+
+// What a guessed group adds to a step without one: in its case a token and, unless a group is there
+// for the case, a draft.
+double gain_of_guessed(const GuessedChance& guess, const TidarOffers::Step& step,
+                       const Course& course, const Prices& prices, const Taught& taught) {
+  const double chance = chance_of_guessed(guess.accepted, taught);
+  const auto& groups = step.groups;
+  const bool has_group = std::find(groups.begin(), groups.end(), guess.accepted) != groups.end();
+  double worth = chance;
+  if (!has_group && guess.masks > 0) worth += chance * course.worth;
+  PassSize without = {step.drafts, static_cast<double>(step.drafts)};
+  for (size_t i = 0; i < groups.size(); ++i) without += PassSize{step.masks, 0};
+  PassSize with = without + PassSize{1, 1};
+  if (guess.masks > 0) with += PassSize{guess.masks, 0};
+  return worth - course.rate * (prices.seconds(with) - prices.seconds(without));
+}
+
+// With free asks: whether there are guessed groups, and which is the first, is the best there is.
+TEST_P(TidarOffersChoose, TheGuessedGroupThatBringsMost) {
+  int chosen = 0;
+  for (int i = 0; i < 40; ++i) {
+    const Prices prices = random_prices(rng, true);
+    const int draft_length = 2 + rng.below(6);
+    Taught taught = random_taught(rng, draft_length);
+    add_runners_up(rng, taught);
+    const Course course = best_course(prices, taught.experience.acceptance, draft_length);
+    const Choice choice = choose(prices, taught, draft_length);
+    const TidarOffers::Step& step = choice.offers.step();
+    double best = 0;
+    for (int j = 1; j < step.drafts; ++j) {
+      const ListedToken& second = taught.runners_up[static_cast<size_t>(j)];
+      if (second.token < 0) continue;
+      for (const int masks : {0, step.masks}) {
+        const GuessedChance guess = {.accepted = j, .token = second.token, .masks = masks};
+        best = std::max(best, gain_of_guessed(guess, step, course, prices, taught));
+      }
+    }
+    EXPECT_LE(step.guessed.size(), static_cast<size_t>(TidarOffers::kMostGuessed));
+    ASSERT_EQ(step.guessed.empty(), best <= 1e-12);
+    size_t bundles = 0;
+    for (const Bundle& bundle : choice.offer.bundles) bundles += bundle.guessed ? 1 : 0;
+    EXPECT_EQ(bundles, step.guessed.size());
+    if (step.guessed.empty()) continue;
+    ++chosen;
+    EXPECT_NEAR(step.guessed[0].chance, chance_of_guessed(step.guessed[0].accepted, taught), 1e-9);
+    EXPECT_NEAR(gain_of_guessed(step.guessed[0], step, course, prices, taught), best, 1e-9);
+  }
+  EXPECT_GT(chosen, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, TidarOffersChoose, testing::Range<uint64_t>(0, 20));
 
 // Drafts that are never right, on a machine where rows cost.
@@ -222,7 +299,7 @@ TEST(TidarOffers, TriesCostAHundredthWhereDraftsNeverPay) {
   int tries = 0;
   double seconds = 0;
   for (int i = 0; i < passes; ++i) {
-    offers.make({.prices = &prices, .others = {}}, experience, logprobs, 1000, offer);
+    offers.make({.prices = &prices, .others = {}}, experience, logprobs, {}, 1000, offer);
     const TidarOffers::Step& step = offers.step();
     const auto groups = static_cast<int>(step.groups.size());
     seconds += prices.seconds({step.drafts + groups * step.masks,
@@ -247,7 +324,7 @@ TEST(TidarOffers, TriesThatBringTokensAreRepeatedAtOnce) {
   std::vector<float> logprobs = {0};
   int passes = 0, with_draft = 0;
   for (; passes < 2000 && with_draft < 100; ++passes) {
-    offers.make({.prices = &prices, .others = {}}, experience, logprobs, 1000, offer);
+    offers.make({.prices = &prices, .others = {}}, experience, logprobs, {}, 1000, offer);
     const TidarOffers::Step& step = offers.step();
     offers.learn(experience, step.drafts);
     experience.acceptance.learn(std::span(logprobs).subspan(1), step.drafts - 1, step.drafts - 1);

@@ -103,10 +103,11 @@ int32_t add_masks(Pass& pass, int32_t begin, int32_t masks, int32_t mask_token) 
 MaskPlace mask_place(const Pass& pass, int32_t row) {
   const auto at = static_cast<size_t>(row);
   const Sight& sight = pass.sights[at];
-  const bool is_guessed_token = sight.block.size() == 1 && pass.keeps[at] == Keep::page;
-  if (sight.block.size() == 0 || is_guessed_token) return {};
-  const int32_t begin = sight.prefix.to;
-  return {begin, sight.block.size(), pass.positions[at] - begin};
+  const int32_t guessed = pass.keeps[at] == Keep::page ? 1 : 0;  // the first of such a block
+  const int32_t begin = sight.prefix.to + guessed;
+  const int32_t masks = sight.block.size() - guessed;
+  if (masks < 1) return {};
+  return {begin, masks, pass.positions[at] - begin};
 }
 
 namespace {

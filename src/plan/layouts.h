@@ -60,7 +60,8 @@ int32_t add_block_diffusion_training(Pass& pass, std::span<const int32_t> tokens
 /// this call. Scratch; the sequence has at least `begin` keys. Returns the first row.
 int32_t add_masks(Pass& pass, int32_t begin, int32_t masks, int32_t mask_token);
 
-/// Which of such masks a row is; a guessed token that masks stand behind counts as one of them.
+/// Which of such masks a row is. Those behind a guessed token are like masks behind a text that
+/// ends with it.
 struct MaskPlace {
   int32_t begin = 0;
   int32_t masks = 0;  ///< that stand together; 0: the row is none, it is read causally

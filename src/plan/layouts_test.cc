@@ -339,8 +339,8 @@ TEST_P(RandomSizes, TidarStep) {
       expect_place(group.first_row + m, group.accepted, group.masks, m);
   for (const GuessedGroup& group : guessed) {
     EXPECT_EQ(mask_place(pass, group.token_row).masks, 0);
-    for (int m = 1; m <= group.masks; ++m)
-      expect_place(group.token_row + m, group.accepted, group.rows(), m);
+    for (int m = 0; m < group.masks; ++m)
+      expect_place(group.token_row + 1 + m, group.accepted + 1, group.masks, m);
   }
 }
 
