@@ -550,7 +550,7 @@ class Bench(FixtureCase):
         self.refuse(1, *model, self.trace(2, 1), "--batch", 2, holds=["--batch 2", "end before"])
         text = trace.read_text()
         for wrong, part in [("", "found none"), ("{", "the JSON ends too early"),
-                            (text.replace('"version":1', '"version":2'), "'version' is 2"),
+                            (text.replace('"version":2', '"version":1'), "'version' is 1"),
                             (text.replace("answer", "answers"), "answers"),
                             (text.replace('"prompt":[5', '"prompt":[512'), "'prompt'")]:
             with self.subTest(part=part):

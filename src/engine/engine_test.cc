@@ -448,6 +448,38 @@ TEST(Engine, ExplainsEveryPassWhenAsked) {
   }
 }
 
+TEST(Engine, SecondCandidatesAreOfferedByHowOftenTheyAreRight) {
+  const Tokenizer tokenizer = letters();
+  const EvaluatorLimits wide = {
+      .max_rows = 200, .pages = 60, .max_position = 3500, .vocabulary = 11};
+  for (const double agreement : {0.8, 0.9}) {
+    MockEvaluator evaluator({.seed = 6, .agreement = agreement}, wide);
+    Engine engine(evaluator, &tokenizer);
+    engine.set_prices(Prices({{1, 1}, {201, 1.2}}, 0), PriceUse::fixed);
+    engine.explain_passes();
+    TidarOptions paying = tidar_of(6);
+    paying.groups = {.kind = GroupPolicy::Kind::paying};
+    ASSERT_TRUE(engine.submit(request_of({1, 2}, 3000, paying)).ok());
+    double offered = 0, expected = 0, right = 0;
+    while (!engine.idle()) {
+      for (const Update& update : engine.step()) {
+        const Explanation& pass = *update.explanation;
+        if (!pass.offer) continue;
+        for (const Bundle& bundle : pass.offer->bundles) {
+          if (!bundle.guessed) continue;
+          offered += 1;
+          expected += bundle.chance;
+        }
+        right += pass.report.guessed_right ? 1 : 0;
+      }
+    }
+    // Rows cost next to nothing: what is offered is granted.
+    EXPECT_GT(offered, 200);
+    EXPECT_GT(right, 50);
+    EXPECT_NEAR(expected / right, 1, 0.25);
+  }
+}
+
 TEST(Engine, EveryRequestGetsItsOwnNextDraft) {
   // Of different lengths, so that an answer to another one's question would not be accepted.
   const MockModel model{.seed = 9, .agreement = 1};
