@@ -364,9 +364,14 @@ class Generate(FixtureCase):
         alone, _ = self.generate(model, "-p", "hello", *ask)
         text = json.loads(trace.read_text())
         self.assertEqual((text["version"], text["model"], text["vocabulary"]),
-                         (1, str(model), 512))
+                         (2, str(model), 512))
         self.assertEqual((text["prompt"], text["answer"]), (list(b"hello"), alone["tokens"]))
-        self.assertEqual((len(text["guesses"]), len(text["logprobs"])), (20 * 6, 20 * 6))
+        for key in ("guesses", "logprobs", "runners_up", "runner_up_logprobs"):
+            self.assertEqual(len(text[key]), 20 * 6, key)
+        for guess, second in zip(text["guesses"], text["runners_up"]):
+            self.assertNotEqual(guess, second)
+        for guess, second in zip(text["logprobs"], text["runner_up_logprobs"]):
+            self.assertGreaterEqual(guess, second)
 
         # Many texts, in the order of their lines, whenever each of them ended.
         file = self.folder / "prompts.jsonl"

@@ -23,6 +23,7 @@ double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 void put_cost(Json& line, const RequestStats& stats, double seconds) {
   line["tokens"] = stats.new_tokens;
   line["passes"] = stats.passes;
+  line["rows"] = stats.rows;
   line["decoded"] = stats.decoded;
   line["accepted"] = stats.accepted;
   line["seconds"] = seconds;
@@ -36,10 +37,11 @@ double sum(const std::vector<Json>& lines, const char* field) {
 
 void add_cost(EvalSummary& summary, const std::vector<Json>& lines) {
   const double seconds = sum(lines, "seconds"), tokens = sum(lines, "tokens");
-  const double passes = sum(lines, "passes");
+  const double passes = sum(lines, "passes"), rows = sum(lines, "rows");
   summary.numbers.emplace_back("tokens", tokens);
   summary.numbers.emplace_back("passes", passes);
   summary.numbers.emplace_back("tokens_per_pass", share(sum(lines, "decoded"), passes));
+  if (rows > 0) summary.numbers.emplace_back("rows_per_pass", share(rows, passes));
   summary.numbers.emplace_back("tokens_per_s", share(tokens, seconds));
   summary.numbers.emplace_back("seconds", seconds);
   summary.accepted = accepted_by_all(lines);

@@ -79,18 +79,21 @@ TEST_F(ProblemRuns, BringALineASample) {
   const Lines found = lines("a");
   ASSERT_EQ(found.size(), 10u);
   std::set<std::string> texts;
-  double tokens = 0, passes = 0, decoded = 0;
+  double tokens = 0, passes = 0, decoded = 0, rows = 0;
   for (const auto& line : found) {
     texts.insert(line["text"]);
     tokens += line["tokens"].get<double>();
     passes += line["passes"].get<double>();
     decoded += line["decoded"].get<double>();
+    rows += line["rows"].get<double>();
     EXPECT_EQ(line["finish_reason"], "length");
   }
   EXPECT_EQ(texts.size(), 10u) << "samples draw from seeds of their own";
   EXPECT_EQ(tokens, 10 * 12);
   EXPECT_EQ(summary.numbers[0], std::pair(std::string("tokens"), tokens));
   EXPECT_EQ(summary.numbers[2], std::pair(std::string("tokens_per_pass"), decoded / passes));
+  EXPECT_GE(rows, decoded);
+  EXPECT_EQ(summary.numbers[3], std::pair(std::string("rows_per_pass"), rows / passes));
   double counted = 0, brought = 0;
   for (size_t a = 0; a < summary.accepted.size(); ++a) {
     counted += static_cast<double>(summary.accepted[a]);

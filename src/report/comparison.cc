@@ -82,6 +82,7 @@ std::optional<TaskMean> mean_over(const StudyEntry& entry,
   mean.score.mean /= count;
   mean.score.standard_error = std::sqrt(squares) / count;
   mean.tokens_per_pass = mean_of(entry, tasks, &TaskResult::tokens_per_pass);
+  mean.rows_per_pass = mean_of(entry, tasks, &TaskResult::rows_per_pass);
   mean.tokens_per_s = mean_of(entry, tasks, &TaskResult::tokens_per_s);
   return mean;
 }

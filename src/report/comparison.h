@@ -22,6 +22,7 @@ std::vector<const StudyTask*> tasks_of(const Study& study, ScoreKind kind,
 struct TaskMean {
   Score score;                 ///< its error is that of a mean of independent scores
   double tokens_per_pass = 0;  ///< 0: some task does not tell
+  double rows_per_pass = 0;    ///< likewise
   double tokens_per_s = 0;     ///< likewise
   bool finished = true;        ///< of all tasks
 };

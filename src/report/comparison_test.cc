@@ -45,8 +45,11 @@ class Comparison : public testing::Test {
 
 TEST_F(Comparison, MeansWeighTasksAlike) {
   const std::vector<const StudyTask*> tasks = {&study_.tasks[0], &study_.tasks[1]};
+  study_.entries[1].results.at("math").rows_per_pass = 4;
+  study_.entries[1].results.at("code").rows_per_pass = 7;
   const auto mean = mean_over(study_.entries[1], tasks);
   ASSERT_TRUE(mean);
+  EXPECT_DOUBLE_EQ(mean->rows_per_pass, 5.5);
   EXPECT_DOUBLE_EQ(mean->score.mean, 0.5);
   EXPECT_DOUBLE_EQ(mean->score.standard_error, 0.025);  // sqrt(0.03² + 0.04²) / 2
   EXPECT_DOUBLE_EQ(mean->tokens_per_pass, 3);

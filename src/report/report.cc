@@ -81,18 +81,20 @@ std::string headline_part(const Study& study) {
   if (headline.rows.empty() || headline.tasks.empty()) return "";
   const StudyEntry* baseline = headline.baseline;
   const std::string other = baseline == nullptr ? "baseline" : escape_markdown(baseline->label);
-  MarkdownTable table({"", "mean score, %", "against " + other, "tokens per pass", "tokens/s",
-                       "× " + other, "block diffusion at as many tokens per pass"});
+  MarkdownTable table({"", "mean score, %", "against " + other, "tokens per pass", "rows per pass",
+                       "tokens/s", "× " + other, "block diffusion at as many tokens per pass"});
   const std::string nothing(kNothing);
   if (baseline != nullptr) {
     const auto& mean = headline.baseline_mean;
     table.add({other, ScoreCells::mean(mean), nothing, rate_text(mean ? mean->tokens_per_pass : 0),
-               rate_text(mean ? mean->tokens_per_s : 0), nothing, nothing});
+               rate_text(mean ? mean->rows_per_pass : 0), rate_text(mean ? mean->tokens_per_s : 0),
+               nothing, nothing});
   }
   for (const HeadlineRow& row : headline.rows) {
     table.add({escape_markdown(row.entry->label), ScoreCells::mean(row.mean),
                row.gain ? gain_text(*row.gain) : nothing,
                rate_text(row.mean ? row.mean->tokens_per_pass : 0),
+               rate_text(row.mean ? row.mean->rows_per_pass : 0),
                rate_text(row.mean ? row.mean->tokens_per_s : 0),
                rate_text(row.times_faster.value_or(0)), diffusion_cell(row.diffusion)});
   }

@@ -21,6 +21,7 @@ StudyEntry entry(const std::string& label, Role role, std::set<Section> sections
   entry.folders["math"] = "folder";
   entry.results["math"] = found;
   entry.results["math"].passes = {0, 3, 1};
+  entry.results["math"].rows_per_pass = 12.5;
   return entry;
 }
 
@@ -59,7 +60,7 @@ TEST(Report, SaysTheNumbersOfTheStudy) {
       << text;
   for (const char* row :
        {"| 2.50 | at most 2.00 tokens per pass: 20.0 % |",
-        "| TiDAR | 50.0 ± 4.0 | +10.0 ± 5.0 | 3.00 | 250 | 2.50 |", "| TiDAR | – |",
+        "| TiDAR | 50.0 ± 4.0 | +10.0 ± 5.0 | 3.00 | 12.50 | 250 | 2.50 |", "| TiDAR | – |",
         "| TiDAR | 50.0 ± 4.0 (3.00) | 50.0 ± 4.0 (3.00) | 250 |", "| TiDAR | 3.00 | 50.0 ± 4.0 |",
         "| K = 4 | – | 50.0 ± 4.0 (3.00) |", "| 0.5 | 50.0 ± 4.0 (3.00) |", "| 4 | 3.00 (1.50) |",
         "- A fact", "\n## Findings\n"}) {

@@ -54,7 +54,8 @@ struct TaskResult {
   int64_t all = 0;
   Score score;                  ///< only the mean where it is a plain number of the summary
   double tokens_per_pass = 0;   ///< T/NFE; 0: not told
-  double tokens_per_s = 0;      ///< 0: not told
+  double rows_per_pass = 0;     ///< likewise
+  double tokens_per_s = 0;      ///< likewise
   std::vector<int64_t> passes;  ///< passes[a]: decoding passes that brought a tokens
 
   bool finished() const { return done >= all; }

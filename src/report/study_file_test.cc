@@ -29,7 +29,7 @@ class StudyFile : public testing::Test {
         {"name": "decode", "rows": 1, "median_ms": 8}, {"name": "1", "rows": 1, "median_ms": 2}]})");
     std::filesystem::create_directory(folder_.path() / "there");
     summary(R"({"done": 3, "all": 4, "scores": {"strict": {"mean": 0.25, "standard_error": 0.1,
-        "count": 3}}, "perplexity": 7.5, "tokens_per_pass": 2.5, "tokens_per_s": 80,
+        "count": 3}}, "perplexity": 7.5, "tokens_per_pass": 2.5, "rows_per_pass": 9, "tokens_per_s": 80,
         "accepted": [0, 5, 2]})");
   }
   void summary(const std::string& json) { folder_.put("there/summary.json", json); }
@@ -84,6 +84,7 @@ TEST_F(StudyFile, IsReadWithItsResults) {
   EXPECT_EQ(math.score.mean, 0.25);
   EXPECT_EQ(math.score.standard_error, 0.1);
   EXPECT_EQ(math.tokens_per_pass, 2.5);
+  EXPECT_EQ(math.rows_per_pass, 9);
   EXPECT_EQ(math.tokens_per_s, 80);
   EXPECT_EQ(math.passes, std::vector<int64_t>({0, 5, 2}));
   EXPECT_EQ(entry.results.at("plain").score.mean, 7.5);

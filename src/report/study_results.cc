@@ -61,6 +61,7 @@ Result<std::optional<TaskResult>> read_task_result(const std::filesystem::path& 
   TIDAR_TRY(result.all, fields.count("all", 0));
   TIDAR_TRY(result.score, score_in(fields, task.score));
   TIDAR_TRY(result.tokens_per_pass, fields.number("tokens_per_pass", kNotNegative, 0.0));
+  TIDAR_TRY(result.rows_per_pass, fields.number("rows_per_pass", kNotNegative, 0.0));
   TIDAR_TRY(result.tokens_per_s, fields.number("tokens_per_s", kNotNegative, 0.0));
   TIDAR_TRY(result.passes, passes_in(summary, fields));
   return std::optional(std::move(result));
