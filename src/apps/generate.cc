@@ -111,7 +111,7 @@ Result<Outcome> run(Meter& meter, const Tokenizer* tokenizer,
                     const Interrupt& interrupt) {
   Engine engine(meter, tokenizer);
   if (prices) engine.set_prices(prices->prices, prices->use);
-  if (stream.explains()) engine.explain_passes();
+  request.explain = stream.explains();
   TIDAR_TRY(const RequestId id, engine.submit(std::move(request)));
   Outcome outcome;
   const auto use = [&](const Update& update) -> Result<void> {

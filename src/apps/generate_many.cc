@@ -166,7 +166,7 @@ Result<int> generate_many(const GenerateFlags& flags) {
         "--reliability: nothing makes offers but --method tidar with --groups auto, where "
         "rows have prices");
   }
-  if (flags.explain || draws) engine.explain_passes();
+  request.explain = flags.explain || draws;
   TIDAR_TRY(auto running, submit_all(engine, flags, request, std::move(prompts)));
   Account account;
   Reliability reliability;

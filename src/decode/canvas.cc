@@ -98,6 +98,7 @@ void Canvas::commit_known(Sequence& sequence) const {
     const auto place = static_cast<size_t>(sequence.size() - begin_);
     sequence.append(revealed_[place]);
   }
+  sequence.report.provisional.assign(tokens_.begin() + sequence.size() - begin_, tokens_.end());
 }
 
 }  // namespace tidar

@@ -16,6 +16,8 @@ void StepReport::clear() {
   empty.committed.swap(committed);
   empty.groups.swap(groups);
   empty.guessed.swap(guessed);
+  empty.guesses.swap(guesses);
+  empty.provisional.swap(provisional);
   empty.committed.clear();
   empty.listed.swap(listed);
   empty.listed.clear();
@@ -23,6 +25,8 @@ void StepReport::clear() {
   empty.scores.clear();
   empty.groups.clear();
   empty.guessed.clear();
+  empty.guesses.clear();
+  empty.provisional.clear();
   *this = std::move(empty);
 }
 

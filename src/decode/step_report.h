@@ -23,6 +23,7 @@ struct StepReport {
   // A draft is verified place by place: the guess i + 1 places behind a certain token is place i.
   int drafted = 0;             ///< places of the draft that the pass verified
   int accepted = 0;            ///< of these, the first ones that were right
+  std::vector<int32_t> guesses;  ///< what the draft had there
   bool guessed_right = false;  ///< a guessed group's token was the one behind: one token more
   int drafter_passes = 0;      ///< that another model has made for the draft
 
@@ -30,6 +31,11 @@ struct StepReport {
   std::vector<MaskGroup> groups;      ///< of masks that the pass held for it
   std::vector<GuessedGroup> guessed;  ///< that it held besides
   MaskRun used;                       ///< those of their masks that it is made of
+
+  /// What stands behind the text for now: the draft that comes next, or the rest of a canvas, masks
+  /// included. Complete after the answers to Decoder::more_asks(). Empty where the next pass itself
+  /// finds its draft.
+  std::vector<int32_t> provisional;
 
   /// Those of all groups.
   int masks() const;

@@ -268,6 +268,7 @@ void TidarDecoder::take_draft(std::span<const Answer> answers) {
     confidences_.push_back(answer.logprob);
     runners_up_.push_back(answer.runner_up);
   }
+  sequence_.report.provisional.assign(drafts_.begin() + 1, drafts_.end());
 }
 
 Result<void> check_options(const TidarOptions& options, const SequenceSpec& spec,

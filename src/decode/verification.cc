@@ -38,6 +38,7 @@ Accepted accept_drafts(Sequence& sequence, int reading, const Chain& chain,
   for (const Answer& answer : answers.first(accepted)) sequence.append(answer);
   sequence.report.drafted = static_cast<int>(drafts.size()) - 1;
   sequence.report.accepted = static_cast<int>(accepted) - 1;
+  sequence.report.guesses.assign(drafts.begin() + 1, drafts.end());
 
   Accepted result{.drafts = static_cast<int>(accepted)};
   for (size_t i = 0; i < chain.guessed.size(); ++i) {

@@ -75,9 +75,7 @@ void Engine::plan() {
     return std::pair(-a.waited(), a.reads_prompt()) < std::pair(-b.waited(), b.reads_prompt());
   };
   active_.sort(before);
-  if (explains_) {
-    for (Running& running : active_) running.begin_explanation();
-  }
+  for (Running& running : active_) running.begin_step();
   if (prices_) trade();
   pass_.clear();
   int sharers = active();

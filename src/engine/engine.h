@@ -60,10 +60,6 @@ class Engine {
   }
   const std::optional<Prices>& prices() const { return prices_; }
 
-  /// From then on updates explain their passes, and there is one for each pass that held rows of a
-  /// request, those that read the prompt included.
-  void explain_passes() { explains_ = true; }
-
   /// Takes a request in, or says what is wrong with it: an empty prompt or one that leaves no room
   /// for an answer, a token that is not in the vocabulary, options out of range, passes too small
   /// for the method. Costs no pass.
@@ -118,7 +114,6 @@ class Engine {
   Share share_;
   int64_t passes_ = 0;  // that prices had a say in
   double choosing_s_ = 0;
-  bool explains_ = false;
 
   // Of the step under way; members only to keep their memory.
   Pass pass_;

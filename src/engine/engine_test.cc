@@ -391,6 +391,27 @@ TEST(Engine, TellsWhatBecameOfRows) {
   EXPECT_EQ(output.stats.guesses(), (DraftPlace{.drafted = 9, .accepted = 9}));
 }
 
+/// The guesses that a pass verified are the first of those that the pass before announced, and end
+/// with what was chosen where they were wrong. Every row is shown.
+void expect_told_guesses(const Explanation& pass, const std::vector<int32_t>& announced) {
+  const StepReport& report = pass.report;
+  ASSERT_EQ(report.guesses.size(), static_cast<size_t>(report.drafted));
+  ASSERT_LE(report.guesses.size(), announced.size());
+  EXPECT_TRUE(std::equal(report.guesses.begin(), report.guesses.end(), announced.begin()));
+  const auto right = static_cast<size_t>(report.accepted);
+  if (report.drafted > 0) ASSERT_LT(right, report.committed.size());
+  for (size_t i = 0; i < right; ++i) EXPECT_EQ(report.committed[i].token, report.guesses[i]);
+  if (right < report.guesses.size()) {
+    EXPECT_NE(report.committed[right].token, report.guesses[right]);
+  }
+  ASSERT_EQ(pass.rows.rows.size(), static_cast<size_t>(report.rows));
+  for (const MaskGroup& group : report.groups) {
+    const ShownRow& row = pass.rows.rows[static_cast<size_t>(group.first_row - pass.rows.first_row)];
+    EXPECT_EQ(row.keep, Keep::scratch);
+    EXPECT_EQ(row.block.size(), group.masks);
+  }
+}
+
 TEST(Engine, ExplainsEveryPassWhenAsked) {
   Rng rng(31);
   const Tokenizer tokenizer = letters();
@@ -404,16 +425,18 @@ TEST(Engine, ExplainsEveryPassWhenAsked) {
     for (const bool priced : {false, true}) {
       const std::optional<Prices> prices =
           priced ? std::optional(random_prices(rng)) : std::nullopt;
-      const Request request = request_of(std::vector<int32_t>(30, 1), 40, methods[m]);
+      Request request = request_of(std::vector<int32_t>(30, 1), 40, methods[m]);
       const Output plain = run_alone(model, limits(60, 4), tokenizer, request, prices);
+      request.explain = true;
 
       MockEvaluator evaluator(model, limits(60, 4));
       Engine engine(evaluator, &tokenizer);
       if (prices) engine.set_prices(*prices, PriceUse::fixed);
-      engine.explain_passes();
       ASSERT_TRUE(engine.submit(request).ok());
       Output output;
       int64_t rows = 0, passes = 0, offers = 0;
+      const bool drafts = std::holds_alternative<TidarOptions>(methods[m]);
+      std::vector<int32_t> expected;  // to be verified
       while (!engine.idle()) {
         for (const Update& update : engine.step()) {
           output.add(update);
@@ -428,6 +451,8 @@ TEST(Engine, ExplainsEveryPassWhenAsked) {
           if (priced) {
             EXPECT_EQ(*pass.pass.expected_s, prices->seconds(pass.pass.size));
           }
+          expect_told_guesses(pass, drafts ? expected : pass.report.guesses);
+          expected = pass.report.provisional;
           if (!pass.offer) continue;
           ++offers;
           EXPECT_GE(pass.granted, pass.report.rows);
@@ -456,10 +481,11 @@ TEST(Engine, SecondCandidatesAreOfferedByHowOftenTheyAreRight) {
     MockEvaluator evaluator({.seed = 6, .agreement = agreement}, wide);
     Engine engine(evaluator, &tokenizer);
     engine.set_prices(Prices({{1, 1}, {201, 1.2}}, 0), PriceUse::fixed);
-    engine.explain_passes();
     TidarOptions paying = tidar_of(6);
     paying.groups = {.kind = GroupPolicy::Kind::paying};
-    ASSERT_TRUE(engine.submit(request_of({1, 2}, 3000, paying)).ok());
+    Request request = request_of({1, 2}, 3000, paying);
+    request.explain = true;
+    ASSERT_TRUE(engine.submit(std::move(request)).ok());
     double offered = 0, expected = 0, right = 0;
     while (!engine.idle()) {
       for (const Update& update : engine.step()) {
@@ -540,12 +566,12 @@ TEST(Engine, NobodyWaitsUntilAllOthersHadTwoTurns) {
     MockEvaluator evaluator({.seed = seed, .agreement = rng.uniform()},
                             limits(4 + rng.below(20), 4000));
     Engine engine(evaluator);
-    engine.explain_passes();
     if (rng.below(4) > 0) engine.set_prices(random_prices(rng), PriceUse::fixed);
     std::map<RequestId, int> last_rows;
     for (int wanted = 2 + rng.below(30); wanted > 0; --wanted) {
       Request request = random_request(rng, Methods::all);
       request.stop.clear();
+      request.explain = true;
       const auto id = engine.submit(std::move(request));
       if (id) last_rows[*id] = 0;  // some need larger passes
     }

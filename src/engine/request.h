@@ -27,6 +27,9 @@ struct Request {
   int max_new = 256;              ///< tokens at most, at least 1
   std::vector<int32_t> eos;       ///< any of these ends the text; empty: nothing does
   std::vector<std::string> stop;  ///< any of these in the text ends it, and is cut from it
+  /// Its updates explain their passes, and there is one for each pass that held rows of it, those
+  /// that read the prompt included.
+  bool explain = false;
 };
 
 enum class FinishReason : uint8_t {
@@ -59,7 +62,7 @@ struct Update {
   StepStats stats;  ///< of the steps since the request's last update, with their one decoding pass
   FinishReason finish = FinishReason::none;
   std::optional<RequestStats> totals;      ///< of all its steps; with the finish alone
-  std::optional<Explanation> explanation;  ///< of the step's pass; where the engine is asked to
+  std::optional<Explanation> explanation;  ///< of the step's pass, where the request wants it
 };
 
 /// The decoder of a request, whose pages come from `pool`. An Error says which field of the request

@@ -40,6 +40,7 @@ void Running::plan(Pass& pass, int left, int sharers) {
   TIDAR_CHECK_LE(1, added);  // its pages were promised when it was admitted
   TIDAR_CHECK_LE(added, rows);
   asks_ = pass.asks.size() - first_ask_;
+  if (update_.explanation) update_.explanation->rows = shown_rows(pass, pass.sequences.back());
 }
 
 void Running::take(std::span<const Answer> answers) {
@@ -73,7 +74,9 @@ void Running::take(std::span<const Answer> answers) {
 
 void Running::take_more(std::span<const Answer> answers) {
   decoder_->take(answers);
-  if (update_.explanation) update_.explanation->asked += static_cast<int>(answers.size());
+  if (!update_.explanation) return;
+  update_.explanation->asked += static_cast<int>(answers.size());
+  update_.explanation->report.provisional = decoder_->report().provisional;
 }
 
 const Asks& Running::more_asks() const {

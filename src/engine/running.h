@@ -33,10 +33,12 @@ class Running {
   }
   bool started() const { return started_; }
 
-  /// The step that begins will be explained.
-  void begin_explanation() { update_.explanation.emplace(); }
+  // One step is begin_step(), plan(), take(), then take_more() while there are more_asks(), and
+  // end_step().
 
-  // One step is plan(), take(), then take_more() while there are more_asks(), and end_step().
+  void begin_step() {
+    if (request_.explain) update_.explanation.emplace();
+  }
 
   /// Makes an offer for the next pass, if its decoder has one; grant() is told what is taken of it.
   bool make_offer(const PassOutlook& outlook, Offer& offer);

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "plan/layouts.h"
+#include "plan/shown_rows.h"
 
 namespace tidar {
 namespace {
@@ -43,6 +44,29 @@ TEST(Pass, RowsTakeTheNextKeysOfTheirCache) {
   EXPECT_EQ(sequence.first_row, 1);
   EXPECT_EQ(sequence.key_of_row(last), kPageSlots + 1);
   EXPECT_EQ(slot_of_key(sequence.pages, kPageSlots), cache.slot(kPageSlots));
+}
+
+TEST(Pass, ShowsTheRowsOfOneOfItsSequences) {
+  PagePool pool(2);
+  SequenceCache cache(pool);
+  ASSERT_TRUE(cache.reserve(5));
+  cache.commit(3);
+  Pass pass;
+  pass.begin_sequence();
+  add_causal(pass, std::array{1, 2}, Keep::scratch);
+  pass.begin_sequence(cache);
+  std::array<MaskGroup, 1> groups = {{{.accepted = 1, .masks = 2}}};
+  add_tidar_step(pass, std::array{7, 8}, kMask, groups);
+
+  const ShownRows shown = shown_rows(pass, pass.sequences[1]);
+  EXPECT_EQ(shown.cached, 3);
+  EXPECT_EQ(shown.first_row, 2);
+  const std::vector<ShownRow> expected = {{7, 3, Keep::page, {0, 4}, {}},
+                                          {8, 4, Keep::page, {0, 5}, {}},
+                                          {kMask, 4, Keep::scratch, {0, 4}, {5, 7}},
+                                          {kMask, 5, Keep::scratch, {0, 4}, {5, 7}}};
+  EXPECT_EQ(shown.rows, expected);
+  EXPECT_EQ(shown_rows(pass, pass.sequences[0]).rows.size(), 2u);
 }
 
 TEST(Pass, ClearLeavesNothingBehind) {
