@@ -4,96 +4,23 @@
     python3 tests/serve_test.py build/release/tidar
 """
 
-import http.client
 import json
-import pathlib
 import random
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 
-from outside import PROGRAM, FixtureCase, comma, load, main, write_lines
+import served
+from outside import comma, load, main, write_lines
+from served import TEMPLATE, Served
 
-TEMPLATE = ("{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}"
-            "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}")
 KEY = "a key"
 
 
-class Served:
-    """A server of a model, on a port of its own."""
-
-    def __init__(self, model, *args):
-        self.process = subprocess.Popen(
-            [PROGRAM, "serve", "--model", str(model), "--port", "0", *map(str, args)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        if "http://" not in line:
-            raise RuntimeError(self.process.communicate()[1])
-        self.port = int(line.rsplit(":", 1)[1])
-
-    def connect(self):
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
-
-    def ask(self, method, path, body=None, connection=None, headers=None):
-        """(status, JSON, headers); a body is sent as JSON, bytes as they are."""
-        own = connection or self.connect()
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
-        own.request(method, path, data, headers or {})
-        response = own.getresponse()
-        content = json.loads(response.read())
-        if connection is None:
-            own.close()
-        return response.status, content, dict(response.getheaders())
-
-    def post(self, path, connection=None, **body):
-        status, content, _ = self.ask("POST", path, body, connection)
-        assert status == 200, content
-        return content
-
-    def events(self, path, **body):
-        """The events of a stream, the last one left out."""
-        connection = self.connect()
-        connection.request("POST", path, json.dumps({"stream": True, **body}))
-        response = connection.getresponse()
-        assert response.getheader("Content-Type") == "text/event-stream"
-        events = response.read().decode().split("\n\n")
-        assert events[-2:] == ["data: [DONE]", ""], events[-2:]
-        connection.close()
-        return [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
-
-    def end(self, how=signal.SIGTERM):
-        """(exit code, stderr)"""
-        self.process.send_signal(how)
-        err = self.process.communicate(timeout=300)[1]
-        return self.process.returncode, err
-
-
-class Serve(FixtureCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.shared = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.shared.cleanup)
-        maker = cls()
-        maker.folder = pathlib.Path(cls.shared.name)
-        cls.model = maker.edit_config(maker.lettered_model(), max_position_embeddings=2048)
-        (cls.model / "chat_template.jinja").write_text(TEMPLATE)
-        (cls.model / "tokenizer_config.json").write_text(
-            json.dumps({"bos_token": "<bos>", "eos_token": {"content": "<eos>"}}))
-        cls.eos = load(cls.model / "config.json")["vocab_size"] - 2
-        cls.server = Served(cls.model, "--max-concurrent", 4, "--max-waiting", 16, "--context", 512,
-                            "--mask-token", cls.eos + 1)
-        cls.addClassCleanup(cls.stop_shared)
-
-    @classmethod
-    def stop_shared(cls):
-        code, err = cls.server.end()
-        assert (code, err) == (0, ""), (code, err)
-
-    def runTest(self):
-        """So that the class can be made for what setUpClass() borrows."""
+class Serve(served.ServedCase):
+    FLAGS = ("--max-concurrent", 4, "--max-waiting", 16, "--context", 512)
 
     def generate(self, ids, count, *args):
         out, _ = self.succeed("generate", "--model", self.model, "--json", "-n", count, *args,
@@ -192,6 +119,43 @@ class Serve(FixtureCase):
                                  choice["message"]["content"])
                 self.assertEqual(finish, choice["finish_reason"])
 
+    def test_a_stream_tells_of_its_passes(self):
+        given = {"prompt": "abcabcabc", "max_tokens": 60, "seed": 3, "logprobs": 0}
+        for method in "ar", "tidar", "lookup", "block-diffusion":
+            plain = self.server.events("/v1/completions", **given, method=method)
+            typed = self.server.typed_events(
+                "/v1/completions", **given, method=method,
+                stream_options={"include_drafts": True, "include_rows": True,
+                                "include_usage": True})
+            text = lambda events: "".join(event["choices"][0]["text"] for event in events)
+            chunks = [event for kind, event in typed if kind is None]
+            self.assertEqual(text(chunks[:-1]), text(plain))
+            tokens = [token for event in chunks[:-1]
+                      for token in event["choices"][0]["logprobs"]["tokens"]]
+            passes = [event["draft"] for kind, event in typed if kind == "draft"]
+            self.assertEqual([token for one in passes for token in one["committed"]], tokens)
+            usage = chunks[-1]["usage"]
+            self.assertEqual(sum(one["pass"]["decoding"] for one in passes),
+                             usage["tidar"]["passes"])
+            wrong = sum(len(one["rejected"]) for one in passes)
+            self.assertEqual(wrong, usage["completion_tokens_details"]["rejected_prediction_tokens"])
+            for one in passes:
+                self.assertEqual(len(one["seen"]["rows"]), one["pass"]["rows"])
+                for row in one["seen"]["rows"]:
+                    self.assertLess(row["position"], 512)
+                    self.assertTrue(row["sees"])
+
+    def test_an_answer_says_whether_it_is_that_of_ar(self):
+        for more, equal in (({"method": "ar"}, True), ({"method": "tidar"}, True),
+                            ({"method": "tidar", "trust": 0.5}, False),
+                            ({"method": "masked-diffusion"}, False)):
+            body = {"prompt": "abc", "max_tokens": 12, **more}
+            status, content, headers = self.server.ask("POST", "/v1/completions", body)
+            self.assertEqual(status, 200, content)
+            self.assertEqual(headers["Tidar-Equals-AR"], str(equal).lower())
+            self.assertEqual(headers["Tidar-Method"], more["method"])
+            self.assertEqual(content["usage"]["tidar"]["equals_ar"], equal)
+
     def test_a_chat_is_what_the_template_makes_of_it(self):
         messages = [{"role": "user", "content": "hi <eos>"}]
         prompt = self.server.post("/apply-template", messages=messages)["prompt"]
@@ -258,7 +222,8 @@ class Serve(FixtureCase):
     def test_wrong_requests(self):
         ask = self.server.ask
         for method, path, body, status, param in (
-                ("GET", "/", None, 404, None),
+                ("GET", "/nothing", None, 404, None),
+                ("POST", "/", {}, 405, None),
                 ("GET", "/v1/completions", None, 405, None),
                 ("POST", "/v1/completions", b"{", 400, None),
                 ("POST", "/v1/completions", {}, 400, "prompt"),
@@ -276,7 +241,8 @@ class Serve(FixtureCase):
             error = content["error"]
             self.assertEqual(error["param"], param)
             self.assertTrue(error["message"] and error["type"])
-            self.assertEqual(headers.get("Allow"), "POST" if status == 405 else None)
+            other = {"POST": "GET", "GET": "POST"}[method]
+            self.assertEqual(headers.get("Allow"), other if status == 405 else None)
         self.assertEqual(ask("GET", "/health", headers={"X": "y" * 20000})[0], 431)
 
     def raw(self, data):

@@ -10,29 +10,14 @@ namespace {
 
 constexpr size_t kColumns = 80;
 
-/// Whether the next draft is made of some of these masks.
-bool is_used(int32_t first_row, int masks, const StepReport& report) {
-  const int32_t row = report.used.first_row;
-  return report.used.masks > 0 && first_row <= row && row < first_row + masks;
-}
-bool is_used(const MaskGroup& group, const StepReport& report) {
-  return is_used(group.first_row, group.masks, report);
-}
-bool is_used(const GuessedGroup& group, const StepReport& report) {
-  return is_used(group.token_row + 1, group.masks, report);
-}
-
 /// Whether the pass held what was offered, and the next draft is made of its masks.
 bool is_used(const Bundle& bundle, const StepReport& report) {
   const auto used = [&](const auto& group) {
-    return group.accepted == bundle.group && is_used(group, report);
+    return group.accepted == bundle.group && report.uses(group);
   };
   return bundle.guessed ? std::any_of(report.guessed.begin(), report.guessed.end(), used)
                         : std::any_of(report.groups.begin(), report.groups.end(), used);
 }
-
-/// Of a group; a guessed one's token is not among them.
-int masks_of(const Bundle& bundle) { return bundle.size.rows - (bundle.guessed ? 1 : 0); }
 
 /// Five characters for 0.1 µs up to 100 s, in milliseconds.
 std::string milliseconds(double seconds) {
@@ -71,7 +56,7 @@ std::string offered(const Explanation& explanation) {
     if (i > 0) text += " ";
     if (i == granted) text += "| ";
     if (bundle.group > 0) {
-      text += fmt::format("{}{}{} ", bundle.group, bundle.guessed ? '+' : 'x', masks_of(bundle));
+      text += fmt::format("{}{}{} ", bundle.group, bundle.guessed ? '+' : 'x', bundle.masks());
     }
     text += fmt::format("{:.0f}", 100 * bundle.chance);
     if (is_used(bundle, explanation.report)) text += "*";
@@ -83,11 +68,11 @@ std::string held_groups(const StepReport& report) {
   std::string text;
   for (const MaskGroup& group : report.groups) {
     text += fmt::format("{}{}x{}{}", text.empty() ? "" : " ", group.accepted, group.masks,
-                        is_used(group, report) ? "*" : "");
+                        report.uses(group) ? "*" : "");
   }
   for (const GuessedGroup& group : report.guessed) {
     text += fmt::format("{}{}+{}{}", text.empty() ? "" : " ", group.accepted, group.masks,
-                        is_used(group, report) ? "*" : "");
+                        report.uses(group) ? "*" : "");
   }
   return text;
 }
@@ -119,47 +104,6 @@ std::string explained_line(int pass, const Explanation& explanation) {
   if (line.size() > kColumns) line = line.substr(0, kColumns - 3) + "...";
   line.erase(line.find_last_not_of(' ') + 1);
   return line;
-}
-
-OrderedJson to_json(const Explanation& explanation) {
-  const StepReport& report = explanation.report;
-  OrderedJson json = {{"decoding", report.decoding}, {"tokens", report.committed.size()},
-                      {"rows", report.rows},         {"asked", explanation.asked},
-                      {"drafted", report.drafted},   {"accepted", report.accepted}};
-  json["groups"] = OrderedJson::array();
-  for (const MaskGroup& group : report.groups) {
-    json["groups"].push_back(
-        {{"group", group.accepted}, {"masks", group.masks}, {"used", is_used(group, report)}});
-  }
-  json["guessed"] = OrderedJson::array();
-  for (const GuessedGroup& group : report.guessed) {
-    json["guessed"].push_back({{"group", group.accepted},
-                               {"token", group.token},
-                               {"masks", group.masks},
-                               {"used", is_used(group, report)}});
-  }
-  json["offer"] = OrderedJson();
-  if (explanation.offer) {
-    OrderedJson& offer = json["offer"];
-    offer = {{"guesses", OrderedJson::array()},
-             {"groups", OrderedJson::array()},
-             {"guessed", OrderedJson::array()},
-             {"granted", explanation.granted}};
-    for (const Bundle& bundle : explanation.offer->bundles) {
-      OrderedJson one;
-      if (bundle.group > 0) one = {{"group", bundle.group}, {"masks", masks_of(bundle)}};
-      one["chance"] = bundle.chance;
-      one["worth"] = bundle.worth;
-      const char* const kind = bundle.guessed ? "guessed" : bundle.group > 0 ? "groups" : "guesses";
-      offer[kind].push_back(std::move(one));
-    }
-  }
-  const PassCost& pass = explanation.pass;
-  json["pass"] = {{"rows", pass.size.rows},
-                  {"asked", pass.size.asked + pass.size.asked_later},
-                  {"expected_s", pass.expected_s ? OrderedJson(*pass.expected_s) : OrderedJson()},
-                  {"seconds", pass.seconds}};
-  return json;
 }
 
 }  // namespace tidar

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "engine/explanation.h"
-#include "format/json.h"
 
 namespace tidar {
 
@@ -26,12 +25,5 @@ extern const std::string_view kExplainedHeading;
 /// Methods that make no offers have no chances; of a guessed group stands "4+3": for the case that
 /// 4 tokens are committed, its token and 3 masks.
 std::string explained_line(int pass, const Explanation& explanation);
-
-/// {"decoding", "tokens" (how many), "rows", "asked", "drafted", "accepted", "groups": [{"group",
-/// "masks", "used"}, …], "guessed": [{"group", "token", "masks", "used"}, …], "offer": null or
-/// {"guesses": [{"chance", "worth"}, …], "groups":
-/// [{"group", "masks", "chance", "worth"}, …], "granted" (rows)}, "pass": {"rows", "asked",
-/// "expected_s" (or null), "seconds"}}
-OrderedJson to_json(const Explanation& explanation);
 
 }  // namespace tidar

@@ -66,8 +66,6 @@ TEST(Explained, PassesWithoutOffers) {
   EXPECT_EQ(explained_line(1, pass), "   1   0     -  200     0   2000      -     -  1x8* 2+3");
   pass.report.used = {.first_row = 191, .masks = 3};
   EXPECT_EQ(explained_line(1, pass), "   1   0     -  200     0   2000      -     -  1x8 2+3*");
-  EXPECT_EQ(to_json(pass)["guessed"][0],
-            OrderedJson({{"group", 2}, {"token", 5}, {"masks", 3}, {"used", true}}));
   pass.report.guessed.clear();
   pass.report.groups.clear();
   EXPECT_EQ(explained_line(1, pass), "   1   0     -  200     0   2000      -     -");
@@ -80,22 +78,6 @@ TEST(Explained, LinesFitATerminal) {
   const std::string line = explained_line(9999, pass);
   EXPECT_EQ(line.size(), 80u);
   EXPECT_TRUE(line.ends_with("..."));
-}
-
-TEST(Explained, Json) {
-  EXPECT_EQ(to_json(offered_pass()), OrderedJson::parse(R"({
-              "decoding": true, "tokens": 3, "rows": 7, "asked": 6, "drafted": 2, "accepted": 2,
-              "groups": [{"group": 3, "masks": 4, "used": true}], "guessed": [],
-              "offer": {"guesses": [{"chance": 0.9, "worth": 0.9}, {"chance": 0.5, "worth": 0.45}],
-                        "groups": [{"group": 3, "masks": 4, "chance": 0.45, "worth": 0.8},
-                                   {"group": 1, "masks": 4, "chance": 0.1, "worth": 0.5}],
-                        "guessed": [{"group": 2, "masks": 3, "chance": 0.02, "worth": 0.05}],
-                        "granted": 7},
-              "pass": {"rows": 7, "asked": 6.0, "expected_s": 0.0015, "seconds": 0.012345}})"));
-  Explanation plain;
-  const OrderedJson json = to_json(plain);
-  EXPECT_TRUE(json["offer"].is_null());
-  EXPECT_TRUE(json["pass"]["expected_s"].is_null());
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "apps/tracing.h"
 #include "engine/engine.h"
 #include "ops/cpu/roofs.h"
+#include "serve/explanation_json.h"
 
 namespace tidar {
 namespace {

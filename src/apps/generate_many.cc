@@ -7,7 +7,6 @@
 
 #include "apps/command.h"
 #include "apps/draft_model.h"
-#include "apps/explained.h"
 #include "apps/interrupt.h"
 #include "apps/output.h"
 #include "apps/price_source.h"
@@ -19,6 +18,7 @@
 #include "engine/engine.h"
 #include "format/files.h"
 #include "report/plot.h"
+#include "serve/explanation_json.h"
 
 namespace tidar {
 namespace {

@@ -10,8 +10,8 @@ namespace tidar {
 /// {"line", "seed", "text", "tokens", "logprobs", "policy_logprobs", "prompt_tokens", "n",
 /// "finish_reason", "passes", "decoded", "tokens_per_pass"} and what put_rows() adds
 /// (apps/row_summary.h), with --explain also "explained", a pass each as to_json() tells it
-/// (apps/explained.h); "line" is that of the file, the first is 1. Lines without a prompt that
-/// the model can take are told on stderr and passed over. An Error when there is no other. The
+/// (serve/explanation_json.h); "line" is that of the file, the first is 1. Lines without a prompt
+/// that the model can take are told on stderr and passed over. An Error when there is no other. The
 /// value is the program's exit code.
 Result<int> generate_many(const GenerateFlags& flags);
 

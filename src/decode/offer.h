@@ -20,6 +20,9 @@ struct Bundle {
   /// Of a guess: that it is right where all guesses before it are. Of a group: that its case
   /// happens; of a guessed one, that its token is right, too.
   double chance = 0;
+
+  /// Of a group; a guessed one's token is not among them.
+  int masks() const { return size.rows - (guessed ? 1 : 0); }
 };
 
 struct Offer {

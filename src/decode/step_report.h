@@ -21,11 +21,11 @@ struct StepReport {
   std::vector<Answer> scores;
 
   // A draft is verified place by place: the guess i + 1 places behind a certain token is place i.
-  int drafted = 0;             ///< places of the draft that the pass verified
-  int accepted = 0;            ///< of these, the first ones that were right
+  int drafted = 0;               ///< places of the draft that the pass verified
+  int accepted = 0;              ///< of these, the first ones that were right
   std::vector<int32_t> guesses;  ///< what the draft had there
-  bool guessed_right = false;  ///< a guessed group's token was the one behind: one token more
-  int drafter_passes = 0;      ///< that another model has made for the draft
+  bool guessed_right = false;    ///< a guessed group's token was the one behind: one token more
+  int drafter_passes = 0;        ///< that another model has made for the draft
 
   // The draft that comes next.
   std::vector<MaskGroup> groups;      ///< of masks that the pass held for it
@@ -40,8 +40,18 @@ struct StepReport {
   /// Those of all groups.
   int masks() const;
 
+  /// Whether the next draft is made of masks of the group.
+  bool uses(const MaskGroup& group) const { return uses(group.first_row, group.masks); }
+  bool uses(const GuessedGroup& group) const { return uses(group.token_row + 1, group.masks); }
+
   /// Empties it; keeps the memory.
   void clear();
+
+ private:
+  bool uses(int32_t first_row, int group_masks) const {
+    return used.masks > 0 && first_row <= used.first_row &&
+           used.first_row < first_row + group_masks;
+  }
 };
 
 }  // namespace tidar

@@ -20,10 +20,15 @@ bool finite(const std::vector<ListedToken>& listed) {
 
 void Answering::begin(PlannedOutputs planned) {
   usage_.prompt_tokens = planned.prompt_tokens;
+  usage_.method = planned.method;
+  usage_.equals_ar = planned.equals_ar;
+  client_.add_field("Tidar-Method", usage_.method);
+  client_.add_field("Tidar-Equals-AR", usage_.equals_ar ? "true" : "false");
   outputs_.resize(planned.outputs.size());
   unfinished_ = outputs_.size();
   for (size_t i = 0; i < outputs_.size(); ++i) {
     PlannedOutput& plan = planned.outputs[i];
+    plan.request.explain = form_.stream && form_.include_passes;
     Output& output = outputs_[i];
     output.nothing_new = plan.nothing_new;
     output.part.index = static_cast<int>(i);
@@ -49,7 +54,10 @@ void Answering::take(Output& output, const Delivery& delivery) {
   if (delivery.refused) return fail({.message = delivery.refused->message});
   add(output, delivery.update);
   if (failed_) return;
-  if (form_.stream) send_part(output);
+  if (form_.stream) {
+    send_part(output);
+    send_pass(output, delivery.update);
+  }
   if (delivery.last()) finish_output();
 }
 
@@ -75,12 +83,24 @@ void Answering::add(Output& output, const Update& update) {
   }
 }
 
+void Answering::open_stream() {
+  if (!std::exchange(streaming_, true)) client_.begin_stream();
+}
+
+// Behind the text that it brought. Whoever reads slowly is spared it: nothing depends on it.
+void Answering::send_pass(const Output& output, const Update& update) {
+  if (!update.explanation || client_.lags()) return;
+  open_stream();
+  client_.send_event(
+      pass_event(form_.kind, form_.envelope,
+                 pass_json(output.part.index, update, form_.rows, form_.mask_token, tokenizer_)));
+}
+
 void Answering::send_part(Output& output) {
   ChoicePart& part = output.part;
   const bool news = !part.tokens.empty() || !part.text.empty();
   if (part.finish == FinishReason::none && !news) return;
-  if (!streaming_) client_.begin_stream();
-  streaming_ = true;
+  open_stream();
   client_.send_event(
       event_of(chunk_json(form_.kind, form_.envelope, part, output.first, tokenizer_)));
   output.first = false;

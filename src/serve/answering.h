@@ -7,20 +7,27 @@
 
 #include "serve/api_response.h"
 #include "serve/engine_thread.h"
+#include "serve/pass_event.h"
 #include "serve/refusal.h"
 #include "serve/served_model.h"
 
 namespace tidar {
 
 /// Who waits for an answer. One of: refuse(); answer(); begin_stream(), events and end_stream().
+/// Fields of its head are told before.
 class Client {
  public:
   virtual ~Client() = default;
+  virtual void add_field(std::string_view name, std::string_view value) = 0;
   virtual void refuse(const Refusal& refusal) = 0;
   virtual void answer(const OrderedJson& json) = 0;
+  /// With something else than JSON; status 304 has no body.
+  virtual void answer_content(int status, std::string_view type, std::string_view body) = 0;
   virtual void begin_stream() = 0;
   virtual void send_event(std::string event) = 0;
   virtual void end_stream() = 0;
+  /// Whether much of what was sent still waits to be read: who can leave something out does.
+  virtual bool lags() const = 0;
 };
 
 /// How an answer is written.
@@ -30,6 +37,9 @@ struct AnswerForm {
   bool told = false;  ///< log-probabilities are wanted
   bool stream = false;
   bool include_usage = false;
+  bool include_passes = false;
+  RowsTold rows = RowsTold::no;  ///< of passes
+  int32_t mask_token = -1;
 };
 
 /// Lives on the thread that owns the EngineThread. All that is passed must outlive it; to end it
@@ -55,7 +65,9 @@ class Answering {
 
   void take(Output& output, const Delivery& delivery);
   void add(Output& output, const Update& update);
+  void open_stream();
   void send_part(Output& output);
+  void send_pass(const Output& output, const Update& update);
   void finish_output();
   void fail(const Refusal& refusal);
   void cancel();

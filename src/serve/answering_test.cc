@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <set>
+
 #include "decode/mock_evaluator_testing.h"
+#include "serve/page_files.h"
 #include "serve/routes.h"
 #include "text/small_tokenizer_testing.h"
 
@@ -14,22 +19,34 @@ constexpr EvaluatorLimits kLimits = {
 
 /// What a client heard.
 struct Heard final : Client {
+  void add_field(std::string_view name, std::string_view value) override {
+    fields[std::string(name)] = value;
+  }
   void refuse(const Refusal& what) override { refusal = what; }
   void answer(const OrderedJson& what) override { json = what; }
+  void answer_content(int status, std::string_view, std::string_view body) override {
+    content = {status, std::string(body)};
+  }
   void begin_stream() override { EXPECT_FALSE(std::exchange(began, true)); }
   void send_event(std::string event) override {
     EXPECT_TRUE(began);
+    constexpr std::string_view kPass = "event: draft\n";
+    const bool pass = event.starts_with(kPass);
+    if (pass) event.erase(0, kPass.size());
     EXPECT_TRUE(event.starts_with("data: ") && event.ends_with("\n\n"));
-    events.push_back(event.substr(6, event.size() - 8));
+    (pass ? passes : events).push_back(event.substr(6, event.size() - 8));
   }
   void end_stream() override { ended = true; }
+  bool lags() const override { return lagging; }
 
-  bool done() const { return refusal || !json.is_null() || ended; }
+  bool done() const { return refusal || !json.is_null() || content || ended; }
 
   std::optional<Refusal> refusal;
   OrderedJson json;
-  bool began = false, ended = false;
-  std::vector<std::string> events;
+  std::optional<std::pair<int, std::string>> content;  ///< status, body
+  bool began = false, ended = false, lagging = false;
+  std::map<std::string, std::string> fields;
+  std::vector<std::string> events, passes;
 };
 
 /// A server without sockets.
@@ -140,6 +157,125 @@ TEST_F(AnsweringTest, WhatIsStreamedIsWhatIsAnsweredAtOnce) {
   }
 }
 
+/// Those of all passes of a stream's outputs, by their index.
+std::vector<OrderedJson> passes_of(const Heard& heard, int index) {
+  std::vector<OrderedJson> passes;
+  for (const std::string& text : heard.passes) {
+    OrderedJson event = OrderedJson::parse(text);
+    EXPECT_EQ(event["choices"], OrderedJson::array());
+    if (event["draft"]["index"] == index) passes.push_back(std::move(event["draft"]));
+  }
+  return passes;
+}
+
+TEST_F(AnsweringTest, AStreamTellsOfItsPassesWhereItIsAskedTo) {
+  OrderedJson body = {
+      {"prompt", {"he is", "a"}}, {"n", 2},       {"max_tokens", 30}, {"seed", 3}, {"stream", true},
+      {"method", "tidar"},        {"logprobs", 0}};
+  const Heard plain = complete(body);
+  EXPECT_TRUE(plain.passes.empty());
+  body["stream_options"] = {{"include_drafts", true}};
+  const Heard told = complete(body);
+  std::vector<OrderedJson> tokens(4, OrderedJson::array());
+  for (size_t i = 0; i + 1 < told.events.size(); ++i) {
+    const OrderedJson choice = OrderedJson::parse(told.events[i])["choices"][0];
+    OrderedJson& own = tokens[choice["index"].get<size_t>()];
+    for (const OrderedJson& token : choice["logprobs"]["tokens"]) own.push_back(token);
+  }
+  for (int index = 0; index < 4; ++index) {
+    OrderedJson committed = OrderedJson::array();
+    size_t rejected = 0;
+    OrderedJson announced = OrderedJson::array();
+    for (const OrderedJson& pass : passes_of(told, index)) {
+      const OrderedJson& facts = pass["pass"];
+      const auto right = facts["accepted"].get<size_t>();
+      for (const OrderedJson& token : pass["committed"]) committed.push_back(token);
+      for (size_t i = 0; i < std::min(right, pass["committed"].size()); ++i) {
+        EXPECT_EQ(pass["committed"][i], announced.at(i));
+      }
+      for (size_t i = 0; i < pass["rejected"].size(); ++i) {
+        EXPECT_EQ(pass["rejected"][i], announced.at(right + i));
+      }
+      EXPECT_EQ(right + pass["rejected"].size(), facts["drafted"]);
+      EXPECT_TRUE(pass["seen"].is_null());
+      rejected += pass["rejected"].size();
+      announced = pass["provisional"];
+    }
+    EXPECT_EQ(committed, tokens[static_cast<size_t>(index)]);
+    EXPECT_GT(rejected, 0u);
+  }
+}
+
+TEST_F(AnsweringTest, AStreamTellsOfTheRowsOfItsPasses) {
+  for (const auto& [method, kinds] :
+       std::map<std::string, std::set<std::string>>{{"ar", {"text"}},
+                                                    {"tidar", {"text", "draft", "mask"}},
+                                                    {"lookup", {"text", "draft"}},
+                                                    {"block-diffusion", {"text", "canvas"}}}) {
+    const Heard heard =
+        complete({{"prompt", "he is he is"},
+                  {"max_tokens", 60},
+                  {"stream", true},
+                  {"temperature", 0},
+                  {"logit_bias", {{"65", 100}}},  // so that lookup finds what it looks for
+                  {"stream_options", {{"include_drafts", true}, {"include_rows", true}}},
+                  {"method", method}});
+    std::set<std::string> found;
+    size_t rows = 0, told = 0;
+    for (const OrderedJson& pass : passes_of(heard, 0)) {
+      const OrderedJson& seen = pass["seen"];
+      told += pass["pass"]["rows"].get<size_t>();
+      rows += seen["rows"].size();
+      const auto drafts = std::count_if(seen["rows"].begin(), seen["rows"].end(),
+                                        [](const auto& row) { return row["kind"] == "draft"; });
+      EXPECT_EQ(drafts, pass["pass"]["drafted"]);
+      for (const OrderedJson& row : seen["rows"]) {
+        found.insert(row["kind"]);
+        EXPECT_EQ(row["kind"] == "mask", row.contains("group"));
+        for (const OrderedJson& keys : row["sees"]) EXPECT_LT(keys[0], keys[1]);
+      }
+    }
+    EXPECT_EQ(rows, told) << method;
+    EXPECT_EQ(found, kinds) << method;
+  }
+}
+
+TEST_F(AnsweringTest, WhoReadsSlowlyIsSparedThePasses) {
+  Heard heard;
+  heard.lagging = true;
+  const auto answering = routes_.handle(
+      {.method = "POST",
+       .target = "/v1/completions",
+       .authorization = {},
+       .body = R"({"prompt": "a", "stream": true, "stream_options": {"include_drafts": true}})"},
+      heard);
+  while (!heard.done()) (*calls_.pop())();
+  EXPECT_TRUE(heard.passes.empty());
+  EXPECT_GT(heard.events.size(), 2u);
+}
+
+TEST_F(AnsweringTest, AnAnswerTellsWhetherItIsThatOfAr) {
+  for (const auto& [method, equal] :
+       {std::pair("ar", true), std::pair("tidar", true), std::pair("lookup", true),
+        std::pair("block-diffusion", false)}) {
+    for (const bool stream : {false, true}) {
+      Heard heard = complete({{"prompt", "a"},
+                              {"method", method},
+                              {"max_tokens", 9},
+                              {"stream", stream},
+                              {"stream_options", {{"include_usage", true}}}});
+      EXPECT_EQ(heard.fields["Tidar-Method"], method);
+      EXPECT_EQ(heard.fields["Tidar-Equals-AR"], equal ? "true" : "false");
+      const OrderedJson last =
+          stream ? OrderedJson::parse(heard.events[heard.events.size() - 2]) : heard.json;
+      const OrderedJson& told = last["usage"]["tidar"];
+      EXPECT_EQ(told["method"], method);
+      EXPECT_EQ(told["equals_ar"], equal);
+      EXPECT_GT(told["passes"], 0);
+    }
+  }
+}
+
 TEST_F(AnsweringTest, AnEchoWithoutNewTokensHasOneEntryAToken) {
   const auto logprobs = [&](int max_tokens) {
     const Heard heard = complete({{"prompt", OrderedJson::array({7, 8, 9, 10})},
@@ -222,6 +358,55 @@ TEST_F(AnsweringTest, RoutesAreFoundByPathAndMethod) {
   EXPECT_EQ(wrong.refusal->status, 405);
   EXPECT_EQ(wrong.refusal->allow, "POST");
   EXPECT_EQ(ask("POST", "/tokenize", "{").refusal->status, 400);
+}
+
+TEST_F(AnsweringTest, ThePageIsAtTheRoot) {
+  const Heard page = ask("GET", "/?x", "");
+  ASSERT_TRUE(page.content);
+  EXPECT_EQ(page.content->first, 200);
+  EXPECT_EQ(ask("POST", "/", "").refusal->allow, "GET");
+  if (page_files().empty()) {
+    EXPECT_NE(page.content->second.find("without its page"), std::string::npos);
+    return;
+  }
+  for (const PageFile& file : page_files()) {
+    const auto get = [&](std::string_view encodings, std::string_view tag) {
+      Heard heard;
+      routes_.handle({.method = "GET",
+                      .target = file.path,
+                      .authorization = {},
+                      .body = {},
+                      .accepted_encodings = encodings,
+                      .known_tag = tag},
+                     heard);
+      return heard;
+    };
+    Heard plain = get("br", "\"another\"");
+    EXPECT_EQ(plain.content->second, file.body);
+    EXPECT_EQ(plain.fields["ETag"], file.tag);
+    EXPECT_EQ(plain.fields.count("Content-Encoding"), 0u);
+    EXPECT_NE(plain.fields["Content-Security-Policy"].find("default-src 'none'"),
+              std::string::npos);
+    Heard zipped = get("gzip, deflate", "");
+    EXPECT_EQ(zipped.content->second, file.zipped);
+    EXPECT_EQ(zipped.fields["Content-Encoding"], "gzip");
+    EXPECT_EQ(get("gzip", file.tag).content->first, 304);
+    if (file.path == "/") {
+      EXPECT_EQ(plain.fields["Cache-Control"], "no-cache");
+      for (const PageFile& other : page_files()) {
+        if (other.path == "/") continue;
+        EXPECT_NE(file.body.find(other.path), std::string::npos) << other.path;
+      }
+    }
+  }
+}
+
+TEST_F(AnsweringTest, PropsNameTheMethodsThatARequestMayName) {
+  const auto methods = [&] { return ask("GET", "/props", "").json["methods"].dump(); };
+  EXPECT_NE(methods().find("\"tidar\""), std::string::npos);
+  model_.mask_token = -1;
+  EXPECT_EQ(methods().find("\"tidar\""), std::string::npos);
+  EXPECT_NE(methods().find("\"ar\""), std::string::npos);
 }
 
 TEST_F(AnsweringTest, TokensAndTexts) {

@@ -65,7 +65,11 @@ void read_stream(BodyReader& body, OutputWish& output) {
   if (!options->is_object()) return body.wrong("stream_options", "an object");
   BodyReader fields(*options);
   fields.read("include_usage", output.include_usage);
-  if (!fields.ok()) body.wrong("stream_options", "an object whose include_usage is true or false");
+  fields.read("include_drafts", output.include_drafts);
+  fields.read("include_rows", output.include_rows);
+  if (fields.ok()) return;
+  body.wrong("stream_options",
+             "an object whose include_usage, include_drafts and include_rows are true or false");
 }
 
 OutputWish read_output(BodyReader& body) {

@@ -48,6 +48,7 @@ TEST(ApiRequest, WhatIsLeftOutIsAsTheFieldHasIt) {
   EXPECT_FALSE(output.penalties.count());
   EXPECT_FALSE(output.seed);
   EXPECT_FALSE(output.listed);
+  EXPECT_FALSE(output.include_drafts || output.include_rows);
   EXPECT_FALSE(output.stream || output.include_usage || output.ignore_eos || request.echo);
   EXPECT_TRUE(output.method.empty());
 }
@@ -58,7 +59,7 @@ TEST(ApiRequest, EveryFieldArrives) {
       "max_tokens": 0, "stop": ["a", "b"], "seed": 18446744073709551615, "temperature": 0.5,
       "top_p": 0.25, "min_p": 0.125, "top_k": -1, "repetition_penalty": 1.5,
       "presence_penalty": -1, "frequency_penalty": 2, "logit_bias": {"7": -100, "8": 1.5},
-      "ignore_eos": true, "stream_options": {"include_usage": true},
+      "ignore_eos": true, "stream_options": {"include_usage": true, "include_drafts": true, "include_rows": true},
       "method": "tidar", "draft_length": 4, "groups": "1,3", "trust": 0.5})");
   ASSERT_EQ(request.prompts.size(), 3u);
   EXPECT_EQ(std::get<Ids>(request.prompts[0]), (Ids{1, 2}));
@@ -80,6 +81,7 @@ TEST(ApiRequest, EveryFieldArrives) {
   EXPECT_EQ(output.penalties.bias[0].add, -100);
   EXPECT_EQ(output.penalties.bias[1].token, 8);
   EXPECT_TRUE(output.ignore_eos && output.include_usage);
+  EXPECT_TRUE(output.include_drafts && output.include_rows);
   EXPECT_EQ(output.method.name, "tidar");
   EXPECT_EQ(output.method.draft_length, 4);
   EXPECT_EQ(output.method.groups, "1,3");
@@ -147,6 +149,7 @@ TEST(ApiRequest, SaysWhichFieldIsWrongAndWhatItMustBe) {
       {"stream", "\"yes\""},
       {"stream_options", "true"},
       {"stream_options", "{\"include_usage\": 1}"},
+      {"stream_options", "{\"include_drafts\": \"yes\"}"},
       {"ignore_eos", "0"},
       {"method", "1"},
       {"draft_length", "0"},

@@ -110,7 +110,9 @@ OrderedJson usage_json(const Usage& usage) {
           {"prompt_tokens_details", {{"cached_tokens", 0}}},
           {"completion_tokens_details",
            {{"accepted_prediction_tokens", usage.accepted},
-            {"rejected_prediction_tokens", usage.rejected}}}};
+            {"rejected_prediction_tokens", usage.rejected}}},
+          {"tidar",
+           {{"method", usage.method}, {"equals_ar", usage.equals_ar}, {"passes", usage.passes}}}};
 }
 
 OrderedJson frame(ApiKind kind, const Envelope& envelope, bool chunk) {
@@ -141,6 +143,7 @@ void Usage::add(const Update& update) {
   completion_tokens += static_cast<int64_t>(update.tokens.size());
   accepted += update.stats.accepted;
   rejected += update.stats.drafted - update.stats.accepted;
+  passes += update.stats.decoding ? 1 : 0;
 }
 
 OrderedJson response_json(ApiKind kind, const Envelope& envelope, std::span<const ChoicePart> parts,
@@ -171,8 +174,12 @@ OrderedJson chunk_json(ApiKind kind, const Envelope& envelope, const ChoicePart&
   return json;
 }
 
+OrderedJson frame_json(ApiKind kind, const Envelope& envelope) {
+  return frame(kind, envelope, true);
+}
+
 OrderedJson usage_chunk_json(ApiKind kind, const Envelope& envelope, const Usage& usage) {
-  OrderedJson json = frame(kind, envelope, true);
+  OrderedJson json = frame_json(kind, envelope);
   json["usage"] = usage_json(usage);
   return json;
 }

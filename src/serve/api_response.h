@@ -40,7 +40,10 @@ struct Usage {
   int64_t completion_tokens = 0;
   int64_t accepted = 0;  ///< guesses of drafts that turned out right
   int64_t rejected = 0;
-  /// Those of a stream of guesses.
+  int64_t passes = 0;  ///< that decoded
+  std::string method{};
+  bool equals_ar = false;  ///< the method gives the tokens of AR
+  /// Adds what a step brought.
   void add(const Update& update);
 };
 
@@ -60,6 +63,9 @@ OrderedJson chunk_json(ApiKind kind, const Envelope& envelope, const ChoicePart&
                        const Tokenizer& tokenizer);
 /// The chunk that ends a stream whose client wants its usage.
 OrderedJson usage_chunk_json(ApiKind kind, const Envelope& envelope, const Usage& usage);
+
+/// A chunk without choices, to which other fields are added.
+OrderedJson frame_json(ApiKind kind, const Envelope& envelope);
 
 /// An event of a stream, as server-sent events are written, and the one that ends it.
 std::string event_of(const OrderedJson& json);

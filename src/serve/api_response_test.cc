@@ -26,14 +26,21 @@ TEST(ApiResponse, ACompletionHasItsChoicesAndItsUsage) {
   const Tokenizer tokenizer = bytes_tokenizer();
   const ChoicePart parts[] = {{.index = 0, .text = "a", .finish = FinishReason::stop},
                               {.index = 1, .text = "b", .finish = FinishReason::context}};
-  const Usage usage = {.prompt_tokens = 3, .completion_tokens = 4, .accepted = 5, .rejected = 6};
+  const Usage usage = {.prompt_tokens = 3,
+                       .completion_tokens = 4,
+                       .accepted = 5,
+                       .rejected = 6,
+                       .passes = 7,
+                       .method = "x",
+                       .equals_ar = true};
   EXPECT_EQ(to_text(response_json(ApiKind::completion, kEnvelope, parts, usage, tokenizer)),
             R"({"id":"cmpl-1","object":"text_completion","created":12,"model":"m","choices":[)"
             R"({"index":0,"text":"a","logprobs":null,"finish_reason":"stop"},)"
             R"({"index":1,"text":"b","logprobs":null,"finish_reason":"length"}],)"
             R"("usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,)"
             R"("prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":)"
-            R"({"accepted_prediction_tokens":5,"rejected_prediction_tokens":6}}})");
+            R"({"accepted_prediction_tokens":5,"rejected_prediction_tokens":6},)"
+            R"("tidar":{"method":"x","equals_ar":true,"passes":7}}})");
 }
 
 TEST(ApiResponse, AChatHasAMessage) {
@@ -136,11 +143,13 @@ TEST(ApiResponse, UsageCountsGuesses) {
   update.tokens.resize(3);
   update.stats.drafted = 7;
   update.stats.accepted = 2;
+  update.stats.decoding = true;
   usage.add(update);
   usage.add(update);
   EXPECT_EQ(usage.completion_tokens, 6);
   EXPECT_EQ(usage.accepted, 4);
   EXPECT_EQ(usage.rejected, 10);
+  EXPECT_EQ(usage.passes, 2);
 }
 
 }  // namespace

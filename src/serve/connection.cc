@@ -35,6 +35,11 @@ std::optional<Refusal> refusal_of(const boost::system::error_code& failure,
   return Refusal{.message = fmt::format("this is no HTTP request: {}", failure.message())};
 }
 
+constexpr std::string_view kJsonType = "application/json";
+
+/// Bytes that wait for a client which lags behind.
+constexpr size_t kMuch = 64 << 10;
+
 /// Fields that a refusal brings along.
 std::string fields_of(const Refusal& refusal) {
   std::string fields;
@@ -102,6 +107,7 @@ void Connection::handle() {
   busy_ = true;
   waits_ = false;
   whole_ = false;
+  fields_.clear();
   keep_ = keep_ && request.keep_alive();
   chunked_ = request.version() >= 11;
   lift_deadline();
@@ -109,23 +115,33 @@ void Connection::handle() {
   answering_ = routes_.handle({.method = view(request.method_string()),
                                .target = view(request.target()),
                                .authorization = view(request[http::field::authorization]),
-                               .body = request.body()},
+                               .body = request.body(),
+                               .accepted_encodings = view(request[http::field::accept_encoding]),
+                               .known_tag = view(request[http::field::if_none_match])},
                               *this);
 }
 
-void Connection::refuse(const Refusal& refusal) {
-  respond(refusal.status, to_text(to_json(refusal)), fields_of(refusal));
+void Connection::add_field(std::string_view name, std::string_view value) {
+  fields_ += fmt::format("{}: {}\r\n", name, value);
 }
 
-void Connection::answer(const OrderedJson& json) { respond(200, to_text(json), ""); }
+void Connection::refuse(const Refusal& refusal) {
+  fields_ += fields_of(refusal);
+  answer_content(refusal.status, kJsonType, to_text(to_json(refusal)));
+}
 
-void Connection::respond(int status, std::string_view body, std::string_view fields) {
+void Connection::answer(const OrderedJson& json) { answer_content(200, kJsonType, to_text(json)); }
+
+void Connection::answer_content(int status, std::string_view type, std::string_view body) {
+  constexpr int kNotModified = 304;
   const auto reason = http::obsolete_reason(static_cast<http::status>(status));
+  const std::string content =
+      status == kNotModified
+          ? ""
+          : fmt::format("Content-Type: {}\r\nContent-Length: {}\r\n", type, body.size());
   whole_ = true;
-  send(
-      fmt::format("HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
-                  "{}Connection: {}\r\n\r\n{}",
-                  status, view(reason), body.size(), fields, keep_ ? "keep-alive" : "close", body));
+  send(fmt::format("HTTP/1.1 {} {}\r\n{}{}Connection: {}\r\n\r\n{}", status, view(reason), content,
+                   fields_, keep_ ? "keep-alive" : "close", body));
 }
 
 // A client of HTTP/1.0 reads a stream to the end of its connection.
@@ -133,8 +149,8 @@ void Connection::begin_stream() {
   if (!chunked_) keep_ = false;
   send(fmt::format(
       "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-      "Cache-Control: no-cache\r\n{}Connection: {}\r\n\r\n",
-      chunked_ ? "Transfer-Encoding: chunked\r\n" : "", keep_ ? "keep-alive" : "close"));
+      "Cache-Control: no-cache\r\n{}{}Connection: {}\r\n\r\n",
+      fields_, chunked_ ? "Transfer-Encoding: chunked\r\n" : "", keep_ ? "keep-alive" : "close"));
 }
 
 void Connection::send_event(std::string event) {
@@ -145,6 +161,8 @@ void Connection::end_stream() {
   whole_ = true;
   send(chunked_ ? "0\r\n\r\n" : "");
 }
+
+bool Connection::lags() const { return output_.size() > kMuch; }
 
 // What is sent while something is being written goes out together behind it.
 void Connection::send(std::string_view bytes) {

@@ -48,11 +48,14 @@ class Connection final : public Client, public std::enable_shared_from_this<Conn
   /// Closes it as soon as no answer is under way.
   void drain();
 
+  void add_field(std::string_view name, std::string_view value) override;
   void refuse(const Refusal& refusal) override;
   void answer(const OrderedJson& json) override;
+  void answer_content(int status, std::string_view type, std::string_view body) override;
   void begin_stream() override;
   void send_event(std::string event) override;
   void end_stream() override;
+  bool lags() const override;
 
  private:
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
@@ -61,7 +64,6 @@ class Connection final : public Client, public std::enable_shared_from_this<Conn
   void read();
   void on_read(Failure failure);
   void handle();
-  void respond(int status, std::string_view body, std::string_view fields);
   void send(std::string_view bytes);
   void write();
   void on_written(Failure failure);
@@ -88,6 +90,7 @@ class Connection final : public Client, public std::enable_shared_from_this<Conn
   bool keep_ = true;     // the connection, behind it
   bool chunked_ = true;  // a stream is
   bool whole_ = false;   // all of the answer has been sent or stands in output_
+  std::string fields_;   // of its head, besides those that every answer has
   std::unique_ptr<Answering> answering_;
 
   std::string output_;   // to be written next

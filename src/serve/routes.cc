@@ -10,6 +10,7 @@
 
 #include "serve/api_request.h"
 #include "serve/body_reader.h"
+#include "serve/page_files.h"
 
 namespace tidar {
 namespace {
@@ -39,6 +40,52 @@ void answer_from(std::string_view text, Client& client, const Read& read) {
   BodyReader reader(body.json);
   const OrderedJson answer = read(reader);
   reader.ok() ? client.answer(answer) : client.refuse(*reader.refusal());
+}
+
+/// Those that a request may name.
+OrderedJson methods_of(const ServedModel& model) {
+  OrderedJson names = OrderedJson::array();
+  for (const MethodInfo& info : all_methods()) {
+    MethodWish wish;
+    wish.name = info.name;
+    const auto method = model.make_method(wish, 1);
+    if (!method.ok()) continue;
+    if (!facts_of(*method).needs_mask || model.mask_token >= 0) names.push_back(info.name);
+  }
+  return names;
+}
+
+Refusal only_answers(std::string_view path, std::string_view method) {
+  return {.status = 405,
+          .message = fmt::format("{} answers {} alone", path, method),
+          .allow = std::string(method)};
+}
+
+constexpr std::string_view kNoPage =
+    "tidar serve is running, without its page: Node was not there when the program was built. "
+    "Install it and build again, or ask /v1/completions.\n";
+
+// All that the page needs comes from here, and nothing else may come in.
+constexpr std::string_view kPagePolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+// The names of files but the first say what is in them: they never change.
+void answer_file(const PageFile& file, const HttpRequest& request, Client& client) {
+  const bool named_by_content = file.path != "/";
+  client.add_field("ETag", file.tag);
+  client.add_field("Cache-Control",
+                   named_by_content ? "public, max-age=31536000, immutable" : "no-cache");
+  client.add_field("Vary", "Accept-Encoding");
+  client.add_field("Content-Security-Policy", kPagePolicy);
+  client.add_field("X-Content-Type-Options", "nosniff");
+  client.add_field("Referrer-Policy", "no-referrer");
+  if (request.known_tag.find(file.tag) != std::string_view::npos) {
+    return client.answer_content(304, file.type, "");
+  }
+  const bool zipped = request.accepted_encodings.find("gzip") != std::string_view::npos;
+  if (zipped) client.add_field("Content-Encoding", "gzip");
+  client.answer_content(200, file.type, zipped ? file.zipped : file.body);
 }
 
 }  // namespace
@@ -74,17 +121,32 @@ std::unique_ptr<Answering> Routes::handle(const HttpRequest& request, Client& cl
   }
   const auto found = std::find_if(all().begin(), all().end(),
                                   [&](const Route& route) { return route.path == path; });
+  if (found == all().end() && answer_page(path, request, client)) return nullptr;
   if (found == all().end()) {
     client.refuse({.status = 404, .message = fmt::format("there is no {}", path)});
     return nullptr;
   }
   if (found->method != request.method) {
-    client.refuse({.status = 405,
-                   .message = fmt::format("{} answers {} alone", path, found->method),
-                   .allow = std::string(found->method)});
+    client.refuse(only_answers(path, found->method));
     return nullptr;
   }
   return (this->*found->handle)(request.body, client);
+}
+
+bool Routes::answer_page(std::string_view path, const HttpRequest& request, Client& client) {
+  const auto files = page_files();
+  const auto file = std::find_if(files.begin(), files.end(),
+                                 [&](const PageFile& known) { return known.path == path; });
+  const bool left_out = files.empty() && path == "/";
+  if (file == files.end() && !left_out) return false;
+  if (request.method != "GET") {
+    client.refuse(only_answers(path, "GET"));
+  } else if (left_out) {
+    client.answer_content(200, "text/plain; charset=utf-8", kNoPage);
+  } else {
+    answer_file(*file, request, client);
+  }
+  return true;
 }
 
 bool Routes::knows(std::string_view authorization) const {
@@ -104,6 +166,7 @@ std::unique_ptr<Answering> Routes::props(std::string_view, Client& client) {
                  {"context", model_.context},
                  {"vocabulary", model_.tokenizer->size()},
                  {"method", model_.method},
+                 {"methods", methods_of(model_)},
                  {"chat", model_.chat_template != nullptr},
                  {"most_outputs", engine_.most()}});
   return nullptr;
@@ -215,7 +278,10 @@ AnswerForm Routes::form_of(ApiKind kind, const OutputWish& output) {
                        .model = model_.name},
           .told = output.listed.has_value(),
           .stream = output.stream,
-          .include_usage = output.include_usage};
+          .include_usage = output.include_usage,
+          .include_passes = output.include_drafts,
+          .rows = output.include_rows ? RowsTold::yes : RowsTold::no,
+          .mask_token = model_.mask_token};
 }
 
 // Outputs of one request draw from seeds that follow each other; another request is far away.

@@ -16,6 +16,8 @@ struct HttpRequest {
   std::string_view target;         ///< path, and perhaps a query, which is ignored
   std::string_view authorization;  ///< "" where there is none
   std::string_view body;
+  std::string_view accepted_encodings{};  ///< Accept-Encoding
+  std::string_view known_tag{};           ///< If-None-Match
 };
 
 class Routes {
@@ -35,6 +37,8 @@ class Routes {
   };
   static std::span<const Route> all();
 
+  /// Answers with a file of the page; false: there is none at that path.
+  static bool answer_page(std::string_view path, const HttpRequest& request, Client& client);
   bool knows(std::string_view authorization) const;
   std::unique_ptr<Answering> begin(AnswerForm form, PlannedOutputs planned, Client& client);
   AnswerForm form_of(ApiKind kind, const OutputWish& output);

@@ -72,6 +72,8 @@ class Planner {
     }
     auto method = model_.make_method(wish_.method, max_new);
     if (method.ok()) {
+      planned_.method = name_of(*method);
+      planned_.equals_ar = facts_of(*method).equals_ar;
       request.method = std::move(*method);
     } else {
       refuse(refuse_field("method", method.error().message));

@@ -48,6 +48,8 @@ struct PlannedOutput {
 struct PlannedOutputs {
   std::vector<PlannedOutput> outputs;
   int64_t prompt_tokens = 0;
+  std::string method;      ///< of all of them
+  bool equals_ar = false;  ///< it gives the tokens of AR
   std::optional<Refusal> refusal;
 };
 

@@ -1,0 +1,106 @@
+"""A server under test, and what tests of it share."""
+
+import http.client
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+
+from outside import PROGRAM, FixtureCase, load
+
+TEMPLATE = ("{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}"
+            "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}")
+
+
+class Served:
+    """A server of a model, on a port of its own."""
+
+    def __init__(self, model, *args):
+        self.process = subprocess.Popen(
+            [PROGRAM, "serve", "--model", str(model), "--port", "0", *map(str, args)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if "http://" not in line:
+            raise RuntimeError(self.process.communicate()[1])
+        self.port = int(line.rsplit(":", 1)[1])
+
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+
+    def ask(self, method, path, body=None, connection=None, headers=None):
+        """(status, JSON, headers); a body is sent as JSON, bytes as they are."""
+        own = connection or self.connect()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        own.request(method, path, data, headers or {})
+        response = own.getresponse()
+        content = json.loads(response.read())
+        if connection is None:
+            own.close()
+        return response.status, content, dict(response.getheaders())
+
+    def get(self, path, **headers):
+        """The body, as it is."""
+        connection = self.connect()
+        connection.request("GET", path, headers=headers)
+        body = connection.getresponse().read()
+        connection.close()
+        return body
+
+    def post(self, path, connection=None, **body):
+        status, content, _ = self.ask("POST", path, body, connection)
+        assert status == 200, content
+        return content
+
+    def events(self, path, **body):
+        """The events of a stream, the last one left out."""
+        typed = self.typed_events(path, **body)
+        assert all(kind is None for kind, _ in typed)
+        return [event for _, event in typed]
+
+    def typed_events(self, path, **body):
+        """[(type or None, event)]"""
+        connection = self.connect()
+        connection.request("POST", path, json.dumps({"stream": True, **body}))
+        response = connection.getresponse()
+        assert response.getheader("Content-Type") == "text/event-stream"
+        events = response.read().decode().split("\n\n")
+        assert events[-2:] == ["data: [DONE]", ""], events[-2:]
+        connection.close()
+        typed = [re.fullmatch(r"(?:event: (\w+)\n)?data: (.*)", event) for event in events[:-2]]
+        return [(event[1], json.loads(event[2])) for event in typed]
+
+    def end(self, how=signal.SIGTERM):
+        """(exit code, stderr)"""
+        self.process.send_signal(how)
+        err = self.process.communicate(timeout=300)[1]
+        return self.process.returncode, err
+
+
+class ServedCase(FixtureCase):
+    """A server for all tests of the class, of a small model that chats."""
+
+    FLAGS = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.shared.cleanup)
+        maker = cls()
+        maker.folder = pathlib.Path(cls.shared.name)
+        cls.model = maker.edit_config(maker.lettered_model(), max_position_embeddings=2048)
+        (cls.model / "chat_template.jinja").write_text(TEMPLATE)
+        (cls.model / "tokenizer_config.json").write_text(
+            json.dumps({"bos_token": "<bos>", "eos_token": {"content": "<eos>"}}))
+        cls.eos = load(cls.model / "config.json")["vocab_size"] - 2
+        cls.server = Served(cls.model, "--mask-token", cls.eos + 1, *cls.FLAGS)
+        cls.addClassCleanup(cls.stop_shared)
+
+    @classmethod
+    def stop_shared(cls):
+        code, err = cls.server.end()
+        assert (code, err) == (0, ""), (code, err)
+
+    def runTest(self):
+        """So that the class can be made for what setUpClass() borrows."""
