@@ -156,6 +156,26 @@ class Serve(served.ServedCase):
             self.assertEqual(headers["Tidar-Method"], more["method"])
             self.assertEqual(content["usage"]["tidar"]["equals_ar"], equal)
 
+    def test_a_prompt_that_was_read_is_not_read_again(self):
+        rng = random.Random(11)
+        ids = [rng.randrange(256) for _ in range(200)]
+        for method in "ar", "tidar", "lookup", "block-diffusion":
+            def ask(prompt, method=method, **more):
+                return self.server.post("/v1/completions", prompt=prompt, method=method, seed=4,
+                                        max_tokens=20, **more)
+            cached = lambda answer: answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+            prompt = [len(method)] + ids
+            cold, warm = ask(prompt), ask(prompt)
+            self.assertEqual(cold["choices"], warm["choices"])
+            self.assertEqual((cached(cold), cached(warm)), (0, 192))
+            other = prompt[:100] + [1, 2, 3]
+            self.assertEqual(cached(ask(other)), 64)
+            self.assertEqual(cached(ask(prompt, n=3)), 192, "a prompt counts once")
+            if method != "block-diffusion":
+                scored = [ask(prompt, echo=True, logprobs=2) for _ in range(2)]
+                self.assertEqual(scored[0]["choices"], scored[1]["choices"])
+                self.assertEqual([cached(answer) for answer in scored], [0, 0])
+
     def test_a_chat_is_what_the_template_makes_of_it(self):
         messages = [{"role": "user", "content": "hi <eos>"}]
         prompt = self.server.post("/apply-template", messages=messages)["prompt"]

@@ -159,6 +159,7 @@ Result<int> generate_many(const GenerateFlags& flags) {
 
   TIDAR_TRY(const auto prices, engine_prices(flags.method.prices, request.method, session));
   Engine engine(session.network(), tokenizer);
+  engine.limit_active(kTogether);
   if (prices) engine.set_prices(prices->prices, prices->use);
   const bool draws = !flags.reliability.empty();
   if (draws && !prices) {

@@ -150,6 +150,7 @@ Result<int> serve(const ServeFlags& flags) {
   TIDAR_TRY(const auto prices,
             engine_prices(flags.method.prices, priced_method(standard), session));
   Engine engine(session.network(), session.tokenizer());
+  engine.share_prefixes();
   if (prices) engine.set_prices(prices->prices, prices->use);
   TIDAR_TRY(
       ServedModel model,

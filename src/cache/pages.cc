@@ -6,25 +6,60 @@
 
 namespace tidar {
 
-PagePool::PagePool(int pages) : capacity_(pages), lent_(static_cast<size_t>(pages), false) {
-  free_.reserve(static_cast<size_t>(pages));
+PagePool::PagePool(int pages) : pages_(static_cast<size_t>(pages)) {
+  free_.reserve(pages_.size());
   for (PageId page = pages - 1; page >= 0; --page) free_.push_back(page);
 }
 
+PagePool::Page& PagePool::known(PageId page) {
+  TIDAR_CHECK_GE(page, 0);
+  TIDAR_CHECK_LT(page, capacity());
+  return pages_[static_cast<size_t>(page)];
+}
+
 PageId PagePool::take() {
+  if (free_.empty() && spare_ > 0) keeper_->let_go();
   if (free_.empty()) return -1;
   const PageId page = free_.back();
   free_.pop_back();
-  lent_[static_cast<size_t>(page)] = true;
+  known(page).holders = 1;
   return page;
 }
 
+void PagePool::share(PageId page) {
+  if (is_spare(page)) --spare_;
+  TIDAR_CHECK(known(page).holders > 0 || known(page).kept);
+  ++known(page).holders;
+}
+
 void PagePool::give_back(PageId page) {
-  TIDAR_CHECK_GE(page, 0);
-  TIDAR_CHECK_LT(page, capacity_);
-  TIDAR_CHECK(lent_[static_cast<size_t>(page)]);
-  lent_[static_cast<size_t>(page)] = false;
+  Page& lent = known(page);
+  TIDAR_CHECK_LE(1, lent.holders);
+  if (--lent.holders > 0) return;
+  if (lent.kept) {
+    ++spare_;
+  } else {
+    free_.push_back(page);
+  }
+}
+
+void PagePool::keep(PageId page) {
+  TIDAR_CHECK_LE(1, known(page).holders);
+  TIDAR_CHECK(!known(page).kept);
+  known(page).kept = true;
+}
+
+void PagePool::forget(PageId page) {
+  TIDAR_CHECK(known(page).kept);
+  known(page).kept = false;
+  if (known(page).holders > 0) return;
+  --spare_;
   free_.push_back(page);
+}
+
+bool PagePool::is_spare(PageId page) const {
+  const Page& found = pages_.at(static_cast<size_t>(page));
+  return found.kept && found.holders == 0;
 }
 
 SequenceCache::~SequenceCache() { truncate(0); }
@@ -32,6 +67,7 @@ SequenceCache::~SequenceCache() { truncate(0); }
 SequenceCache::SequenceCache(SequenceCache&& other) noexcept
     : pool_(other.pool_),
       pages_(std::exchange(other.pages_, {})),
+      shared_(std::exchange(other.shared_, 0)),
       length_(std::exchange(other.length_, 0)),
       pending_(std::exchange(other.pending_, {})) {}
 
@@ -67,11 +103,31 @@ void SequenceCache::truncate(int keys) {
   TIDAR_CHECK_LE(keys, length_);
   if (keys < length_) pending_.reset();
   TIDAR_CHECK(!pending_);
+  if (keys < shared_ * kPageSlots) {
+    TIDAR_CHECK_EQ(keys % kPageSlots, 0);
+    shared_ = keys / kPageSlots;
+  }
   length_ = keys;
   while (static_cast<int>(pages_.size()) > pages_for(keys)) {
     pool_->give_back(pages_.back());
     pages_.pop_back();
   }
+}
+
+void SequenceCache::adopt(std::span<const PageId> pages) {
+  TIDAR_CHECK(pages_.empty());
+  for (const PageId page : pages) pool_->share(page);
+  pages_.assign(pages.begin(), pages.end());
+  shared_ = static_cast<int>(pages.size());
+  length_ = shared_ * kPageSlots;
+}
+
+void SequenceCache::share_next(PageId page) {
+  TIDAR_CHECK_LT(shared_, full_pages());
+  PageId& own = pages_[static_cast<size_t>(shared_++)];
+  if (page == own) return;
+  pool_->share(page);
+  pool_->give_back(std::exchange(own, page));
 }
 
 }  // namespace tidar

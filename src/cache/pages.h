@@ -35,30 +35,60 @@ struct SlotMove {
   friend bool operator==(const SlotMove&, const SlotMove&) = default;
 };
 
-/// Lends pages, each to one sequence. The page given back last is lent first. Not thread-safe.
+/// Who keeps pages that no sequence holds, until they are wanted (cache/prefix_cache.h).
+class PageKeeper {
+ public:
+  virtual ~PageKeeper() = default;
+  /// Has the pool forget() one page at least that only the keeper keeps.
+  virtual void let_go() = 0;
+};
+
+/// Lends pages. A page is free, held by one sequence or several, or *spare*: held by nobody and
+/// kept by the keeper, who lets go of it when no page is free. The page that became free last is
+/// lent first. Not thread-safe.
 class PagePool {
  public:
   explicit PagePool(int pages);
 
-  int capacity() const { return capacity_; }
-  int available() const { return static_cast<int>(free_.size()); }
+  int capacity() const { return static_cast<int>(pages_.size()); }
+  /// Pages that can be lent: free and spare ones.
+  int available() const { return static_cast<int>(free_.size()) + spare_; }
+  int spare() const { return spare_; }
 
-  /// A page that nobody else holds, or -1 when none is left.
+  /// A page that nobody else holds, or -1 when none is available.
   PageId take();
-  /// Gives back a page that take() lent and that was not given back yet.
+  /// One holder more of a page that is held or spare.
+  void share(PageId page);
+  /// Ends what one take() or share() began.
   void give_back(PageId page);
 
+  /// There is at most one keeper, who must outlive all that is kept; nullptr: none any more.
+  void set_keeper(PageKeeper* keeper) { keeper_ = keeper; }
+  /// The keeper keeps a page that is held.
+  void keep(PageId page);
+  /// The keeper does so no longer.
+  void forget(PageId page);
+  bool is_spare(PageId page) const;
+
  private:
-  int capacity_;
+  struct Page {
+    int holders = 0;
+    bool kept = false;
+  };
+  Page& known(PageId page);
+
+  std::vector<Page> pages_;
   std::vector<PageId> free_;
-  std::vector<bool> lent_;  // one a page
+  int spare_ = 0;
+  PageKeeper* keeper_ = nullptr;
 };
 
 /// The keys of one sequence: `length()` committed ones, and behind them room for the drafts of the
 /// pass under way. Committing keeps what is already in the slots; what is not committed is simply
 /// written over by the next pass. Only a key that was drafted aside (commit_aside()) has to be
-/// moved to its slot first, which the next pass does. Gives its pages back when it ends. The pool
-/// must outlive it. One that was moved from is empty, and may be used on.
+/// moved to its slot first, which the next pass does. Its first pages may be shared with others:
+/// they are full of committed keys, and no slot of them is written any more. Gives its pages back
+/// when it ends. The pool must outlive it. One that was moved from is empty, and may be used on.
 class SequenceCache {
  public:
   explicit SequenceCache(PagePool& pool) : pool_(&pool) {}
@@ -93,12 +123,24 @@ class SequenceCache {
   const std::optional<SlotMove>& pending() const { return pending_; }
 
   /// Forgets the keys from `keys` <= length() on, and gives back every page that the rest does not
-  /// need, reserved ones too. A key that is still to be moved must be among the forgotten.
+  /// need, reserved ones too. A key that is still to be moved must be among the forgotten; a page
+  /// that is shared is forgotten whole, or not at all.
   void truncate(int keys);
+
+  /// Pages that are full of committed keys, all of which are in their slots.
+  int full_pages() const { return (length_ - (pending_ ? 1 : 0)) / kPageSlots; }
+  int shared_pages() const { return shared_; }
+
+  /// Begins with the keys that fill `pages`, which others hold or keep. It must hold none yet.
+  void adopt(std::span<const PageId> pages);
+  /// Shares its next full page from now on: with the holders of `page`, which has the same keys and
+  /// which it then holds in the place of its own, or with those that will come.
+  void share_next(PageId page);
 
  private:
   PagePool* pool_;
   std::vector<PageId> pages_;
+  int shared_ = 0;  // of the first pages
   int length_ = 0;
   std::optional<SlotMove> pending_;
 };

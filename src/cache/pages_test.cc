@@ -29,9 +29,20 @@ TEST(PagePoolDeathTest, RefusesPagesThatItDidNotLend) {
   PagePool pool(2);
   const PageId page = pool.take();
   pool.give_back(page);
-  EXPECT_DEATH(pool.give_back(page), "lent_");
-  EXPECT_DEATH(pool.give_back(2), "capacity_");
+  EXPECT_DEATH(pool.give_back(page), "holders");
+  EXPECT_DEATH(pool.give_back(2), "page < capacity");
   EXPECT_DEATH(pool.give_back(-1), "page >= 0");
+}
+
+TEST(PagePool, ASharedPageIsFreeWhenItsLastHolderGivesItBack) {
+  PagePool pool(1);
+  const PageId page = pool.take();
+  pool.share(page);
+  pool.give_back(page);
+  EXPECT_EQ(pool.available(), 0);
+  pool.give_back(page);
+  EXPECT_EQ(pool.available(), 1);
+  EXPECT_DEATH(pool.share(page), "holders");
 }
 
 TEST(SequenceCache, ReservesAllOrNothing) {
@@ -112,6 +123,23 @@ TEST(SequenceCacheDeathTest, MovesOneKeyAtATime) {
   cache.commit_aside(5);
   EXPECT_DEATH(cache.commit_aside(6), "pending_");
   EXPECT_DEATH(cache.truncate(4), "pending_");
+}
+
+TEST(SequenceCacheDeathTest, NeverWritesIntoSharedPages) {
+  PagePool pool(3);
+  SequenceCache cache(pool);
+  ASSERT_TRUE(cache.reserve(3 * kPageSlots));
+  cache.commit(2 * kPageSlots - 1);
+  cache.commit_aside(2 * kPageSlots + 5);
+  EXPECT_EQ(cache.full_pages(), 1) << "the last key is not in its slot yet";
+  cache.share_next(cache.pages()[0]);
+  EXPECT_DEATH(cache.share_next(cache.pages()[1]), "shared_ < full_pages");
+  EXPECT_DEATH(cache.truncate(1), "keys % kPageSlots");
+  cache.truncate(kPageSlots + 1);
+  EXPECT_EQ(cache.shared_pages(), 1);
+  cache.truncate(0);
+  EXPECT_EQ(cache.shared_pages(), 0);
+  EXPECT_EQ(pool.available(), 3);
 }
 
 TEST(SequenceCacheDeathTest, StopsAtKeysWithoutRoom) {

@@ -24,8 +24,13 @@ class BlockDiffusionDecoder final : public SequenceDecoder {
   int min_rows() const override { return options_.block_size; }
 
  private:
-  // By passes of its own: those that denoise are what the method costs.
-  bool reads_prompt() const override { return sequence_.cache.length() < prompt_blocks_; }
+  // By passes of its own: those that denoise are what the method costs, and they read the block
+  // before them at most.
+  bool reads() const override {
+    const int32_t length = sequence_.cache.length();
+    return length < prompt_blocks_ || canvas_.begin() - length > options_.block_size;
+  }
+  int32_t readable_tokens() const override { return canvas_.begin(); }
   bool add_rows(Pass& pass, int row_budget) override;
   void use(std::span<const Answer> answers) override;
 
@@ -37,7 +42,7 @@ class BlockDiffusionDecoder final : public SequenceDecoder {
 
   void drop_unusable_keys();
   void open_block(int32_t begin);
-  int readable(int row_budget) const;
+  int readable_rows(int row_budget) const;
   void read(Pass& pass) const;
 
   BlockDiffusionOptions options_;
@@ -62,7 +67,7 @@ void BlockDiffusionDecoder::open_block(int32_t begin) {
 }
 
 // Rows of finished text that a pass can read: all, or whole blocks where keys are a block's.
-int BlockDiffusionDecoder::readable(int row_budget) const {
+int BlockDiffusionDecoder::readable_rows(int row_budget) const {
   const int32_t length = sequence_.cache.length();
   const int32_t fits = std::min(canvas_.begin(), length + row_budget);
   if (options_.keys == BlockKeys::causal || fits == canvas_.begin()) return fits - length;
@@ -70,15 +75,14 @@ int BlockDiffusionDecoder::readable(int row_budget) const {
 }
 
 bool BlockDiffusionDecoder::add_rows(Pass& pass, int row_budget) {
-  reading_ = readable(row_budget);
+  reading_ = readable_rows(row_budget);
   SequenceCache& cache = sequence_.cache;
   if (!cache.reserve(cache.length() + reading_)) return false;
 
   pass.begin_sequence(cache);
   read(pass);
   const auto block = static_cast<int>(canvas_.tokens().size());
-  denoises_ =
-      !reads_prompt() && pass.next_key() == canvas_.begin() && reading_ + block <= row_budget;
+  denoises_ = !reads() && pass.next_key() == canvas_.begin() && reading_ + block <= row_budget;
   if (denoises_) {
     const int32_t first_row = add_block(pass, canvas_.tokens(), Keep::scratch);
     canvas_.ask(sequence_, pass, first_row, canvas_.end(), LogitShift::none);
@@ -124,7 +128,9 @@ Result<void> check_options(const BlockDiffusionOptions& options, const SequenceS
 
 MethodFacts facts_of(const BlockDiffusionOptions& options) {
   // A finished block beside the one that is being denoised.
-  return {.needs_mask = true, .rows = 2 * options.block_size};
+  return {.needs_mask = true,
+          .causal_keys = options.keys == BlockKeys::causal,
+          .rows = 2 * options.block_size};
 }
 
 Result<std::unique_ptr<Decoder>> make_decoder(const BlockDiffusionOptions& options,

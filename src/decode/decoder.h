@@ -64,7 +64,8 @@ Result<void> check_spec(const SequenceSpec& spec, const EvaluatorLimits& limits)
 
 /// What the next pass of a sequence does, if there is one.
 enum class Phase : uint8_t {
-  reading,   ///< reads the prompt, of whose passes the last one may commit the first token
+  reading,   ///< reads the prompt, of whose passes the last one may commit the first token; or text
+             ///< whose keys were given back, to go on where it was
   decoding,  ///< brings tokens, or comes nearer to them
   full,      ///< ended: the context limit is reached, or an output of a fixed length is complete
   failed,  ///< ended: nothing could be chosen for the next token, since the model's logits are not
@@ -107,6 +108,16 @@ class Decoder {
   /// The answers to the asks of the last plan(), then those of more_asks(), in their order. Must be
   /// called after each pass, with no answers where nothing was asked.
   virtual void take(std::span<const Answer> answers) = 0;
+
+  /// Prompt and committed tokens.
+  virtual std::span<const int32_t> text() const = 0;
+  /// The first tokens of the text that the next passes read, as far as they have no keys, before
+  /// the method goes on; none while it must read them all, since something is asked of each.
+  virtual std::span<const int32_t> readable() const = 0;
+  /// The keys of the text's first tokens. Between passes others may reserve in it, share its pages,
+  /// truncate it to nothing, or have it adopt keys of readable() tokens, all as the method reads
+  /// them. What is lost is read again; no token depends on that.
+  virtual SequenceCache& cache() = 0;
 
   /// What the last pass brought: complete after the first take(), valid until the next plan().
   virtual const StepReport& report() const = 0;

@@ -28,7 +28,7 @@ class MaskedDiffusionDecoder final : public SequenceDecoder {
 
  private:
   bool full() const override { return sequence_.size() == canvas_.end(); }
-  bool reads_prompt() const override { return false; }
+  bool reads() const override { return false; }
 
   bool add_rows(Pass& pass, int) override {
     std::vector<int32_t> text = prompt_;

@@ -22,6 +22,10 @@ struct MethodFacts {
   /// the prompt in every pass.
   bool keeps_keys = true;
 
+  /// Whether they are those that AR would keep, each of a token that saw those before it. Texts
+  /// that begin alike then have the same first keys.
+  bool causal_keys = true;
+
   int rows = 1;        ///< that a decoding pass can use, without those of a prompt that it reads
   int draft_keys = 0;  ///< that a pass can keep beyond those of the text
 

@@ -1,5 +1,6 @@
 #include "decode/sequence.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -52,7 +53,8 @@ bool Sequence::read(Pass& pass, int rows, int more) {
   scores_ = 0;
   if (!score_prompt_) return true;
   const int32_t length = cache.length();
-  for (int32_t next = length + 1; next <= length + rows && next < prompt_size_; ++next, ++scores_) {
+  const int32_t end = std::min(length + rows + 1, prompt_size_);
+  for (int32_t next = std::max(length + 1, scored_); next < end; ++next, ++scores_) {
     Ask ask;
     ask.kind = AskKind::score;
     ask.row = first_row + next - 1 - length;
@@ -66,6 +68,7 @@ bool Sequence::read(Pass& pass, int rows, int more) {
 std::span<const Answer> Sequence::take_scores(std::span<const Answer> answers) {
   const auto scores = answers.first(scores_);
   report.scores.assign(scores.begin(), scores.end());
+  scored_ += static_cast<int32_t>(scores_);
   return answers.subspan(scores_);
 }
 
@@ -77,7 +80,7 @@ Result<void> check_mask_token(const SequenceSpec& spec, std::string_view method)
 Phase SequenceDecoder::phase() const {
   if (sequence_.failed()) return Phase::failed;
   if (full()) return Phase::full;
-  return reads_prompt() ? Phase::reading : Phase::decoding;
+  return reads() ? Phase::reading : Phase::decoding;
 }
 
 int SequenceDecoder::plan(Pass& pass, int row_budget) {
@@ -85,7 +88,7 @@ int SequenceDecoder::plan(Pass& pass, int row_budget) {
   TIDAR_CHECK_GE(row_budget, min_rows());
   StepReport& report = sequence_.report;
   report.clear();
-  report.decoding = !reads_prompt();
+  report.decoding = !reads();
   const int32_t rows_before = pass.rows();
   const size_t asks_before = pass.asks.size();
   used_ = false;

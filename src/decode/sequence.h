@@ -28,6 +28,8 @@ class Sequence {
   }
   /// True until the first token has been committed.
   bool in_prompt() const { return size() == prompt_size_; }
+  /// Whether tokens of the prompt are still to be scored.
+  bool scores_prompt() const { return score_prompt_ && in_prompt(); }
   /// Tokens that the context has room for.
   int positions_left() const { return max_position_ - size(); }
   bool full() const { return positions_left() == 0; }
@@ -46,7 +48,8 @@ class Sequence {
   void append(const Answer& chosen);
 
   /// Begins the sequence's part of the pass with its first `rows` unread tokens, read causally, and
-  /// asks for the scores of those behind them that belong to the prompt, where the spec wants them.
+  /// asks for the scores of those behind them that belong to the prompt, where the spec wants them
+  /// and they are not known yet.
   /// False, and nothing is added, when the page pool cannot hold their keys and `more` behind them.
   bool read(Pass& pass, int rows, int more = 0);
   /// Takes the answers to those asks, which are the first of the pass; returns the others.
@@ -66,7 +69,8 @@ class Sequence {
   int32_t prompt_size_;
   std::vector<int32_t> tokens_;
   bool failed_ = false;
-  size_t scores_ = 0;  // that the pass under way asks for
+  int32_t scored_ = 1;  // tokens of the prompt that have their scores; the first gets none
+  size_t scores_ = 0;   // that the pass under way asks for
 };
 
 /// The mask token that such a method needs.
@@ -79,14 +83,21 @@ class SequenceDecoder : public Decoder {
   Phase phase() const final;
   int plan(Pass& pass, int row_budget) final;
   void take(std::span<const Answer> answers) final;
+  std::span<const int32_t> text() const final { return sequence_.tokens(); }
+  std::span<const int32_t> readable() const final {
+    return text().first(sequence_.scores_prompt() ? 0 : static_cast<size_t>(readable_tokens()));
+  }
+  SequenceCache& cache() final { return sequence_.cache; }
   const StepReport& report() const final { return sequence_.report; }
   const Asks& more_asks() const final { return more_asks_; }
 
  protected:
   explicit SequenceDecoder(Sequence sequence) : sequence_(std::move(sequence)) {}
 
-  /// Whether the next pass reads the prompt.
-  virtual bool reads_prompt() const { return sequence_.in_prompt(); }
+  /// Whether the next pass reads the prompt, or text again.
+  virtual bool reads() const { return sequence_.in_prompt() || sequence_.unread().size() > 1; }
+  /// Tokens that are read before the method goes on: all but the newest.
+  virtual int32_t readable_tokens() const { return sequence_.size() - 1; }
   /// Phase::full.
   virtual bool full() const { return sequence_.full(); }
 

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/check.h"
 #include "base/stopwatch.h"
 #include "engine/running.h"
 
@@ -39,9 +40,8 @@ Result<RequestId> Engine::submit(Request request) {
     return error("the method needs passes of at least {} rows; this engine's have {}",
                  decoder->min_rows(), limits_.max_rows);
   }
-  const int pages = pages_for(most_keys(request, limits_));
   const RequestId id = next_id_++;
-  waiting_.emplace_back(id, std::move(request), std::move(decoder), pages, tokenizer_);
+  waiting_.emplace_back(id, std::move(request), std::move(decoder), tokenizer_);
   places_.emplace(id, std::prev(waiting_.end()));
   return id;
 }
@@ -56,23 +56,64 @@ std::optional<Update> Engine::cancel(RequestId id) {
 
 Engine::Requests::iterator Engine::forget(Requests::iterator running) {
   places_.erase(running->id());
-  if (!running->started()) return waiting_.erase(running);
-  promised_pages_ -= running->pages();
-  return active_.erase(running);
+  return (running->active() ? active_ : waiting_).erase(running);
 }
 
 void Engine::admit() {
-  while (!waiting_.empty() && promised_pages_ + waiting_.front().pages() <= pool_.capacity()) {
-    promised_pages_ += waiting_.front().pages();
-    waiting_.front().start();
+  while (!waiting_.empty() && active() < most_active_ && let_in(waiting_.front())) {
     active_.splice(active_.end(), waiting_, waiting_.begin());
   }
+}
+
+bool Engine::let_in(Running& running) {
+  const int adopted = prefixes_ ? running.adopt_keys(*prefixes_) : 0;
+  if (!running.reserve(limits_) || pool_.available() < pages_to_spare(running)) {
+    running.drop_keys();
+    return false;
+  }
+  if (prefixes_ && !running.began()) {
+    stats_.prefix_queries += running.adoptable();
+    stats_.prefix_hits += adopted;
+  }
+  running.start(adopted);
+  return true;
+}
+
+// That texts can grow into: a page for each that is active, or fewer where they cannot grow so far.
+int Engine::pages_to_spare(const Running& newest) const {
+  if (!newest.keeps_keys()) return 0;
+  int to_come = newest.pages_to_come(limits_);
+  for (const Running& running : active_) to_come += running.pages_to_come(limits_);
+  return std::min(to_come, active());
+}
+
+// In the order in which they came. It may be a request's own turn to give its pages back.
+void Engine::reserve_pages() {
+  active_.sort([](const Running& a, const Running& b) { return a.id() < b.id(); });
+  auto running = active_.begin();
+  while (running != active_.end()) {
+    if (running->reserve(limits_)) {
+      ++running;
+      continue;
+    }
+    auto last = std::prev(active_.end());
+    while (!last->holds_pages()) --last;
+    TIDAR_CHECK(last != active_.begin());  // alone it has pages enough
+    if (last == running) ++running;
+    suspend(last);
+  }
+}
+
+void Engine::suspend(Requests::iterator running) {
+  running->suspend();
+  waiting_.splice(waiting_.begin(), active_, running);
+  ++stats_.preemptions;
 }
 
 void Engine::plan() {
   // Those that a prompt makes greedy come last, and get all that is left.
   const auto before = [](const Running& a, const Running& b) {
-    return std::pair(-a.waited(), a.reads_prompt()) < std::pair(-b.waited(), b.reads_prompt());
+    return std::pair(-a.waited(), a.reads()) < std::pair(-b.waited(), b.reads());
   };
   active_.sort(before);
   for (Running& running : active_) running.begin_step();
@@ -109,7 +150,7 @@ void Engine::trade() {
       continue;
     }
     // Whoever reads a prompt fills the pass; other methods take a row at least.
-    others.rows += running.reads_prompt() ? limits_.max_rows / active() : running.min_rows();
+    others.rows += running.reads() ? limits_.max_rows / active() : running.min_rows();
     others.asked += 1;
   }
   if (offers == 0) return;
@@ -182,6 +223,7 @@ std::vector<Update> Engine::step() {
   const Stopwatch watch;
   admit();
   if (active_.empty()) return {};
+  reserve_pages();
   plan();
   const Stopwatch evaluating;
   evaluate();
@@ -191,7 +233,11 @@ std::vector<Update> Engine::step() {
   const double seconds = watch.seconds();
   const PassCost cost = cost_of_pass(evaluating.seconds());
   if (prices_) settle(cost);
+  stats_.passes += 1;
+  stats_.rows += cost.size.rows;
+  stats_.pass_s += cost.seconds;
   for (auto running = active_.begin(); running != active_.end();) {
+    if (prefixes_) running->share_keys(*prefixes_);
     if (auto update = running->end_step(seconds, cost)) updates.push_back(std::move(*update));
     running = running->finished() ? forget(running) : std::next(running);
   }

@@ -7,6 +7,7 @@
 //     TIDAR_TRY_VOID(run_until_idle(engine, [&](const Update& update) -> Result<void> { … }));
 
 #include <functional>
+#include <limits>
 #include <list>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 
 #include "base/result.h"
 #include "cache/pages.h"
+#include "cache/prefix_cache.h"
 #include "engine/market.h"
 #include "engine/request.h"
 #include "plan/evaluator.h"
@@ -33,8 +35,12 @@ enum class PriceUse : uint8_t {
 /// A request gets the same tokens alone and in company, whatever shares its passes, as far as the
 /// evaluator is row-invariant (ops/ops.h).
 ///
-/// Requests are admitted in the order in which they came, each as soon as the pages that it can
-/// come to need are free; so an admitted request never has to stop for want of pages.
+/// Requests are admitted in the order in which they came, each as soon as there are pages for its
+/// prompt, and one more for each that is active and can grow. They take pages as their texts grow.
+/// Where pages lack, the request that came last gives back its own; it is the next to be admitted,
+/// reads its text again, and goes on with the very tokens that it would have had. The one that came
+/// first is never made to wait. Pages suffice for any request that submit() takes, when it is
+/// alone.
 ///
 /// The rows of a pass are shared evenly; what one does not use goes to the others, and to those
 /// that still read their prompts last. Whoever finds no room in a pass is first in the next.
@@ -60,6 +66,13 @@ class Engine {
   }
   const std::optional<Prices>& prices() const { return prices_; }
 
+  /// From then on requests whose texts begin alike share the pages of their beginnings, and such
+  /// pages are kept as long as no request needs them (cache/prefix_cache.h).
+  void share_prefixes() { prefixes_.emplace(pool_); }
+
+  /// So many are active at the same time at most; without it, as many as there are pages for.
+  void limit_active(int most) { most_active_ = most; }
+
   /// Takes a request in, or says what is wrong with it: an empty prompt or one that leaves no room
   /// for an answer, a token that is not in the vocabulary, options out of range, passes too small
   /// for the method. Costs no pass.
@@ -77,6 +90,8 @@ class Engine {
   bool idle() const { return waiting_.empty() && active_.empty(); }
   int active() const { return static_cast<int>(active_.size()); }
   int waiting() const { return static_cast<int>(waiting_.size()); }
+  const EngineStats& stats() const { return stats_; }
+  const PagePool& pages() const { return pool_; }
   /// Spent on choosing which offered rows passes carry.
   double choosing_seconds() const { return choosing_s_; }
 
@@ -84,6 +99,10 @@ class Engine {
   using Requests = std::list<Running>;
 
   void admit();
+  bool let_in(Running& running);
+  int pages_to_spare(const Running& newest) const;
+  void reserve_pages();
+  void suspend(Requests::iterator running);
   void plan();
   void trade();
   PassOutlook outlook() const;
@@ -91,16 +110,18 @@ class Engine {
   void settle(const PassCost& cost);
   void evaluate();
   void answer_more();
-  /// Gives back what it was promised; returns the one after it.
+  /// Gives back what it holds; returns the one after it.
   Requests::iterator forget(Requests::iterator running);
 
   Evaluator& evaluator_;
   const Tokenizer* tokenizer_;
   EvaluatorLimits limits_;  // of a sequence with keys: its max_position is at most what pages hold
   PagePool pool_;
-  int promised_pages_ = 0;  // that active requests can come to need
+  std::optional<PrefixCache> prefixes_;
+  int most_active_ = std::numeric_limits<int>::max();
+  EngineStats stats_;
   RequestId next_id_ = 1;
-  Requests waiting_;  // first come, first served
+  Requests waiting_;  // in the order in which they came; all active ones came before
   Requests active_;   // in the order in which the next pass serves them
   std::unordered_map<RequestId, Requests::iterator> places_;  // of both
 

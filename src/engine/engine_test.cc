@@ -214,12 +214,14 @@ void expect_same(const Output& a, const Output& b) {
   EXPECT_EQ(name_of(a.finish), name_of(b.finish));
 }
 
-void expect_consistent(const Output& output, const Method& method) {
+void expect_consistent(const Output& output, const Method& method, bool was_preempted = false) {
   const RequestStats& stats = output.stats;
   EXPECT_EQ(stats.new_tokens, static_cast<int64_t>(output.tokens.size()));
   const bool denoises = std::holds_alternative<BlockDiffusionOptions>(method);
-  EXPECT_EQ(stats.decoded, stats.new_tokens - (denoises ? 0 : 1))
-      << "the first token comes from the prompt's pass unless it is denoised";
+  if (!was_preempted) {
+    EXPECT_EQ(stats.decoded, stats.new_tokens - (denoises ? 0 : 1))
+        << "the first token comes from the prompt's pass unless it is denoised";
+  }
   int64_t passes = 0, tokens = 0;
   for (size_t a = 0; a < stats.accepted.size(); ++a) {
     passes += stats.accepted[a];
@@ -255,18 +257,28 @@ TEST(Engine, GivesWhatPlainDecodingGivesCutByDefinition) {
 TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {
   const Tokenizer tokenizer = letters();
   int waited = 0;
-  for (uint64_t seed = 0; seed < 120; ++seed) {
+  EngineStats stats;
+  for (uint64_t seed = 0; seed < 160; ++seed) {
     SCOPED_TRACE(seed);
     Rng rng(1000 + seed);
     const MockModel model{.seed = seed, .agreement = rng.uniform()};
-    const EvaluatorLimits frame = limits(6 + rng.below(60), 4 + rng.below(10), 160 + rng.below(60));
+    const EvaluatorLimits frame = limits(6 + rng.below(60), 4 + rng.below(4), 160 + rng.below(60));
     MockEvaluator evaluator(model, frame);
     Engine engine(evaluator, &tokenizer);
+    if (rng.below(2) == 0) engine.share_prefixes();
     if (rng.below(2) == 0) engine.set_prices(random_prices(rng), PriceUse::fixed);
     std::map<RequestId, Request> requests;
     Outputs outputs;
-    for (int n = 2 + rng.below(6); n > 0; --n) {
-      const Request request = random_request(rng, Methods::all);
+    for (int n = 2 + rng.below(8); n > 0; --n) {
+      Request request = random_request(rng, Methods::all);
+      if (rng.below(3) > 0) {  // a long one
+        request.max_new += 120;
+        request.eos.clear();
+        request.stop.clear();
+      }
+      std::vector<int32_t>& prompt = request.sequence.prompt;
+      if (prompt.size() < 80)
+        prompt.insert(prompt.begin(), static_cast<size_t>(rng.below(2)) * 70, 3);
       const auto id = engine.submit(request);
       EXPECT_TRUE(id.ok() || !facts_of(request.method).equals_ar) << id.error().message;
       if (!id.ok()) continue;  // what it depends on does not fit these passes
@@ -277,15 +289,20 @@ TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {
       }
     }
     collect(engine, outputs);
+    EXPECT_EQ(engine.pages().available(), frame.pages) << "a page is lost";
     for (const auto& [id, request] : requests) {
       EvaluatorLimits others = frame;
       others.max_rows = 30 + rng.below(60);
       expect_same(outputs[id], run_alone(model, others, tokenizer, request));
-      expect_consistent(outputs[id], request.method);
+      expect_consistent(outputs[id], request.method, engine.stats().preemptions > 0);
     }
+    stats.prefix_hits += engine.stats().prefix_hits;
+    stats.preemptions += engine.stats().preemptions;
     if (HasFailure()) return;
   }
   EXPECT_GT(waited, 100) << "no test of admission";
+  EXPECT_GT(stats.prefix_hits, 1000) << "no test of shared keys";
+  EXPECT_GT(stats.preemptions, 10) << "no test of preemption";
 }
 
 // Rows are carried where they pay: whole drafts where they are free and right, next to none where
@@ -628,7 +645,79 @@ TEST(Engine, PagesForDraftsArePromised) {
   }
 }
 
-TEST(Engine, WhoKeepsNoKeysIsPromisedNoPages) {
+// Whose texts begin alike reads the beginning once, whatever the methods that read causally.
+TEST(Engine, APromptThatWasReadIsNotReadAgain) {
+  const MockModel model{.seed = 4};
+  Request request = request_of(std::vector<int32_t>(200, 3), 10);
+  for (const Method& method :
+       {Method(ArOptions{}), Method(tidar_of(3)), Method(tidar_of(3, 0.5f)),
+        Method(BlockDiffusionOptions{.block_size = 4}),
+        Method(BlockDiffusionOptions{.block_size = 4, .keys = BlockKeys::block})}) {
+    MockEvaluator evaluator(model, limits(300, 20));
+    Engine engine(evaluator);
+    engine.share_prefixes();
+    Outputs outputs;
+    const auto run = [&](Method how) {
+      request.method = std::move(how);
+      const RequestId id = engine.submit(request).value();
+      collect(engine, outputs);
+      return outputs[id].stats.cached_tokens;
+    };
+    EXPECT_EQ(run(ArOptions{}), 0);
+    const bool causal = facts_of(method).causal_keys;
+    EXPECT_EQ(run(method), causal ? 192 : 0);
+    EXPECT_EQ(run(method), causal ? 192 : 0) << "its own keys are no other's";
+    request.sequence.score_prompt = true;
+    if (facts_of(method).equals_ar) {
+      EXPECT_EQ(run(method), 0) << "every row is asked";
+    }
+    request.sequence.score_prompt = false;
+    EXPECT_EQ(engine.pages().available(), 20);
+  }
+}
+
+// The one that came first goes on, whatever comes behind it; whoever waits goes on where it was.
+TEST(Engine, TheFirstNeverGivesItsPagesBack) {
+  const MockModel model{.seed = 4};
+  const EvaluatorLimits frame = limits(64, 6);
+  MockEvaluator evaluator(model, frame);
+  Engine engine(evaluator);
+  Outputs outputs;
+  std::vector<RequestId> ids;
+  for (int i = 0; i < 5; ++i) ids.push_back(engine.submit(request_of({1, i}, 370)).value());
+  for (const RequestId first : ids) {
+    while (outputs[first].finish == FinishReason::none) {
+      const size_t before = outputs[first].tokens.size();
+      for (const Update& update : engine.step()) outputs[update.id].add(update);
+      const bool reads_again = before == outputs[first].tokens.size();
+      ASSERT_TRUE(!reads_again || first != ids.front());
+    }
+  }
+  EXPECT_GT(engine.stats().preemptions, 3);
+  for (int i = 0; i < 5; ++i) {
+    MockEvaluator other(model, frame);
+    Engine alone(other);
+    const RequestId id = alone.submit(request_of({1, i}, 370)).value();
+    Outputs wanted;
+    collect(alone, wanted);
+    EXPECT_EQ(outputs[ids[static_cast<size_t>(i)]].tokens, wanted[id].tokens);
+  }
+}
+
+TEST(Engine, NoMoreAreActiveThanItIsTold) {
+  MockEvaluator evaluator({.seed = 1}, limits(64, 20));
+  Engine engine(evaluator);
+  engine.limit_active(2);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(engine.submit(request_of({1, 2, i}, 3 + i)).ok());
+  std::vector<int> active;
+  while (!engine.idle()) {
+    engine.step();
+    active.push_back(engine.active());
+  }
+  EXPECT_EQ(*std::max_element(active.begin(), active.end()), 2);
+}
+
+TEST(Engine, WhoKeepsNoKeysNeedsNoPages) {
   MockEvaluator evaluator({.seed = 1}, limits(400, 1));
   Engine engine(evaluator);
   const MaskedDiffusionOptions masked{.length = 80, .steps = 4};
@@ -678,6 +767,7 @@ TEST(Engine, ASequenceThatIsCancelledGivesBackItsPagesAndItsText) {
   const Output whole = run_alone(model, limits(32, 2), tokenizer, request);
   // Everything could be the beginning of this stop string, so nothing is shown.
   request.stop = {whole.text + "!"};
+  engine.limit_active(1);
   const RequestId running = engine.submit(request).value();
   const RequestId waiting = engine.submit(request_of({3}, 100)).value();
   Output output;
@@ -816,10 +906,11 @@ TEST(Engine, ScoresOfThePromptAndListsAreThoseOfTheWholeText) {
   for (uint64_t seed = 0; seed < 60; ++seed) {
     Rng rng(seed);
     const MockModel model{.seed = seed};
-    MockEvaluator evaluator(model, limits(8 + rng.below(40), 40));
+    MockEvaluator evaluator(model, limits(8 + rng.below(40), 5));
     Engine engine(evaluator, &tokenizer);
+    if (rng.below(2) == 0) engine.share_prefixes();
     std::map<RequestId, Request> requests;
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 6; ++i) {
       Request request = random_request(rng, Methods::that_equal_ar);
       request.sequence.top = rng.below(4);
       request.sequence.score_prompt = rng.below(4) > 0;

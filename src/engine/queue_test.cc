@@ -1,10 +1,11 @@
-// Who is admitted when, beside a plain model of the queue: requests come, end and are cancelled in
-// any order, by the thousand.
+// Who is admitted when, and who gives pages back, beside a plain model of the queue: requests come,
+// end and are cancelled in any order, by the thousand.
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "base/rng.h"
@@ -14,33 +15,66 @@
 namespace tidar {
 namespace {
 
-/// A request of AR, which brings one token a step. Its prompt fits any pass beside the others'.
+/// A request of AR, which brings one token a step. Its text fits any pass beside the others'.
 struct Plain {
   RequestId id = 0;
-  int pages = 0;
-  int left = 0;  ///< tokens
+  int text = 1;   ///< tokens, of which the prompt is one
+  int left = 0;   ///< tokens to come
+  int pages = 0;  ///< that it holds
 };
 
-/// The queue written down plainly.
+/// The queue written down plainly. Both lists are in the order of coming.
 struct PlainQueue {
   std::vector<Plain> waiting{}, active{};
   int free_pages = 0;
+  int preempted = 0;
 
-  /// Those that bring a token in this step; sorted.
-  std::vector<RequestId> step() {
-    while (!waiting.empty() && waiting.front().pages <= free_pages) {
-      free_pages -= waiting.front().pages;
+  bool reserve(Plain& plain, int to_be_left) {
+    const int more = std::max(0, pages_for(plain.text) - plain.pages);
+    if (free_pages - more < to_be_left) return false;
+    free_pages -= more;
+    plain.pages += more;
+    return true;
+  }
+
+  /// Pages that texts can grow into: one for each that is active, or fewer.
+  int to_spare() const {
+    int to_come =
+        pages_for(waiting.front().text + waiting.front().left) - pages_for(waiting.front().text);
+    for (const Plain& plain : active) to_come += pages_for(plain.text + plain.left) - plain.pages;
+    return std::min(to_come, static_cast<int>(active.size()));
+  }
+
+  void admit() {
+    while (!waiting.empty() && reserve(waiting.front(), to_spare())) {
       active.push_back(waiting.front());
       waiting.erase(waiting.begin());
     }
+  }
+
+  void give_back(Plain& plain) { free_pages += std::exchange(plain.pages, 0); }
+
+  /// Those that bring a token in this step.
+  std::vector<RequestId> step() {
+    admit();
+    for (size_t i = 0; i < active.size();) {
+      if (reserve(active[i], 0)) {
+        ++i;
+        continue;
+      }
+      give_back(active.back());
+      waiting.insert(waiting.begin(), active.back());
+      active.pop_back();
+      ++preempted;
+    }
     std::vector<RequestId> told;
     for (Plain& plain : active) {
+      plain.text += 1;
       plain.left -= 1;
       told.push_back(plain.id);
-      if (plain.left == 0) free_pages += plain.pages;
+      if (plain.left == 0) give_back(plain);
     }
     std::erase_if(active, [](const Plain& plain) { return plain.left == 0; });
-    std::sort(told.begin(), told.end());
     return told;
   }
 
@@ -58,9 +92,8 @@ class Both {
     Request request;
     request.method = ArOptions{};
     request.sequence.prompt = {rng.below(9)};
-    request.max_new = 1 + rng.below(rng.below(4) == 0 ? 150 : 12);
-    const int pages = pages_for(1 + request.max_new);
-    queue_.waiting.push_back({engine_.submit(request).value(), pages, request.max_new});
+    request.max_new = 1 + rng.below(rng.below(4) == 0 ? 380 : 12);
+    queue_.waiting.push_back({.id = engine_.submit(request).value(), .left = request.max_new});
     ids_.push_back(queue_.waiting.back().id);
   }
 
@@ -86,6 +119,8 @@ class Both {
     }
     std::sort(told.begin(), told.end());
     ASSERT_EQ(told, queue_.step());
+    ASSERT_EQ(engine_.stats().preemptions, queue_.preempted);
+    ASSERT_EQ(engine_.pages().available(), queue_.free_pages);
   }
 
   void expect_same() const {
@@ -98,12 +133,13 @@ class Both {
   int submitted() const { return static_cast<int>(ids_.size()); }
   int cancelled() const { return cancelled_; }
   int ended() const { return ended_; }
+  int preempted() const { return queue_.preempted; }
 
  private:
   static constexpr int kPages = 12;
 
   MockEvaluator evaluator_{
-      {.seed = 1}, {.max_rows = 64, .pages = kPages, .max_position = 400, .vocabulary = 11}};
+      {.seed = 1}, {.max_rows = 6000, .pages = kPages, .max_position = 400, .vocabulary = 11}};
   Engine engine_{evaluator_};
   PlainQueue queue_{.free_pages = kPages};
   std::vector<RequestId> ids_;  // all that ever were
@@ -131,6 +167,7 @@ TEST(Queue, AdmitsAndForgetsAsAPlainOneDoes) {
   EXPECT_GT(both.submitted(), 2500);
   EXPECT_GT(both.cancelled(), 500);
   EXPECT_GT(both.ended(), 500);
+  EXPECT_GT(both.preempted(), 50);
 }
 
 }  // namespace

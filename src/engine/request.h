@@ -40,6 +40,7 @@ enum class FinishReason : uint8_t {
   no_choice,  ///< Phase::failed: logits that are not finite, or every token forbidden
   cancelled,  ///< Engine::cancel()
 };
+inline constexpr size_t kFinishReasons = 6;
 
 /// "stop", "length", "context", "no_choice", "cancelled"; "" for none.
 std::string_view name_of(FinishReason reason);
@@ -75,5 +76,8 @@ int useful_rows(const Request& request);
 
 /// Keys that the request can come to keep at most; none where the method keeps none.
 int most_keys(const Request& request, const EvaluatorLimits& limits);
+
+/// Keys that its next pass can keep at most, when its text has so many tokens.
+int keys_of_next_pass(const MethodFacts& facts, size_t text_tokens, const EvaluatorLimits& limits);
 
 }  // namespace tidar

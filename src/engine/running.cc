@@ -7,15 +7,52 @@
 
 namespace tidar {
 
-Running::Running(RequestId id, Request request, std::unique_ptr<Decoder> decoder, int pages,
+Running::Running(RequestId id, Request request, std::unique_ptr<Decoder> decoder,
                  const Tokenizer* tokenizer)
     : id_(id),
       request_(std::move(request)),
       decoder_(std::move(decoder)),
-      pages_(pages),
+      facts_(facts_of(request_.method)),
       stops_(request_.stop) {
   if (tokenizer != nullptr) detokenizer_.emplace(*tokenizer, SkipSpecial::yes);
   totals_.prompt_tokens = static_cast<int64_t>(request_.sequence.prompt.size());
+}
+
+int64_t Running::adoptable() const {
+  if (!facts_.keeps_keys || !facts_.causal_keys) return 0;
+  return static_cast<int64_t>(decoder_->readable().size());
+}
+
+int Running::adopt_keys(PrefixCache& prefixes) {
+  if (adoptable() == 0) return 0;
+  SequenceCache& cache = decoder_->cache();
+  cache.adopt(prefixes.find(decoder_->readable()));
+  return cache.length();
+}
+
+void Running::share_keys(PrefixCache& prefixes) {
+  if (facts_.causal_keys) prefixes.add(decoder_->text(), decoder_->cache());
+}
+
+bool Running::reserve(const EvaluatorLimits& limits) {
+  return decoder_->cache().reserve(keys_of_next_pass(facts_, decoder_->text().size(), limits));
+}
+
+int Running::pages_to_come(const EvaluatorLimits& limits) const {
+  const auto held = static_cast<int>(decoder_->cache().pages().size());
+  return std::max(0, pages_for(most_keys(request_, limits)) - held);
+}
+
+void Running::start(int adopted) {
+  active_ = true;
+  if (std::exchange(began_, true)) return;
+  totals_.waiting_s = submitted_.seconds();
+  totals_.cached_tokens = adopted;
+}
+
+void Running::suspend() {
+  drop_keys();
+  active_ = false;
 }
 
 bool Running::make_offer(const PassOutlook& outlook, Offer& offer) {
@@ -37,7 +74,7 @@ void Running::plan(Pass& pass, int left, int sharers) {
   if (!planned_) return;
   first_ask_ = pass.asks.size();
   const int added = decoder_->plan(pass, rows);
-  TIDAR_CHECK_LE(1, added);  // its pages were promised when it was admitted
+  TIDAR_CHECK_LE(1, added);  // its pages were reserved
   TIDAR_CHECK_LE(added, rows);
   asks_ = pass.asks.size() - first_ask_;
   if (update_.explanation) update_.explanation->rows = shown_rows(pass, pass.sequences.back());
@@ -86,7 +123,7 @@ const Asks& Running::more_asks() const {
 }
 
 std::optional<Update> Running::end_step(double seconds, const PassCost& cost) {
-  const bool decodes = planned_ ? update_.stats.decoding : !reads_prompt();
+  const bool decodes = planned_ ? update_.stats.decoding : !reads();
   (decodes ? update_.stats.decode_s : update_.stats.prefill_s) += seconds;
   if (!planned_) update_.explanation.reset();
   if (update_.explanation) update_.explanation->pass = cost;

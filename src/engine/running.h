@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/stopwatch.h"
+#include "cache/prefix_cache.h"
 #include "engine/request.h"
 #include "engine/stop_strings.h"
 #include "text/tokenizer.h"
@@ -14,24 +15,40 @@ namespace tidar {
 
 class Running {
  public:
-  Running(RequestId id, Request request, std::unique_ptr<Decoder> decoder, int pages,
+  Running(RequestId id, Request request, std::unique_ptr<Decoder> decoder,
           const Tokenizer* tokenizer);
 
   RequestId id() const { return id_; }
-  /// Pages that were promised to it.
-  int pages() const { return pages_; }
-  /// Whether the prompt is being read.
-  bool reads_prompt() const { return decoder_->phase() == Phase::reading; }
+  /// Whether the prompt is being read, or the text again.
+  bool reads() const { return decoder_->phase() == Phase::reading; }
   /// Steps in a row in which it found no room.
   int waited() const { return waited_; }
   bool finished() const { return update_.finish != FinishReason::none; }
 
-  /// It is admitted: its waiting time ends.
-  void start() {
-    started_ = true;
-    totals_.waiting_s = submitted_.seconds();
-  }
-  bool started() const { return started_; }
+  // Keys. Of one that waits there are none.
+
+  bool keeps_keys() const { return facts_.keeps_keys; }
+  bool holds_pages() const { return !decoder_->cache().pages().empty(); }
+  /// Tokens whose keys could be those of others.
+  int64_t adoptable() const;
+  /// Takes the keys that others left of its text; returns how many.
+  int adopt_keys(PrefixCache& prefixes);
+  /// Leaves keys to others.
+  void share_keys(PrefixCache& prefixes);
+  /// Makes room for those of its next pass. False: pages lack, and it holds what it held.
+  bool reserve(const EvaluatorLimits& limits);
+  /// Pages that it can still come to need beside those that it holds.
+  int pages_to_come(const EvaluatorLimits& limits) const;
+  /// Gives all of them back. What they were made of will be read again.
+  void drop_keys() { decoder_->cache().truncate(0); }
+
+  /// It becomes active, for the first time with so many keys of others.
+  void start(int adopted);
+  /// It waits again.
+  void suspend();
+  bool active() const { return active_; }
+  /// Whether it was active before.
+  bool began() const { return began_; }
 
   // One step is begin_step(), plan(), take(), then take_more() while there are more_asks(), and
   // end_step().
@@ -74,13 +91,13 @@ class Running {
   RequestId id_;
   Request request_;
   std::unique_ptr<Decoder> decoder_;
-  int pages_;
+  MethodFacts facts_;
   std::optional<Detokenizer> detokenizer_;
   StopStrings stops_;
   RequestStats totals_;
   Stopwatch submitted_;
 
-  bool started_ = false;
+  bool active_ = false, began_ = false;
   int waited_ = 0;
 
   // Of the step under way.

@@ -30,6 +30,7 @@ void RequestStats::add(const StepStats& step) {
 
 void RequestStats::add(const RequestStats& other) {
   prompt_tokens += other.prompt_tokens;
+  cached_tokens += other.cached_tokens;
   new_tokens += other.new_tokens;
   passes += other.passes;
   decoded += other.decoded;

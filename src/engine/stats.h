@@ -37,6 +37,7 @@ inline double share_of(int64_t part, int64_t whole) {
 /// The sum over a request's steps, or over requests.
 struct RequestStats {
   int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  ///< of these, those whose keys other requests had left
   int64_t new_tokens = 0;
   int64_t passes = 0;              ///< decoding passes
   int64_t decoded = 0;             ///< new tokens that decoding passes brought
@@ -67,6 +68,16 @@ struct RequestStats {
   double masks_wasted() const { return share_of(masks - used_masks, masks); }
   /// Guesses, at all places.
   DraftPlace guesses() const;
+};
+
+/// What an engine did, all of its requests together.
+struct EngineStats {
+  int64_t passes = 0;
+  int64_t rows = 0;            ///< of all passes
+  double pass_s = 0;           ///< that they took
+  int64_t prefix_queries = 0;  ///< tokens of prompts whose keys were looked for
+  int64_t prefix_hits = 0;     ///< of these, those whose keys were found
+  int64_t preemptions = 0;     ///< requests that gave their pages back to go on later
 };
 
 }  // namespace tidar

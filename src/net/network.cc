@@ -21,8 +21,8 @@ struct Network::Impl {
   std::unique_ptr<PreparedPass> prepared;
   std::unique_ptr<ServedPlanes> planes;
   std::unique_ptr<Head> head;
-  int32_t rows = 0;             // of the last pass
-  std::vector<bool> page_used;  // by the pass that is checked
+  int32_t rows = 0;               // of the last pass
+  std::vector<int> page_holders;  // sequences of the pass that is checked
 
   Impl(const ModelConfig& config_, Ops& ops_) : config(config_), ops(ops_) {}
 
@@ -58,17 +58,25 @@ struct Network::Impl {
     planes = std::make_unique<ServedPlanes>(config, ops, options.weights, limits.max_rows);
   }
 
-  // Every page of the pass is one of ours, and no two sequences write into the same.
+  // Every page of the pass is one of ours, and where one sequence writes no other sees anything.
   void check_pages(const Pass& pass) {
-    page_used.assign(static_cast<size_t>(limits.pages), false);
+    page_holders.assign(static_cast<size_t>(limits.pages), 0);
     for (const PassSequence& sequence : pass.sequences) {
       for (const PageId page : sequence.pages) {
         TIDAR_CHECK_GE(page, 0);
         TIDAR_CHECK_LT(page, limits.pages);
-        TIDAR_CHECK(!page_used[static_cast<size_t>(page)]);
-        page_used[static_cast<size_t>(page)] = true;
+        ++page_holders[static_cast<size_t>(page)];
       }
     }
+    for (const PassSequence& sequence : pass.sequences) {
+      const auto first_written = static_cast<size_t>(sequence.cached / kPageSlots);
+      for (size_t i = first_written; i < sequence.pages.size(); ++i)
+        check_unshared(sequence.pages[i]);
+    }
+    for (const SlotMove& move : pass.moves) check_unshared(move.to / kPageSlots);
+  }
+  void check_unshared(PageId page) const {
+    TIDAR_CHECK_LE(page_holders[static_cast<size_t>(page)], 1);
   }
 
   void forward(const Pass& pass) {

@@ -175,7 +175,7 @@ class Ops {
 
   /// Makes `prepared` from a pass that has been checked (Pass::check()), in the memory that it has
   /// from a pass before; an empty one is created, and serves this store from then on. The pass's
-  /// pages are pages of `kv`, no two sequences hold the same page, and its rows are at most the
+  /// pages are pages of `kv`, none sees where another sequence writes, and its rows are at most the
   /// store's. Rows that lie in many blocks at once may find no room in a store, which stops the
   /// program; those in one always do. Without a store, all rows are kept nowhere and see only each
   /// other: training.

@@ -31,6 +31,7 @@ void Answering::begin(PlannedOutputs planned) {
     plan.request.explain = form_.stream && form_.include_passes;
     Output& output = outputs_[i];
     output.nothing_new = plan.nothing_new;
+    output.counts_prompt = plan.counts_prompt;
     output.part.index = static_cast<int>(i);
     output.part.told = form_.told;
     output.part.text = std::move(plan.echo);
@@ -69,6 +70,7 @@ void Answering::add(Output& output, const Update& update) {
     part.tokens.push_back({.token = score.token, .logprob = score.logprob, .top = score.top});
   }
   part.finish = update.finish;
+  if (output.counts_prompt && update.totals) usage_.cached_tokens += update.totals->cached_tokens;
   if (output.nothing_new) {
     if (part.finish != FinishReason::none) part.finish = FinishReason::length;
     return;

@@ -59,6 +59,7 @@ class Answering {
   struct Output {
     Ticket ticket = 0;
     bool nothing_new = false;
+    bool counts_prompt = false;
     bool first = true;  ///< nothing of it was sent yet
     ChoicePart part;    ///< what was not sent yet
   };

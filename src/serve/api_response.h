@@ -37,6 +37,7 @@ struct ChoicePart {
 /// Sums over all outputs of a request; its prompts count once.
 struct Usage {
   int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  ///< of these, those whose keys earlier requests had left
   int64_t completion_tokens = 0;
   int64_t accepted = 0;  ///< guesses of drafts that turned out right
   int64_t rejected = 0;

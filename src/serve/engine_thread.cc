@@ -18,6 +18,7 @@ EngineThread::EngineThread(Engine& engine, int most, Post post)
       // Each is handed in once and cancelled once, perhaps when it has just made room for another.
       commands_(3 * static_cast<size_t>(most)),
       batches_(kBatches),
+      state_{.pages = engine.pages().capacity(), .free_pages = engine.pages().capacity()},
       engine_(engine),
       thread_([this] { run(); }) {}
 
@@ -65,6 +66,7 @@ void EngineThread::run() {
     do {
       while (auto more = commands_.try_pop()) carry_out(std::move(*more), batch);
       step(batch);
+      tell_state();
       if (!hand_over(batch)) return;
     } while (!engine_.idle());
   }
@@ -101,6 +103,22 @@ void EngineThread::step(Batch& batch) {
     }
     batch.push_back({.ticket = ticket, .refused = std::nullopt, .update = std::move(update)});
   }
+}
+
+void EngineThread::tell_state() {
+  const PagePool& pages = engine_.pages();
+  const std::lock_guard lock(state_mutex_);
+  state_ = {.stats = engine_.stats(),
+            .active = engine_.active(),
+            .waiting = engine_.waiting(),
+            .pages = pages.capacity(),
+            .free_pages = pages.available() - pages.spare(),
+            .spare_pages = pages.spare()};
+}
+
+EngineState EngineThread::state() const {
+  const std::lock_guard lock(state_mutex_);
+  return state_;
 }
 
 // False: the owner has stopped listening.

@@ -1,9 +1,10 @@
 #pragma once
 // The engine on a thread of its own: the thread that owns this hands requests in and is handed what
-// they bring. The two share nothing but two queues.
+// they bring. The two share nothing but two queues and a few numbers.
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <unordered_map>
@@ -25,6 +26,15 @@ struct Delivery {
   Update update;
 
   bool last() const { return refused || update.finish != FinishReason::none; }
+};
+
+/// The engine between two steps.
+struct EngineState {
+  EngineStats stats{};
+  int active = 0, waiting = 0;  ///< requests
+  int pages = 0;
+  int free_pages = 0;
+  int spare_pages = 0;  ///< kept for texts that begin alike
 };
 
 /// All calls, and those of what is passed to it, come from one thread: its owner's.
@@ -51,6 +61,8 @@ class EngineThread {
 
   int under_way() const { return static_cast<int>(takers_.size()); }
   int most() const { return most_; }
+  /// After the last step.
+  EngineState state() const;
 
   /// Ends the thread after the step under way. Requests that have not ended bring nothing more.
   void stop();
@@ -73,11 +85,14 @@ class EngineThread {
   void carry_out(Command command, Batch& batch);
   void step(Batch& batch);
   bool hand_over(Batch& batch);
+  void tell_state();
 
   const int most_;
   Post post_;
   BoundedQueue<Command> commands_;
   BoundedQueue<Batch> batches_;
+  mutable std::mutex state_mutex_;
+  EngineState state_;
 
   // The owner's.
   Ticket next_ticket_ = 1;

@@ -49,7 +49,10 @@ class Planner {
     request.sequence.prompt = std::move(prompt);
     for (int i = 0; i < wish_.n; ++i) {
       request.sequence.sampling.seed = seed_ + static_cast<uint64_t>(i);
-      planned_.outputs.push_back({request, wanted == 0, echoed});
+      planned_.outputs.push_back({.request = request,
+                                  .nothing_new = wanted == 0,
+                                  .counts_prompt = i == 0,
+                                  .echo = echoed});
     }
   }
 

@@ -39,8 +39,9 @@ struct ServedModel {
 /// One output to come.
 struct PlannedOutput {
   Request request;
-  bool nothing_new = false;  ///< max_tokens is 0: the one token that the engine makes is dropped
-  std::string echo;          ///< text that stands before it
+  bool nothing_new = false;   ///< max_tokens is 0: the one token that the engine makes is dropped
+  bool counts_prompt = true;  ///< the first of its prompt: the others' usage of it does not count
+  std::string echo;           ///< text that stands before it
 };
 
 /// What one API request asks of the engine: n outputs of prompt 0, n of prompt 1 …; or what is
