@@ -37,7 +37,8 @@ void add_computing_flags(CLI::App& command, ModelFlags& flags) {
   add_choice_flag(
       command, "--weights", weight_formats(),
       [&flags](const std::string& name) { flags.weights = weight_format_named(name); },
-      "Type of packed weights (default: as stored)");
+      "Format of packed weights (default: as stored); w8 and w4 are codes of 8 and 4 bits with a "
+      "scale for 32 of them, multiplied as whole numbers");
   add_choice_flag(
       command, "--kv", {"f32", "bf16"},
       [&flags](const std::string& name) { flags.kv = name == "bf16" ? DType::bf16 : DType::f32; },
@@ -105,8 +106,10 @@ Result<Session> Session::open(const ModelFlags& flags) {
   TIDAR_TRY(session.backend_, make_backend(flags.isa, flags.precision, *session.threads_));
   if (flags.timed) session.timed_ = std::make_unique<TimedOps>(*session.backend_.ops);
   const Ops& ops = *session.backend_.ops;
-  session.kv_type_ = flags.kv.value_or(
-      ops.supports_kv(session.operand_type()) ? session.operand_type() : DType::f32);
+  // Beside codes as beside bf16 weights: they are rounded further than keys are.
+  const bool plain = facts_of(session.weight_format_).plain.has_value();
+  const DType operands = ops.operand(plain ? session.weight_format_ : WeightFormat::bf16);
+  session.kv_type_ = flags.kv.value_or(ops.supports_kv(operands) ? operands : DType::f32);
   if (!ops.supports_kv(session.kv_type_)) {
     return error("--kv {}: {} keeps keys and values in other types only", name_of(session.kv_type_),
                  ops.name());

@@ -79,8 +79,11 @@ class Session {
   std::optional<Isa> isa() const { return backend_.isa; }
   WeightFormat weight_format() const { return weight_format_; }
   DType kv_type() const { return kv_type_; }
-  /// Operand type of the products with the model's matrices.
-  DType operand_type() const { return backend_.ops->operand(weight_format_); }
+  /// Operand type of the products with the model's matrices; i8 where these are codes.
+  DType operand_type() const {
+    const bool codes = facts_of(weight_format_).group > 0;
+    return codes ? DType::i8 : backend_.ops->operand(weight_format_);
+  }
 
   /// Memory by purpose, that of the kernels included.
   std::vector<MemoryUse> memory() const;

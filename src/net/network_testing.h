@@ -28,8 +28,11 @@ struct BackendUnderTest {
   DType kv = DType::f32;
   bool rounds_operands = false;  ///< to bf16, where it multiplies
 
-  /// Nothing but packing the weights rounds below float32.
-  bool computes_in_float() const { return !rounds_operands && kv == DType::f32; }
+  /// Weights are numbers, not codes, and nothing but packing them rounds below float32.
+  bool computes_in_float() const {
+    return has_plain_weights() && !rounds_operands && kv == DType::f32;
+  }
+  bool has_plain_weights() const { return facts_of(weights).plain.has_value(); }
 };
 
 struct OwnsOps {
@@ -53,6 +56,7 @@ inline std::vector<BackendUnderTest> all_backends() {
   backends.push_back({"fenced_ref_f32", [](Threads&) -> std::unique_ptr<Ops> {
                         return std::make_unique<FencedBackend>(make_ref_ops(DType::f32));
                       }});
+  backends.push_back({"ref_f32_w4", ref(DType::f32), WeightFormat::w4, DType::f32, false});
   for (const Isa isa : usable_isas()) {
     const auto cpu = [isa](Precision precision) {
       return [isa, precision](Threads& threads) -> std::unique_ptr<Ops> {
@@ -68,6 +72,8 @@ inline std::vector<BackendUnderTest> all_backends() {
         {name + "_bf16_weights", cpu(Precision::f32), WeightFormat::bf16, DType::f32, false});
     backends.push_back(
         {name + "_bf16", cpu(Precision::bf16), WeightFormat::bf16, DType::bf16, rounds});
+    backends.push_back({name + "_w8", cpu(Precision::bf16), WeightFormat::w8, DType::bf16, false});
+    backends.push_back({name + "_w4", cpu(Precision::bf16), WeightFormat::w4, DType::f32, false});
   }
   return backends;
 }

@@ -36,6 +36,13 @@ TEST(WeightFormat, PlainNumbersTakeTheBytesOfTheirTypeAndNoScales) {
   EXPECT_EQ(bf16.scale_bytes(3, 70), 0);
 }
 
+TEST(WeightFormat, CodesTakeTheirBitsAndHalfABitOfScale) {
+  EXPECT_EQ(facts_of(WeightFormat::w8).bytes(3, 64), 3 * (64 + 2 * 2));
+  EXPECT_EQ(facts_of(WeightFormat::w4).bytes(3, 64), 3 * (32 + 2 * 2));
+  EXPECT_EQ(facts_of(WeightFormat::w8).zero_code(), 128);
+  EXPECT_EQ(facts_of(WeightFormat::w4).zero_code(), 8);
+}
+
 TEST(WeightFormat, GroupsOfARowShareScales) {
   constexpr WeightFormatFacts kFour = {
       .format = {}, .name = "made up", .element_bits = 4, .group = 32, .scale_bits = 16};
@@ -65,8 +72,8 @@ TEST(WeightFormatDeathTest, PackingTakesAsManyScalesAsTheFormatHas) {
   for (const WeightFormatFacts& facts : kWeightFormats) {
     const auto packed = ops->pack(PackOrder::stacked, {&plain, 1}, facts.format);
     EXPECT_EQ(packed->format, facts.format) << facts.name;
-    // As the reference keeps them, whatever the format.
-    EXPECT_EQ(packed->bytes, 2 * 3 * 4) << facts.name;
+    // As the reference keeps them, whatever the format: floats.
+    EXPECT_EQ(packed->bytes, 2 * (3 + facts.scales(3)) * 4) << facts.name;
   }
   HostMatrix scaled = plain;
   scaled.scales = {plain.data, 4};

@@ -9,7 +9,9 @@
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/logits.h"
 #include "ops/cpu/products.h"
+#include "ops/cpu/scratch.h"
 #include "ops/cpu/stores.h"
+#include "ops/group_codes.h"
 
 namespace tidar {
 
@@ -22,11 +24,13 @@ using cpu::Epilogue;
 using cpu::Kernels;
 using cpu::KvColumn;
 using cpu::LinearCall;
+using cpu::OperandCodes;
 using cpu::PanelKv;
 using cpu::PanelPass;
 using cpu::PanelWeight;
 using cpu::Product;
 using cpu::Products;
+using cpu::Scratch;
 
 // Elements that make waking another thread worth its while.
 constexpr int64_t kGrainElements = 16384;
@@ -53,7 +57,7 @@ class VectorOps final : public CpuOps {
   int64_t scratch_bytes() const override {
     int64_t bytes = 0;
     for (const Buffer& buffer : scratch_) bytes += static_cast<int64_t>(buffer.bytes());
-    return bytes;
+    return bytes + operand_codes_.bytes();
   }
 
   std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
@@ -194,6 +198,8 @@ class VectorOps final : public CpuOps {
  private:
   void multiply(Matrix x, const PackedWeight& weight, Epilogue epilogue, const float* bias,
                 Matrix out);
+  // Of all rows of x, for weights of this format; good until the next ones.
+  OperandCodes round_operands(Matrix x, WeightFormat format);
   void attend_tile(const AttendTile& tile, int head, Matrix q, const PanelKv& kv, int layer,
                    const AttendPlan& plan, Matrix out, int thread);
 
@@ -220,7 +226,25 @@ class VectorOps final : public CpuOps {
   const Products products_;
   Isa isa_;
   std::vector<Buffer> scratch_;
+  Scratch operand_codes_;
 };
+
+OperandCodes VectorOps::round_operands(Matrix x, WeightFormat format) {
+  const int64_t groups = groups_of(x.cols), count = x.rows * groups;
+  std::byte* const memory = operand_codes_.at_least(
+      count * static_cast<int64_t>(kGroup + sizeof(float) + sizeof(int32_t)));
+  auto* const codes = reinterpret_cast<int8_t*>(memory);
+  auto* const scales = reinterpret_cast<float*>(memory + count * kGroup);
+  auto* const starts = reinterpret_cast<int32_t*>(scales + count);
+  threads_.split(x.rows, row_grain(x.cols), [&](Range rows, int) {
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      kernels_.round_operands(x.row<float>(r), x.cols, facts_of(format).zero_code(),
+                              codes + r * groups * kGroup, scales + r * groups,
+                              starts + r * groups);
+    }
+  });
+  return {groups, codes, scales, starts};
+}
 
 void VectorOps::multiply(Matrix x, const PackedWeight& weight, Epilogue epilogue, const float* bias,
                          Matrix out) {
@@ -229,6 +253,7 @@ void VectorOps::multiply(Matrix x, const PackedWeight& weight, Epilogue epilogue
   LinearCall call;
   call.x = x.data;
   call.x_stride = x.stride;
+  if (product.takes_codes) call.codes = round_operands(x, weight.format);
   call.rows = x.rows;
   call.panels = panels.panel(0).elements;
   call.scales = panels.panel(0).scales;

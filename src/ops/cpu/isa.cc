@@ -37,14 +37,17 @@ bool has_amx_bf16() {
 std::vector<Isa> find_usable() {
   std::vector<Isa> found;
   __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return found;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+      !__builtin_cpu_supports("f16c")) {
+    return found;
+  }
   found.push_back(Isa::avx2);
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
     return found;
   }
   found.push_back(Isa::avx512);
-  if (!__builtin_cpu_supports("avx512bf16")) return found;
+  if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni")) return found;
   found.push_back(Isa::avx512_bf16);
   if (has_amx_bf16() && request_amx()) found.push_back(Isa::amx);
   return found;

@@ -8,7 +8,9 @@
 // linked into code that runs on every processor.
 //
 // Packed layouts (one for all instruction sets, and the one that AMX tiles load directly):
-//   weight panel  16 output columns. f32 [K][16];  bf16 [K2/2][16][2], K2 = K rounded up to 32
+//   weight panel  16 output columns. f32 [K][16];  bf16 [K2/2][16][2], K2 = K rounded up to 32;
+//                 w8 [K2/32][8][16][4] codes;  w4 [K2/32][4][16][4] pairs of codes of inputs i and
+//                 i + 16 of a group, the former in the lower half;  scales of both [K2/32][16] f16
 //   key panel     16 keys of one head. f32 [E2][16];  bf16 [E2/2][16][2], E2 = E rounded up to 16
 //   value panel   16 keys of one head. f32 [16][E2];  bf16 [8][E2][2]: pairs of keys side by side
 // What is behind K or E is zero.
@@ -19,6 +21,7 @@
 #include "base/dtype.h"
 #include "base/sampling.h"
 #include "ops/cpu/isa.h"
+#include "ops/weight_format.h"
 
 namespace tidar::cpu {
 
@@ -65,10 +68,21 @@ enum class Epilogue : uint8_t {
   halves,  // the same panels: out = gate columns, then up columns
 };
 
+/// Rows of operands in codes (group_codes.h), group by group. What is behind K is zero.
+struct OperandCodes {
+  int64_t groups = 0;             // of a row
+  const int8_t* codes = nullptr;  // [rows][groups][kGroup]
+  const float* scales = nullptr;  // [rows][groups]
+  // [rows][groups]: what a sum of products begins with. Weight codes are unsigned; minus the zero
+  // code times the sum of a group's operand codes makes up for that.
+  const int32_t* starts = nullptr;
+};
+
 /// One thread's share of a product: all rows, weight panels [panel_begin, panel_end).
 struct LinearCall {
   const void* x = nullptr;  // [rows, inputs] operand
   int64_t x_stride = 0;
+  OperandCodes codes{};  // in the place of x, where weights are codes
   int64_t rows = 0;
   const void* panels = nullptr;
   const void* scales = nullptr;  // of all panels, one panel's behind another's; nullptr: no scales
@@ -146,6 +160,11 @@ struct Kernels {
   LinearKernel* linear_f32;        // f32 weights, f32 operand
   LinearKernel* linear_bf16;       // bf16 weights, f32 operand
   LinearKernel* linear_bf16_bf16;  // bf16 weights, bf16 operand; may be nullptr
+  LinearKernel* linear_w8;         // codes of weights and of operands
+  LinearKernel* linear_w4;
+  /// One row in codes: codes [count rounded up to kGroup], scales and starts [groups of count].
+  void (*round_operands)(const float* x, int64_t count, int zero_code, int8_t* codes, float* scales,
+                         int32_t* starts);
 
   void (*attend_f32)(const AttendCall&);
   void (*attend_bf16)(const AttendCall&);  // bf16 keys and values

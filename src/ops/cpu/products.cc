@@ -11,8 +11,14 @@ Product product_with(WeightFormat format, const CpuOptions& options) {
     case WeightFormat::f32:
       return {DType::f32, kernels.linear_f32};
     case WeightFormat::bf16:
-      return narrow ? Product{DType::bf16, kernels.linear_bf16_bf16, options.isa == Isa::amx}
+      return narrow ? Product{.operand = DType::bf16,
+                              .kernel = kernels.linear_bf16_bf16,
+                              .needs_partial = options.isa == Isa::amx}
                     : Product{DType::f32, kernels.linear_bf16};
+    case WeightFormat::w8:
+      return {DType::f32, kernels.linear_w8, true};
+    case WeightFormat::w4:
+      return {DType::f32, kernels.linear_w4, true};
   }
   return {};
 }

@@ -12,6 +12,7 @@ namespace tidar::cpu {
 struct Product {
   DType operand = DType::f32;  ///< Ops::operand
   LinearKernel* kernel = nullptr;
+  bool takes_codes = false;    ///< LinearCall::codes
   bool needs_partial = false;  ///< LinearCall::partial
 };
 

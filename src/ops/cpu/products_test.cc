@@ -37,5 +37,19 @@ TEST(Products, MultiplyBf16WithBf16OnlyWhereThatIsWantedAndCanBeDone) {
   }
 }
 
+TEST(Products, MultiplyCodesWithCodesThatTheyMakeOfFloats) {
+  for (const Isa isa : kIsas) {
+    const Products products({isa, Precision::bf16});
+    for (const WeightFormat format : {WeightFormat::w8, WeightFormat::w4}) {
+      EXPECT_EQ(products.of(format).operand, DType::f32) << name_of(isa);
+      EXPECT_TRUE(products.of(format).takes_codes) << name_of(isa);
+    }
+    EXPECT_EQ(products.of(WeightFormat::w8).kernel, kernels_for(isa).linear_w8) << name_of(isa);
+    EXPECT_EQ(products.of(WeightFormat::w4).kernel, kernels_for(isa).linear_w4) << name_of(isa);
+    EXPECT_FALSE(products.of(WeightFormat::f32).takes_codes) << name_of(isa);
+    EXPECT_FALSE(products.of(WeightFormat::bf16).takes_codes) << name_of(isa);
+  }
+}
+
 }  // namespace
 }  // namespace tidar::cpu

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "ops/group_codes.h"
 #include "ops/host_matrix.h"
 
 namespace tidar::cpu {
@@ -20,7 +21,9 @@ template <class T>
 struct PlainPacker {
   static constexpr int64_t kDepth = weight_panel_depth(DTypeOf<T>::value);  // of a panel's inputs
 
-  static void put(std::span<const float> numbers, const PanelPlace& panel, int64_t c) {
+  static void put(const PanelColumn& column, const PanelPlace& panel, int64_t c) {
+    std::vector<float> numbers(static_cast<size_t>(column.part->cols));
+    read_row(*column.part, column.row, numbers.data());
     T* const elements = reinterpret_cast<T*>(panel.elements);
     for (size_t k = 0; k < numbers.size(); ++k) {
       elements[place<T>(static_cast<int64_t>(k), c)] = T(numbers[k]);
@@ -34,6 +37,52 @@ struct PlainPacker {
   }
 };
 
+// Of codes with scales.
+template <WeightFormat kFormat>
+struct GroupPacker {
+  static constexpr int64_t kDepth = kGroup;
+  static constexpr int kBits = facts_of(kFormat).element_bits;
+  static constexpr int kCode = (1 << kBits) - 1;  // all bits of one
+
+  // Where the code of input i of a group stands: at which byte of the group, how far to the left.
+  struct Place {
+    int64_t byte;
+    int shift;
+  };
+  static Place place_in_group(int64_t i, int64_t c) {
+    constexpr int64_t kInputs = kGroup * kBits / 8;  // of which the first code of a byte can be
+    const int64_t low = i % kInputs;
+    return {low / 4 * 4 * kPanel + c * 4 + low % 4, static_cast<int>(i / kInputs) * kBits};
+  }
+
+  static void put(const PanelColumn& column, const PanelPlace& panel, int64_t c) {
+    auto* codes = reinterpret_cast<uint8_t*>(panel.elements);
+    Half* scales = reinterpret_cast<Half*>(panel.scales);
+    for (int64_t g = 0; g < groups_of(column.part->cols); ++g) {
+      const WeightGroup group = weight_group(kFormat, *column.part, column.row, g);
+      for (int64_t i = 0; i < kGroup; ++i) {
+        const auto [byte, shift] = place_in_group(i, c);
+        codes[byte] =
+            static_cast<uint8_t>(codes[byte] | group.codes[static_cast<size_t>(i)] << shift);
+      }
+      scales[c] = group.scale;
+      codes += kGroup * kPanel * kBits / 8;
+      scales += kPanel;
+    }
+  }
+  static void get(const PanelPlace& panel, int64_t c, std::span<float> numbers) {
+    const auto* const codes = reinterpret_cast<const uint8_t*>(panel.elements);
+    const Half* const scales = reinterpret_cast<const Half*>(panel.scales);
+    for (size_t k = 0; k < numbers.size(); ++k) {
+      const auto g = static_cast<int64_t>(k) / kGroup, i = static_cast<int64_t>(k) % kGroup;
+      const auto [byte, shift] = place_in_group(i, c);
+      const int code = codes[g * kGroup * kPanel * kBits / 8 + byte] >> shift & kCode;
+      numbers[k] = static_cast<float>(code - facts_of(kFormat).zero_code()) *
+                   static_cast<float>(scales[g * kPanel + c]);
+    }
+  }
+};
+
 // Calls f(Packer()) with the packer of the format.
 template <class F>
 decltype(auto) with_packer(WeightFormat format, F&& f) {
@@ -42,6 +91,10 @@ decltype(auto) with_packer(WeightFormat format, F&& f) {
       return f(PlainPacker<float>());
     case WeightFormat::bf16:
       return f(PlainPacker<BFloat16>());
+    case WeightFormat::w8:
+      return f(GroupPacker<WeightFormat::w8>());
+    case WeightFormat::w4:
+      return f(GroupPacker<WeightFormat::w4>());
   }
   fail_check(__FILE__, __LINE__, "not a format of weights");
 }
@@ -83,13 +136,11 @@ std::unique_ptr<PanelWeight> pack_panels(Threads& threads, PackOrder order,
   auto weight = std::make_unique<PanelWeight>(order, parts, format);
   with_packer(format, [&]<class Packer>(Packer) {
     threads.split(weight->panels(), 1, [&](Range range, int) {
-      std::vector<float> row(static_cast<size_t>(weight->inputs));
       for (int64_t p = range.begin; p < range.end; ++p) {
         for (int64_t c = 0; c < kPanel; ++c) {
           const PanelColumn column = column_of(order, parts, p, c);
           if (column.part == nullptr) continue;  // buffers start as zeros
-          read_row(*column.part, column.row, row.data());
-          Packer::put(row, weight->panel(p), c);
+          Packer::put(column, weight->panel(p), c);
         }
       }
     });

@@ -9,6 +9,10 @@ void linear_f32(const LinearCall& call);
 void linear_bf16(const LinearCall& call);
 void linear_bf16_pairs(const LinearCall& call);
 void linear_bf16_tiles(const LinearCall& call);
+void linear_w8(const LinearCall& call);
+void linear_w4(const LinearCall& call);
+void round_operands(const float* x, int64_t count, int zero_code, int8_t* codes, float* scales,
+                    int32_t* starts);
 void attend_f32(const AttendCall& call);
 void attend_bf16(const AttendCall& call);
 void attend_bf16_tiles(const AttendCall& call);
@@ -47,6 +51,9 @@ const Kernels kKernels = {
     .linear_f32 = linear_f32,
     .linear_bf16 = linear_bf16,
     .linear_bf16_bf16 = kLinearBf16Operands,
+    .linear_w8 = linear_w8,
+    .linear_w4 = linear_w4,
+    .round_operands = round_operands,
     .attend_f32 = attend_f32,
     .attend_bf16 = kAttendBf16,
     .put_kv_f32 = put_kv_f32,

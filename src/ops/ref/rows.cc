@@ -7,8 +7,13 @@ namespace tidar::ref {
 
 template <class T>
 void embed(std::span<const int32_t> tokens, const Weight<T>& table, Matrix out) {
+  const int group = facts_of(table.format).group;
   for (int64_t r = 0; r < out.rows; ++r) {
-    std::copy_n(table.row(tokens[static_cast<size_t>(r)]), out.cols, out.row<T>(r));
+    const int32_t token = tokens[static_cast<size_t>(r)];
+    T* const to = out.row<T>(r);
+    std::copy_n(table.row(token), out.cols, to);
+    if (group == 0) continue;
+    for (int64_t k = 0; k < out.cols; ++k) to[k] *= table.row_scales(token)[k / group];
   }
 }
 

@@ -11,11 +11,16 @@
 
 namespace tidar::ref {
 
-/// A packed weight: the numbers that its format keeps, as T.
+/// A packed weight: the numbers that its format keeps, as T; or where it has scales, whole numbers
+/// and the scale of each group of them.
 template <class T>
 struct Weight final : PackedWeight {
   Buffer elements;  // [N, K] T; interleaved parts alternate row by row
+  Buffer scales;    // [N, groups of K] T, or nothing
   const T* row(int64_t n) const { return elements.as<T>() + n * inputs; }
+  const T* row_scales(int64_t n) const {
+    return scales.as<T>() + n * facts_of(format).scales(inputs);
+  }
 };
 
 /// Keys and values as T. Rows that are kept nowhere have one place for all layers, behind the pages

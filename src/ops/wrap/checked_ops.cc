@@ -6,6 +6,7 @@
 
 #include "ops/candidates.h"
 #include "ops/checks.h"
+#include "ops/group_codes.h"
 #include "ops/host_matrix.h"
 #include "ops/wrap/grid.h"
 #include "ops/wrap/tolerance.h"
@@ -51,13 +52,21 @@ const CheckedPass& own(const PreparedPass& pass) { return dynamic_cast<const Che
 
 const CheckedKv& own(const KvStore& kv) { return dynamic_cast<const CheckedKv&>(kv); }
 
-std::vector<double> row_norms(std::span<const HostMatrix> parts) {
+// Of the numbers that are kept; bf16 may be a little longer than what it was rounded from, codes
+// may be longer by far.
+std::vector<double> row_norms(std::span<const HostMatrix> parts, WeightFormat format) {
   std::vector<double> norms;
   std::vector<double> row;
   for (const HostMatrix& part : parts) {
     row.resize(static_cast<size_t>(part.cols));
     for (int64_t r = 0; r < part.rows; ++r) {
-      read_row(part, r, row.data());
+      if (facts_of(format).group > 0) {
+        std::vector<float> kept(row.size());
+        read_kept(part, r, format, kept);
+        std::copy(kept.begin(), kept.end(), row.begin());
+      } else {
+        read_row(part, r, row.data());
+      }
       norms.push_back(norm_of(Matrix(row.data(), DType::f64, 1, part.cols), 0, 0, part.cols));
     }
   }
@@ -137,7 +146,7 @@ std::unique_ptr<PackedWeight> CheckedOps::pack(PackOrder order, std::span<const 
   if (order == PackOrder::interleaved) {
     weight->stacked = truth_.pack(PackOrder::stacked, parts, format);
   }
-  weight->norms = row_norms(parts);
+  weight->norms = row_norms(parts, format);
   static_cast<PackedWeight&>(*weight) = *weight->tested;
   return weight;
 }
