@@ -14,6 +14,11 @@ namespace {
 
 constexpr int kTileRows = kLanes == 16 ? 16 : 4;
 
+// Bytes of weights that are fetched ahead while rows are multiplied: the processor's own prefetcher
+// does not run far enough then. On Zen 5, 16 rows of 8-bit codes took 430 us without and 285 with
+// it, 8 rows 240 and 168; one row is as fast either way.
+constexpr int64_t kFetchedAhead = 2048;
+
 // Finished sums of a tile, [row][vector of the panel].
 template <int R>
 struct PanelSums {
@@ -30,14 +35,19 @@ template <class Codes, int R>
   const int32_t* starts = x.starts + row * groups;
   for (int v = 0; v < kPanelVectors; ++v) {
     Floats chains[R];
-    for (Floats& chain : chains) chain = zero();
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) chains[r] = zero();
     const uint8_t* group =
         static_cast<const uint8_t*>(call.panels) + panel * groups * Codes::kGroupBytes;
     const Half* scales =
         static_cast<const Half*>(call.scales) + panel * groups * kPanel + v * kLanes;
     for (int64_t g = 0; g < groups; ++g) {
+      for (int64_t line = 0; line < Codes::kGroupBytes; line += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(group + kFetchedAhead + line), _MM_HINT_T0);
+      }
       const GroupWeights<Codes> weights(group, v * kLanes);
       const Floats scale = load_half(scales);
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const Ints start = all_ints(starts[r * groups + g]);
         const Ints whole = weights.add_products(start, codes + (r * groups + g) * kGroup);
@@ -47,6 +57,7 @@ template <class Codes, int R>
       group += Codes::kGroupBytes;
       scales += kPanel;
     }
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) sums.rows[r][v] = chains[r];
   }
 }
