@@ -518,7 +518,7 @@ class Generate(FixtureCase):
         def decode(*args, **changes):
             self.succeed(*args, env={**os.environ, **places, **changes})
 
-        for args in [["--groups", "all"], ["--prices", "none"], ["--prices", "measure"]]:
+        for args in [["--groups", "all"], ["--prices", "none"]]:
             decode(*auto, *args)
         self.assertFalse(cache.exists())
         decode(*auto)
@@ -538,6 +538,10 @@ class Generate(FixtureCase):
             decode(*auto)
             self.assertEqual(load(kept)["of"], measured["of"])
             self.assertNotEqual(load(kept)["asks"], [slow])
+        kept.write_text(json.dumps({**measured, "passes": [fast], "asks": [slow]}))
+        decode(*auto, "--prices", "measure")
+        self.assertEqual(load(kept)["of"], measured["of"])
+        self.assertGreater(load(kept)["passes"][0]["seconds"], fast["seconds"])
         decode(*auto, "--threads", 3)
         decode(*auto, "--weights", "bf16")
         self.assertEqual(len(list((cache / "tidar").iterdir())), 3)

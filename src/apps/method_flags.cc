@@ -114,8 +114,9 @@ void add_draft_flags(CLI::App& command, MethodFlags& flags) {
       ->capture_default_str();
   group
       .add_for("tidar", "--prices", flags.prices,
-               "what passes cost, for --groups auto: a file; measure, which takes up to a second; "
-               "or none (default: what an earlier run kept in ~/.cache/tidar, else measured)")
+               "what passes cost, for --groups auto: a file; measure, which takes up to a second "
+               "and is kept; or none (default: what an earlier run kept in ~/.cache/tidar, else "
+               "measured)")
       ->option_text("FILE|measure|none");
   group
       .add_for("lookup", "--least-match", flags.lookup.least_matched,

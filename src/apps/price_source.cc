@@ -67,25 +67,40 @@ Prices measured(const Session& session, double budget_s = PriceMeasuring().budge
   return measure_prices(session.network(), {.budget_s = budget_s, .cache = &cache});
 }
 
-Prices cached_or_measured(const Session& session) {
-  const std::string of = fmt::format("{}; {} cached keys", priced(session), measured_keys(session));
-  const std::filesystem::path folder = cache_folder();
-  const auto path =
-      folder / fmt::format("prices-{:08x}.json", crc32c(std::as_bytes(std::span(of))));
-  std::optional<Prices> kept;
-  if (!folder.empty()) {
+/// Of this model, on this machine; nowhere where the user has no folder.
+struct KeptPrices {
+  std::string of;
+  std::filesystem::path path;
+
+  std::optional<Prices> read() const {
+    if (path.empty()) return {};
     auto found = read_prices(path);
-    if (found.ok() && found->of == of) kept = std::move(found->prices);
+    if (!found.ok() || found->of != of) return {};
+    return std::move(found->prices);
   }
-  constexpr double kRecheck_s = 0.05;  // the machine may have been busy
-  const Prices prices = kept ? lowered(*kept, measured(session, kRecheck_s)) : measured(session);
-  if (!folder.empty()) {
-    // Where nothing can be written, the next run measures again.
+
+  /// Where nothing can be written, the next run measures again.
+  void write(const Prices& prices) const {
+    if (path.empty()) return;
     std::error_code ignored;
-    std::filesystem::create_directories(folder, ignored);
+    std::filesystem::create_directories(path.parent_path(), ignored);
     static_cast<void>(write_prices(path, {of, prices}));
   }
-  return prices;
+};
+
+KeptPrices kept_prices(const Session& session) {
+  KeptPrices kept;
+  kept.of = fmt::format("{}; {} cached keys", priced(session), measured_keys(session));
+  const std::filesystem::path folder = cache_folder();
+  if (folder.empty()) return kept;
+  kept.path = folder / fmt::format("prices-{:08x}.json", crc32c(std::as_bytes(std::span(kept.of))));
+  return kept;
+}
+
+Prices kept_or_measured(const Session& session, const KeptPrices& file) {
+  constexpr double kRecheck_s = 0.05;  // the machine may have been busy
+  const std::optional<Prices> kept = file.read();
+  return kept ? lowered(*kept, measured(session, kRecheck_s)) : measured(session);
 }
 
 }  // namespace
@@ -99,8 +114,12 @@ Result<std::optional<EnginePrices>> engine_prices(const std::string& flag, const
                                                   const Session& session) {
   using Found = std::optional<EnginePrices>;
   if (!goes_by_prices(method) || flag == "none") return Found();
-  if (flag.empty()) return Found({cached_or_measured(session), PriceUse::follows});
-  if (flag == "measure") return Found({measured(session), PriceUse::follows});
+  if (flag.empty() || flag == "measure") {
+    const KeptPrices file = kept_prices(session);
+    Prices prices = flag.empty() ? kept_or_measured(session, file) : measured(session);
+    file.write(prices);
+    return Found({std::move(prices), PriceUse::follows});
+  }
   TIDAR_TRY(PricesFile file, read_prices(flag));
   return Found({std::move(file.prices), PriceUse::fixed});
 }

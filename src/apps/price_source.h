@@ -20,11 +20,11 @@ struct EnginePrices {
 /// Whether the method's decoders offer rows that the engine buys by their prices.
 bool goes_by_prices(const Method& method);
 
-/// Nothing for methods that do not go by prices, else what the flag says: a file; "measure";
-/// "none"; or "": the file of this model, this way of computing and this machine in
-/// $XDG_CACHE_HOME/tidar or ~/.cache/tidar, which is measured and written where there is none or it
-/// cannot be used, and lowered where a short measurement finds passes faster than it says. The
-/// session's network must be built.
+/// Nothing for methods that do not go by prices, else what the flag says: a file; "none"; or "":
+/// the file of this model, this way of computing and this machine in $XDG_CACHE_HOME/tidar or
+/// ~/.cache/tidar, which is measured and written where there is none or it cannot be used, and
+/// lowered where a short measurement finds passes faster than it says; or "measure", which measures
+/// and writes it anew. The session's network must be built.
 Result<std::optional<EnginePrices>> engine_prices(const std::string& flag, const Method& method,
                                                   const Session& session);
 

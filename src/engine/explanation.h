@@ -11,13 +11,6 @@
 
 namespace tidar {
 
-/// What a pass cost, all of its sequences together.
-struct PassCost {
-  PassSize size;
-  std::optional<double> expected_s;  ///< by the prices before the pass; nullopt: there are none
-  double seconds = 0;                ///< that it took
-};
-
 /// Of one pass and one request.
 struct Explanation {
   std::optional<Offer> offer;  ///< what further rows would bring; nullopt: none were offered

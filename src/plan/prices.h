@@ -2,6 +2,7 @@
 // What a pass costs by its size, as data that can be printed, kept in a file and replayed.
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace tidar {
@@ -22,6 +23,13 @@ struct PassSize {
     return *this;
   }
   friend PassSize operator+(PassSize a, const PassSize& b) { return a += b; }
+};
+
+/// What a pass cost, all of its sequences together.
+struct PassCost {
+  PassSize size;
+  std::optional<double> expected_s;  ///< by the prices before the pass; nullopt: there are none
+  double seconds = 0;                ///< that it took
 };
 
 /// A measured pass, or the measured answers to a pass.
