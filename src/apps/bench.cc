@@ -102,7 +102,7 @@ std::string passes_table(const std::vector<PassTimes>& all, const CpuRoofs& roof
                one == nullptr ? "-" : fmt::format("{:.2f}", seconds / one->seconds.median()),
                fmt::format("{:.1f}", times.spec.rows / seconds), fmt::format("{:.1f}", gbps),
                fmt::format("{:.0f}", 100 * gbps / roofs.memory_gbps), fmt::format("{:.0f}", gflops),
-               fmt::format("{:.0f}", 100 * gflops / peak_gflops)});
+               peak_gflops > 0 ? fmt::format("{:.0f}", 100 * gflops / peak_gflops) : "-"});
   }
   return table.text();
 }

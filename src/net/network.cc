@@ -143,7 +143,8 @@ Result<std::unique_ptr<Network>> Network::build(const ModelConfig& config,
   auto impl = std::make_unique<Impl>(config, ops);
   impl->limits = limits;
   TIDAR_TRY_VOID(with_memory_for(
-      "the weights", "--weights bf16 takes half of what f32 takes, and a smaller model less",
+      "the weights",
+      "--weights bf16 takes half of what f32 takes, w8 and w4 a half and a quarter of that",
       [&] { impl->pack(weights, options.weights); }));
   TIDAR_TRY_VOID(with_memory_for(
       fmt::format("keys and values of {} tokens", int64_t{limits.pages} * kPageSlots),

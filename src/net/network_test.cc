@@ -184,7 +184,7 @@ TEST_F(NetworkTest, BrokenPassesStopTheProgram) {
   pass.begin_sequence(cache);
   pass.add_row(1, 0, {.prefix = {0, 1}, .block = {}}, Keep::page);
   EXPECT_DEATH(pass.sequences[1].pages = pass.sequences[0].pages;
-               network->evaluate(pass, {}), "page_used");
+               network->evaluate(pass, {}), "page_holders");
 }
 
 // ---- every verb of a whole pass against float64 ----

@@ -376,7 +376,7 @@ TEST_F(AnsweringTest, ThePageIsAtTheRoot) {
                       .target = file.path,
                       .authorization = {},
                       .body = {},
-                      .accepted_encodings = encodings,
+                      .encodings = encodings,
                       .known_tag = tag},
                      heard);
       return heard;

@@ -65,7 +65,7 @@ void read_stream(BodyReader& body, OutputWish& output) {
   if (!options->is_object()) return body.wrong("stream_options", "an object");
   BodyReader fields(*options);
   fields.read("include_usage", output.include_usage);
-  fields.read("include_drafts", output.include_drafts);
+  fields.read("include_drafts", output.include_passes);
   fields.read("include_rows", output.include_rows);
   if (fields.ok()) return;
   body.wrong("stream_options",

@@ -41,7 +41,7 @@ struct OutputWish {
   std::optional<int> listed;  ///< log-probabilities are wanted, with so many of the most probable
   bool stream = false;
   bool include_usage = false;   ///< the stream ends with a chunk of usage
-  bool include_drafts = false;  ///< the stream tells what its passes bring (serve/pass_event.h)
+  bool include_passes = false;  ///< the stream tells what its passes bring (serve/pass_event.h)
   bool include_rows = false;    ///< and which rows they held
   MethodWish method;
 };

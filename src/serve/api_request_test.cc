@@ -48,7 +48,7 @@ TEST(ApiRequest, WhatIsLeftOutIsAsTheFieldHasIt) {
   EXPECT_FALSE(output.penalties.count());
   EXPECT_FALSE(output.seed);
   EXPECT_FALSE(output.listed);
-  EXPECT_FALSE(output.include_drafts || output.include_rows);
+  EXPECT_FALSE(output.include_passes || output.include_rows);
   EXPECT_FALSE(output.stream || output.include_usage || output.ignore_eos || request.echo);
   EXPECT_TRUE(output.method.empty());
 }
@@ -81,7 +81,7 @@ TEST(ApiRequest, EveryFieldArrives) {
   EXPECT_EQ(output.penalties.bias[0].add, -100);
   EXPECT_EQ(output.penalties.bias[1].token, 8);
   EXPECT_TRUE(output.ignore_eos && output.include_usage);
-  EXPECT_TRUE(output.include_drafts && output.include_rows);
+  EXPECT_TRUE(output.include_passes && output.include_rows);
   EXPECT_EQ(output.method.name, "tidar");
   EXPECT_EQ(output.method.draft_length, 4);
   EXPECT_EQ(output.method.groups, "1,3");

@@ -38,7 +38,7 @@ std::optional<Refusal> refusal_of(const boost::system::error_code& failure,
 constexpr std::string_view kJsonType = "application/json";
 
 /// Bytes that wait for a client which lags behind.
-constexpr size_t kMuch = 64 << 10;
+constexpr size_t kMuch = 4 << 20;
 
 /// Fields that a refusal brings along.
 std::string fields_of(const Refusal& refusal) {
@@ -116,7 +116,7 @@ void Connection::handle() {
                                .target = view(request.target()),
                                .authorization = view(request[http::field::authorization]),
                                .body = request.body(),
-                               .accepted_encodings = view(request[http::field::accept_encoding]),
+                               .encodings = view(request["Accept-Encoding"]),
                                .known_tag = view(request[http::field::if_none_match])},
                               *this);
 }

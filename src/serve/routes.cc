@@ -83,7 +83,7 @@ void answer_file(const PageFile& file, const HttpRequest& request, Client& clien
   if (request.known_tag.find(file.tag) != std::string_view::npos) {
     return client.answer_content(304, file.type, "");
   }
-  const bool zipped = request.accepted_encodings.find("gzip") != std::string_view::npos;
+  const bool zipped = request.encodings.find("gzip") != std::string_view::npos;
   if (zipped) client.add_field("Content-Encoding", "gzip");
   client.answer_content(200, file.type, zipped ? file.zipped : file.body);
 }
@@ -279,7 +279,7 @@ AnswerForm Routes::form_of(ApiKind kind, const OutputWish& output) {
           .told = output.listed.has_value(),
           .stream = output.stream,
           .include_usage = output.include_usage,
-          .include_passes = output.include_drafts,
+          .include_passes = output.include_passes,
           .rows = output.include_rows ? RowsTold::yes : RowsTold::no,
           .mask_token = model_.mask_token};
 }

@@ -16,7 +16,7 @@ struct HttpRequest {
   std::string_view target;         ///< path, and perhaps a query, which is ignored
   std::string_view authorization;  ///< "" where there is none
   std::string_view body;
-  std::string_view accepted_encodings{};  ///< Accept-Encoding
+  std::string_view encodings{};  ///< Accept-Encoding
   std::string_view known_tag{};           ///< If-None-Match
 };
 

@@ -57,13 +57,20 @@ async function complete(page, fields = {}) {
     } else await field.fill(String(value));
   }
   await page.focus("#prompt");
+  const runs = await page.evaluate(() => document.body.dataset.runs);
   await page.keyboard.press("Control+Enter");
-  await page.waitForSelector("#stop:not([disabled]), #error:not([hidden])");
+  await page.waitForFunction((before) => document.body.dataset.runs !== before, runs);
 }
 
 async function fits(page) {
-  const width = await page.evaluate(() => document.scrollingElement.scrollWidth);
-  assert.ok(width <= page.viewportSize().width, `${width} pixels wide`);
+  const wide = await page.evaluate(() => {
+    const root = document.scrollingElement;
+    if (root.scrollWidth <= root.clientWidth) return [];
+    return [...document.querySelectorAll("body *")]
+      .filter((element) => element.getBoundingClientRect().right > root.clientWidth)
+      .map((element) => `${element.tagName}.${element.className}#${element.id}`);
+  });
+  assert.deepEqual(wide, []);
 }
 
 async function inked(page, selector) {

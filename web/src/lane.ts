@@ -55,7 +55,7 @@ export class Lane {
   }
 
   end(how: string): void {
-    this.view.end();
+    this.view.end(this.run.text);
     this.showFigures();
     const usage = this.run.usage;
     const exact = usage?.tidar.equals_ar

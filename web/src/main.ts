@@ -77,6 +77,8 @@ async function go(): Promise<void> {
   if (mode() === "chat") conversation.push({ role: "user", content: asked });
   const planned = wishes();
   const control = (stopping = new AbortController());
+  // For those who drive the page: it may be busy for less time than they need to look.
+  document.body.dataset["runs"] = String(Number(document.body.dataset["runs"] ?? 0) + 1);
   setBusy(true);
   openAnswers(planned, asked);
   try {

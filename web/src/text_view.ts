@@ -40,9 +40,10 @@ export class TextView {
     );
   }
 
-  /** Nothing comes any more. */
-  end(): void {
+  /** Nothing comes any more; `text` is all that came. Passes may have been left out, text is not. */
+  end(text: string): void {
     this.tail.replaceChildren();
+    if (this.text.textContent !== text) this.text.textContent = text;
   }
 
   /** Shows which tokens a pass brought; 0: none. */

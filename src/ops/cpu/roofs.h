@@ -17,8 +17,9 @@ struct CpuRoofs {
   double bf16_gflops = 0;  ///< the fastest bf16 products of the instruction set, registers only;
                            ///< f32_gflops where it has none
 
-  /// What products with operands of this type, f32 or bf16, stand under.
+  /// What products with operands of this type stand under; 0 for i8, whose roof is not measured.
   double products_of(DType operand) const {
+    if (operand == DType::i8) return 0;
     return operand == DType::bf16 ? bf16_gflops : f32_gflops;
   }
 };
