@@ -43,7 +43,7 @@ export class TextView {
   /** Nothing comes any more; `text` is all that came. Passes may have been left out, text is not. */
   end(text: string): void {
     this.tail.replaceChildren();
-    if (this.text.textContent !== text) this.text.textContent = text;
+    if (!this.text.textContent?.startsWith(text)) this.text.textContent = text;
   }
 
   /** Shows which tokens a pass brought; 0: none. */
