@@ -17,7 +17,7 @@ struct HttpRequest {
   std::string_view authorization;  ///< "" where there is none
   std::string_view body;
   std::string_view encodings{};  ///< Accept-Encoding
-  std::string_view known_tag{};           ///< If-None-Match
+  std::string_view known_tag{};  ///< If-None-Match
 };
 
 class Routes {
