@@ -96,8 +96,8 @@ struct BFloat16 {
   }
 };
 
-/// IEEE 754 half precision: 5 bits of exponent, 10 of mantissa. For reading files only, so that
-/// nothing converts to it.
+/// IEEE 754 half precision: 5 bits of exponent, 10 of mantissa. In files, and for scales of
+/// weights; nearest_half() (base/half.h) rounds to it.
 struct Half {
   uint16_t bits = 0;
 

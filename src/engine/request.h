@@ -40,7 +40,6 @@ enum class FinishReason : uint8_t {
   no_choice,  ///< Phase::failed: logits that are not finite, or every token forbidden
   cancelled,  ///< Engine::cancel()
 };
-inline constexpr size_t kFinishReasons = 6;
 
 /// "stop", "length", "context", "no_choice", "cancelled"; "" for none.
 std::string_view name_of(FinishReason reason);

@@ -2,29 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/explanation_testing.h"
+
 namespace tidar {
 namespace {
 
 TEST(ExplanationJson, HoldsWhatWasOfferedHeldAndBrought) {
-  Explanation pass;
-  pass.offer = Offer{
-      .base = {.size = {1, 1}, .worth = 1},
-      .bundles = {{.size = {1, 1}, .worth = 0.9, .chance = 0.9},
-                  {.size = {1, 1}, .worth = 0.45, .chance = 0.5},
-                  {.size = {4, 2}, .worth = 0.8, .group = 3, .chance = 0.45},
-                  {.size = {4, 1}, .worth = 0.5, .group = 1, .chance = 0.1},
-                  {.size = {4, 1}, .worth = 0.05, .group = 2, .guessed = true, .chance = 0.02}}};
-  pass.granted = 7;
-  pass.report.decoding = true;
-  pass.report.rows = 7;
-  pass.report.committed.resize(3);
-  pass.report.drafted = 2;
-  pass.report.accepted = 2;
-  pass.report.groups = {{.accepted = 3, .masks = 4, .first_row = 3}};
+  Explanation pass = offered_pass();
   pass.report.guessed = {{.accepted = 2, .token = 5, .masks = 3, .token_row = 190}};
-  pass.report.used = {.first_row = 4, .masks = 3};
-  pass.asked = 6;
-  pass.pass = {.size = {.rows = 7, .asked = 6}, .expected_s = 1.5e-3, .seconds = 12.345e-3};
   EXPECT_EQ(to_json(pass), OrderedJson::parse(R"({
               "decoding": true, "tokens": 3, "rows": 7, "asked": 6, "drafted": 2, "accepted": 2,
               "groups": [{"group": 3, "masks": 4, "used": true}],

@@ -62,8 +62,8 @@ Refusal only_answers(std::string_view path, std::string_view method) {
 }
 
 constexpr std::string_view kNoPage =
-    "tidar serve is running, without its page: Node was not there when the program was built. "
-    "Install it and build again, or ask /v1/completions.\n";
+    "tidar serve is running, without its page: Node or the page's packages were not there when the "
+    "program was built. Run scripts/fetch-page-tools and build again, or ask /v1/completions.\n";
 
 // All that the page needs comes from here, and nothing else may come in.
 constexpr std::string_view kPagePolicy =
