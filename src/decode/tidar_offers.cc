@@ -73,12 +73,16 @@ double TidarOffers::best_groups(const PassOutlook& outlook, const Course& course
   if (course.masks < 2) return best;
   for (int j = 1; j <= drafts; ++j) likeliest_.push_back(j);
   const auto chance_of = [&](int group) { return chances[static_cast<size_t>(group) - 1]; };
-  std::stable_sort(likeliest_.begin(), likeliest_.end(),
-                   [&](int a, int b) { return chance_of(a) > chance_of(b); });
+  const auto less_likely = [&](int a, int b) {
+    return chance_of(a) != chance_of(b) ? chance_of(a) < chance_of(b) : a > b;
+  };
   int at_once = 0;
   constexpr int kFurther = 2;  // behind a step in the prices more may pay again
   for (int count = 1; count <= drafts && count <= best_count_ + kFurther; ++count) {
-    const double chance = chance_of(likeliest_[static_cast<size_t>(count) - 1]);
+    // Few pay of many, so they are looked for one by one.
+    const auto place = likeliest_.begin() + (count - 1);
+    std::iter_swap(place, std::max_element(place, likeliest_.end(), less_likely));
+    const double chance = chance_of(*place);
     tokens += chance * course.worth;
     const PassSize later = size + asked_later(course.masks, chance);
     double seconds = outlook.seconds(later);
@@ -142,7 +146,7 @@ void TidarOffers::make(const PassOutlook& outlook, Experience& experience,
     step_.asked_at_once = best_at_once_;
     chances_ = tried_chances_;
   }
-  choose_guessed(outlook, course, possible_guessed(acceptance, logprobs, runners_up));
+  choose_guessed(outlook, course, acceptance, logprobs, runners_up);
   offer_step(course, offer);
 }
 
@@ -167,35 +171,36 @@ double TidarOffers::worth_of(const GuessedChance& guess, const Course& course) c
   return guess.chance * (1 + (brings_draft ? course.worth : 0));
 }
 
-// The second candidates of the step's guesses.
-std::vector<GuessedChance> TidarOffers::possible_guessed(
-    const Acceptance& acceptance, std::span<const float> logprobs,
-    std::span<const ListedToken> runners_up) const {
-  std::vector<GuessedChance> possible;
-  if (tries_ || runners_up.empty()) return possible;
+// The second candidates of the step's guesses whose cases are likelier than that.
+void TidarOffers::list_guessed(double least_chance, const Acceptance& acceptance,
+                               std::span<const float> logprobs,
+                               std::span<const ListedToken> runners_up) {
+  possible_guessed_.clear();
   for (size_t place = 1; place < static_cast<size_t>(step_.drafts); ++place) {
     const ListedToken& second = runners_up[place];
-    if (second.token < 0) continue;
-    const double chance =
-        chances_[place - 1] * acceptance.of_runner_up(logprobs[place], second.logprob);
-    possible.push_back(
+    const double first_wrong = chances_[place - 1];
+    if (second.token < 0 || first_wrong <= least_chance) continue;
+    const double chance = first_wrong * acceptance.of_runner_up(logprobs[place], second.logprob);
+    possible_guessed_.push_back(
         {.accepted = static_cast<int>(place), .token = second.token, .chance = chance});
   }
-  return possible;
 }
 
 // Takes, one by one, the possible group that brings most for what it costs, alone or with masks.
 void TidarOffers::choose_guessed(const PassOutlook& outlook, const Course& course,
-                                 std::vector<GuessedChance> possible) {
+                                 const Acceptance& acceptance, std::span<const float> logprobs,
+                                 std::span<const ListedToken> runners_up) {
   step_.guessed.clear();
+  if (tries_ || runners_up.empty() || step_.drafts < 2) return;
   PassSize size = size_of_step();
-  while (static_cast<int>(step_.guessed.size()) < kMostGuessed) {
-    const double before = outlook.seconds(size);
-    const double least_cost = course.rate * (outlook.seconds(size + PassSize{1, 1}) - before);
+  double before = outlook.seconds(size);
+  double least_cost = course.rate * (outlook.seconds(size + PassSize{1, 1}) - before);
+  list_guessed(least_cost / (1 + course.worth), acceptance, logprobs, runners_up);
+  while (!possible_guessed_.empty()) {
     GuessedChance* best = nullptr;
     double best_gain = 0;
     int best_masks = 0;
-    for (GuessedChance& guess : possible) {
+    for (GuessedChance& guess : possible_guessed_) {
       for (const int masks : {0, step_.masks}) {
         guess.masks = masks;
         const double worth = worth_of(guess, course);
@@ -210,8 +215,11 @@ void TidarOffers::choose_guessed(const PassOutlook& outlook, const Course& cours
     if (best == nullptr) return;
     best->masks = best_masks;
     step_.guessed.push_back(*best);
+    if (static_cast<int>(step_.guessed.size()) == kMostGuessed) return;
     size += size_of(*best);
-    possible.erase(possible.begin() + (best - possible.data()));
+    possible_guessed_.erase(possible_guessed_.begin() + (best - possible_guessed_.data()));
+    before = outlook.seconds(size);
+    least_cost = course.rate * (outlook.seconds(size + PassSize{1, 1}) - before);
   }
 }
 

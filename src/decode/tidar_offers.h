@@ -51,11 +51,11 @@ class TidarOffers {
   double best_groups(const PassOutlook& outlook, const Course& course, double tokens,
                      const Chances& chances);
   bool can_try(const PassOutlook& outlook, const Course& course, TryBudget& budget) const;
-  std::vector<GuessedChance> possible_guessed(const Acceptance& acceptance,
-                                              std::span<const float> logprobs,
-                                              std::span<const ListedToken> runners_up) const;
+  void list_guessed(double least_chance, const Acceptance& acceptance,
+                    std::span<const float> logprobs, std::span<const ListedToken> runners_up);
   void choose_guessed(const PassOutlook& outlook, const Course& course,
-                      std::vector<GuessedChance> possible);
+                      const Acceptance& acceptance, std::span<const float> logprobs,
+                      std::span<const ListedToken> runners_up);
   PassSize size_of_step() const;
   bool holds_group(int group) const;
   double worth_of(const GuessedChance& guess, const Course& course) const;
@@ -70,6 +70,7 @@ class TidarOffers {
   // Kept for their memory.
   Chances tried_chances_;
   std::vector<int> likeliest_;
+  std::vector<GuessedChance> possible_guessed_;
   int best_count_ = 0, best_at_once_ = 0;
 };
 
