@@ -133,6 +133,9 @@ Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) 
   for (const int32_t count : sizes.rows) sizes.most_rows = std::max(sizes.most_rows, count);
   const int context = *std::max_element(sizes.contexts.begin(), sizes.contexts.end());
   sizes.most_keys = context + sizes.most_rows;
+  // As much room as decoding long texts has, so that prices know what keys cost.
+  constexpr int kPricedKeys = 4096;
+  if (flags.prices) sizes.most_keys = std::max(sizes.most_keys, kPricedKeys);
   // Prices are measured as far as there is room.
   int needed = flags.prices ? context + 1 : kPrefillRows;
   for (const int32_t count : sizes.rows) needed = std::max(needed, context + count);
@@ -147,7 +150,7 @@ Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) 
 struct Measured {
   BenchRoofs roofs;
   std::vector<PassTimes> passes;
-  std::vector<PriceCurve> curves;
+  PriceTimes prices;
 };
 
 Measured measure(const BenchFlags& flags, const BenchSizes& sizes, Session& session,
@@ -162,10 +165,8 @@ Measured measure(const BenchFlags& flags, const BenchSizes& sizes, Session& sess
   };
   if (flags.prices) {
     const auto asked = [&](int rows) { return rows_asked(flags.ask, rows); };
-    for (const int32_t context : sizes.contexts) {
-      measured.curves.push_back(bench_prices(bench, session.network(), context, sizes.rows, asked,
-                                             flags.seconds, on_round));
-    }
+    measured.prices =
+        bench_prices(session, bench, sizes.contexts, sizes.rows, asked, flags.seconds, on_round);
   } else {
     measured.passes = bench.run(make_specs(flags, sizes), flags.seconds, on_round);
   }
@@ -176,8 +177,7 @@ Measured measure(const BenchFlags& flags, const BenchSizes& sizes, Session& sess
 OrderedJson to_json(const BenchFlags& flags, const Session& session, const Measured& measured) {
   OrderedJson json = heading_json(session, measured.roofs);
   if (flags.prices) {
-    json["prices"] = OrderedJson::array();
-    for (const PriceCurve& curve : measured.curves) json["prices"].push_back(to_json(curve));
+    json["prices"] = to_json(measured.prices);
   } else {
     json["context"] = measured.passes.back().spec.cached;
     json["passes"] = OrderedJson::array();
@@ -198,12 +198,17 @@ std::string tables(const BenchFlags& flags, const Session& session, const Measur
     text += "  the distance between quartiles; the last % is of the products in registers\n";
     return text + "\n" + passes_table(measured.passes, measured.roofs, peak_gflops);
   }
-  text += "'ms' are prices, measured in the time that is said; 'timed ms' are medians of\n";
-  text +=
-      "  passes, +- half the distance between their quartiles, 'off' how far prices are\n  from "
-      "them\n";
-  for (const PriceCurve& curve : measured.curves) text += "\n" + prices_table(curve);
-  return text;
+  const PriceTimes& prices = measured.prices;
+  const KeyPrice& key = prices.prices.key();
+  text += fmt::format(
+      "'ms' are prices, measured in {:.2f} s: of rows behind {} cached keys, and {}\n",
+      prices.measuring_s, key.cached,
+      key.seconds > 0
+          ? fmt::format("{:.1f} ns\n  for each other key that a row sees", 1e9 * key.seconds)
+          : "nothing\n  for other keys");
+  text += "'timed ms' are medians of passes, +- half the distance between their quartiles,\n";
+  text += "  'off' how far prices are from them\n";
+  return text + "\n" + prices_tables(measured.prices);
 }
 
 Result<int> bench(const BenchFlags& flags) {
@@ -221,7 +226,7 @@ Result<int> bench(const BenchFlags& flags) {
              : print(tables(flags, session, measured, peak_gflops));
   print_verbs(session, measured.roofs, flags.json);
   if (!flags.plot.empty()) {
-    TIDAR_TRY_VOID(write_text_file(flags.plot, draw_svg(prices_plot(measured.curves))));
+    TIDAR_TRY_VOID(write_text_file(flags.plot, draw_svg(prices_plot(measured.prices))));
   }
   return kDone;
 }

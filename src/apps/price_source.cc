@@ -50,21 +50,28 @@ std::filesystem::path cache_folder() {
   return home.empty() ? home : home / ".cache" / "tidar";
 }
 
-/// Keys that passes see while they are measured: as many as a text of some length has, where there
-/// is room. Every mask reads them, so that rows are cheaper without.
-int measured_keys(const Session& session) {
-  constexpr int kKeys = 256;
+/// Keys that passes see while they are measured.
+struct MeasuredKeys {
+  int usual = 0;  ///< as many as a text of some length has, where there is room
+  int many = 0;   ///< those of a long text; 0: there is no room for so many more that it shows
+};
+
+MeasuredKeys measured_keys(const Session& session) {
+  constexpr int kUsual = 256, kMany = 2048, kFewer = 384;
   const EvaluatorLimits& limits = session.network().limits();
-  return std::min({kKeys, limits.pages * kPageSlots / 2, limits.max_position / 2});
+  const int room = std::min(limits.pages * kPageSlots, limits.max_position);
+  MeasuredKeys keys{.usual = std::min(kUsual, room / 2)};
+  const int left = room - pages_for(keys.usual) * kPageSlots;
+  if (left >= kFewer + keys.usual) keys.many = std::min(kMany, left);
+  return keys;
 }
 
-Prices measured(const Session& session, double budget_s = PriceMeasuring().budget_s) {
-  const int keys = measured_keys(session);
-  PagePool pool(session.network().limits().pages);
+/// Whatever lies in its pages: passes take as long with any keys.
+SequenceCache cache_of(PagePool& pool, int keys) {
   SequenceCache cache(pool);
   TIDAR_CHECK(cache.reserve(keys));
   cache.commit(keys);
-  return measure_prices(session.network(), {.budget_s = budget_s, .cache = &cache});
+  return cache;
 }
 
 /// Of this model, on this machine; nowhere where the user has no folder.
@@ -90,7 +97,8 @@ struct KeptPrices {
 
 KeptPrices kept_prices(const Session& session) {
   KeptPrices kept;
-  kept.of = fmt::format("{}; {} cached keys", priced(session), measured_keys(session));
+  const MeasuredKeys keys = measured_keys(session);
+  kept.of = fmt::format("{}; {} and {} cached keys", priced(session), keys.usual, keys.many);
   const std::filesystem::path folder = cache_folder();
   if (folder.empty()) return kept;
   kept.path = folder / fmt::format("prices-{:08x}.json", crc32c(std::as_bytes(std::span(kept.of))));
@@ -100,10 +108,18 @@ KeptPrices kept_prices(const Session& session) {
 Prices kept_or_measured(const Session& session, const KeptPrices& file) {
   constexpr double kRecheck_s = 0.05;  // the machine may have been busy
   const std::optional<Prices> kept = file.read();
-  return kept ? lowered(*kept, measured(session, kRecheck_s)) : measured(session);
+  return kept ? lowered(*kept, measure_prices_of(session, kRecheck_s)) : measure_prices_of(session);
 }
 
 }  // namespace
+
+Prices measure_prices_of(const Session& session, double budget_s) {
+  const MeasuredKeys keys = measured_keys(session);
+  PagePool pool(session.network().limits().pages);
+  const SequenceCache usual = cache_of(pool, keys.usual), many = cache_of(pool, keys.many);
+  return measure_prices(session.network(),
+                        {.budget_s = budget_s, .cache = &usual, .many_keys = &many});
+}
 
 bool goes_by_prices(const Method& method) {
   const auto* tidar = std::get_if<TidarOptions>(&method);
@@ -116,7 +132,7 @@ Result<std::optional<EnginePrices>> engine_prices(const std::string& flag, const
   if (!goes_by_prices(method) || flag == "none") return Found();
   if (flag.empty() || flag == "measure") {
     const KeptPrices file = kept_prices(session);
-    Prices prices = flag.empty() ? kept_or_measured(session, file) : measured(session);
+    Prices prices = flag.empty() ? kept_or_measured(session, file) : measure_prices_of(session);
     file.write(prices);
     return Found({std::move(prices), PriceUse::follows});
   }

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "decode/methods.h"
 #include "engine/engine.h"
+#include "engine/measure_prices.h"
 
 namespace tidar {
 
@@ -16,6 +17,10 @@ struct EnginePrices {
   Prices prices;
   PriceUse use = PriceUse::follows;
 };
+
+/// Measures them behind as many cached keys as texts have, as far as there is room; the pages of
+/// the session's network, which must be built, may hold anything afterwards that they held before.
+Prices measure_prices_of(const Session& session, double budget_s = PriceMeasuring().budget_s);
 
 /// Whether the method's decoders offer rows that the engine buys by their prices.
 bool goes_by_prices(const Method& method);

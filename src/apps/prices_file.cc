@@ -27,6 +27,19 @@ Result<PricePoint> parse_point(const JsonFields& fields, int rows_before) {
   return point;
 }
 
+/// Files that do not say what a key costs are of passes without keys.
+Result<KeyPrice> parse_key(const Json& document, const JsonFields& fields) {
+  KeyPrice key;
+  if (!fields.has("key")) return key;
+  if (!document.at("key").is_object()) return fields.wrong("key", "an object");
+  const JsonFields one(document.at("key"), fmt::format("{}, key", fields.where()));
+  constexpr std::array<std::string_view, 2> kKnown = {"cached", "seconds"};
+  TIDAR_TRY_VOID(one.refuse_others(kKnown));
+  TIDAR_TRY(key.cached, one.integer("cached", {0, 1 << 30}));
+  TIDAR_TRY(key.seconds, one.number("seconds", kSeconds));
+  return key;
+}
+
 Result<std::vector<PricePoint>> parse_points(const Json& document, const JsonFields& fields,
                                              const std::string& key) {
   const auto wrong = [&] { return fields.wrong(key, "a list of objects, not empty"); };
@@ -58,22 +71,27 @@ Result<PricesFile> read_prices(const std::filesystem::path& path) {
   TIDAR_TRY(const Json document, parse_json_object(text, path.string()));
   const JsonFields fields(document, path.string());
   TIDAR_TRY_VOID(fields.integer("version", {kVersion, kVersion}));
-  constexpr std::array<std::string_view, 4> kKnown = {"version", "of", "passes", "asks"};
+  constexpr std::array<std::string_view, 5> kKnown = {"version", "of", "passes", "asks", "key"};
   TIDAR_TRY_VOID(fields.refuse_others(kKnown));
   PricesFile file;
   TIDAR_TRY(file.of, fields.text("of"));
   TIDAR_TRY(std::vector<PricePoint> passes, parse_points(document, fields, "passes"));
   TIDAR_TRY(std::vector<PricePoint> asks, parse_points(document, fields, "asks"));
-  file.prices = Prices(std::move(passes), std::move(asks));
+  TIDAR_TRY(const KeyPrice key, parse_key(document, fields));
+  file.prices = Prices(std::move(passes), std::move(asks), key);
   return file;
 }
 
 Result<void> write_prices(const std::filesystem::path& path, const PricesFile& file) {
   const OrderedJson of = file.of;
+  const KeyPrice& key = file.prices.key();
+  const OrderedJson key_json = {{"cached", key.cached}, {"seconds", key.seconds}};
   return write_text_file(
-      path, fmt::format("{{\"version\": {},\n \"of\": {},\n \"passes\": {},\n \"asks\": {}}}\n",
-                        kVersion, of.dump(-1, ' ', false, OrderedJson::error_handler_t::replace),
-                        text_of(file.prices.points()), text_of(file.prices.asks())));
+      path,
+      fmt::format(
+          "{{\"version\": {},\n \"of\": {},\n \"passes\": {},\n \"asks\": {},\n \"key\": {}}}\n",
+          kVersion, of.dump(-1, ' ', false, OrderedJson::error_handler_t::replace),
+          text_of(file.prices.points()), text_of(file.prices.asks()), key_json.dump()));
 }
 
 }  // namespace tidar

@@ -21,7 +21,8 @@ constexpr const char* kPrices = R"({"version": 1,
  "asks": [
   {"rows":1,"seconds":0.0125},
   {"rows":3,"seconds":0.0135}
- ]}
+ ],
+ "key": {"cached":256,"seconds":2.5e-07}}
 )";
 
 class PricesFileTest : public testing::Test {
@@ -42,10 +43,22 @@ TEST_F(PricesFileTest, IsWrittenAsItIsRead) {
   const auto read = read_prices(folder_.put("prices.json", kPrices));
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_EQ(read->of, "a \"model\"");
-  EXPECT_DOUBLE_EQ(read->prices.seconds({4, 2}), 0.0425 + 0.013);
-  EXPECT_DOUBLE_EQ(read->prices.seconds({64, 0}), 0.21);
+  const PassSize four = {4, 2};
+  EXPECT_DOUBLE_EQ(read->prices.seconds(four.behind(256)), 0.0425 + 0.013);
+  EXPECT_DOUBLE_EQ(read->prices.seconds(four.behind(1256)), 0.0425 + 0.013 + 0.001);
+  EXPECT_DOUBLE_EQ(read->prices.seconds(PassSize{64, 0}.behind(256)), 0.21);
   ASSERT_TRUE(write_prices(folder_.path() / "again.json", *read).ok());
   EXPECT_EQ(bytes_of_file(folder_.path() / "again.json"), kPrices);
+}
+
+TEST_F(PricesFileTest, MayLeaveOutWhatKeysCost) {
+  std::string text = kPrices;
+  const std::string key = ",\n \"key\": {\"cached\":256,\"seconds\":2.5e-07}";
+  text.erase(text.find(key), key.size());
+  const auto read = read_prices(folder_.put("prices.json", text));
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->prices.key().cached, 0);
+  EXPECT_EQ(read->prices.key().seconds, 0);
 }
 
 TEST_F(PricesFileTest, SaysWhatIsWrongWithIt) {
@@ -69,7 +82,11 @@ TEST_F(PricesFileTest, SaysWhatIsWrongWithIt) {
                           {"0.0135", "-1", "asks 2|seconds|-1"},
                           {"\"seconds\":0.21", "\"seconds\":\"long\"", "passes 3|seconds|'long'"},
                           {"\"rows\":64", "\"row\":64", "passes 3|'row'|'rows'"},
-                          {"]}", "]", "ends too early"}}) {
+                          {"{\"cached\":256,\"seconds\":2.5e-07}", "3", "key|an object"},
+                          {"256", "-1", "key|cached|-1"},
+                          {"2.5e-07", "-1", "key|seconds|-1"},
+                          {"\"cached\":256", "\"keys\":256", "key|'keys'|cached"},
+                          {"}}", "}", "ends too early"}}) {
     EXPECT_TRUE(says(error_with(part, other), says_parts)) << part << ' ' << other;
   }
   EXPECT_FALSE(read_prices(folder_.path() / "nowhere").ok());

@@ -29,6 +29,7 @@ struct Offer {
   Bundle base;                  ///< what the pass holds in any case
   std::vector<Bundle> bundles;  ///< further ones; each needs those before it
   double rate = 0;  ///< tokens of all sequences a second, if they go on as this decoder plans to
+  int keys = 0;     ///< cached ones, which all of its rows see
 };
 
 /// The next pass as one of its sequences sees it.
@@ -37,8 +38,9 @@ struct PassOutlook {
   PassSize others;           ///< rows of other sequences; expected
   double others_tokens = 0;  ///< that these bring
   int64_t number = 0;        ///< of the pass, from 1 on; 0: passes are not counted
+  int keys = 0;              ///< cached ones of the sequence
 
-  double seconds(const PassSize& own) const { return prices->seconds(others + own); }
+  double seconds(const PassSize& own) const { return prices->seconds(others + own.behind(keys)); }
 };
 
 }  // namespace tidar

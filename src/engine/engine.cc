@@ -130,7 +130,8 @@ PassOutlook Engine::outlook() const {
   const int others = active() - 1;
   return {.prices = &*prices_,
           .others = {static_cast<int>(std::lround(others * share_.rows)), others * share_.asked,
-                     others * share_.asked_later, others * share_.askers_later},
+                     others * share_.asked_later, others * share_.askers_later,
+                     others * share_.seen_keys},
           .others_tokens = others * share_.tokens,
           .number = passes_};
 }
@@ -150,8 +151,8 @@ void Engine::trade() {
       continue;
     }
     // Whoever reads a prompt fills the pass; other methods take a row at least.
-    others.rows += running.reads() ? limits_.max_rows / active() : running.min_rows();
-    others.asked += 1;
+    const int rows = running.reads() ? limits_.max_rows / active() : running.min_rows();
+    others += PassSize{rows, 1}.behind(running.cached_keys());
   }
   if (offers == 0) return;
   const std::vector<int> grants = grant_rows(*prices_, rates / static_cast<double>(offers), others,
@@ -195,6 +196,9 @@ PassCost Engine::cost_of_pass(double seconds) const {
   PassCost cost;
   cost.size = {pass_.rows(), static_cast<double>(pass_.asks.size()),
                static_cast<double>(further_asks_), static_cast<double>(further_askers_)};
+  for (const PassSequence& sequence : pass_.sequences) {
+    cost.size.seen_keys += static_cast<double>(sequence.rows) * sequence.cached;
+  }
   if (prices_ && cost.size.rows > 0) cost.expected_s = prices_->seconds(cost.size);
   cost.seconds = seconds;
   return cost;
@@ -216,6 +220,7 @@ void Engine::settle(const PassCost& cost) {
   follow(share_.asked, cost.size.asked);
   follow(share_.asked_later, cost.size.asked_later);
   follow(share_.askers_later, cost.size.askers_later);
+  follow(share_.seen_keys, cost.size.seen_keys);
   follow(share_.tokens, tokens);
 }
 

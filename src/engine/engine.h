@@ -130,7 +130,7 @@ class Engine {
   std::shared_ptr<Experience> experience_ = std::make_shared<Experience>();  // of all requests
   // What a sequence has in a pass that reads no prompt, on average of late.
   struct Share {
-    double rows = 1, asked = 1, asked_later = 0, askers_later = 0, tokens = 1;
+    double rows = 1, asked = 1, asked_later = 0, askers_later = 0, seen_keys = 0, tokens = 1;
   };
   Share share_;
   int64_t passes_ = 0;  // that prices had a say in

@@ -101,7 +101,7 @@ Prices random_prices(Rng& rng) {
     const int rows = 1 + rng.below(12);
     points.push_back({points.back().rows + rows, points.back().seconds + slope * rows * 1e-3});
   }
-  return Prices(points, rng.uniform() * 1e-4);
+  return Prices(points, {{1, rng.uniform() * 1e-4}}, {rng.below(100), rng.uniform() * 1e-6});
 }
 
 Output run_alone(const MockModel& model, const EvaluatorLimits& frame, const Tokenizer& tokenizer,
@@ -336,6 +336,36 @@ TEST(Engine, SpendsRowsByWhatTheyCostAndBring) {
       EXPECT_LT(spend(agreement, row_cost).of_ar, 1.05) << row_cost << " " << agreement;
     }
   }
+}
+
+// Rows are cheap, but where each of them reads the keys of a long text they are not.
+TEST(Engine, CarriesFewerRowsBehindManyKeys) {
+  const auto rows_behind = [](double key_s) {
+    MockEvaluator evaluator({.seed = 5, .agreement = 0.9}, limits(100, 40));
+    Engine engine(evaluator);
+    const Prices prices({{1, 1}, {101, 2}}, {{1, 0}}, {.cached = 0, .seconds = key_s});
+    engine.set_prices(prices, PriceUse::fixed);
+    TidarOptions paying = tidar_of(8);
+    paying.groups = {.kind = GroupPolicy::Kind::paying};
+    Request request = request_of({1, 2, 3}, 800, paying);
+    request.explain = true;
+    EXPECT_TRUE(engine.submit(std::move(request)).ok());
+    double rows[2] = {}, passes[2] = {};  // of the first 400 keys, and of the others
+    while (!engine.idle()) {
+      for (const Update& update : engine.step()) {
+        const PassSize& size = update.explanation->pass.size;
+        EXPECT_EQ(update.explanation->pass.expected_s.value(), prices.seconds(size));
+        const double keys = size.seen_keys / size.rows;
+        rows[keys > 400] += size.rows;
+        passes[keys > 400] += 1;
+      }
+    }
+    return std::pair{rows[0] / passes[0], rows[1] / passes[1]};
+  };
+  const auto [few, many] = rows_behind(1e-3);
+  EXPECT_GT(few, 2);
+  EXPECT_LT(many, 1.5);
+  EXPECT_GT(rows_behind(0).second, 10);
 }
 
 TEST(Engine, WhatOvershootsIsCutFromTheStatisticsToo) {

@@ -16,13 +16,14 @@ Prices random_prices(Rng& rng) {
     const int rows = 1 + rng.below(5);
     points.push_back({points.back().rows + rows, points.back().seconds + slope * rows});
   }
-  return Prices(points, 0.1 * rng.uniform());
+  return Prices(points, {{1, 0.1 * rng.uniform()}}, {rng.below(3), 0.01 * rng.uniform()});
 }
 
 // Bundles of one row each, the best first.
 Offer random_offer(Rng& rng) {
   Offer offer;
   offer.base = {.size = {1 + rng.below(3), 1}, .worth = 1};
+  offer.keys = rng.below(4);
   std::vector<double> worths;
   for (int n = rng.below(6); n > 0; --n) worths.push_back(rng.uniform());
   std::sort(worths.rbegin(), worths.rend());
@@ -36,6 +37,7 @@ double gain_of(const Prices& prices, double rate, const PassSize& others,
   double worth = 0;
   for (size_t i = 0; i < offers.size(); ++i) {
     size.rows += rows[i];
+    size.seen_keys += rows[i] * offers[i].keys;
     size.asked += offers[i].base.size.asked;
     for (int b = 0; b < rows[i] - offers[i].base.size.rows; ++b) {
       worth += offers[i].bundles[static_cast<size_t>(b)].worth;

@@ -17,6 +17,8 @@ namespace {
 constexpr std::array kSizes = {1, 4,  16,  64, 2, 8,  32, 48, 24, 12, 6,
                                3, 10, 128, 96, 5, 20, 40, 14, 28, 56};
 static_assert(*std::max_element(kSizes.begin(), kSizes.end()) == kMostPricedRows);
+/// Of the passes that many keys are shown. Attention to them is a fair share of these.
+constexpr int kKeyRows = 16;
 /// Larger passes read prompts, and ask little.
 constexpr int kMostAsked = 64;
 constexpr int kMostSamples = 9;
@@ -50,19 +52,36 @@ class Measurement {
   Measurement(Evaluator& evaluator, const PriceMeasuring& how)
       : evaluator_(evaluator), how_(how), begin_(how.now()) {}
 
-  Times run() {
+  void run() {
     TIDAR_CHECK(possible(1));
     sample(1);
+    // It brought weights and keys in, and may have taken several times as long as any other.
+    if (how_.now() - begin_ < kMostOfBudget * how_.budget_s) {
+      times_.clear();
+      sample(1);
+    }
     for (size_t round = 1; round <= kMostSamples; ++round) {
       for (const int rows : kSizes) {
         if (possible(rows) && samples_of(rows) < round && affordable(rows)) sample(rows);
+        if (rows == kKeyRows) show_many_keys(round);
       }
     }
-    return std::move(times_);
+  }
+  const Times& times() const { return times_; }
+
+  KeyPrice key_price() const {
+    KeyPrice price{.cached = keys_of(how_.cache)};
+    const auto found = times_.find(kKeyRows);
+    if (behind_many_.count() == 0 || found == times_.end()) return price;
+    const double more_s = behind_many_.low() - found->second.pass.low();
+    const int more_keys = keys_of(how_.many_keys) - price.cached;
+    price.seconds = std::max(0.0, more_s / (double{kKeyRows} * more_keys));
+    return price;
   }
 
  private:
-  int cached() const { return how_.cache == nullptr ? 0 : how_.cache->length(); }
+  static int keys_of(const SequenceCache* cache) { return cache == nullptr ? 0 : cache->length(); }
+  int cached() const { return keys_of(how_.cache); }
 
   bool possible(int rows) const {
     const EvaluatorLimits& limits = evaluator_.limits();
@@ -80,6 +99,19 @@ class Measurement {
     return most_of(rows) <= (first ? std::min(left, kMostOfBudget * how_.budget_s) : left);
   }
 
+  /// Times a pass behind many keys, once a round. The first one also brings their memory in.
+  void show_many_keys(size_t round) {
+    const int keys = keys_of(how_.many_keys);
+    const EvaluatorLimits& limits = evaluator_.limits();
+    if (keys <= cached() || kKeyRows > limits.max_rows) return;
+    if (keys + kKeyRows > limits.max_position || behind_many_.count() >= round) return;
+    if (behind_many_.count() == 0) {
+      if (!affordable(3 * kKeyRows)) return;
+      evaluate(1, how_.many_keys);
+    }
+    if (affordable(2 * kKeyRows)) behind_many_.add(evaluate(kKeyRows, how_.many_keys));
+  }
+
   /// What a pass of this size takes at most, by what passes took so far.
   double most_of(int rows) const {
     double most = 0;
@@ -90,29 +122,34 @@ class Measurement {
     return most;
   }
 
-  void sample(int rows) {
+  /// Seconds of a pass that is asked nothing.
+  double evaluate(int rows, const SequenceCache* cache) {
     pass_.clear();
-    how_.cache == nullptr ? pass_.begin_sequence() : pass_.begin_sequence(*how_.cache);
+    cache == nullptr ? pass_.begin_sequence() : pass_.begin_sequence(*cache);
     tokens_.clear();
     for (int i = 0; i < rows; ++i) tokens_.push_back(i % evaluator_.limits().vocabulary);
     add_causal(pass_, tokens_, Keep::scratch);
+    const double begin = how_.now();
+    evaluator_.evaluate(pass_, {});
+    return how_.now() - begin;
+  }
+
+  void sample(int rows) {
+    times_[rows].pass.add(evaluate(rows, how_.cache));
+    if (rows > kMostAsked) return;
     asks_.clear();
     for (int i = 0; i < rows; ++i) asks_.add({.row = i, .draw = static_cast<uint64_t>(i)});
     answers_.resize(asks_.size());
-
     const double begin = how_.now();
-    evaluator_.evaluate(pass_, {});
-    const double answered = how_.now();
-    times_[rows].pass.add(answered - begin);
-    if (rows > kMostAsked) return;
     evaluator_.answer(asks_, answers_);
-    times_[rows].answers.add(how_.now() - answered);
+    times_[rows].answers.add(how_.now() - begin);
   }
 
   Evaluator& evaluator_;
   const PriceMeasuring& how_;
   double begin_;
   Times times_;
+  LowSamples behind_many_;  // passes of kKeyRows rows
   Pass pass_;
   std::vector<int32_t> tokens_;
   Asks asks_;
@@ -146,8 +183,11 @@ double steady_seconds() {
 }
 
 Prices measure_prices(Evaluator& evaluator, const PriceMeasuring& how) {
-  const Times times = Measurement(evaluator, how).run();
-  return {smooth(times, &SizeTimes::pass), smooth(times, &SizeTimes::answers)};
+  Measurement measurement(evaluator, how);
+  measurement.run();
+  const Times& times = measurement.times();
+  return {smooth(times, &SizeTimes::pass), smooth(times, &SizeTimes::answers),
+          measurement.key_price()};
 }
 
 }  // namespace tidar

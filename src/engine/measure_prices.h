@@ -19,17 +19,19 @@ inline constexpr int kMostPricedRows = 128;
 struct PriceMeasuring {
   /// The most that it may take. A pass is begun only if it is sure to end in time, as far as a pass
   /// of n times the rows takes n times as long at most; but one pass is made in any case.
-  double budget_s = 1;
+  double budget_s = 0.95;
   /// Its keys are seen by all rows, and are not changed; nullptr: there are none. What few keys
   /// cost is little beside the products.
   const SequenceCache* cache = nullptr;
+  /// Many keys, from which is found what a key costs; nullptr: keys cost nothing.
+  const SequenceCache* many_keys = nullptr;
   std::function<double()> now = steady_seconds;
 };
 
 /// Times causal passes of 1 to kMostPricedRows rows, as far as the evaluator's limits and the
 /// budget go, and the answers to them: few sizes once where a pass is slow, all of them several
-/// times where it is not. Nothing is kept in pages, but the next answer() must not be about a pass
-/// before this.
+/// times where it is not. What keys cost is found with passes of one size. Nothing is kept in
+/// pages, but the next answer() must not be about a pass before this.
 Prices measure_prices(Evaluator& evaluator, const PriceMeasuring& how = {});
 
 }  // namespace tidar

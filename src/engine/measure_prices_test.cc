@@ -33,7 +33,8 @@ class SlowEvaluator final : public Evaluator {
     most_rows_ = std::max(most_rows_, rows_);
     ++passes_;
     const bool late = rows_ == held_up_rows_ || (held_up_ > 0 && rng_.below(held_up_) == 0);
-    wait(pass_s(rows_) * (late ? 3 : 1));
+    wait((pass_s(rows_) + key_s_ * rows_ * cached_) * (late ? 3 : 1));
+    if (passes_ == 1) wait(begin_s_);
     if (!answers.empty()) answer(pass.asks, answers);
   }
   void answer(const Asks& asks, std::span<Answer> answers) override {
@@ -50,6 +51,13 @@ class SlowEvaluator final : public Evaluator {
   PriceMeasuring by_its_clock() {
     return {.now = [this] { return now_; }};
   }
+  /// So long each row takes for each cached key.
+  void charge_for_keys(double seconds) { key_s_ = seconds; }
+  double seconds_behind(const PassSize& size, int keys) const {
+    return seconds(size) + key_s_ * size.rows * keys;
+  }
+  /// The first pass takes so much longer.
+  void begin_slowly(double seconds) { begin_s_ = seconds; }
   void hold_up_one_in(int passes) { held_up_ = passes; }
   void hold_up_passes_of(int rows) { held_up_rows_ = rows; }
   double now() const { return now_; }
@@ -62,6 +70,7 @@ class SlowEvaluator final : public Evaluator {
   void wait(double seconds) { now_ += seconds; }
 
   double one_row_s_;
+  double key_s_ = 0, begin_s_ = 0;
   EvaluatorLimits limits_;
   Rng rng_{1};
   int held_up_ = 0, held_up_rows_ = 0;
@@ -94,6 +103,18 @@ TEST(MeasurePrices, ForgivePassesThatWereHeldUp) {
       EXPECT_NEAR(prices.seconds(size) / evaluator.seconds(size), 1, 0.1)
           << one_row_s << ' ' << rows;
     }
+  }
+}
+
+TEST(MeasurePrices, ForgiveTheFirstPass) {
+  SlowEvaluator evaluator(0.02);
+  evaluator.begin_slowly(0.4);
+  const double begin = evaluator.now();
+  const Prices prices = measure_prices(evaluator, evaluator.by_its_clock());
+  EXPECT_LE(evaluator.now() - begin, 1 + 1e-9);
+  for (int rows = 1; rows <= 32; ++rows) {
+    const PassSize size{rows, static_cast<double>(rows)};
+    EXPECT_NEAR(prices.seconds(size) / evaluator.seconds(size), 1, 0.1) << rows;
   }
 }
 
@@ -163,6 +184,55 @@ TEST(MeasurePrices, SeeKeysAndLeaveThemAsTheyWere) {
   how.cache = &cache;
   measure_prices(slow, how);
   EXPECT_EQ(slow.cached(), 70);
+}
+
+TEST(MeasurePrices, FindWhatAKeyCosts) {
+  PagePool pool(100);
+  SequenceCache few(pool), many(pool);
+  ASSERT_TRUE(few.reserve(250) && many.reserve(2048));
+  few.commit(250);
+  many.commit(2048);
+  for (const double one_row_s : {1e-6, 1e-4, 1e-2, 4e-2}) {
+    SlowEvaluator evaluator(one_row_s, {512, 100, 4096, 100});
+    evaluator.charge_for_keys(one_row_s / 20000);
+    PriceMeasuring how = evaluator.by_its_clock();
+    how.cache = &few;
+    how.many_keys = &many;
+    const double begin = evaluator.now();
+    const Prices prices = measure_prices(evaluator, how);
+    EXPECT_LE(evaluator.now() - begin, 1 + 1e-9) << one_row_s;
+    for (int rows = 1; rows <= 64; rows = 2 * rows + 1) {
+      for (const int keys : {0, 250, 1000, 3000}) {
+        const PassSize size = {rows, static_cast<double>(rows)};
+        EXPECT_NEAR(prices.seconds(size.behind(keys)) / evaluator.seconds_behind(size, keys), 1,
+                    0.1)
+            << one_row_s << ' ' << rows << ' ' << keys;
+      }
+    }
+  }
+}
+
+TEST(MeasurePrices, LeaveKeysOutWhereTheyCannotSeeMany) {
+  PagePool pool(100);
+  SequenceCache few(pool), many(pool);
+  ASSERT_TRUE(few.reserve(100) && many.reserve(1000));
+  few.commit(100);
+  many.commit(1000);
+  const auto price_of_key = [&](EvaluatorLimits limits, const SequenceCache* seen) {
+    SlowEvaluator evaluator(1e-4, limits);
+    evaluator.charge_for_keys(1e-7);
+    PriceMeasuring how = evaluator.by_its_clock();
+    how.cache = &few;
+    how.many_keys = seen;
+    const KeyPrice key = measure_prices(evaluator, how).key();
+    EXPECT_EQ(key.cached, 100);
+    return key.seconds;
+  };
+  EXPECT_NEAR(price_of_key({512, 100, 4096, 100}, &many), 1e-7, 1e-9);
+  EXPECT_EQ(price_of_key({512, 100, 4096, 100}, nullptr), 0);
+  EXPECT_EQ(price_of_key({512, 100, 4096, 100}, &few), 0);
+  EXPECT_EQ(price_of_key({512, 100, 1010, 100}, &many), 0);
+  EXPECT_EQ(price_of_key({15, 100, 4096, 100}, &many), 0);
 }
 
 }  // namespace

@@ -56,7 +56,10 @@ void Running::suspend() {
 }
 
 bool Running::make_offer(const PassOutlook& outlook, Offer& offer) {
-  granted_ = decoder_->make_offer(outlook, offer) ? offer.base.size.rows : 0;
+  offer.keys = cached_keys();
+  PassOutlook own = outlook;
+  own.keys = offer.keys;
+  granted_ = decoder_->make_offer(own, offer) ? offer.base.size.rows : 0;
   if (update_.explanation && offers()) update_.explanation->offer = offer;
   return offers();
 }

@@ -28,6 +28,7 @@ class Running {
   // Keys. Of one that waits there are none.
 
   bool keeps_keys() const { return facts_.keeps_keys; }
+  int cached_keys() const { return decoder_->cache().length(); }
   bool holds_pages() const { return !decoder_->cache().pages().empty(); }
   /// Tokens whose keys could be those of others.
   int64_t adoptable() const;

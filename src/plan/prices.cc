@@ -39,8 +39,8 @@ void Prices::Curve::scale(double rows, double all, double near) {
   }
 }
 
-Prices::Prices(std::vector<PricePoint> points, std::vector<PricePoint> asks)
-    : passes_(std::move(points)), asks_(std::move(asks)) {
+Prices::Prices(std::vector<PricePoint> points, std::vector<PricePoint> asks, KeyPrice key)
+    : passes_(std::move(points)), asks_(std::move(asks)), key_(key) {
   TIDAR_CHECK(!passes_.points.empty() && !asks_.points.empty());
 }
 
@@ -48,7 +48,9 @@ Prices::Prices(std::vector<PricePoint> points, double ask_s)
     : Prices(std::move(points), std::vector<PricePoint>{{1, ask_s}}) {}
 
 double Prices::seconds(const PassSize& size) const {
-  const double at_once = passes_.seconds(size.rows) + asks_.seconds(size.asked);
+  const double rows = passes_.seconds(size.rows);
+  const double more_keys = size.seen_keys - static_cast<double>(size.rows) * key_.cached;
+  const double at_once = std::max(0.0, rows + key_.seconds * more_keys) + asks_.seconds(size.asked);
   if (size.askers_later >= 1) return at_once + asks_.seconds(size.asked_later);
   if (size.askers_later <= 0) return at_once;
   return at_once + size.askers_later * asks_.seconds(size.asked_later / size.askers_later);
@@ -86,7 +88,12 @@ std::vector<PricePoint> lowered(std::vector<PricePoint> kept,
 }  // namespace
 
 Prices lowered(const Prices& kept, const Prices& checked) {
-  return {lowered(kept.points(), checked.points()), lowered(kept.asks(), checked.asks())};
+  KeyPrice key = kept.key();
+  const KeyPrice& other = checked.key();
+  if (other.seconds > 0 && other.cached == key.cached) {
+    key.seconds = std::min(key.seconds, other.seconds);
+  }
+  return {lowered(kept.points(), checked.points()), lowered(kept.asks(), checked.asks()), key};
 }
 
 void Prices::observe(const PassSize& size, double seconds) {
@@ -99,6 +106,7 @@ void Prices::observe(const PassSize& size, double seconds) {
   const double all = kNew * off, near = all + kOwn * (off - drift_);
   passes_.scale(size.rows, all, near);
   asks_.scale(size.asked, all, near);
+  key_.seconds *= 1 + all;
 }
 
 }  // namespace tidar

@@ -32,6 +32,35 @@ TEST(Prices, OfLaterAsksCountOnlyWhereTheyHappen) {
   EXPECT_DOUBLE_EQ(prices.seconds({1, 1, 0, 0}), 10 + 3);
 }
 
+TEST(Prices, CountTheKeysThatRowsSee) {
+  const Prices prices({{1, 10}, {5, 14}}, {{1, 0.5}}, {.cached = 100, .seconds = 0.01});
+  const PassSize one = {1, 1}, five = {5, 2};
+  EXPECT_DOUBLE_EQ(prices.seconds(five.behind(100)), 15);
+  EXPECT_DOUBLE_EQ(prices.seconds(five.behind(300)), 15 + 5 * 200 * 0.01);
+  EXPECT_DOUBLE_EQ(prices.seconds(five.behind(0)), 15 - 5 * 100 * 0.01);
+  const PassSize both = one.behind(300) + PassSize{4, 0}.behind(50);
+  EXPECT_DOUBLE_EQ(prices.seconds(both), 14.5 + (200 - 4 * 50) * 0.01);
+  // A price is never below nothing.
+  EXPECT_DOUBLE_EQ(Prices({{1, 1}}, {{1, 2}}, {1000, 1}).seconds(one), 2);
+}
+
+TEST(Prices, OfKeysFollowWithTheOthersAndAreLoweredWithThem) {
+  Prices prices({{1, 1}, {9, 9}}, {{1, 1}}, {.cached = 0, .seconds = 0.01});
+  const PassSize size = PassSize{9, 1}.behind(100);
+  for (int i = 0; i < 200; ++i) prices.observe(size, 2 * 19);
+  EXPECT_NEAR(prices.seconds(size), 2 * 19, 0.4);
+  EXPECT_NEAR(prices.seconds(size) - prices.seconds({9, 1}), 2 * 9, 0.4);
+
+  const auto of_key = [](double seconds, int cached = 64) {
+    return Prices({{1, 1}}, {{1, 1}}, {cached, seconds});
+  };
+  EXPECT_EQ(lowered(of_key(3), of_key(2)).key().seconds, 2);
+  EXPECT_EQ(lowered(of_key(3), of_key(4)).key().seconds, 3);
+  EXPECT_EQ(lowered(of_key(3), of_key(0)).key().seconds, 3);  // it had no time to find it
+  EXPECT_EQ(lowered(of_key(3), of_key(2, 32)).key().seconds, 3);
+  EXPECT_EQ(lowered(of_key(3), of_key(2)).key().cached, 64);
+}
+
 TEST(Prices, OfAsksFollowWhatPassesTake) {
   Prices prices({{1, 1}, {9, 9}}, {{1, 1}, {9, 2}});
   for (int i = 0; i < 200; ++i) prices.observe({9, 9}, 22);
