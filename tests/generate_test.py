@@ -575,7 +575,7 @@ class Generate(FixtureCase):
         self.refuse(1, *ask, "--draft-length", 4, holds=["--draft-length", "ar"])
         mask = [*ask, "--mask-token", 511]
         self.refuse(1, *mask, "--shifted-logits", holds=["tidar", "masked-diffusion"])
-        for method, *flag in [("block-diffusion", "--groups", "all"), ("lookup", "--prices", "none"),
+        for method, *flag in [("block-diffusion", "--groups", "all"), ("self-speculative", "--prices", "none"),
                               ("masked-diffusion", "--per-pass", 1), ("ar", "--trust-ar", 1)]:
             self.refuse(2, *mask, "--method", method, *flag, holds=[flag[0], method])
         self.succeed(*mask, "--method", "self-speculative", "--draft-length", 4)

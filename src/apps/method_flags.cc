@@ -63,6 +63,12 @@ class FlagGroup {
                        const std::string& what) {
     return add({method}, name, value, fmt::format("{}: {}", method, what));
   }
+  /// A flag that several of them read.
+  template <class Value>
+  CLI::Option* add_for_all(const std::vector<std::string_view>& methods, const std::string& name,
+                           Value& value, const std::string& what) {
+    return add(methods, name, value, fmt::format("{}: {}", fmt::join(methods, ", "), what));
+  }
 
  private:
   template <class Value>
@@ -113,10 +119,10 @@ void add_draft_flags(CLI::App& command, MethodFlags& flags) {
       ->type_name("N")
       ->capture_default_str();
   group
-      .add_for("tidar", "--prices", flags.prices,
-               "what passes cost, for --groups auto: a file; measure, which takes up to a second "
-               "and is kept; or none (default: what an earlier run kept in ~/.cache/tidar, else "
-               "measured)")
+      .add_for_all({"tidar", "lookup"}, "--prices", flags.prices,
+                   "what passes cost, so that they carry the guesses and masks that pay: a file; "
+                   "measure, which takes up to a second and is kept; or none (default: what an "
+                   "earlier run kept in ~/.cache/tidar, else measured)")
       ->option_text("FILE|measure|none");
   group
       .add_for("lookup", "--least-match", flags.lookup.least_matched,

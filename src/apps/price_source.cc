@@ -122,6 +122,7 @@ Prices measure_prices_of(const Session& session, double budget_s) {
 }
 
 bool goes_by_prices(const Method& method) {
+  if (std::holds_alternative<LookupMethodOptions>(method)) return true;
   const auto* tidar = std::get_if<TidarOptions>(&method);
   return tidar != nullptr && tidar->groups.kind == GroupPolicy::Kind::paying;
 }

@@ -29,11 +29,16 @@ double Acceptance::of_guess(float logprob) const {
   return kind_of(logprob).given(std::exp(static_cast<double>(logprob)));
 }
 
-double Acceptance::of_next_place(int place, double before) const {
+double PlaceChances::of(int place, double before) const {
   constexpr double kWorse = 0.99;
   const double prior = kWorse * before;
   const auto index = static_cast<size_t>(place);
-  return index < by_place_.size() ? by_place_[index].given(prior) : prior;
+  return index < chances_.size() ? chances_[index].given(prior) : prior;
+}
+
+void PlaceChances::add(size_t place, double hit) {
+  if (place >= chances_.size()) chances_.resize(place + 1);
+  chances_[place].add(hit);
 }
 
 double Acceptance::of_runner_up(float logprob, float runner_up_logprob) const {
@@ -48,13 +53,12 @@ void Acceptance::learn_runner_up(float logprob, float runner_up_logprob, bool ri
 void Acceptance::learn(std::span<const float> logprobs, int verified, int right) {
   const auto hits = static_cast<size_t>(right);
   const size_t tried = std::min(hits + 1, static_cast<size_t>(verified));  // none behind a miss
-  by_place_.resize(std::max(by_place_.size(), logprobs.size()));
   for (size_t i = 0; i < tried; ++i) {
     by_probability_[bin_of(std::exp(static_cast<double>(logprobs[i])))].add(i < hits);
-    by_place_[i].add(i < hits);
+    by_place_.add(i, i < hits);
   }
   if (right < verified) return;
-  for (size_t i = tried; i < logprobs.size(); ++i) by_place_[i].add(of_guess(logprobs[i]));
+  for (size_t i = tried; i < logprobs.size(); ++i) by_place_.add(i, of_guess(logprobs[i]));
 }
 
 }  // namespace tidar

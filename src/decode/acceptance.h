@@ -28,6 +28,21 @@ class Chance {
   double tries_ = 0, hits_ = 0;
 };
 
+/// Of guesses by their places in a draft alone (0: right behind a certain token): of being right
+/// where all before them are.
+class PlaceChances {
+ public:
+  /// Where the chance of the place before it is `before`; before place 0: kBeforeFirst. A place
+  /// without tries of its own is somewhat worse than the one before it.
+  double of(int place, double before) const;
+  static constexpr double kBeforeFirst = 0.8;
+  /// A guess there was right (1) or not (0), or was likely to be.
+  void add(size_t place, double hit);
+
+ private:
+  std::vector<Chance> chances_;
+};
+
 /// Of the drafts of one sequence. A guess has a place (0: right behind a certain token) and the
 /// log-probability that the draft gave it; its chance is that of being right where all guesses
 /// before it are. Where nothing was verified yet, a draft's own probability is believed.
@@ -37,11 +52,8 @@ class Acceptance {
   double of_guess(float logprob) const;
   /// Whether hardly any guess like this one was verified yet.
   bool is_new(float logprob) const { return kind_of(logprob).is_new(); }
-  /// Of a guess at `place` of a draft that is still to be made, where the chance of the place
-  /// before it is `before`; before place 0: kBeforeFirst. A place without tries of its own is
-  /// somewhat worse than the one before it.
-  double of_next_place(int place, double before) const;
-  static constexpr double kBeforeFirst = 0.8;
+  /// Those of a draft that is still to be made.
+  const PlaceChances& by_place() const { return by_place_; }
   /// Of the second candidate of a place where the guess, made with `logprob`, is wrong and all
   /// before it are right.
   double of_runner_up(float logprob, float runner_up_logprob) const;
@@ -60,7 +72,7 @@ class Acceptance {
   const Chance& kind_of(float logprob) const;
 
   ByProbability by_probability_, of_runner_up_;
-  std::vector<Chance> by_place_;
+  PlaceChances by_place_;
 };
 
 }  // namespace tidar

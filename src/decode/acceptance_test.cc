@@ -11,8 +11,8 @@ namespace {
 
 // Of a guess at this place, by way of those before it.
 double of_place(const Acceptance& acceptance, int place) {
-  double chance = Acceptance::kBeforeFirst;
-  for (int i = 0; i <= place; ++i) chance = acceptance.of_next_place(i, chance);
+  double chance = PlaceChances::kBeforeFirst;
+  for (int i = 0; i <= place; ++i) chance = acceptance.by_place().of(i, chance);
   return chance;
 }
 

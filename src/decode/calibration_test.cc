@@ -72,13 +72,13 @@ class Ledger {
  public:
   /// A draft whose first `right` guesses are right.
   void verify(const std::vector<float>& logprobs, int right) {
-    double place_before = Acceptance::kBeforeFirst;
+    double place_before = PlaceChances::kBeforeFirst;
     for (size_t i = 0; i < logprobs.size() && static_cast<int>(i) <= right; ++i) {
       const bool hit = static_cast<int>(i) < right;
       const double said = std::exp(static_cast<double>(logprobs[i]));
       const int number = static_cast<int>(i);
-      const double told = Acceptance().of_next_place(number, place_before);
-      const double place = acceptance_.of_next_place(number, place_before);
+      const double told = Acceptance().by_place().of(number, place_before);
+      const double place = acceptance_.by_place().of(number, place_before);
       by_confidence[bin_of(said)].add(acceptance_.of_guess(logprobs[i]), said, hit);
       by_place[i].add(place, told, hit);
       place_before = place;
@@ -143,7 +143,7 @@ TEST(Calibration, EveryPlaceHasItsChance) {
       ledger.by_place[place].expect_between("place", place);
     }
   }
-  const Ledger alike = verified_drafts(9, [](int, double) { return Acceptance::kBeforeFirst; });
+  const Ledger alike = verified_drafts(9, [](int, double) { return PlaceChances::kBeforeFirst; });
   for (size_t place = 0; place < kDraftLength; ++place)
     alike.by_place[place].expect_calibrated("place", place);
 }

@@ -25,6 +25,9 @@ class Drafter {
 
   /// Passes that another model made for the last draft().
   virtual int passes() const { return 0; }
+  /// Whether drafts cost next to nothing, so that they may be made before it is known whether there
+  /// is room for them.
+  virtual bool is_free() const { return false; }
 };
 
 /// Makes the drafter of one sequence.

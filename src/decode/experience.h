@@ -12,6 +12,9 @@ namespace tidar {
 /// may cost a hundredth of what is decoded, and what they bring themselves.
 class TryBudget {
  public:
+  /// Worth of rows that are paid for, in tokens: they are carried whatever they cost.
+  static constexpr double kPaidFor = 1e3;
+
   /// So many tokens were decoded.
   void earn(double tokens) { left_ += kShare * tokens; }
   /// A try brought so many.
@@ -44,6 +47,9 @@ struct Experience {
   Acceptance acceptance;
   TryBudget tries;
   Course course;  ///< the last one found
+  // Of guesses that are looked up in the text.
+  PlaceChances looked_up;
+  TryBudget lookup_tries;
 };
 
 }  // namespace tidar

@@ -20,6 +20,8 @@ class LookupDrafter final : public Drafter {
     return draft_;
   }
 
+  bool is_free() const override { return true; }
+
  private:
   // Where the text goes on behind the best earlier occurrence of its last tokens; 0: none.
   size_t continuation(std::span<const int32_t> text) const {

@@ -19,6 +19,7 @@ class SpeculativeDecoder final : public SequenceDecoder {
         vocabulary_(vocabulary),
         drafter_(std::move(drafter)) {}
 
+  bool make_offer(const PassOutlook& outlook, Offer& offer) override;
   int min_rows() const override { return 1; }
 
  private:
@@ -27,6 +28,7 @@ class SpeculativeDecoder final : public SequenceDecoder {
 
   int most_guesses(int rows_left) const;
   void draft(int most);
+  void learn(int accepted);
 
   int draft_length_;
   int vocabulary_;
@@ -35,19 +37,64 @@ class SpeculativeDecoder final : public SequenceDecoder {
   // The pass under way.
   int reading_ = 0;              // rows before the drafts
   std::vector<int32_t> drafts_;  // empty while more of the prompt must be read
+  bool drafted_ = false;         // they were made for an offer
+  bool tries_ = false;           // they are not expected to pay
 };
+
+// Guesses that cost nothing are made before the pass, so that only rows pay for them. What another
+// model's passes cost no price tells.
+bool SpeculativeDecoder::make_offer(const PassOutlook& outlook, Offer& offer) {
+  drafted_ = false;
+  if (!drafter_->is_free() || sequence_.in_prompt() || sequence_.unread().size() != 1) return false;
+  draft(most_guesses(1 + draft_length_));
+  drafted_ = true;
+  Experience& experience = sequence_.experience();
+  experience.lookup_tries.earn(1 / (1 + outlook.others_tokens));
+  PassSize size = {1, 1};
+  offer.base = {.size = size, .worth = 1};
+  offer.bundles.clear();
+  double chance = PlaceChances::kBeforeFirst, right = 1, tokens = 1 + outlook.others_tokens;
+  const double alone = tokens / outlook.seconds(size);
+  offer.rate = alone;
+  for (int place = 0; place + 1 < static_cast<int>(drafts_.size()); ++place) {
+    chance = experience.looked_up.of(place, chance);
+    right *= chance;
+    tokens += right;
+    size += {1, 1};
+    offer.bundles.push_back({.size = {1, 1}, .worth = right, .chance = chance});
+    offer.rate = std::max(offer.rate, tokens / outlook.seconds(size));
+  }
+  tries_ = false;
+  if (offer.rate > alone || offer.bundles.empty()) return true;
+  tries_ = experience.lookup_tries.pay(alone * outlook.seconds(size) - (1 + outlook.others_tokens));
+  if (tries_) {
+    for (Bundle& guess : offer.bundles) guess.worth = TryBudget::kPaidFor;
+  }
+  return true;
+}
+
+// Difficulty persists, in the drafts of other texts, too.
+void SpeculativeDecoder::learn(int accepted) {
+  if (!drafter_->is_free()) return;
+  Experience& experience = sequence_.experience();
+  if (std::exchange(tries_, false)) experience.lookup_tries.refund(accepted - 1);
+  for (int guess = 1; guess < static_cast<int>(drafts_.size()) && guess <= accepted; ++guess) {
+    experience.looked_up.add(static_cast<size_t>(guess) - 1, guess < accepted);
+  }
+}
 
 bool SpeculativeDecoder::add_rows(Pass& pass, int row_budget) {
   const int before_drafts = static_cast<int>(sequence_.unread().size()) - 1;
   reading_ = std::min(before_drafts, row_budget);
-  drafts_.clear();
+  const bool drafted = std::exchange(drafted_, false);
+  if (!drafted) drafts_.clear();
   const bool verifies = reading_ == before_drafts && reading_ < row_budget;
   const int most = verifies ? most_guesses(row_budget - reading_) : 0;
 
   // Guesses may cost passes of another model: first their room must be sure.
   if (!sequence_.read(pass, reading_, verifies ? 1 + most : 0)) return false;
   if (!verifies) return true;
-  draft(most);
+  drafted ? drafts_.resize(std::min(drafts_.size(), static_cast<size_t>(1 + most))) : draft(most);
   const int32_t first_row = add_causal(pass, drafts_, Keep::page);
   ask_drafts(sequence_, {.drafts = drafts_, .first_row = first_row}, pass.asks);
   return true;
@@ -75,7 +122,7 @@ void SpeculativeDecoder::draft(int most) {
 
 void SpeculativeDecoder::use(std::span<const Answer> answers) {
   if (drafts_.empty()) return sequence_.cache.commit(reading_);
-  accept_drafts(sequence_, reading_, {.drafts = drafts_}, answers);
+  learn(accept_drafts(sequence_, reading_, {.drafts = drafts_}, answers).drafts);
 }
 
 }  // namespace

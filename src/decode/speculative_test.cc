@@ -290,6 +290,27 @@ TEST(SpeculativeStats, LookupPaysInLoops) {
   EXPECT_EQ(driven.totals.passes, 1 + 8);
 }
 
+// What was guessed for an offer is forgotten where its pass was not made and keys were lost since.
+TEST(SpeculativeOffers, MayComeToNothing) {
+  SequenceSpec spec = short_spec();
+  spec.penalties.bias = {{.token = 4, .add = 100}};
+  Bench bench(MockModel{.seed = 3});
+  Driven driven = bench.speculative(spec, 4, by_lookup(), 20);
+  drive(bench.evaluator, driven);
+  const Prices prices({{1, 1}, {9, 1.1}}, 0);
+  PassOutlook outlook;
+  outlook.prices = &prices;
+  Offer offer;
+  ASSERT_TRUE(driven.decoder->make_offer(outlook, offer));
+  EXPECT_EQ(offer.bundles.size(), 4u);
+  driven.decoder->cache().truncate(0);
+  EXPECT_FALSE(driven.decoder->make_offer(outlook, offer));
+  driven.wanted = 40;
+  drive(bench.evaluator, driven, [](int) { return 3; });
+  EXPECT_EQ(driven.tokens(), Tokens(driven.output.size(), 4));
+  EXPECT_GE(driven.output.size(), 40u);
+}
+
 // A drafter that cannot follow costs speed alone.
 TEST(ModelDrafter, IsSilentWhereItCannotFollow) {
   const MockModel model{.seed = 9};

@@ -31,9 +31,9 @@ Course TidarOffers::best_course(const PassOutlook& outlook, const Acceptance& ac
   const double others = outlook.others_tokens;
   const PassSize certain = {1, 1};
   Course best{.masks = 1, .rate = (1 + others) / outlook.seconds(certain), .worth = 0};
-  double chance = Acceptance::kBeforeFirst, right = 1, tokens = 1 + others, redraft = 0;
+  double chance = PlaceChances::kBeforeFirst, right = 1, tokens = 1 + others, redraft = 0;
   for (int masks = 2; masks <= draft_length_; ++masks) {
-    chance = acceptance.of_next_place(masks - 2, chance);
+    chance = acceptance.by_place().of(masks - 2, chance);
     right *= chance;
     tokens += right;
     const PassSize verified = {masks, static_cast<double>(masks)};
@@ -119,7 +119,7 @@ void TidarOffers::make(const PassOutlook& outlook, Experience& experience,
     tries_ = can_try(outlook, course, experience.tries);
     if (tries_) {
       course.masks = std::min(draft_length_, kTriedMasks);
-      course.worth = 1e3;  // it is paid for
+      course.worth = TryBudget::kPaidFor;
     }
   }
   step_.masks = course.masks;

@@ -79,9 +79,9 @@ struct Course {
 };
 
 Course course_of(const Prices& prices, const Acceptance& acceptance, int masks) {
-  double chance = Acceptance::kBeforeFirst, right = 1, tokens = 1;
+  double chance = PlaceChances::kBeforeFirst, right = 1, tokens = 1;
   for (int place = 0; place + 1 < masks; ++place) {
-    chance = acceptance.of_next_place(place, chance);
+    chance = acceptance.by_place().of(place, chance);
     right *= chance;
     tokens += right;
   }

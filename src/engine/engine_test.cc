@@ -338,6 +338,43 @@ TEST(Engine, SpendsRowsByWhatTheyCostAndBring) {
   }
 }
 
+// Guesses that are looked up cost nothing but their rows.
+TEST(Engine, LooksUpGuessesWhereTheyPay) {
+  constexpr int kTokens = 600;
+  const auto decode = [](MockEvaluator& evaluator, Engine& engine, bool loops, double row_cost) {
+    const int64_t rows_before = evaluator.carried_rows();
+    Request request = request_of({1, 2, 3}, kTokens, LookupMethodOptions{});
+    if (loops) request.sequence.penalties.bias = {{.token = 3, .add = 100}};
+    const RequestId id = engine.submit(std::move(request)).value();
+    Outputs outputs;
+    collect(engine, outputs);
+    const auto passes = static_cast<double>(outputs[id].stats.passes + 1);
+    const auto rows = static_cast<double>(evaluator.carried_rows() - rows_before);
+    return (passes + (rows - passes) * row_cost) / kTokens;
+  };
+  const auto prices_of = [](double row_cost) {
+    return Prices({{1, 1}, {101, 1 + 100 * row_cost}}, 0);
+  };
+  const auto cost_of_ar = [&](bool loops, double row_cost) {
+    MockEvaluator evaluator({.seed = 5}, limits(100, 40));
+    Engine engine(evaluator);
+    engine.set_prices(prices_of(row_cost), PriceUse::fixed);
+    return decode(evaluator, engine, loops, row_cost);
+  };
+  EXPECT_LT(cost_of_ar(true, 1e-4), 0.13);  // 9 tokens a pass
+  EXPECT_LT(cost_of_ar(true, 0.05), 0.2);
+  for (const double row_cost : {1e-4, 0.05, 0.2, 0.5, 1.0}) {
+    EXPECT_LT(cost_of_ar(true, row_cost), 1.02) << row_cost;
+    EXPECT_LT(cost_of_ar(false, row_cost), 1.02) << row_cost;
+  }
+  // Texts that no guess paid for are followed by one where all do.
+  MockEvaluator evaluator({.seed = 5}, limits(100, 40));
+  Engine engine(evaluator);
+  engine.set_prices(prices_of(0.4), PriceUse::fixed);
+  for (int text = 0; text < 5; ++text) EXPECT_LT(decode(evaluator, engine, false, 0.4), 1.02);
+  EXPECT_LT(decode(evaluator, engine, true, 0.4), 0.8);
+}
+
 // Rows are cheap, but where each of them reads the keys of a long text they are not.
 TEST(Engine, CarriesFewerRowsBehindManyKeys) {
   const auto rows_behind = [](double key_s) {
@@ -516,7 +553,8 @@ TEST(Engine, ExplainsEveryPassWhenAsked) {
       EXPECT_EQ(output.stats.passes, plain.stats.passes);
       EXPECT_EQ(passes, plain.stats.passes);
       EXPECT_EQ(rows, evaluator.carried_rows());
-      EXPECT_EQ(offers, priced && m == 0 ? passes : 0);  // others make none
+      const bool makes_offers = m == 0 || std::holds_alternative<LookupMethodOptions>(methods[m]);
+      EXPECT_EQ(offers, priced && makes_offers ? passes : 0);
     }
   }
 }
