@@ -27,9 +27,9 @@ struct PriceTimes {
   }
 };
 
-/// Measures prices, and then times passes behind so many cached keys (`contexts`) of `rows`, upwards
-/// (none: of the rows that were measured), as far as the model has positions and as PassBench::run()
-/// does; `asked` says how many of the rows are asked.
+/// Measures prices, and then times passes behind so many cached keys (`contexts`) of `rows`,
+/// upwards (none: of the rows that were measured), as far as the model has positions and as
+/// PassBench::run() does; `asked` says how many of the rows are asked.
 PriceTimes bench_prices(const Session& session, PassBench& bench, std::span<const int32_t> contexts,
                         std::vector<int32_t> rows, const std::function<int(int)>& asked,
                         double seconds, const std::function<void(int)>& on_round);
