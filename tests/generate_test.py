@@ -4,13 +4,17 @@
     python3 tests/generate_test.py build/release/tidar
 """
 
+import datetime
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 
-from outside import FIXTURES, PROGRAM, FixtureCase, comma, load, main, run, write_lines
+from outside import FIXTURES, PROGRAM, ROOT, FixtureCase, comma, load, main, run, write_lines
+
+MINI = ROOT / "models/tidar-mini"
 
 
 class Generate(FixtureCase):
@@ -570,6 +574,61 @@ class Generate(FixtureCase):
         self.refuse(1, *ask, "--prices", self.folder / "nowhere", holds=["nowhere"])
         self.refuse(1, *ask, "--prices", self.put("x", '{"version": 7}'), holds=["version", "7"])
         self.refuse(2, *ask[:-1], "all", "--prices", "none", holds=["--prices", "auto"])
+
+    def test_form_of_the_output(self):
+        """Python's own readers take what comes out, and every method that equals ar gives the same."""
+        schema = self.put("schema.json", json.dumps({
+            "type": "object", "additionalProperties": False, "required": ["z", "a", "on"],
+            "properties": {"z": {"type": "array", "items": {"type": "integer"}, "minItems": 2,
+                                 "maxItems": 3},
+                           "a": {"enum": ["é\"", None]}, "on": {"type": "string",
+                                                               "format": "date"}}}))
+
+        def is_of_schema(text):
+            value = json.loads(text)
+            self.assertEqual(list(value), ["z", "a", "on"])
+            self.assertIn(len(value["z"]), (2, 3))
+            self.assertIn(value["a"], ("é\"", None))
+            datetime.date.fromisoformat(value["on"])
+
+        expression = r"(?:[a-cé]{2}|\d+\.){3,5}[^x\s]😀?"
+        forms = [(["--regex", expression],
+                  lambda text: self.assertTrue(re.fullmatch(expression, text, re.ASCII), text)),
+                 (["--json-schema", schema], is_of_schema),
+                 (["--json-object", "--logit-bias", "93:2"],
+                  lambda text: self.assertIsInstance(json.loads(text), dict))]
+        methods = [["tidar"], ["tidar", "--groups", "all", "--guessed", 2],
+                   ["tidar", "--groups", "auto"], ["self-speculative"],
+                   ["lookup", "--least-match", 1], ["speculative", "--draft-model", MINI]]
+        for form, is_of_form in forms:
+            for sampling in ([], ["--temperature", 1, "--seed", 5], ["--temperature", 0.7, "--top-k", 9]):
+                ask = ["--prompt", "12 + 30 = ", "-n", 200, *form, *sampling]
+                ar, _ = self.generate(MINI, *ask, "--method", "ar")
+                if ar["finish_reason"] == "stop":
+                    is_of_form(ar["text"])
+                else:  # an object may have any number of members
+                    self.assertIn("--json-object", form)
+                for method in methods:
+                    with self.subTest(form=form, sampling=sampling, method=method):
+                        found, _ = self.generate(MINI, *ask, "--method", *method)
+                        for key in ("tokens", "logprobs", "policy_logprobs", "finish_reason"):
+                            self.assertEqual(found[key], ar[key])
+        below, _ = self.generate(MINI, "--prompt", "a", "-n", 100, "--json-schema", schema,
+                                 "--trust-ar", 0.3)
+        is_of_schema(below["text"])
+
+    def test_forms_that_cannot_be_met(self):
+        ask = ["generate", "--model", MINI, "--prompt", "a"]
+        self.refuse(1, *ask, "--regex", "(", holds=["regular expression, at byte 2"])
+        self.refuse(1, *ask, "--regex", "((a{1000}){1000})", holds=["too large"])
+        self.refuse(1, *ask, "--json-schema", self.put("s.json", '{"oneOf": []}'),
+                    holds=["the schema at #: 'oneOf'"])
+        self.refuse(1, *ask, "--json-schema", self.folder / "nowhere", holds=["nowhere"])
+        self.refuse(1, *ask, "--regex", "a", "--ignore-eos", holds=["--ignore-eos"])
+        self.refuse(2, *ask, "--regex", "a", "--json-object", holds=["--regex", "--json-object"])
+        for method in ("block-diffusion", "masked-diffusion"):
+            self.refuse(1, *ask, "--regex", "a", "--method", method,
+                        holds=["cannot keep to a given form of output"])
 
     def test_flags_of_other_methods(self):
         ask = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "--max-new", 2]

@@ -136,7 +136,7 @@ Result<int> chat(const ChatFlags& flags) {
   if (tokenizer == nullptr) {
     return error("{}: has no tokenizer.json, which a conversation needs", decoding.model.model);
   }
-  TIDAR_TRY(Request request, make_request(decoding, session.config(), std::vector<int32_t>()));
+  TIDAR_TRY(Request request, make_request(decoding, session.config(), tokenizer, {}));
   if (!decoding.ignore_eos) {
     request.eos = with_end_of_turn(std::move(request.eos), chat_template, *tokenizer);
   }

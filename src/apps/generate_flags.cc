@@ -4,10 +4,14 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <utility>
 
 #include "apps/ids.h"
 #include "apps/ranges.h"
 #include "apps/sampling_flags.h"
+#include "constrain/output_form.h"
+#include "format/files.h"
 
 namespace tidar {
 namespace {
@@ -69,6 +73,52 @@ void add_stop_flags(CLI::App& command, GenerateFlags& flags) {
       ->type_name("TEXT")
       ->allow_extra_args(false);
   command.add_flag("--ignore-eos", flags.ignore_eos, "Forbid end-of-text tokens");
+}
+
+void add_form_flags(CLI::App& command, GenerateFlags& flags) {
+  command.option_defaults()->group("Form of the output (one of these)");
+  CLI::Option* regex =
+      command
+          .add_option("--regex", flags.regex, "Regular expression that all of the output matches")
+          ->type_name("EXPRESSION");
+  CLI::Option* schema =
+      command
+          .add_option("--json-schema", flags.json_schema,
+                      "File of a JSON schema; the output is a JSON value that it allows, with "
+                      "properties in its order")
+          ->type_name("FILE.json")
+          ->excludes(regex);
+  command.add_flag("--json-object", flags.json_object, "The output is a JSON object")
+      ->excludes(regex)
+      ->excludes(schema);
+}
+
+/// The form that the flags ask for.
+Result<OutputForm> read_form(const GenerateFlags& flags) {
+  using Kind = OutputForm::Kind;
+  if (flags.regex) return OutputForm{.kind = Kind::expression, .text = *flags.regex};
+  if (flags.json_object) return OutputForm{.kind = Kind::json_object};
+  if (flags.json_schema.empty()) return OutputForm{};
+  TIDAR_TRY(std::string schema, read_text_file(flags.json_schema));
+  return OutputForm{.kind = Kind::json_schema, .text = std::move(schema)};
+}
+
+/// What holds outputs to it.
+Result<std::shared_ptr<const Constraint>> read_constraint(const GenerateFlags& flags,
+                                                          const ModelConfig& config,
+                                                          const Tokenizer* tokenizer) {
+  TIDAR_TRY(const OutputForm form, read_form(flags));
+  if (form.kind == OutputForm::Kind::free) return std::shared_ptr<const Constraint>();
+  if (tokenizer == nullptr) {
+    return error("{}: has no tokenizer.json, which a form of the output needs", flags.model.model);
+  }
+  if (flags.ignore_eos) {
+    return error(
+        "--ignore-eos cannot be met where the form of the output says where it ends; "
+        "leave one of them out");
+  }
+  std::vector<int32_t> eos(config.eos_tokens.begin(), config.eos_tokens.end());
+  return OutputForms(*tokenizer).constraint_of(form, eos);
 }
 
 void add_choice_flags(CLI::App& command, GenerateFlags& flags) {
@@ -144,6 +194,7 @@ void add_decoding_flags(CLI::App& command, GenerateFlags& flags) {
 
 void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
   add_prompt_flags(command, flags);
+  add_form_flags(command, flags);
   add_decoding_flags(command, flags);
   command.option_defaults()->group("Report");
   command
@@ -189,11 +240,11 @@ Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& conf
   if (flags.prompts.empty()) {
     TIDAR_TRY(prompt, read_prompt(flags, tokenizer));
   }
-  return make_request(flags, config, std::move(prompt));
+  return make_request(flags, config, tokenizer, std::move(prompt));
 }
 
 Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& config,
-                             std::vector<int32_t> prompt) {
+                             const Tokenizer* tokenizer, std::vector<int32_t> prompt) {
   Request request;
   request.sequence.prompt = std::move(prompt);
   request.sequence.sampling = flags.sampling;
@@ -203,6 +254,7 @@ Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& conf
     TIDAR_TRY_VOID(check_ids({&change.token, 1}, config.vocabulary, "--logit-bias"));
     set_bias(request.sequence.penalties.bias, change);
   }
+  TIDAR_TRY(request.sequence.constraint, read_constraint(flags, config, tokenizer));
   request.sequence.mask_token = known_mask_token(flags.method.mask_token, config);
   const int room = config.max_positions - static_cast<int>(request.sequence.prompt.size());
   TIDAR_TRY(request.method,

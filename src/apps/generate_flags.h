@@ -30,6 +30,11 @@ struct GenerateFlags {
   std::vector<std::string> stop;  ///< strings that end the text, which they are not part of
   bool ignore_eos = false;        ///< end-of-text tokens are forbidden
 
+  // What the output must look like; one of them at most:
+  std::optional<std::string> regex;  ///< an expression that all of it matches
+  std::string json_schema;           ///< file of a schema of the JSON that it is
+  bool json_object = false;          ///< any JSON object
+
   Sampling sampling;
   Penalties penalties;
   std::vector<std::string> logit_bias;  ///< ID:VALUE
@@ -48,9 +53,10 @@ void add_decoding_flags(CLI::App& command, GenerateFlags& flags);
 /// Adds these, and those of the prompt and the report.
 void add_generate_flags(CLI::App& command, GenerateFlags& flags);
 
-/// What was asked for, in the terms of the model, with a prompt that is known already.
+/// What was asked for, in the terms of the model, with a prompt that is known already. Without a
+/// tokenizer no form of the output can be asked for.
 Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& config,
-                             std::vector<int32_t> prompt);
+                             const Tokenizer* tokenizer, std::vector<int32_t> prompt);
 /// The same. Reads the prompt, from stdin if need be; with
 /// --prompts the prompt is left empty.
 Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& config,

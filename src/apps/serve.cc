@@ -23,6 +23,7 @@
 #include "apps/price_source.h"
 #include "apps/ranges.h"
 #include "apps/session.h"
+#include "constrain/output_form.h"
 #include "engine/engine.h"
 #include "format/files.h"
 #include "serve/server.h"
@@ -183,6 +184,10 @@ Result<ServedModel> served_model(const ServeFlags& flags, const Session& session
   TIDAR_TRY(model.tokenizer_info, tokenizer_info(path, *model.tokenizer, config));
   model.method = name_of(standard.method);
   model.now = local_time;
+  model.make_constraint = [forms = std::make_shared<OutputForms>(*model.tokenizer)](
+                              const OutputForm& form, const std::vector<int32_t>& eos) {
+    return forms->constraint_of(form, eos);
+  };
   model.make_method = [server = flags.method, method = standard.method, config](
                           const MethodWish& wish, int max_new) {
     return wished_method(wish, server, method, config, max_new);

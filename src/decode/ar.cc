@@ -21,9 +21,12 @@ class ArDecoder final : public SequenceDecoder {
     const int unread = static_cast<int>(sequence_.unread().size());
     reading_ = std::min(unread, row_budget);
     if (!sequence_.read(pass, reading_)) return false;
-    if (reading_ == unread)
-      pass.asks.add(sequence_.choose(pass.rows() - 1, sequence_.size(),
-                                     sequence_.history.add_changes(pass.asks)));
+    if (reading_ == unread) {
+      const History& history = sequence_.history;
+      Ask ask = sequence_.choose(pass.rows() - 1, sequence_.size(), history.add_changes(pass.asks));
+      ask.allowed = history.add_allowed(pass.asks);
+      pass.asks.add(ask);
+    }
     return true;
   }
 

@@ -137,6 +137,7 @@ Result<std::unique_ptr<Decoder>> make_decoder(const BlockDiffusionOptions& optio
                                               SequenceSpec spec, SequenceCache cache,
                                               const EvaluatorLimits& limits) {
   TIDAR_TRY_VOID(check_spec(spec, limits));
+  TIDAR_TRY_VOID(check_no_constraint(spec, "block diffusion"));
   TIDAR_TRY_VOID(check_options(options, spec, limits));
   return decoder_of<BlockDiffusionDecoder>(std::move(spec), std::move(cache), limits, options);
 }

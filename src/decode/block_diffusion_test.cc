@@ -11,6 +11,7 @@
 #include <string>
 
 #include "decode/canvas_testing.h"
+#include "decode/constraint_testing.h"
 #include "decode/drive_testing.h"
 
 namespace tidar {
@@ -333,6 +334,9 @@ TEST(MakeBlockDiffusion, RefusesWhatItCannotFollow) {
   EXPECT_EQ(complaint({}, spec), "");
   spec.penalties.frequency = 0.1f;
   has(complaint({}, spec), "penalties: block diffusion");
+  spec = short_spec();
+  spec.constraint = std::make_shared<MockConstraint>(MockLanguage());
+  has(complaint({}, spec), "block diffusion cannot keep to a given form of output");
   spec.prompt = {};
   has(complaint({}, spec), "prompt");
 }

@@ -56,6 +56,14 @@ Result<void> check_penalties(const Penalties& penalties, int vocabulary) {
 
 }  // namespace
 
+Result<void> check_no_constraint(const SequenceSpec& spec, std::string_view method) {
+  if (spec.constraint == nullptr) return {};
+  return error(
+      "{} cannot keep to a given form of output, since it does not write from left to right; use "
+      "ar, tidar, self-speculative, lookup or speculative, or ask for no form",
+      method);
+}
+
 Result<void> check_spec(const SequenceSpec& spec, const EvaluatorLimits& limits) {
   if (spec.prompt.empty()) return error("prompt: expected at least one token, found none");
   if (spec.prompt.size() >= static_cast<size_t>(limits.max_position))

@@ -17,8 +17,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
+#include "base/constraint.h"
 #include "base/result.h"
 #include "base/sampling.h"
 #include "cache/pages.h"
@@ -48,6 +50,9 @@ struct SequenceSpec {
   std::vector<int32_t> prompt{};  ///< at least one token
   Sampling sampling{};
   Penalties penalties{};
+  /// What the output may be; nullptr: anything. Methods that do not choose it from left to right
+  /// refuse.
+  std::shared_ptr<const Constraint> constraint{};
   int32_t mask_token = -1;  ///< never chosen; -1: the model has none
   int32_t top = 0;          ///< of the most probable tokens, told with each token and score
   /// The prompt's tokens but the first are scored, too (StepReport::scores). Methods that do not
@@ -57,6 +62,10 @@ struct SequenceSpec {
   /// token depends on it.
   std::shared_ptr<Experience> experience{};
 };
+
+/// Says that a method, which does not choose an output from left to right, cannot keep to a
+/// constraint, where the spec has one.
+Result<void> check_no_constraint(const SequenceSpec& spec, std::string_view method);
 
 /// Says what is wrong with a spec, for users: values out of range, tokens that the vocabulary
 /// lacks, a prompt that is empty or leaves no position free.
@@ -69,7 +78,8 @@ enum class Phase : uint8_t {
   decoding,  ///< brings tokens, or comes nearer to them
   full,      ///< ended: the context limit is reached, or an output of a fixed length is complete
   failed,  ///< ended: nothing could be chosen for the next token, since the model's logits are not
-           ///< finite there or every token is forbidden; what was committed before stands
+           ///< finite there or every token is forbidden, by a bias or by the constraint; what was
+           ///< committed before stands
 };
 
 /// A token is *committed* as soon as it is certain: the pass that reads the end of the prompt

@@ -2,14 +2,19 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
+
+#include "base/check.h"
 
 namespace tidar {
 
-History::History(const Penalties& penalties, int32_t forbidden, std::span<const int32_t> prompt)
+History::History(const Penalties& penalties, int32_t forbidden, std::span<const int32_t> prompt,
+                 std::shared_ptr<const Constraint> constraint)
     : repetition_(penalties.repetition),
       presence_(penalties.presence),
       frequency_(penalties.frequency),
-      counts_(penalties.count()) {
+      counts_(penalties.count()),
+      constraint_(std::move(constraint)) {
   for (const LogitChange& bias : penalties.bias) entry(bias.token).bias = bias.add;
   if (forbidden >= 0) entry(forbidden).bias = -std::numeric_limits<float>::infinity();
   if (repetition_ != 1)
@@ -18,6 +23,10 @@ History::History(const Penalties& penalties, int32_t forbidden, std::span<const 
 }
 
 void History::append(int32_t token) {
+  if (constraint_ != nullptr) {
+    constraint_ = constraint_->after(token);
+    TIDAR_CHECK(constraint_ != nullptr);
+  }
   if (!counts_) return;
   Seen& seen = entry(token);
   seen.in_text = true;
@@ -39,6 +48,28 @@ ChangeRange History::add_changes_after(std::span<const int32_t> tokens, Asks& as
     added.to = asks.add_changes({&change, 1}).to;
   }
   return added;
+}
+
+int32_t History::add_allowed_after(std::span<const int32_t> tokens, Asks& asks) const {
+  std::shared_ptr<const Constraint> constraint = constraint_;
+  if (constraint == nullptr) return -1;
+  for (const int32_t token : tokens) {
+    constraint = constraint->after(token);
+    TIDAR_CHECK(constraint != nullptr);
+  }
+  return asks.add_allowed(constraint->allowed());
+}
+
+size_t History::count_allowed(std::span<const int32_t> tokens) const {
+  if (constraint_ == nullptr) return tokens.size();
+  size_t count = 0;
+  auto constraint = constraint_;
+  while (count < tokens.size()) {
+    constraint = constraint->after(tokens[count]);
+    if (constraint == nullptr) break;
+    ++count;
+  }
+  return count;
 }
 
 History::Seen& History::entry(int32_t token) {

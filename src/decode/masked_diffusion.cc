@@ -102,6 +102,7 @@ Result<std::unique_ptr<Decoder>> make_decoder(const MaskedDiffusionOptions& opti
                                               SequenceSpec spec, SequenceCache cache,
                                               const EvaluatorLimits& limits) {
   TIDAR_TRY_VOID(check_spec(spec, limits));
+  TIDAR_TRY_VOID(check_no_constraint(spec, "masked diffusion"));
   TIDAR_TRY_VOID(check_options(options, spec, limits));
   MaskedDiffusionOptions whole = options;
   if (whole.steps == 0) whole.steps = whole.length;

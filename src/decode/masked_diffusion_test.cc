@@ -13,6 +13,7 @@
 
 #include "decode/canvas_testing.h"
 #include "decode/chi_square_testing.h"
+#include "decode/constraint_testing.h"
 #include "decode/drive_testing.h"
 
 namespace tidar {
@@ -312,6 +313,9 @@ TEST(MakeMaskedDiffusion, RefusesWhatItCannotFollow) {
   wrong = spec;
   wrong.penalties.repetition = 1.1f;
   has(complaint({}, wrong), "penalties: masked diffusion");
+  wrong = spec;
+  wrong.constraint = std::make_shared<MockConstraint>(MockLanguage());
+  has(complaint({}, wrong), "masked diffusion cannot keep to a given form of output");
 }
 
 }  // namespace

@@ -89,7 +89,8 @@ inline std::vector<std::vector<float>> dense_logits(const MockModel& model,
 /// The distribution that a token is drawn from (base/sampling.h); greedy: 1 for the one token.
 /// Empty where every token is forbidden.
 inline std::vector<double> mock_distribution(std::vector<double> logits, const Ask& ask,
-                                             std::span<const LogitChange> pool) {
+                                             std::span<const LogitChange> pool,
+                                             const TokenSet* allowed = nullptr) {
   const auto change = [&](const LogitChange& c) {
     double& logit = logits[static_cast<size_t>(c.token)];
     logit = (logit > 0 ? logit / c.scale : logit * c.scale) + c.add;
@@ -100,6 +101,9 @@ inline std::vector<double> mock_distribution(std::vector<double> logits, const A
     if (std::none_of(all_own.begin(), all_own.end(), replaces)) change(c);
   }
   for (const LogitChange& c : all_own) change(c);
+  for (size_t v = 0; v < logits.size(); ++v)
+    if (allowed != nullptr && !allowed->contains(static_cast<int32_t>(v)))
+      logits[v] = -std::numeric_limits<double>::infinity();
 
   std::vector<size_t> order(logits.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -148,21 +152,23 @@ inline int32_t mock_draw(const std::vector<double>& p, uint64_t seed, uint64_t d
 
 /// What is chosen where `chosen` cannot be, which was drawn from the distribution `p`; -1: nothing.
 inline int32_t mock_runner_up(std::vector<double> logits, std::vector<double> p, int32_t chosen,
-                              const Ask& ask, std::span<const LogitChange> pool) {
+                              const Ask& ask, std::span<const LogitChange> pool,
+                              const TokenSet* allowed) {
   if (ask.sampling.greedy()) {
     logits[static_cast<size_t>(chosen)] = -std::numeric_limits<double>::infinity();
-    p = mock_distribution(logits, ask, pool);
+    p = mock_distribution(logits, ask, pool, allowed);
   } else {
     p[static_cast<size_t>(chosen)] = 0;
   }
   return mock_draw(p, ask.sampling.seed, ask.draw);
 }
 
-/// Answers an Ask, whose changes stand in `pool`, from the logits of its row, and of its other row
-/// if it has one.
+/// Answers an Ask, whose changes stand in `pool` and whose set is `allowed`, from the logits of its
+/// row, and of its other row if it has one.
 inline Answer mock_answer(const Ask& ask, const std::vector<float>& row,
                           const std::vector<float>* other_row,
-                          std::span<const LogitChange> pool = {}) {
+                          std::span<const LogitChange> pool = {},
+                          const TokenSet* allowed = nullptr) {
   std::vector<double> logits(row.begin(), row.end());
   if (other_row != nullptr)
     for (size_t v = 0; v < logits.size(); ++v)
@@ -173,7 +179,7 @@ inline Answer mock_answer(const Ask& ask, const std::vector<float>& row,
     return answer;
   }
   answer.token = ask.token;
-  const auto p = mock_distribution(logits, ask, pool);
+  const auto p = mock_distribution(logits, ask, pool, allowed);
   if (ask.kind == AskKind::choose) {
     if (p.empty()) return answer;
     answer.token = mock_draw(p, ask.sampling.seed, ask.draw);
@@ -186,7 +192,7 @@ inline Answer mock_answer(const Ask& ask, const std::vector<float>& row,
   const double log_sum = std::log(sum);
   answer.logprob = static_cast<float>(logits[static_cast<size_t>(answer.token)] - log_sum);
   if (ask.kind == AskKind::choose && ask.runner_up) {
-    answer.runner_up.token = mock_runner_up(logits, p, answer.token, ask, pool);
+    answer.runner_up.token = mock_runner_up(logits, p, answer.token, ask, pool, allowed);
     if (answer.runner_up.token >= 0)
       answer.runner_up.logprob =
           static_cast<float>(logits[static_cast<size_t>(answer.runner_up.token)] - log_sum);
@@ -238,10 +244,10 @@ class MockEvaluator final : public Evaluator {
       const Ask& ask = asks[i];
       const std::vector<float> logits = logits_of(ask.row);
       if (ask.other_row < 0) {
-        answers[i] = mock_answer(ask, logits, nullptr, asks.changes());
+        answers[i] = mock_answer(ask, logits, nullptr, asks.changes(), asks.allowed(ask));
       } else {
         const std::vector<float> other = logits_of(ask.other_row);
-        answers[i] = mock_answer(ask, logits, &other, asks.changes());
+        answers[i] = mock_answer(ask, logits, &other, asks.changes(), asks.allowed(ask));
       }
     }
   }

@@ -24,7 +24,7 @@ class ModelDrafter final : public Drafter {
       : evaluator_(evaluator),
         cache_(pool),
         sampling_(spec.sampling),
-        history_(spec.penalties, spec.mask_token, spec.prompt),
+        history_(spec.penalties, spec.mask_token, spec.prompt, spec.constraint),
         known_(spec.prompt.size()) {}
 
   std::span<const int32_t> draft(std::span<const int32_t> text, int most) override;
@@ -100,6 +100,7 @@ int32_t ModelDrafter::choose_next() {
   ask.sampling = sampling_;
   ask.changes = history_.add_changes(asks_);
   ask.own_changes = history_.add_changes_after(guesses_, asks_);
+  ask.allowed = history_.add_allowed_after(guesses_, asks_);
   ask.draw = read_.size();
   asks_.add(ask);
   Answer answer;

@@ -10,7 +10,7 @@ namespace tidar {
 
 Sequence::Sequence(SequenceSpec spec, SequenceCache held, const EvaluatorLimits& limits)
     : cache(std::move(held)),
-      history(spec.penalties, spec.mask_token, spec.prompt),
+      history(spec.penalties, spec.mask_token, spec.prompt, std::move(spec.constraint)),
       sampling_(spec.sampling),
       experience_(spec.experience ? std::move(spec.experience) : std::make_shared<Experience>()),
       mask_token_(spec.mask_token),

@@ -41,7 +41,8 @@ class Sequence {
   const Sampling& sampling() const { return sampling_; }
   Experience& experience() { return *experience_; }
 
-  /// Asks `row` for the token at `position`, after `changes`, those of the text so far, and `own`.
+  /// Asks `row` for the token at `position`, after `changes`, those of the text so far, and `own`;
+  /// any token, as long as the ask is not told what is allowed.
   Ask choose(int32_t row, int32_t position, ChangeRange changes, ChangeRange own = {}) const;
 
   /// Adds a chosen token to the text and to what the pass committed; token -1 fails the sequence.

@@ -117,7 +117,9 @@ void SpeculativeDecoder::draft(int most) {
   // Another model may know tokens that this one lacks.
   const auto known = std::find_if(guesses.begin(), guesses.end(),
                                   [this](int32_t token) { return token >= vocabulary_; });
-  drafts_.insert(drafts_.end(), guesses.begin(), known);
+  const std::span possible(guesses.begin(), known);
+  const auto allowed = possible.first(sequence_.history.count_allowed(possible));
+  drafts_.insert(drafts_.end(), allowed.begin(), allowed.end());
 }
 
 void SpeculativeDecoder::use(std::span<const Answer> answers) {

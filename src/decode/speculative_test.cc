@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "decode/constraint_testing.h"
 #include "decode/drive_testing.h"
 #include "decode/lookup.h"
 #include "decode/model_drafter.h"
@@ -125,6 +126,24 @@ TEST_P(Speculative, EmitsTheTokensOfAr) {
       EXPECT_EQ(decodes(by_lookup(), budget), truth);
       EXPECT_EQ(decodes(bench.by_model(), budget), truth);
       EXPECT_EQ(decodes(by_chance(rng.bits()), budget), truth);
+    }
+  }
+}
+
+TEST_P(Speculative, UnderAConstraintEmitsTheTokensOfAr) {
+  const MockModel model = random_model(rng);
+  SequenceSpec spec = random_spec(rng);
+  spec.constraint = random_constraint(rng);
+  const int wanted = 40;
+  const Tokens truth = plain_ar(model, spec, wanted);
+  for (const int draft_length : {1, 2, 5, 16}) {
+    SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
+    Bench bench(model, small_model_of(model));
+    for (const DrafterFactory& drafters : {by_lookup(), bench.by_model(), by_chance(rng.bits())}) {
+      Driven driven = bench.speculative(spec, draft_length, drafters, wanted);
+      drive(bench.evaluator, driven);
+      EXPECT_EQ(first(driven.tokens(), static_cast<int>(truth.size())), truth);
+      EXPECT_TRUE(truth.size() == wanted || driven.decoder->phase() == Phase::failed);
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -89,15 +90,24 @@ inline ChangeRange all_of(const std::vector<LogitChange>& pool) {
   return {0, static_cast<int32_t>(pool.size())};
 }
 
-/// `count` tokens by AR, each from a pass over the whole text.
+/// `count` tokens by AR, each from a pass over the whole text; fewer where nothing can be chosen.
 inline std::vector<TokenLogprob> plain_ar_logprobs(const MockModel& model, const SequenceSpec& spec,
                                                    int count) {
   std::vector<int32_t> text = spec.prompt, output;
+  std::shared_ptr<const Constraint> constraint = spec.constraint;
   std::vector<TokenLogprob> chosen;
   while (static_cast<int>(output.size()) < count) {
-    const auto changes = plain_changes(spec, output, model.vocabulary);
+    auto changes = plain_changes(spec, output, model.vocabulary);
+    if (constraint != nullptr) {
+      const auto allowed = constraint->allowed();
+      for (LogitChange& change : changes)
+        if (!allowed->contains(change.token)) change.add = -std::numeric_limits<float>::infinity();
+    }
     const Ask ask{.sampling = spec.sampling, .changes = all_of(changes), .draw = text.size()};
-    chosen.push_back(mock_answer(ask, causal_logits(model, text), nullptr, changes).chosen());
+    const Answer answer = mock_answer(ask, causal_logits(model, text), nullptr, changes);
+    if (answer.token < 0) break;
+    if (constraint != nullptr) constraint = constraint->after(answer.token);
+    chosen.push_back(answer.chosen());
     output.push_back(chosen.back().token);
     text.push_back(output.back());
   }

@@ -179,11 +179,11 @@ void TidarDecoder::plan_step(Pass& pass, Step step) {
 }
 
 // The first mask of a group stands in the place of the token that is chosen in its case. Where that
-// token changes what comes behind it other than through the network, all groups have to wait for
-// it.
+// token changes what comes behind it other than through the network, or what is allowed there, all
+// groups have to wait for it.
 void TidarDecoder::ask_groups(std::span<const int> accepted, ChangeRange changes, Asks& asks) {
   asked_runs_.clear();
-  if (sequence_.history.counts()) return;
+  if (sequence_.history.counts() || sequence_.history.constraint() != nullptr) return;
   for (const MaskGroup& group : sequence_.report.groups) {
     if (std::find(accepted.begin(), accepted.end(), group.accepted) == accepted.end()) continue;
     for (int m = 1; m < group.masks; ++m) {
@@ -251,7 +251,10 @@ void TidarDecoder::make_next_draft(const Accepted& accepted, std::span<const Ans
   }
   const ChangeRange changes = sequence_.history.add_changes(more_asks_);
   for (int32_t m = 0; m < run.masks; ++m) {
-    more_asks_.add(draft_ask(run.first_row + m, sequence_.size() + m, changes));
+    Ask ask = draft_ask(run.first_row + m, sequence_.size() + m, changes);
+    // Behind the first guess it depends on the guesses before, which are not known yet.
+    if (m == 0) ask.allowed = sequence_.history.add_allowed(more_asks_);
+    more_asks_.add(ask);
   }
 }
 
@@ -262,11 +265,18 @@ void TidarDecoder::use_more(std::span<const Answer> answers) {
 }
 
 void TidarDecoder::take_draft(std::span<const Answer> answers) {
+  std::shared_ptr<const Constraint> constraint = sequence_.history.constraint();
   for (const Answer& answer : answers) {
     if (answer.token < 0) break;  // the draft is only shorter
+    ListedToken runner_up = answer.runner_up;
+    if (constraint != nullptr) {
+      if (runner_up.token >= 0 && constraint->after(runner_up.token) == nullptr) runner_up = {};
+      constraint = constraint->after(answer.token);
+      if (constraint == nullptr) break;
+    }
     drafts_.push_back(answer.token);
     confidences_.push_back(answer.logprob);
-    runners_up_.push_back(answer.runner_up);
+    runners_up_.push_back(runner_up);
   }
   sequence_.report.provisional.assign(drafts_.begin() + 1, drafts_.end());
 }

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <numeric>
 
+#include "decode/constraint_testing.h"
 #include "decode/drive_testing.h"
 #include "decode/text_testing.h"
 
@@ -106,6 +107,48 @@ TEST_P(Tidar, AtTrustOneEmitsTheTokensOfAr) {
       drive(bench.evaluator, cramped, [&](int) { return 1 + rng.below(2 + 3 * draft_length); });
       EXPECT_EQ(first(cramped.tokens(), wanted), truth);
     }
+  }
+}
+
+// The same where the output is constrained: what is allowed is asked along the draft, and where
+// nothing is, the text fails where that of AR does.
+TEST_P(Tidar, UnderAConstraintEmitsTheTokensOfAr) {
+  const MockModel model = random_model(rng);
+  SequenceSpec spec = random_spec(rng);
+  spec.constraint = random_constraint(rng);
+  const int wanted = 30;
+  const Tokens truth = plain_ar(model, spec, wanted);
+  for (const int draft_length : kDraftLengths) {
+    SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
+    for (const GroupPolicy& groups :
+         {GroupPolicy(), no_groups(), only_groups({1}), random_groups(rng, draft_length)}) {
+      Bench bench(model);
+      const TidarOptions options{
+          .draft_length = draft_length, .groups = groups, .guessed = random_guessed(rng)};
+      Driven roomy = bench.tidar(spec, options, wanted);
+      drive(bench.evaluator, roomy);
+      Driven cramped = bench.tidar(spec, options, wanted);
+      drive(bench.evaluator, cramped, [&](int) { return 1 + rng.below(2 + 3 * draft_length); });
+      for (const Driven* const driven : {&roomy, &cramped}) {
+        EXPECT_EQ(first(driven->tokens(), static_cast<int>(truth.size())), truth);
+        EXPECT_TRUE(truth.size() == wanted || driven->decoder->phase() == Phase::failed);
+      }
+    }
+  }
+}
+
+// Below trust 1, where there is no AR to compare with, every token is still an allowed one.
+TEST_P(Tidar, BelowTrustOneKeepsToItsConstraint) {
+  const MockModel model = random_model(rng);
+  SequenceSpec spec = random_spec(rng);
+  spec.constraint = random_constraint(rng);
+  Bench bench(model);
+  Driven tidar = bench.tidar(spec, {.draft_length = 4, .trust = rng.uniform()}, 40);
+  drive(bench.evaluator, tidar);
+  auto constraint = spec.constraint;
+  for (const int32_t token : tidar.tokens()) {
+    constraint = constraint->after(token);
+    ASSERT_NE(constraint, nullptr);
   }
 }
 

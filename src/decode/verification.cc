@@ -1,5 +1,6 @@
 #include "decode/verification.h"
 
+#include <memory>
 #include <vector>
 
 #include "base/check.h"
@@ -11,17 +12,26 @@ size_t ask_drafts(const Sequence& sequence, const Chain& chain, Asks& asks) {
   const auto guesses = chain.drafts.subspan(1);
   const size_t first = asks.size();
   const ChangeRange changes = sequence.history.add_changes(asks);
+  std::shared_ptr<const Constraint> constraint = sequence.history.constraint();
   for (size_t i = 0; i < chain.drafts.size(); ++i) {
     const auto place = static_cast<int32_t>(i);
     const ChangeRange own = sequence.history.add_changes_after(guesses.first(i), asks);
-    asks.add(sequence.choose(chain.first_row + place, sequence.size() + place, changes, own));
+    Ask ask = sequence.choose(chain.first_row + place, sequence.size() + place, changes, own);
+    if (constraint != nullptr) {
+      if (i > 0) constraint = constraint->after(guesses[i - 1]);
+      TIDAR_CHECK(constraint != nullptr);
+      ask.allowed = asks.add_allowed(constraint->allowed());
+    }
+    asks.add(ask);
   }
   for (const GuessedGroup& group : chain.guessed) {
     const auto before = guesses.first(static_cast<size_t>(group.accepted) - 1);
     std::vector<int32_t> said(before.begin(), before.end());
     said.push_back(group.token);
     const ChangeRange own = sequence.history.add_changes_after(said, asks);
-    asks.add(sequence.choose(group.token_row, sequence.size() + group.accepted, changes, own));
+    Ask ask = sequence.choose(group.token_row, sequence.size() + group.accepted, changes, own);
+    ask.allowed = sequence.history.add_allowed_after(said, asks);
+    asks.add(ask);
   }
   return first;
 }

@@ -25,7 +25,8 @@ struct Chain {
 };
 
 /// Adds one question a draft, for the token after it; then one a guessed group, for the token after
-/// its own. `sequence` ends with d_0. Returns the index of the first.
+/// its own. `sequence` ends with d_0. All guesses and groups' tokens must be allowed where they
+/// stand. Returns the index of the first.
 size_t ask_drafts(const Sequence& sequence, const Chain& chain, Asks& asks);
 
 /// How a chain fared.

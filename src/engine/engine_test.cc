@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/rng.h"
+#include "decode/constraint_testing.h"
 #include "decode/drive_testing.h"
 #include "decode/mock_evaluator_testing.h"
 #include "decode/model_drafter.h"
@@ -148,6 +149,9 @@ Output expected_of(const MockModel& model, const EvaluatorLimits& frame, const T
                         ? FinishReason::length
                         : FinishReason::context;
   }
+  const bool failed = driven.decoder->phase() == Phase::failed;
+  const bool cut = output.finish == FinishReason::stop || output.finish == FinishReason::length;
+  if (failed && !cut) output.finish = FinishReason::no_choice;
   output.text = tokenizer.decode(output.tokens, SkipSpecial::yes);
   return output;
 }
@@ -181,6 +185,10 @@ Method random_method(Rng& rng, Methods methods) {
   }
 }
 
+bool denoises(const Method& method) {
+  return std::holds_alternative<BlockDiffusionOptions>(method);
+}
+
 Request random_request(Rng& rng, Methods methods) {
   std::vector<int32_t> prompt;
   for (int n = 1 + rng.below(rng.below(3) == 0 ? 150 : 12); n > 0; --n) {
@@ -194,10 +202,12 @@ Request random_request(Rng& rng, Methods methods) {
     sampling.top_k = rng.below(2) * 6;
     sampling.top_p = rng.below(2) == 0 ? 1.0f : 0.9f;
   }
-  if (!std::holds_alternative<BlockDiffusionOptions>(request.method)) {
+  if (!denoises(request.method)) {
     if (rng.below(3) == 0) request.sequence.penalties.repetition = 1.2f;
     if (rng.below(3) == 0) request.sequence.penalties.frequency = 0.3f;
   }
+  if (!denoises(request.method) && rng.below(3) == 0)
+    request.sequence.constraint = random_constraint(rng);
   if (rng.below(3) == 0) request.sequence.penalties.bias = {{.token = 2, .add = 1.5f}};
   if (rng.below(3) > 0) request.eos = {kEos};
   // Of the same length, so that the first to be complete is also the first to begin.
@@ -217,9 +227,9 @@ void expect_same(const Output& a, const Output& b) {
 void expect_consistent(const Output& output, const Method& method, bool was_preempted = false) {
   const RequestStats& stats = output.stats;
   EXPECT_EQ(stats.new_tokens, static_cast<int64_t>(output.tokens.size()));
-  const bool denoises = std::holds_alternative<BlockDiffusionOptions>(method);
   if (!was_preempted) {
-    EXPECT_EQ(stats.decoded, stats.new_tokens - (denoises ? 0 : 1))
+    const bool from_prompt = !denoises(method) && stats.new_tokens > 0;
+    EXPECT_EQ(stats.decoded, stats.new_tokens - (from_prompt ? 1 : 0))
         << "the first token comes from the prompt's pass unless it is denoised";
   }
   int64_t passes = 0, tokens = 0;
@@ -252,6 +262,7 @@ TEST(Engine, GivesWhatPlainDecodingGivesCutByDefinition) {
   EXPECT_GT(finishes[FinishReason::stop], 30);
   EXPECT_GT(finishes[FinishReason::length], 30);
   EXPECT_GT(finishes[FinishReason::context], 5);
+  EXPECT_GT(finishes[FinishReason::no_choice], 5);
 }
 
 TEST(Engine, EveryRequestGetsInCompanyWhatItGetsAlone) {

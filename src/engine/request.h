@@ -37,7 +37,8 @@ enum class FinishReason : uint8_t {
   stop,       ///< an end-of-text token or a stop string
   length,     ///< max_new tokens
   context,    ///< no position is left for another token
-  no_choice,  ///< Phase::failed: logits that are not finite, or every token forbidden
+  no_choice,  ///< Phase::failed: logits that are not finite, or every token forbidden, by a bias or
+              ///< by the constraint
   cancelled,  ///< Engine::cancel()
 };
 
@@ -46,7 +47,8 @@ std::string_view name_of(FinishReason reason);
 
 /// FinishReason::no_choice for users.
 inline constexpr std::string_view kNoChoice =
-    "nothing can be chosen: the model's logits are not finite here, or every token is forbidden";
+    "nothing can be chosen: the model's logits are not finite here, or every token is forbidden, "
+    "by a bias or by the form that the output is to have";
 
 /// What one step brought one request. The pieces of all its updates together are its output.
 struct Update {

@@ -22,8 +22,7 @@ void Head::answer(Matrix x, const Asks& asks, std::span<Answer> answers) {
   for (size_t begin = 0; begin < asks.size();) {
     // An ask adds two rows at most.
     rows_.clear();
-    asks_.clear();
-    asks_.add_changes(asks.changes());
+    asks_.begin_part_of(asks);
     size_t end = begin;
     for (; end < asks.size() && static_cast<int>(rows_.size()) + 2 <= capacity_; ++end) {
       place(asks[end].row);

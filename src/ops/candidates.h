@@ -1,5 +1,6 @@
 #pragma once
-// Choosing one token of many, where logits leave the vector kernels: changes, cuts and the race.
+// Choosing one token of many, where logits leave the vector kernels: changes, what is allowed, cuts
+// and the race.
 // Pure logic on small lists, shared by all backends; a backend with a fast path may gather only the
 // tokens that can still win.
 
@@ -11,6 +12,7 @@
 
 #include "base/matrix.h"
 #include "base/sampling.h"
+#include "base/token_set.h"
 #include "plan/ask.h"
 
 namespace tidar {
@@ -41,6 +43,19 @@ void for_each_change(const Ask& ask, std::span<const LogitChange> pool, F&& f) {
     if (!replaced) f(change);
   }
   for (const LogitChange& change : own_changes) f(change);
+}
+
+/// What may not be chosen gets -infinity. `logits` may be longer than the set.
+template <class T>
+void forbid_others(std::span<T> logits, const TokenSet& allowed) {
+  constexpr T kNever = -std::numeric_limits<T>::infinity();
+  const std::span<const uint64_t> words = allowed.words();
+  for (size_t word = 0; 64 * word < logits.size(); ++word) {
+    const uint64_t bits = word < words.size() ? words[word] : 0;
+    if (bits == ~uint64_t{0}) continue;
+    const auto some = logits.subspan(64 * word, std::min<size_t>(64, logits.size() - 64 * word));
+    for (size_t i = 0; i < some.size(); ++i) some[i] = (bits >> i & 1) != 0 ? some[i] : kNever;
+  }
 }
 
 /// Whether logits are a distribution that something can be chosen from: numbers or -infinity, not

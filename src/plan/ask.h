@@ -11,10 +11,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "base/sampling.h"
+#include "base/token_set.h"
 
 namespace tidar {
 
@@ -55,6 +57,10 @@ struct Ask {
   ChangeRange changes{};
   ChangeRange own_changes{};
 
+  /// choose: the only tokens that may be chosen, after the changes; score: the same, for the
+  /// policy. The index that Asks::add_allowed() gave; -1: all of them.
+  int32_t allowed = -1;
+
   /// choose: what makes the draw unique under the seed: the position in its sequence of the token
   /// that is chosen. Two rows that choose for the same position with the same seed share their
   /// noise: a draft drawn from nearly the right distribution is nearly always the right token, and
@@ -67,13 +73,13 @@ struct Ask {
   /// choose: also name the runner-up, for one more reading of the row.
   bool runner_up = false;
 
-  /// Stops the program unless this can be asked of a pass of `rows` rows, with `pool` changes in
-  /// the pool.
-  void check(int32_t rows, size_t pool) const;
+  /// Stops the program unless this can be asked of a pass of `rows` rows, with so many changes and
+  /// sets of tokens to refer to.
+  void check(int32_t rows, size_t changes_there, size_t sets_there) const;
 };
 
 /// Questions and all that they refer to: plain data, which can be copied, kept and sent. What many
-/// of them share stands once in the pool of changes.
+/// of them share stands once: changes in a pool, and sets of tokens, which nobody changes any more.
 class Asks {
  public:
   Asks() = default;
@@ -82,12 +88,17 @@ class Asks {
   /// Adds changes to the pool; any ask that is added to this list may name the range. Changes that
   /// are added one after another stand together.
   ChangeRange add_changes(std::span<const LogitChange> changes);
+  /// Adds a set of tokens that any ask may name as allowed; returns its index. nullptr: all tokens
+  /// are, for which there is no set.
+  int32_t add_allowed(std::shared_ptr<const TokenSet> tokens);
   /// Adds a question and returns its index. Answers come in this order.
   size_t add(const Ask& ask);
   /// Adds all questions of `other`, with what they refer to.
   void append(const Asks& other);
-  /// Empties list and pool; keeps the memory.
+  /// Empties list, pool and sets; keeps the memory.
   void clear();
+  /// Empties the list, and takes all that asks of `other` refer to: they can be added as they are.
+  void begin_part_of(const Asks& other);
 
   size_t size() const { return asks_.size(); }
   bool empty() const { return asks_.empty(); }
@@ -99,6 +110,10 @@ class Asks {
   auto end() const { return asks_.end(); }
   std::span<const Ask> list() const { return asks_; }
   std::span<const LogitChange> changes() const { return changes_; }
+  /// What the ask, which is one of these, allows; nullptr: all tokens.
+  const TokenSet* allowed(const Ask& ask) const {
+    return ask.allowed < 0 ? nullptr : allowed_[static_cast<size_t>(ask.allowed)].get();
+  }
 
   /// Stops the program unless all this can be asked of a pass of `rows` rows.
   void check(int32_t rows) const;
@@ -106,6 +121,8 @@ class Asks {
  private:
   std::vector<Ask> asks_;
   std::vector<LogitChange> changes_;
+  // Shared with whoever made them, and with copies: a set is as large as the vocabulary.
+  std::vector<std::shared_ptr<const TokenSet>> allowed_;
 };
 
 /// The answer to one Ask. Log-probabilities are natural, and of the (mixed) logits before any
@@ -114,7 +131,8 @@ class Asks {
 /// entropy are NaN, and nothing is chosen or listed.
 struct Answer {
   int32_t token = -1;  ///< chosen, or the one that was scored; -1: nothing can be chosen, since
-                       ///< logits are no distribution, before the changes or after them
+                       ///< logits are no distribution, before the changes or after them,
+                       ///< or since none of the allowed tokens is possible
   float logprob = 0;   ///< of that token
 
   /// Of that token under the *policy*, the distribution that a choice is drawn from: after changes,

@@ -50,6 +50,48 @@ TEST(Asks, AppendedOnesKeepTheirChanges) {
   EXPECT_EQ(tokens_of(all[2].own_changes, all), (Tokens{3, 4}));
 }
 
+std::shared_ptr<const TokenSet> set_of(Tokens tokens) {
+  auto set = std::make_shared<TokenSet>(100);
+  for (const int32_t token : tokens) set->insert(token);
+  return set;
+}
+
+TEST(Asks, AppendedOnesKeepWhatTheyAllow) {
+  Asks all, other;
+  all.add({.row = 0, .allowed = all.add_allowed(set_of({1}))});
+  other.add({.row = 1, .allowed = other.add_allowed(nullptr)});
+  other.add({.row = 2, .allowed = other.add_allowed(set_of({2}))});
+  all.append(other);
+  all.check(3);
+  EXPECT_EQ(*all.allowed(all[0]), *set_of({1}));
+  EXPECT_EQ(all.allowed(all[1]), nullptr);
+  EXPECT_EQ(*all.allowed(all[2]), *set_of({2}));
+  const Asks copy = all;
+  all.clear();
+  EXPECT_EQ(*copy.allowed(copy[2]), *set_of({2}));
+}
+
+TEST(Asks, APartRefersToWhatTheWholeDoes) {
+  Asks whole, part = {{.row = 9}};
+  whole.add({.row = 1});
+  whole.add({.row = 2,
+             .changes = whole.add_changes(std::array<LogitChange, 1>{{{3}}}),
+             .allowed = whole.add_allowed(set_of({4}))});
+  part.begin_part_of(whole);
+  EXPECT_TRUE(part.empty());
+  part.add(whole[1]);
+  part.check(3);
+  EXPECT_EQ(tokens_of(part[0].changes, part), (Tokens{3}));
+  EXPECT_EQ(*part.allowed(part[0]), *set_of({4}));
+}
+
+TEST(AsksDeathTest, CheckFindsASetThatIsNotThere) {
+  Asks asks = {{.row = 0, .allowed = 0}};
+  EXPECT_DEATH(asks.check(1), "sets_there");
+  asks.add_allowed(set_of({}));
+  asks.check(1);
+}
+
 TEST(AsksDeathTest, CheckFindsChangesThatAreNotThere) {
   Asks asks = {{.row = 0}};
   asks.add_changes(std::array<LogitChange, 2>{{{1}, {2}}});

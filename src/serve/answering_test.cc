@@ -69,6 +69,10 @@ class AnsweringTest : public testing::Test {
     model_.chat_template = &template_;
     model_.context = kLimits.max_position;
     model_.mask_token = 267;
+    model_.eos = model_.chat_eos = {266};
+    model_.make_constraint = [this](const OutputForm& form, const std::vector<int32_t>& eos) {
+      return forms_.constraint_of(form, eos);
+    };
     model_.make_method = [](const MethodWish& wish, int) -> Result<Method> {
       return wish.name.empty() ? Method(ArOptions{}) : method_named(wish.name);
     };
@@ -85,6 +89,7 @@ class AnsweringTest : public testing::Test {
   Heard complete(const OrderedJson& body) { return ask("POST", "/v1/completions", body.dump()); }
 
   Tokenizer tokenizer_;
+  OutputForms forms_{tokenizer_};
   ChatTemplate template_;
   ServedModel model_;
   MockEvaluator evaluator_;
@@ -110,6 +115,61 @@ TEST_F(AnsweringTest, OutputsComePromptByPrompt) {
   EXPECT_EQ(choices[0]["finish_reason"], "length");
   EXPECT_EQ(heard.json["usage"]["prompt_tokens"], 2);  // "a", "he"
   EXPECT_EQ(heard.json["usage"]["completion_tokens"], 20);
+}
+
+// Whatever the model would rather say; and every method that equals AR gives the same, greedy and
+// drawn. Those that cannot keep to a form say so.
+TEST_F(AnsweringTest, OutputsHaveTheFormThatWasAskedFor) {
+  const OrderedJson schema = OrderedJson::parse(
+      R"({"type": "object", "properties": {"b": {"enum": ["he", 1]}, "a": {"type": "boolean"}},
+          "required": ["b", "a"], "additionalProperties": false})");
+  const OrderedJson format = {{"type", "json_schema"},
+                              {"json_schema", {{"name", "x"}, {"schema", schema}}}};
+  for (const double temperature : {0.0, 1.0}) {
+    std::vector<OrderedJson> texts;
+    for (const char* const method : {"ar", "tidar", "self-speculative", "lookup"}) {
+      OrderedJson body = {
+          {"prompt", "a"}, {"method", method},  {"temperature", temperature}, {"seed", 3},
+          {"n", 3},        {"max_tokens", 150}, {"response_format", format}};
+      Heard heard = complete(body);
+      ASSERT_FALSE(heard.refusal) << heard.refusal->message;
+      texts.emplace_back();
+      for (const OrderedJson& choice : heard.json["choices"]) {
+        texts.back().push_back(choice["text"]);
+        EXPECT_EQ(choice["finish_reason"], "stop");
+        const auto value = OrderedJson::parse(choice["text"].get<std::string>());
+        EXPECT_EQ(value.size(), 2u);
+        EXPECT_TRUE(value["b"] == "he" || value["b"] == 1);
+        EXPECT_TRUE(value["a"].is_boolean());
+      }
+      EXPECT_EQ(texts.back(), texts.front()) << method;
+
+      body.erase("response_format");
+      body["regex"] = "(?:aa|the){3}é";
+      heard = complete(body);
+      for (const OrderedJson& choice : heard.json["choices"]) {
+        const std::string text = choice["text"];
+        EXPECT_TRUE(text.ends_with("é")) << text;
+        EXPECT_EQ(choice["finish_reason"], "stop");
+      }
+    }
+  }
+  OrderedJson body = {{"prompt", "a"}, {"response_format", {{"type", "json_object"}}}};
+  body["method"] = "block-diffusion";
+  Heard heard = complete(body);
+  ASSERT_TRUE(heard.refusal);
+  EXPECT_EQ(heard.refusal->status, 400);
+  EXPECT_NE(heard.refusal->message.find("cannot keep to a given form"), std::string::npos);
+  heard = complete({{"prompt", "a"}, {"regex", "("}});
+  ASSERT_TRUE(heard.refusal);
+  EXPECT_EQ(heard.refusal->param, "regex");
+  heard = ask("POST", "/v1/chat/completions",
+              R"({"messages": [{"role": "user", "content": "x"}], "max_tokens": 60, "seed": 1,
+                  "response_format": {"type": "json_schema",
+                                      "json_schema": {"schema": {"type": "integer"}}}})");
+  ASSERT_FALSE(heard.refusal) << heard.refusal->message;
+  EXPECT_TRUE(OrderedJson::parse(heard.json["choices"][0]["message"]["content"].get<std::string>())
+                  .is_number_integer());
 }
 
 TEST_F(AnsweringTest, OutputsOfOnePromptDrawFromSeedsThatFollow) {

@@ -1,5 +1,6 @@
 #include "serve/api_request.h"
 
+#include <array>
 #include <charconv>
 #include <limits>
 #include <utility>
@@ -51,6 +52,80 @@ void read_penalties(BodyReader& body, Penalties& penalties) {
   read_bias(body, penalties.bias);
 }
 
+/// A schema, as an object or, as some clients send it, as a text.
+void read_schema(BodyReader& body, const char* key, const OrderedJson& schema, OutputForm& form) {
+  if (!schema.is_object() && !schema.is_string()) {
+    return body.wrong(key, "a JSON schema, as an object");
+  }
+  form.kind = OutputForm::Kind::json_schema;
+  form.text = schema.is_string() ? schema.get<std::string>() : to_text(schema);
+}
+
+void read_expression(BodyReader& body, const char* key, const OrderedJson& value,
+                     OutputForm& form) {
+  if (!value.is_string()) return body.wrong(key, "a regular expression, as a text");
+  form.kind = OutputForm::Kind::expression;
+  form.text = value.get<std::string>();
+}
+
+/// As OpenAI has it.
+void read_response_format(BodyReader& body, const OrderedJson& field, OutputForm& form) {
+  constexpr auto kKey = "response_format";
+  const auto type = field.is_object() ? field.value("type", OrderedJson()) : OrderedJson();
+  if (type == "text") return;
+  if (type == "json_object") {
+    form.kind = OutputForm::Kind::json_object;
+    return;
+  }
+  if (type != "json_schema") {
+    return body.wrong(kKey, "an object whose type is text, json_object or json_schema");
+  }
+  const auto described = field.find("json_schema");
+  if (described == field.end() || !described->is_object() || !described->contains("schema")) {
+    return body.wrong(kKey, "an object with \"json_schema\": {\"name\": …, \"schema\": {…}}");
+  }
+  read_schema(body, kKey, described->at("schema"), form);
+}
+
+/// As vLLM has it.
+void read_structured_outputs(BodyReader& body, const OrderedJson& field, OutputForm& form) {
+  constexpr auto kKey = "structured_outputs";
+  constexpr auto kExpected = "an object with one of regex, json, and json_object, which is true";
+  if (!field.is_object() || field.size() != 1) return body.wrong(kKey, kExpected);
+  const auto& [name, value] = *field.items().begin();
+  if (name == "regex") return read_expression(body, kKey, value, form);
+  if (name == "json") return read_schema(body, kKey, value, form);
+  if (name != "json_object" || value != true) return body.wrong(kKey, kExpected);
+  form.kind = OutputForm::Kind::json_object;
+}
+
+/// What the output must look like; at most one of the fields may say so.
+void read_form(BodyReader& body, OutputForm& form) {
+  using Read = void (*)(BodyReader&, const OrderedJson&, OutputForm&);
+  constexpr std::array<std::pair<const char*, Read>, 4> kFields = {{
+      {"response_format", read_response_format},
+      {"structured_outputs", read_structured_outputs},
+      {"regex", [](BodyReader& all, const OrderedJson& value,
+                   OutputForm& read) { read_expression(all, "regex", value, read); }},
+      {"guided_regex", [](BodyReader& all, const OrderedJson& value,
+                          OutputForm& read) { read_expression(all, "guided_regex", value, read); }},
+  }};
+  const char* before = nullptr;
+  for (const auto& [key, read] : kFields) {
+    const OrderedJson* const field = body.find(key);
+    if (field == nullptr) continue;
+    OutputForm one;
+    read(body, *field, one);
+    if (one.kind == OutputForm::Kind::free) continue;
+    if (before != nullptr) {
+      return body.wrong(key,
+                        fmt::format("left out where '{}' says what the output is like", before));
+    }
+    before = key;
+    form = std::move(one);
+  }
+}
+
 void read_method(BodyReader& body, MethodWish& method) {
   body.read("method", method.name);
   body.read("draft_length", method.draft_length, IntegerRange{1, kLongestDraft});
@@ -78,6 +153,11 @@ OutputWish read_output(BodyReader& body) {
   body.read("max_tokens", output.max_tokens, IntegerRange{0, kMostTokens});
   body.read_texts("stop", output.stop, kMostStops);
   body.read("ignore_eos", output.ignore_eos);
+  read_form(body, output.form);
+  if (output.ignore_eos && output.form.kind != OutputForm::Kind::free) {
+    body.wrong("ignore_eos",
+               "false where the form of the output is given: it says where that ends");
+  }
   body.read_seed("seed", output.seed);
   read_sampling(body, output.sampling);
   read_penalties(body, output.penalties);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/sampling.h"
+#include "constrain/output_form.h"
 #include "decode/decoder.h"
 #include "format/json.h"
 #include "serve/body_reader.h"
@@ -34,6 +35,7 @@ struct OutputWish {
   int n = 1;                      ///< outputs of each prompt
   std::optional<int> max_tokens;  ///< none: as the kind of request says
   std::vector<std::string> stop;
+  OutputForm form;  ///< what it must look like
   bool ignore_eos = false;
   Sampling sampling{.temperature = 1};  ///< the field's default, unlike the command line's
   std::optional<uint64_t> seed;         ///< output i of a prompt draws from seed + i

@@ -51,6 +51,48 @@ TEST(ApiRequest, WhatIsLeftOutIsAsTheFieldHasIt) {
   EXPECT_FALSE(output.include_passes || output.include_rows);
   EXPECT_FALSE(output.stream || output.include_usage || output.ignore_eos || request.echo);
   EXPECT_TRUE(output.method.empty());
+  EXPECT_EQ(output.form, OutputForm());
+}
+
+// Each field in which clients say it, as they send it.
+TEST(ApiRequest, TheFormOfTheOutputArrives) {
+  using Kind = OutputForm::Kind;
+  const auto form = [](const std::string& field) {
+    return completion(R"({"prompt": "a", )" + field + "}").output.form;
+  };
+  const OutputForm schema = {Kind::json_schema, R"({"type":"object","b":1,"a":2})"};
+  const OutputForm digits = {Kind::expression, "\\d+"};
+  EXPECT_EQ(form(R"("response_format": null)"), OutputForm());
+  EXPECT_EQ(form(R"("response_format": {"type": "text"})"), OutputForm());
+  EXPECT_EQ(form(R"("response_format": {"type": "json_object"})"), OutputForm{Kind::json_object});
+  EXPECT_EQ(form(R"("response_format": {"type": "json_schema", "json_schema": {"name": "x",
+                 "strict": true, "schema": {"type": "object", "b": 1, "a": 2}}})"),
+            schema);
+  EXPECT_EQ(form(R"("regex": "\\d+")"), digits);
+  EXPECT_EQ(form(R"("guided_regex": "\\d+", "response_format": {"type": "text"})"), digits);
+  EXPECT_EQ(form(R"("structured_outputs": {"regex": "\\d+"})"), digits);
+  EXPECT_EQ(form(R"("structured_outputs": {"json_object": true})"), OutputForm{Kind::json_object});
+  EXPECT_EQ(form(R"("structured_outputs": {"json": {"type": "object", "b": 1, "a": 2}})"), schema);
+  EXPECT_EQ(form(R"("structured_outputs": {"json": "{}"})").text, "{}");
+}
+
+TEST(ApiRequest, AFormThatIsWrongIsRefused) {
+  const auto refused = [](const std::string& fields, const char* param, const char* part) {
+    const auto refusal = refusal_of(R"({"prompt": "a", )" + fields + "}");
+    ASSERT_TRUE(refusal) << fields;
+    EXPECT_EQ(refusal->param, param);
+    EXPECT_NE(refusal->message.find(part), std::string::npos) << refusal->message;
+  };
+  refused(R"("response_format": "json")", "response_format", "an object whose type is");
+  refused(R"("response_format": {"type": "xml"})", "response_format", "an object whose type is");
+  refused(R"("response_format": {"type": "json_schema"})", "response_format", "\"schema\"");
+  refused(R"("response_format": {"type": "json_schema", "json_schema": {"schema": 3}})",
+          "response_format", "a JSON schema");
+  refused(R"("regex": 3)", "regex", "a regular expression");
+  refused(R"("structured_outputs": {"choice": ["a"]})", "structured_outputs", "one of regex");
+  refused(R"("structured_outputs": {"json_object": false})", "structured_outputs", "one of regex");
+  refused(R"("regex": "a", "guided_regex": "b")", "guided_regex", "left out where 'regex'");
+  refused(R"("regex": "a", "ignore_eos": true)", "ignore_eos", "false where the form");
 }
 
 TEST(ApiRequest, EveryFieldArrives) {

@@ -73,6 +73,13 @@ class Planner {
     } else {
       request.eos = eos_;
     }
+    auto constraint = model_.make_constraint(wish_.form, eos_);
+    if (constraint.ok()) {
+      sequence.constraint = std::move(*constraint);
+    } else {
+      const bool by_regex = wish_.form.kind == OutputForm::Kind::expression;
+      refuse(refuse_field(by_regex ? "regex" : "response_format", constraint.error().message));
+    }
     auto method = model_.make_method(wish_.method, max_new);
     if (method.ok()) {
       planned_.method = name_of(*method);

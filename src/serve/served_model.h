@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <ctime>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/constraint.h"
 #include "base/result.h"
 #include "engine/request.h"
 #include "format/json.h"
@@ -34,6 +36,11 @@ struct ServedModel {
   std::function<std::tm()> now;  ///< local time, which templates may ask for; none: they cannot
   /// The method of a request, with room for `max_new` tokens.
   std::function<Result<Method>(const MethodWish& wish, int max_new)> make_method;
+  /// What holds outputs, which end with one of `eos`, to a form; nullptr where it is free. Called
+  /// on the thread that plans.
+  std::function<Result<std::shared_ptr<const Constraint>>(const OutputForm& form,
+                                                          const std::vector<int32_t>& eos)>
+      make_constraint;
 };
 
 /// One output to come.

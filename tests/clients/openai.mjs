@@ -3,6 +3,8 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { zodResponseFormat } from "openai/helpers/zod";
 import OpenAI, { AuthenticationError, BadRequestError, NotFoundError } from "openai";
 
 const given = JSON.parse(readFileSync(0, "utf8"));
@@ -55,6 +57,47 @@ async function streams() {
   assert.equal(whole.choices[0].message.content, given.chat.answer.choices[0].message.content);
 }
 
+// The form of answers by OpenAI's helpers: what its own parser takes, whatever the model would say.
+async function structured() {
+  const Node = z.object({
+    name: z.enum(["left", "right"]),
+    count: z.number().int(),
+    tags: z.array(z.boolean()).max(3),
+    note: z.union([z.null(), z.literal("é\"\\n")]),
+    get next() {
+      return z.union([Node, z.null()]);
+    },
+  });
+  for (const method of ["ar", "tidar"]) {
+    const chat = await client.chat.completions.parse(
+      named({
+        messages: given.chat.body.messages,
+        response_format: zodResponseFormat(Node, "node"),
+        max_tokens: 400,
+        seed: 7,
+        temperature: 1,
+        n: 3,
+        method,
+      }),
+    );
+    for (const { message, finish_reason } of chat.choices) {
+      assert.equal(finish_reason, "stop");
+      assert.deepEqual(message.parsed, JSON.parse(message.content));
+      assert.equal(typeof message.parsed.count, "number");
+    }
+  }
+  const refused = client.chat.completions.create(
+    named({
+      messages: given.chat.body.messages,
+      response_format: { type: "json_schema", json_schema: { name: "x", schema: { oneOf: [] } } },
+    }),
+  );
+  await assert.rejects(
+    refused,
+    (error) => error instanceof BadRequestError && /'oneOf' is not supported/.test(error.message),
+  );
+}
+
 async function errors() {
   const stranger = new OpenAI({ baseURL: `${given.url}/v1`, apiKey: "another", maxRetries: 0 });
   await assert.rejects(stranger.models.list(), (error) => {
@@ -85,5 +128,6 @@ async function aborts() {
 
 await answers();
 await streams();
+await structured();
 await errors();
 await aborts();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "ops/cases/inputs.h"
 
@@ -13,6 +14,7 @@ struct Question {
   Ask ask;  // rows and changes are filled when it is loaded
   bool mixed = false;
   std::vector<LogitChange> changes, own_changes;
+  std::shared_ptr<const TokenSet> allowed{};
 };
 
 class ReadLogits final : public PreparedCase {
@@ -42,6 +44,7 @@ class ReadLogits final : public PreparedCase {
       ask.other_row = question.mixed ? ask.row + 1 : -1;
       ask.changes = asks_.add_changes(question.changes);
       ask.own_changes = asks_.add_changes(question.own_changes);
+      ask.allowed = asks_.add_allowed(question.allowed);
       asks_.add(ask);
       pairs.push_back(2 * row);
       pairs.push_back(2 * row + 1);
@@ -98,6 +101,7 @@ class ReadLogits final : public PreparedCase {
     question.ask.draw = rng_.bits();
     if (rng_.below(2) == 0) question.changes = random_changes();
     if (rng_.below(3) == 0) question.own_changes = random_changes();
+    if (rng_.below(3) == 0) question.allowed = random_allowed(question);
     return question;
   }
 
@@ -112,6 +116,23 @@ class ReadLogits final : public PreparedCase {
                          forbidden ? -std::numeric_limits<float>::infinity() : rng_.normal()});
     }
     return changes;
+  }
+
+  // Few or many tokens, and not all of them forbidden. Sets may be shorter than the vocabulary.
+  std::shared_ptr<const TokenSet> random_allowed(const Question& question) {
+    auto allowed = std::make_shared<TokenSet>(1 + rng_.below(vocabulary_));
+    const int rarity = 1 + rng_.below(1 + rng_.below(16));
+    std::vector<bool> possible(static_cast<size_t>(vocabulary_), true);
+    for (const auto* const changes : {&question.changes, &question.own_changes})
+      for (const LogitChange& change : *changes)
+        if (std::isinf(change.add)) possible[static_cast<size_t>(change.token)] = false;
+    bool any = false;
+    for (int32_t token = 0; token < allowed->limit(); ++token) {
+      if (rng_.below(rarity) != 0) continue;
+      allowed->insert(token);
+      any = any || possible[static_cast<size_t>(token)];
+    }
+    return any ? allowed : nullptr;
   }
 
   // Multiples of 1/2, none above 4: many equal logits, the largest among them, so that the order of

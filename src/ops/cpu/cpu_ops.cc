@@ -190,7 +190,7 @@ class VectorOps final : public CpuOps {
     threads_.split(static_cast<int64_t>(asks.size()), 1, [&](Range range, int thread) {
       float* scratch = thread_scratch(thread, 2 * logits.cols);
       for (auto i = static_cast<size_t>(range.begin); i < static_cast<size_t>(range.end); ++i) {
-        answers[i] = cpu::answer(kernels_, logits, asks[i], asks.changes(), scratch);
+        answers[i] = cpu::answer(kernels_, logits, asks[i], asks, scratch);
       }
     });
   }

@@ -21,30 +21,38 @@ struct Reading {
   const float* row;  // [V], mixed
   int64_t vocabulary;
   const Ask& ask;
-  std::span<const LogitChange> pool;
-  float* scratch;  // [V]
+  const Asks& asks;  // among which it is
+  float* scratch;    // [V]
+
+  const TokenSet* allowed() const { return asks.allowed(ask); }
 };
 
 template <class F>
 void for_each_change(const Reading& reading, F&& f) {
-  for_each_change(reading.ask, reading.pool, std::forward<F>(f));
+  for_each_change(reading.ask, reading.asks.changes(), std::forward<F>(f));
 }
 
-// The row after the changes, in scratch.
+// The row after the changes, in scratch; what is not allowed has no chance.
 const float* changed_row(const Reading& reading) {
   std::copy(reading.row, reading.row + reading.vocabulary, reading.scratch);
   for_each_change(reading, [&](const LogitChange& change) {
     reading.scratch[change.token] = changed(reading.row[change.token], change);
   });
+  if (const TokenSet* const allowed = reading.allowed()) {
+    forbid_others<float>({reading.scratch, static_cast<size_t>(reading.vocabulary)}, *allowed);
+  }
   return reading.scratch;
 }
 
 // The token with the largest changed logit; -1 where that is not finite. Changes are few: unless
-// they lower the best of the row, it only has to be compared with the changed ones.
+// they lower the best of the row, or it is not allowed, it only has to be compared with the changed
+// ones.
 int32_t choose_greedy(const Reading& reading, int32_t unchanged_best) {
   const float* const row = reading.row;
+  const TokenSet* const allowed = reading.allowed();
+  const auto may_be = [&](int32_t token) { return allowed == nullptr || allowed->contains(token); };
   Candidate best = {unchanged_best, row[unchanged_best]};
-  bool lowered = false;
+  bool lowered = !may_be(unchanged_best);
   for_each_change(reading, [&](const LogitChange& change) {
     const float logit = changed(row[change.token], change);
     if (change.token == unchanged_best && !(logit >= row[unchanged_best])) lowered = true;
@@ -56,7 +64,7 @@ int32_t choose_greedy(const Reading& reading, int32_t unchanged_best) {
   }
   for_each_change(reading, [&](const LogitChange& change) {
     const Candidate other = {change.token, changed(row[change.token], change)};
-    if (stands_before(other, best)) best = other;
+    if (stands_before(other, best) && may_be(other.token)) best = other;
   });
   return std::isfinite(best.logit) ? best.token : -1;
 }
@@ -94,9 +102,12 @@ std::vector<Candidate> cut_row(const float* row, int64_t vocabulary, const Logit
   const double total = by_share && !by_count
                            ? total_weight(row, vocabulary, summary.best_logit, inverse_temperature)
                            : 0;
+  // What is forbidden is at no distance.
+  const auto possible =
+      std::count_if(row, row + vocabulary, [](float logit) { return std::isfinite(logit); });
   for (double gap = 8 * sampling.temperature;; gap *= 2) {
     auto near = gather(row, vocabulary, summary.best_logit, gap, inverse_temperature);
-    const bool all = static_cast<int64_t>(near.size()) == vocabulary || !std::isfinite(gap);
+    const bool all = static_cast<int64_t>(near.size()) >= possible;
     double rest = 0;
     bool enough = all;
     if (by_count) {
@@ -127,7 +138,7 @@ float drawn_logprob(const Kernels& kernels, const float* row, int64_t vocabulary
 
 // The token that a whole row gives without the chosen one; -1: nothing else is left.
 int32_t next_of_row(const Reading& reading, int32_t chosen) {
-  const auto& [kernels, row, vocabulary, ask, pool, scratch] = reading;
+  const auto& [kernels, row, vocabulary, ask, asks, scratch] = reading;
   changed_row(reading);
   scratch[chosen] = -std::numeric_limits<float>::infinity();
   const int32_t next = ask.sampling.greedy()
@@ -139,7 +150,7 @@ int32_t next_of_row(const Reading& reading, int32_t chosen) {
 
 // The answer's token, chosen or given, and its probability to the policy; also the runner-up.
 void choose(const Reading& reading, const LogitSummary& summary, Answer& answer) {
-  const auto& [kernels, unchanged, vocabulary, ask, pool, scratch] = reading;
+  const auto& [kernels, unchanged, vocabulary, ask, asks, scratch] = reading;
   const Sampling& sampling = ask.sampling;
   const bool scores = ask.kind == AskKind::score;
   const bool names_next = !scores && ask.runner_up;
@@ -152,7 +163,7 @@ void choose(const Reading& reading, const LogitSummary& summary, Answer& answer)
   }
   const float* row = unchanged;
   LogitSummary now = summary;
-  if (!ask.changes.empty() || !ask.own_changes.empty()) {
+  if (!ask.changes.empty() || !ask.own_changes.empty() || reading.allowed() != nullptr) {
     row = changed_row(reading);
     now = kernels.summarize(row, vocabulary);
     if (!is_distribution(now)) {
@@ -197,8 +208,8 @@ std::vector<ListedToken> most_probable(const float* row, int64_t vocabulary, flo
 
 }  // namespace
 
-Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask,
-              std::span<const LogitChange> pool, float* scratch) {
+Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask, const Asks& asks,
+              float* scratch) {
   const int64_t vocabulary = logits.cols;
   Answer answer;
   if (ask.kind == AskKind::logits) {
@@ -212,7 +223,7 @@ Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask,
   }
   const LogitSummary summary = kernels.summarize(row, vocabulary);
   if (!is_distribution(summary)) return no_answer(ask);
-  const Reading reading = {kernels, row, vocabulary, ask, pool, scratch + vocabulary};
+  const Reading reading = {kernels, row, vocabulary, ask, asks, scratch + vocabulary};
   choose(reading, summary, answer);
   const auto logprob = [&](int32_t token) { return token < 0 ? 0 : row[token] - summary.log_sum; };
   answer.logprob = logprob(answer.token);

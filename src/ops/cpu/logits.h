@@ -1,17 +1,15 @@
 #pragma once
 // Reading rows of logits with the kernels of an instruction set; see plan/ask.h.
 
-#include <span>
-
 #include "base/matrix.h"
 #include "ops/cpu/kernels.h"
 #include "plan/ask.h"
 
 namespace tidar::cpu {
 
-/// Answers one ask, whose changes stand in `pool`. `scratch` has room for 2 V floats, this thread's
+/// Answers one ask of `asks`. `scratch` has room for 2 V floats, this thread's
 /// own. The common case (greedy with few changes) reads the row twice and copies nothing.
-Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask,
-              std::span<const LogitChange> pool, float* scratch);
+Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask, const Asks& asks,
+              float* scratch);
 
 }  // namespace tidar::cpu

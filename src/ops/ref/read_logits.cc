@@ -55,12 +55,12 @@ std::vector<Candidate> candidates_of(const std::vector<T>& logits, T temperature
 
 // The answer's token, chosen or given, and its probability to the policy.
 template <class T>
-void choose(std::vector<T> logits, const Ask& ask, std::span<const LogitChange> pool,
-            Answer& answer) {
-  for_each_change(ask, pool, [&](const LogitChange& change) {
+void choose(std::vector<T> logits, const Ask& ask, const Asks& asks, Answer& answer) {
+  for_each_change(ask, asks.changes(), [&](const LogitChange& change) {
     T& logit = logits[static_cast<size_t>(change.token)];
     logit = changed(logit, change);
   });
+  if (const TokenSet* const allowed = asks.allowed(ask)) forbid_others<T>(logits, *allowed);
   const bool scores = ask.kind == AskKind::score;
   if (!is_distribution(std::span<const T>(logits))) {
     answer.token = scores ? ask.token : -1;
@@ -100,7 +100,7 @@ std::vector<ListedToken> most_probable(const std::vector<T>& logits, double log_
 }  // namespace
 
 template <class T>
-Answer read_logits(Matrix logits, const Ask& ask, std::span<const LogitChange> pool) {
+Answer read_logits(Matrix logits, const Ask& ask, const Asks& asks) {
   Answer answer;
   if (ask.kind == AskKind::logits) {
     answer.logits = whole_row(logits, ask.row);
@@ -109,7 +109,7 @@ Answer read_logits(Matrix logits, const Ask& ask, std::span<const LogitChange> p
   const std::vector<T> mixed = mixed_row<T>(logits, ask);
   if (!is_distribution(std::span<const T>(mixed))) return no_answer(ask);
   const double log_sum = log_sum_exp(mixed);
-  choose(mixed, ask, pool, answer);
+  choose(mixed, ask, asks, answer);
   const auto logprob = [&](int32_t token) {
     return token < 0 ? 0 : static_cast<float>(mixed[static_cast<size_t>(token)] - log_sum);
   };
@@ -120,7 +120,7 @@ Answer read_logits(Matrix logits, const Ask& ask, std::span<const LogitChange> p
   return answer;
 }
 
-template Answer read_logits<float>(Matrix, const Ask&, std::span<const LogitChange>);
-template Answer read_logits<double>(Matrix, const Ask&, std::span<const LogitChange>);
+template Answer read_logits<float>(Matrix, const Ask&, const Asks&);
+template Answer read_logits<double>(Matrix, const Ask&, const Asks&);
 
 }  // namespace tidar::ref

@@ -96,7 +96,7 @@ class RefOps final : public HostOps {
   void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     check_read_logits(*this, logits, asks, answers);
     for (size_t i = 0; i < asks.size(); ++i)
-      answers[i] = ref::read_logits<T>(logits, asks[i], asks.changes());
+      answers[i] = ref::read_logits<T>(logits, asks[i], asks);
   }
 
  private:

@@ -82,6 +82,6 @@ template <class T>
 void attend(Matrix q, const SlotPass& pass, const Store<T>& kv, int layer, Matrix out);
 /// One answer; `logits` has the rows that the asks name, `pool` the changes of all asks.
 template <class T>
-Answer read_logits(Matrix logits, const Ask& ask, std::span<const LogitChange> pool);
+Answer read_logits(Matrix logits, const Ask& ask, const Asks& asks);
 
 }  // namespace tidar::ref

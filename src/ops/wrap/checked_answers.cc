@@ -29,9 +29,9 @@ double largest_size(Matrix logits, const Ask& ask) {
   return size;
 }
 
-double changed_size(double size, const Ask& ask, std::span<const LogitChange> pool) {
+double changed_size(double size, const Ask& ask, const Asks& asks) {
   double largest = size;
-  for_each_change(ask, pool, [&](const LogitChange& change) {
+  for_each_change(ask, asks.changes(), [&](const LogitChange& change) {
     const double factor =
         std::max({1.0, std::abs(1.0 / change.scale), std::abs(1.0 * change.scale)});
     const double add = std::isfinite(change.add) ? std::abs(change.add) : 0;
@@ -40,19 +40,22 @@ double changed_size(double size, const Ask& ask, std::span<const LogitChange> po
   return largest;
 }
 
-Answer answer_of(Ops& ops, Matrix logits, const Ask& ask, std::span<const LogitChange> pool) {
-  Asks asks = {ask};
-  asks.add_changes(pool);
+// The answer to an ask that refers to what those of `asks` do.
+Answer answer_of(Ops& ops, Matrix logits, const Ask& ask, const Asks& asks) {
+  Asks one;
+  one.begin_part_of(asks);
+  one.add(ask);
   Answer answer;
-  ops.read_logits(logits, asks, {&answer, 1});
+  ops.read_logits(logits, one, {&answer, 1});
   return answer;
 }
 
 // The answer with the logit of `up` raised and that of `down` lowered by `distance`.
-Answer nudged_answer(Ops& ops, Matrix logits, Ask ask, std::span<const LogitChange> pool,
-                     int32_t up, int32_t down, double distance) {
+Answer nudged_answer(Ops& ops, Matrix logits, Ask ask, Asks asks, int32_t up, int32_t down,
+                     double distance) {
   std::vector<LogitChange> changes;
-  for_each_change(ask, pool, [&](const LogitChange& change) { changes.push_back(change); });
+  for_each_change(ask, asks.changes(),
+                  [&](const LogitChange& change) { changes.push_back(change); });
   const auto nudge = [&](int32_t token, double by) {
     auto found = std::find_if(changes.begin(), changes.end(),
                               [&](const LogitChange& change) { return change.token == token; });
@@ -61,16 +64,15 @@ Answer nudged_answer(Ops& ops, Matrix logits, Ask ask, std::span<const LogitChan
   };
   nudge(up, distance);
   nudge(down, -distance);
-  ask.changes = {0, static_cast<int32_t>(changes.size())};
+  ask.changes = asks.add_changes(changes);
   ask.own_changes = {};
-  return answer_of(ops, logits, ask, changes);
+  return answer_of(ops, logits, ask, asks);
 }
 
 // The probabilities that the policy may give `token`. Rounding can move a token over the border of
 // a cut: so also those under cuts that are moved by `share`, the relative error of a probability.
-std::vector<double> policy_logprobs(Ops& ops, Matrix logits, Ask ask,
-                                    std::span<const LogitChange> pool, int32_t token,
-                                    double share) {
+std::vector<double> policy_logprobs(Ops& ops, Matrix logits, Ask ask, const Asks& asks,
+                                    int32_t token, double share) {
   ask.kind = AskKind::score;
   ask.token = token;
   ask.top = 0;
@@ -80,7 +82,7 @@ std::vector<double> policy_logprobs(Ops& ops, Matrix logits, Ask ask,
     if (sampling.top_p < 1)
       ask.sampling.top_p = static_cast<float>(double{sampling.top_p} * (1 + looser));
     ask.sampling.min_p = static_cast<float>(double{sampling.min_p} * (1 - looser));
-    logprobs.push_back(answer_of(ops, logits, ask, pool).policy_logprob);
+    logprobs.push_back(answer_of(ops, logits, ask, asks).policy_logprob);
   }
   return logprobs;
 }
@@ -94,9 +96,8 @@ double nearest(std::span<const double> values, double value) {
 
 }  // namespace
 
-void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask,
-                              std::span<const LogitChange> pool, const Answer& tested,
-                              const Answer& truth) {
+void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask, const Asks& asks,
+                              const Answer& tested, const Answer& truth) {
   const double size = largest_size(truth_logits, ask);
   const double allowed = logprob_tolerance(eps_, size, truth_logits.cols);
   const auto true_logprob = [&](int32_t token) -> double {
@@ -104,7 +105,7 @@ void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask,
     score.kind = AskKind::score;
     score.token = token;
     score.top = 0;
-    return answer_of(truth_, truth_logits, score, pool).logprob;
+    return answer_of(truth_, truth_logits, score, asks).logprob;
   };
   Difference worst;
   worst.verb = Verb::read_logits;
@@ -126,13 +127,13 @@ void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask,
         {Verb::read_logits, ask.row, 0, double(tested.token), double(truth.token), 0, "token"});
   const bool is_exact = ask.other_row < 0;
   const double temperature = ask.sampling.temperature;
-  const double size_changed = changed_size(size, ask, pool);
+  const double size_changed = changed_size(size, ask, asks);
   const double nudge = choice_tolerance(eps_, size_changed, temperature);
   const bool is_compared_only =
       is_exact && ask.sampling.greedy() && ask.changes.empty() && ask.own_changes.empty();
   const bool may_tie = ask.kind == AskKind::choose && !is_compared_only;
   const auto nudged = [&](int32_t up, int32_t down) {
-    return nudged_answer(truth_, truth_logits, ask, pool, up, down, nudge);
+    return nudged_answer(truth_, truth_logits, ask, asks, up, down, nudge);
   };
   if (tested.token != truth.token) {
     const bool is_tied = may_tie && nudged(tested.token, truth.token).token == tested.token;
@@ -145,7 +146,7 @@ void CheckedOps::check_answer(Matrix truth_logits, const Ask& ask,
     differs(tested.policy_logprob, chosen ? 0 : truth.policy_logprob, 0, "policy logprob");
   } else {
     const auto possible =
-        policy_logprobs(truth_, truth_logits, ask, pool, tested.token, 2 * nudge / temperature);
+        policy_logprobs(truth_, truth_logits, ask, asks, tested.token, 2 * nudge / temperature);
     differs(tested.policy_logprob, nearest(possible, tested.policy_logprob),
             logprob_tolerance(eps_, size_changed / temperature, truth_logits.cols) +
                 nudge / temperature,
@@ -189,7 +190,7 @@ void CheckedOps::read_logits(Matrix logits, const Asks& asks, std::span<Answer> 
   truth_.read_logits(truth_logits, asks, truth);
   tested_.read_logits(logits, asks, answers);
   for (size_t i = 0; i < asks.size(); ++i) {
-    check_answer(truth_logits, asks[i], asks.changes(), answers[i], truth[i]);
+    check_answer(truth_logits, asks[i], asks, answers[i], truth[i]);
   }
 }
 

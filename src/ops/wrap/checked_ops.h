@@ -85,8 +85,8 @@ class CheckedOps final : public Ops {
   Grid seen(Matrix tested) const;
   Grid exact(Matrix tested) const;
   void compare(Verb verb, Matrix result, Matrix truth, const Allowed& allowed);
-  void check_answer(Matrix truth_logits, const Ask& ask, std::span<const LogitChange> pool,
-                    const Answer& tested, const Answer& truth);
+  void check_answer(Matrix truth_logits, const Ask& ask, const Asks& asks, const Answer& tested,
+                    const Answer& truth);
   void consider(Difference& worst, const Difference& found);
   void finish(const Difference& worst);
 
