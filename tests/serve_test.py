@@ -266,28 +266,25 @@ class Serve(served.ServedCase):
             self.assertEqual(headers.get("Allow"), other if status == 405 else None)
         self.assertEqual(ask("GET", "/health", headers={"X": "y" * 20000})[0], 431)
 
-    def raw(self, data):
-        """All that is answered to these bytes until the connection ends."""
-        with socket.create_connection(("127.0.0.1", self.server.port), timeout=300) as client:
-            client.sendall(data)
-            answer = b""
-            while part := client.recv(4096):
-                answer += part
-            return answer
-
     def test_what_is_no_http(self):
-        self.assertIn(b" 400 Bad Request\r\n", self.raw(b"hello\r\n\r\n"))
+        self.assertIn(b" 400 Bad Request\r\n", self.server.raw(b"hello\r\n\r\n"))
         # An old client reads to the end of the connection, and gets no chunks.
         body = b'{"prompt": "a", "max_tokens": 3, "stream": true}'
-        old = self.raw(b"POST /v1/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s"
+        old = self.server.raw(b"POST /v1/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s"
                        % (len(body), body))
         self.assertIn(b"\r\n\r\ndata: {", old)
         self.assertTrue(old.endswith(b"data: [DONE]\n\n"))
 
     def test_requests_that_do_not_wait_for_the_answer(self):
-        answer = self.raw(b"GET /health HTTP/1.1\r\n\r\n" * 3
+        answer = self.server.raw(b"GET /health HTTP/1.1\r\n\r\n" * 3
                           + b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n")
         self.assertEqual(answer.count(b'{"status":"ok"}'), 4)
+        body = json.dumps({"prompt": "a", "max_tokens": 50, "ignore_eos": True}).encode()
+        lines = b"POST /v1/completions HTTP/1.1\r\nContent-Length: %d\r\n" % len(body)
+        answer = self.server.raw((lines + b"\r\n" + body) * 3
+                                 + lines + b"Connection: close\r\n\r\n" + body)
+        self.assertEqual(answer.count(b"HTTP/1.1 200 OK\r\n"), 4)
+        self.assertTrue(answer.endswith(b"}}}"))
 
     def test_a_key(self):
         server = Served(self.model, "--api-key", KEY, "--context", 64, "--method", "ar")
@@ -297,6 +294,142 @@ class Serve(served.ServedCase):
                          [200, 401, 401])
         self.assertEqual(status("/tokenizer_info", ""), 200)
         self.assertEqual(server.end(signal.SIGINT), (0, ""))
+
+    def test_keys_of_a_file(self):
+        keys = self.folder / "keys"
+        keys.write_text("one\r\n\ntwo")
+        server = Served(self.model, "--api-key-file", keys, "--api-key", "three", "--context", 64,
+                        "--method", "ar")
+        status = lambda key: server.ask("GET", f"/v1/models/{self.model.name}",
+                                        headers={"Authorization": f"Bearer {key}"})[0]
+        self.assertEqual([status(key) for key in ("one", "two", "three", "", "four")],
+                         [200, 200, 200, 401, 401])
+        self.assertEqual(server.end(), (0, ""))
+
+    def test_a_log_has_a_line_for_each_answer(self):
+        for style in "text", "json":
+            server = Served(self.model, "--log", style, "--method", "ar", "--context", 64)
+            server.post("/v1/completions", prompt="abc", max_tokens=5, ignore_eos=True)
+            server.get("/nothing?secret")
+            server.raw(b"hello\r\n\r\n")
+            code, err = server.end()
+            self.assertEqual(code, 0)
+            lines = err.splitlines()
+            self.assertEqual(len(lines), 5, err)
+            self.assertNotIn("secret", err)
+            if style == "text":
+                self.assertRegex(lines[0], r" 127\.0\.0\.1 POST /v1/completions 200 [0-9.]+ ms, "
+                                           r"\d+ bytes, 3 \+ 5 tokens$")
+                self.assertIn(" GET /nothing 404 ", lines[1])
+                self.assertIn(" - - 400 ", lines[2])
+                continue
+            found = [json.loads(line) for line in lines]
+            self.assertEqual([(one["method"], one["path"], one["status"], one["new_tokens"])
+                              for one in found[:3]],
+                             [("POST", "/v1/completions", 200, 5), ("GET", "/nothing", 404, 0),
+                              ("-", "-", 400, 0)])
+            self.assertIn("message", found[4])
+
+    def test_what_was_done_is_counted(self):
+        key = 'tidar:http_requests_total{route="/v1/completions",status="200"}'
+        before = self.server.metrics()
+        usage = self.server.post("/v1/completions", prompt="abcab", max_tokens=30, method="lookup",
+                                 ignore_eos=True)["usage"]
+        after = self.server.metrics()
+        grown = lambda name: after.get(name, 0) - before.get(name, 0)
+        self.assertEqual(grown(key), 1)
+        self.assertEqual(grown("tidar:prompt_tokens_total"), 5)
+        self.assertEqual(grown("tidar:generation_tokens_total"), 30)
+        self.assertEqual(grown("tidar:spec_decode_num_accepted_tokens_total"),
+                         usage["completion_tokens_details"]["accepted_prediction_tokens"])
+        self.assertEqual(grown("tidar:tokens_per_pass_count"), usage["tidar"]["passes"])
+        self.assertGreater(grown("tidar:rows_per_pass_sum"), 0)
+        self.assertGreater(after["process_resident_memory_bytes"], 1e6)
+        self.assertEqual(after["tidar:connections"], 1, "this one")
+
+    def test_the_head_alone(self):
+        for path in "/health", "/metrics", "/", "/nothing", "/v1/completions":
+            connection = self.server.connect()
+            connection.request("HEAD", path)
+            response = connection.getresponse()
+            self.assertEqual(response.read(), b"")
+            self.assertEqual(response.status,
+                             {"/nothing": 404, "/v1/completions": 405}.get(path, 200))
+            self.assertGreater(int(response.getheader("Content-Length")), 0)
+            connection.request("GET", "/health")  # nothing of a body stands in its way
+            self.assertEqual(json.loads(connection.getresponse().read()), {"status": "ok"})
+            connection.close()
+
+    def test_who_asks_is_told_that_its_body_may_come(self):
+        body = b'{"prompt": "a", "max_tokens": 3}'
+        head = (b"POST /v1/completions HTTP/1.1\r\nContent-Length: %d\r\n"
+                b"Expect: 100-continue\r\n" % len(body))
+        go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=300) as client:
+            for connection in b"", b"Connection: close\r\n":
+                client.sendall(head + connection + b"\r\n")
+                self.assertEqual(client.recv(len(go_on), socket.MSG_WAITALL), go_on)
+                client.sendall(body)
+                answer = b""
+                while not answer.endswith(b"}}}"):
+                    answer += client.recv(4096)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 200 OK\r\n"))
+        # What is refused whatever the body is, is not asked for it.
+        answer = self.server.raw(b"POST /v1/completions HTTP/1.1\r\nContent-Length: 100000000\r\n"
+                                 b"Expect: 100-continue\r\n\r\n")
+        self.assertTrue(answer.startswith(b"HTTP/1.1 413 "), answer)
+        # Behind another request: both answers come whole, one after the other.
+        first = b"POST /v1/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        answer = self.server.raw(first + head + b"Connection: close\r\n\r\n", body)
+        self.assertEqual(answer.count(b"HTTP/1.1 200 OK"), 2)
+        self.assertLessEqual(answer.count(go_on), 1)
+        self.assertTrue(answer.endswith(b"}}}"))
+
+    def test_pages_of_another_origin(self):
+        server = Served(self.model, "--cors", "*", "--api-key", KEY, "--method", "ar",
+                        "--context", 64)
+        connection = server.connect()
+        connection.request("OPTIONS", "/v1/chat/completions",
+                           headers={"Origin": "https://example.org",
+                                    "Access-Control-Request-Method": "POST"})
+        response = connection.getresponse()
+        self.assertEqual((response.status, response.read()), (204, b""))
+        self.assertEqual(response.getheader("Access-Control-Allow-Origin"), "*")
+        connection.close()
+        _, _, headers = server.ask("POST", "/v1/completions", {})
+        self.assertEqual(headers["Access-Control-Allow-Origin"], "*")
+        self.assertEqual(server.end(), (0, ""))
+
+    def test_an_answer_that_takes_too_long(self):
+        server = Served(self.model, "--timeout", 1, "--method", "ar", "--max-waiting", 200)
+        body = {"prompt": "a", "max_tokens": 4000, "n": 128, "ignore_eos": True}
+        status, content, _ = server.ask("POST", "/v1/completions", body)
+        self.assertEqual((status, content["error"]["type"]), (504, "server_error"))
+        connection = server.connect()
+        connection.request("POST", "/v1/completions", json.dumps({**body, "stream": True}))
+        response = connection.getresponse()
+        last = response.read().decode()
+        if response.status == 200:  # it has begun in time
+            last = last.split("\n\n")[-2].removeprefix("data: ")
+        self.assertIn("1 s", json.loads(last)["error"]["message"])
+        connection.close()
+        self.assertEqual(server.post("/v1/completions", prompt="a")["usage"]["prompt_tokens"], 1)
+        self.assertEqual(server.end(), (0, ""))
+
+    def test_what_takes_longer_than_its_grace_is_ended(self):
+        server = Served(self.model, "--grace", 1, "--method", "ar", "--max-waiting", 200)
+        connection = server.connect()
+        connection.request("POST", "/v1/completions",
+                           json.dumps({"prompt": "a", "max_tokens": 4000, "n": 128, "stream": True,
+                                       "ignore_eos": True}))
+        response = connection.getresponse()
+        response.readline()
+        server.process.send_signal(signal.SIGTERM)
+        events = response.read().decode().split("\n\n")
+        self.assertIn("ends", json.loads(events[-2].removeprefix("data: "))["error"]["message"])
+        self.assertEqual(server.process.communicate(timeout=300)[1], "")
+        self.assertEqual(server.process.returncode, 0)
+        connection.close()
 
     def test_it_ends_when_what_is_under_way_has_ended(self):
         server = Served(self.model, "--method", "ar")
@@ -335,11 +468,46 @@ class Serve(served.ServedCase):
         self.assertEqual(server.end()[0], 0)
         connection.close()
 
+    def test_bench_times_a_server(self):
+        before = self.server.metrics()["tidar:generation_tokens_total"]
+        out, _ = self.succeed("bench", "--serve", f"http://127.0.0.1:{self.server.port}",
+                              "--clients", "1,3", "--seconds", 0.3, "--served-new", 8,
+                              "--served-methods", "ar,lookup,default", "--json")
+        found = json.loads(out)["serving"]
+        self.assertEqual([(one["clients"], one["method"]) for one in found],
+                         [(n, name) for n in (1, 3) for name in ("ar", "lookup", "default")])
+        answers = sum(one["first_s"]["count"] for one in found)
+        self.assertGreaterEqual(answers, (1 + 3) * 3 * 3, "each client asks once a round at least")
+        for one in found:
+            self.assertGreater(one["tokens_per_s"], 0)
+            for times in one["first_s"], one["gap_s"]:
+                self.assertLessEqual(times["50"], times["90"])
+                self.assertLessEqual(times["90"], times["99"])
+        # An output of special tokens alone brings no text.
+        made = self.server.metrics()["tidar:generation_tokens_total"] - before
+        self.assertGreaterEqual(made, 8 * answers)
+        table, _ = self.succeed("bench", "--serve", f"http://127.0.0.1:{self.server.port}",
+                                "--clients", 2, "--seconds", 0, "--served-new", 4)
+        self.assertIn("tokens/s", table)
+        self.refuse(1, "bench", "--serve", f"http://127.0.0.1:{self.server.port}", "--seconds", 0,
+                    "--served-methods", "magic", holds=["magic"])
+        with socket.socket() as nobody:  # bound, and not listening
+            nobody.bind(("127.0.0.1", 0))
+            self.refuse(1, "bench", "--serve", f"http://127.0.0.1:{nobody.getsockname()[1]}",
+                        holds=["does not answer"])
+        self.refuse(2, "bench", "--serve", "localhost", holds=["http://HOST:PORT"])
+        self.refuse(2, "bench", "--clients", 2, holds=["--serve"])
+
     def test_wrong_use(self):
         self.refuse(2, "serve", holds=["--model"])
         self.refuse(2, "serve", "--model", self.model, "--port", 70000, holds=["--port"])
-        self.refuse(1, "serve", "--model", self.model, "--port", self.server.port,
-                    holds=["another --port"])
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            self.refuse(1, "serve", "--model", self.model, "--port", taken.getsockname()[1],
+                        holds=["another --port"])
+        for content, said in (("", "no key"), ("good\nnot good\n", ":2: ")):
+            keys = self.folder / "keys"
+            keys.write_text(content)
+            self.refuse(1, "serve", "--model", self.model, "--api-key-file", keys, holds=[said])
         self.refuse(1, "serve", "--model", self.copy_model("llama"), holds=["tokenizer.json"])
 
 

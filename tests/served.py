@@ -5,8 +5,10 @@ import json
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import tempfile
+import time
 
 from outside import PROGRAM, FixtureCase, load
 
@@ -15,11 +17,12 @@ TEMPLATE = ("{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}
 
 
 class Served:
-    """A server of a model, on a port of its own."""
+    """A server of a model, on a port of its own unless one is given."""
 
-    def __init__(self, model, *args):
+    def __init__(self, model, *args, port=0):
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", "--model", str(model), "--port", "0", *map(str, args)],
+            [PROGRAM, "serve", "--model", str(model), "--port", str(port),
+             *([] if "--log" in args else ["--log", "none"]), *map(str, args)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         if "http://" not in line:
@@ -47,6 +50,36 @@ class Served:
         body = connection.getresponse().read()
         connection.close()
         return body
+
+    def metrics(self):
+        """The samples of /metrics, by all that stands before their values."""
+        lines = self.get("/metrics").decode().splitlines()
+        samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in samples}
+
+    def wait_for_pages(self, patience_s=120):
+        """Until no output holds pages any more."""
+        end = time.monotonic() + patience_s
+        while self.metrics()['tidar:pages{state="held"}'] > 0:
+            assert time.monotonic() < end, "pages are lost"
+            time.sleep(0.01)
+
+    def raw(self, *pieces):
+        """All that is answered to these bytes until the connection ends. Who is refused early may
+        find that nobody listens to the rest any more."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=300) as client:
+            answer = b""
+            try:
+                for piece in pieces:
+                    client.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            try:
+                while part := client.recv(4096):
+                    answer += part
+            except ConnectionResetError:
+                pass
+            return answer
 
     def post(self, path, connection=None, **body):
         status, content, _ = self.ask("POST", path, body, connection)

@@ -1,11 +1,18 @@
 // tidar serve: the model behind an HTTP interface that clients of OpenAI's know.
 
+#include <sys/resource.h>
+
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "apps/command.h"
 #include "apps/conversation.h"
@@ -33,10 +40,61 @@ struct ServeFlags {
   ModelFlags model;
   MethodFlags method;
   ServerOptions server;
+  std::string api_key, api_key_file;
+  int body_mib = 8;
+  std::string log = "text";
   std::string name;  ///< "": the folder's
   int most_active = 8;
   int most_waiting = 256;
 };
+
+LogStyle log_style(const std::string& name) {
+  if (name == "none") return LogStyle::none;
+  return name == "json" ? LogStyle::json : LogStyle::text;
+}
+
+/// Keys of a file, one a line. An Error where there is none, or one that no header can bring.
+Result<std::vector<std::string>> read_api_keys(const std::string& path) {
+  TIDAR_TRY(const std::string text, read_text_file(path));
+  std::vector<std::string> keys;
+  std::istringstream lines(text);
+  int number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.empty()) continue;
+    if (std::any_of(line.begin(), line.end(), [](char c) { return c <= ' ' || c > '~'; })) {
+      return error("{}:{}: expected a key of ASCII without spaces, alone on its line", path,
+                   number);
+    }
+    keys.push_back(std::move(line));
+  }
+  if (keys.empty()) return error("{}: holds no key; write one a line", path);
+  return keys;
+}
+
+Result<ServerOptions> server_options(const ServeFlags& flags) {
+  ServerOptions options = flags.server;
+  if (!flags.api_key_file.empty()) {
+    TIDAR_TRY(options.access.api_keys, read_api_keys(flags.api_key_file));
+  }
+  if (!flags.api_key.empty()) options.access.api_keys.push_back(flags.api_key);
+  options.http.body_bytes = static_cast<uint64_t>(flags.body_mib) << 20;
+  options.most_outputs = flags.most_active + flags.most_waiting;
+  options.log = log_style(flags.log);
+  options.write_log = [](std::string_view lines) {
+    std::fwrite(lines.data(), 1, lines.size(), stderr);
+  };
+  return options;
+}
+
+/// As many files at the same time as the system lets a program have: each connection is one.
+void allow_open_files() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 /// The text of a special token in tokenizer_config.json, or null.
 OrderedJson special_token(const Json& config, const char* name) {
@@ -133,6 +191,8 @@ Result<ServedModel> served_model(const ServeFlags& flags, const Session& session
 }
 
 Result<int> serve(const ServeFlags& flags) {
+  TIDAR_TRY(const ServerOptions options, server_options(flags));
+  allow_open_files();
   TIDAR_TRY(const auto chat_template, ChatTemplate::open(flags.model.model));
   TIDAR_TRY(Session session, Session::open(flags.model));
   if (session.tokenizer() == nullptr) {
@@ -155,8 +215,6 @@ Result<int> serve(const ServeFlags& flags) {
   TIDAR_TRY(
       ServedModel model,
       served_model(flags, session, chat_template ? &*chat_template : nullptr, standard, context));
-  ServerOptions options = flags.server;
-  options.most_outputs = flags.most_active + flags.most_waiting;
   TIDAR_TRY(Server server, Server::listen(std::move(model), engine, options));
   print(fmt::format("listening on http://{}:{}\n", options.host, server.port()));
   TIDAR_TRY_VOID(flush_output());
@@ -164,7 +222,19 @@ Result<int> serve(const ServeFlags& flags) {
   return kDone;
 }
 
-void add_server_flags(CLI::App& command, ServeFlags& flags) {
+/// Whole seconds of something that may take long.
+CLI::Option* add_seconds(CLI::App& command, const char* name, std::chrono::seconds& value, int from,
+                         const std::string& description) {
+  constexpr int kDay = 24 * 60 * 60;
+  return command
+      .add_option_function<int>(
+          name, [&value](int seconds) { value = std::chrono::seconds(seconds); }, description)
+      ->check(whole_number(from, kDay))
+      ->type_name("S")
+      ->default_str(std::to_string(value.count()));
+}
+
+void add_address_flags(CLI::App& command, ServeFlags& flags) {
   command.option_defaults()->group("Server");
   command.add_option("--host", flags.server.host, "Name or address to listen at")
       ->type_name("HOST")
@@ -173,12 +243,35 @@ void add_server_flags(CLI::App& command, ServeFlags& flags) {
       ->check(whole_number(0, 65535))
       ->type_name("N")
       ->capture_default_str();
-  command
-      .add_option("--api-key", flags.server.api_key,
-                  "What requests to /v1/ must bring as Authorization: Bearer KEY")
-      ->type_name("KEY");
   command.add_option("--name", flags.name, "What clients call the model (default: its folder's)")
       ->type_name("NAME");
+  command
+      .add_option("--log", flags.log,
+                  "Lines on stderr, one an answer: text, json (an object a line), none")
+      ->check(CLI::IsMember({"text", "json", "none"}))
+      ->type_name("STYLE")
+      ->capture_default_str();
+}
+
+void add_access_flags(CLI::App& command, ServeFlags& flags) {
+  command.option_defaults()->group("Who may ask");
+  command
+      .add_option("--api-key", flags.api_key,
+                  "What requests to /v1/ must bring as Authorization: Bearer KEY")
+      ->type_name("KEY");
+  command
+      .add_option("--api-key-file", flags.api_key_file,
+                  "A file of such keys, one a line, of which requests bring any; unlike --api-key "
+                  "it shows them to nobody who lists processes")
+      ->type_name("FILE");
+  command
+      .add_option("--cors", flags.server.access.origin,
+                  "Pages of this origin may ask, as https://example.org; *: those of any")
+      ->type_name("ORIGIN");
+}
+
+void add_limit_flags(CLI::App& command, ServeFlags& flags) {
+  command.option_defaults()->group("Limits");
   command
       .add_option("--max-concurrent", flags.most_active,
                   "Outputs with room for --context tokens each at the same time")
@@ -191,6 +284,24 @@ void add_server_flags(CLI::App& command, ServeFlags& flags) {
       ->check(whole_number(0, 1 << 20))
       ->type_name("N")
       ->capture_default_str();
+  command
+      .add_option("--max-connections", flags.server.most_connections,
+                  "Connections at the same time; whoever comes then is told to try again (503)")
+      ->check(whole_number(1, 1 << 20))
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--max-body", flags.body_mib, "MiB of a request's body (else 413)")
+      ->check(whole_number(1, 1024))
+      ->type_name("MIB")
+      ->capture_default_str();
+  HttpLimits& http = flags.server.http;
+  add_seconds(
+      command, "--timeout", http.answer, 0,
+      "Seconds for a whole answer (else 504, or an error as a stream's last event); 0: any");
+  add_seconds(command, "--read-timeout", http.read, 1,
+              "Seconds for a request to arrive (else 408), and that a connection may stay idle");
+  add_seconds(command, "--grace", flags.server.grace, 0,
+              "Seconds that answers under way still have after SIGTERM or Ctrl-C");
 }
 
 }  // namespace
@@ -199,7 +310,9 @@ void add_serve(CLI::App& program, Action& action) {
   CLI::App& command = *program.add_subcommand(
       "serve", "Answers over HTTP, as OpenAI's interface has it, until Ctrl-C");
   const auto flags = std::make_shared<ServeFlags>();  // shared by the parser and the action
-  add_server_flags(command, *flags);
+  add_address_flags(command, *flags);
+  add_access_flags(command, *flags);
+  add_limit_flags(command, *flags);
   add_method_flags(command, flags->method);
   add_model_flags(command, flags->model);
   add_context_flag(command, flags->model);

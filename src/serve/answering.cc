@@ -18,6 +18,21 @@ bool finite(const std::vector<ListedToken>& listed) {
 
 }  // namespace
 
+void Answering::take(Reply reply) {
+  if (ended_) return;
+  if (auto* const planned = std::get_if<Planned>(&reply)) {
+    form_ = std::move(planned->form);
+    return begin(std::move(planned->outputs));
+  }
+  ended_ = true;
+  if (const auto* const refusal = std::get_if<Refusal>(&reply)) return client_.refuse(*refusal);
+  client_.answer(std::get<OrderedJson>(reply));
+}
+
+void Answering::give_up(const Refusal& refusal) {
+  if (!ended_) fail(refusal);
+}
+
 void Answering::begin(PlannedOutputs planned) {
   usage_.prompt_tokens = planned.prompt_tokens;
   usage_.method = planned.method;
@@ -30,6 +45,7 @@ void Answering::begin(PlannedOutputs planned) {
     PlannedOutput& plan = planned.outputs[i];
     plan.request.explain = form_.stream && form_.include_passes;
     Output& output = outputs_[i];
+    output.since_tokens = since_request_;
     output.nothing_new = plan.nothing_new;
     output.counts_prompt = plan.counts_prompt;
     output.part.index = static_cast<int>(i);
@@ -51,15 +67,27 @@ void Answering::begin(PlannedOutputs planned) {
 }
 
 void Answering::take(Output& output, const Delivery& delivery) {
-  if (failed_) return;
+  if (ended_) return;
   if (delivery.refused) return fail({.message = delivery.refused->message});
+  measure(output, delivery.update);
   add(output, delivery.update);
-  if (failed_) return;
+  if (ended_) return;
   if (form_.stream) {
     send_part(output);
     send_pass(output, delivery.update);
   }
   if (delivery.last()) finish_output();
+}
+
+void Answering::measure(Output& output, const Update& update) {
+  if (update.tokens.empty()) return;
+  const double seconds = output.since_tokens.lap();
+  if (!std::exchange(output.begun, true)) {
+    metrics_.first_token_s.add(seconds);
+  } else {
+    const auto tokens = static_cast<int64_t>(update.tokens.size());
+    metrics_.inter_token_s.add(seconds / static_cast<double>(tokens), tokens);
+  }
 }
 
 void Answering::add(Output& output, const Update& update) {
@@ -113,6 +141,8 @@ void Answering::send_part(Output& output) {
 
 void Answering::finish_output() {
   if (--unfinished_ > 0) return;
+  ended_ = true;
+  metrics_.request_s.add(since_request_.seconds());
   if (form_.stream) {
     if (form_.include_usage) {
       client_.send_event(event_of(usage_chunk_json(form_.kind, form_.envelope, usage_)));
@@ -126,7 +156,7 @@ void Answering::finish_output() {
 }
 
 void Answering::fail(const Refusal& refusal) {
-  failed_ = true;
+  ended_ = true;
   cancel();
   if (!streaming_) return client_.refuse(refusal);
   client_.send_event(event_of(to_json(refusal)));

@@ -3,10 +3,13 @@
 
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "serve/api_response.h"
 #include "serve/engine_thread.h"
+#include "serve/metrics.h"
 #include "serve/pass_event.h"
 #include "serve/refusal.h"
 #include "serve/served_model.h"
@@ -42,30 +45,51 @@ struct AnswerForm {
   int32_t mask_token = -1;
 };
 
+/// What a request came to when its body had been read.
+struct Planned {
+  AnswerForm form;
+  PlannedOutputs outputs;
+};
+using Reply = std::variant<Refusal, OrderedJson, Planned>;
+
 /// Lives on the thread that owns the EngineThread. All that is passed must outlive it; to end it
 /// early cancels what is under way.
 class Answering {
  public:
-  Answering(AnswerForm form, const Tokenizer& tokenizer, EngineThread& engine, Client& client)
-      : form_(std::move(form)), tokenizer_(tokenizer), engine_(engine), client_(client) {}
+  Answering(const Tokenizer& tokenizer, EngineThread& engine, Metrics& metrics, Client& client)
+      : tokenizer_(tokenizer), engine_(engine), metrics_(metrics), client_(client) {}
   ~Answering() { cancel(); }
   Answering(const Answering&) = delete;
   Answering& operator=(const Answering&) = delete;
 
-  /// Hands all outputs in. The client hears of it later, or at once that there is no room.
-  void begin(PlannedOutputs planned);
+  /// Answers, or hands all outputs in: of these the client hears later, or at once that there is no
+  /// room. To be called once.
+  void take(Reply reply);
+
+  /// Ends it with this in the place of what has not been sent, unless it has ended.
+  void give_up(const Refusal& refusal);
+
+  /// Whether this is still there, for whoever brings the reply later: expired when it has gone.
+  std::weak_ptr<const void> life() const { return life_; }
+
+  /// Of what has come so far.
+  const Usage& usage() const { return usage_; }
 
  private:
   struct Output {
     Ticket ticket = 0;
     bool nothing_new = false;
     bool counts_prompt = false;
-    bool first = true;  ///< nothing of it was sent yet
-    ChoicePart part;    ///< what was not sent yet
+    bool first = true;       ///< nothing of it was sent yet
+    bool begun = false;      ///< it has tokens
+    Stopwatch since_tokens;  ///< since it had new ones last
+    ChoicePart part;         ///< what was not sent yet
   };
 
+  void begin(PlannedOutputs planned);
   void take(Output& output, const Delivery& delivery);
   void add(Output& output, const Update& update);
+  void measure(Output& output, const Update& update);
   void open_stream();
   void send_part(Output& output);
   void send_pass(const Output& output, const Update& update);
@@ -73,14 +97,17 @@ class Answering {
   void fail(const Refusal& refusal);
   void cancel();
 
+  const std::shared_ptr<const void> life_ = std::make_shared<char>();  // shared with nobody
   AnswerForm form_;
   const Tokenizer& tokenizer_;
   EngineThread& engine_;
+  Metrics& metrics_;
   Client& client_;
   std::vector<Output> outputs_;
   size_t unfinished_ = 0;
+  Stopwatch since_request_;
   bool streaming_ = false;
-  bool failed_ = false;
+  bool ended_ = false;  // nothing more is sent
   Usage usage_;
 };
 

@@ -1,10 +1,12 @@
 #include "serve/answering.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "decode/mock_evaluator_testing.h"
 #include "serve/page_files.h"
@@ -60,7 +62,8 @@ class AnsweringTest : public testing::Test {
         evaluator_(MockModel{.vocabulary = kLimits.vocabulary, .mask_token = 267}, kLimits),
         engine_(evaluator_, &tokenizer_),
         thread_(engine_, 8, [this](std::function<void()> call) { calls_.push(std::move(call)); }),
-        routes_(model_, thread_, "") {
+        worker_(100, [this](std::function<void()> call) { calls_.push(std::move(call)); }),
+        routes_({model_, thread_, worker_, metrics_}, {}) {
     model_.name = "mock";
     model_.tokenizer = &tokenizer_;
     model_.chat_template = &template_;
@@ -88,6 +91,8 @@ class AnsweringTest : public testing::Test {
   Engine engine_;
   BoundedQueue<std::function<void()>> calls_{1000};
   EngineThread thread_;
+  Metrics metrics_;
+  Worker worker_;
   Routes routes_;
 };
 
@@ -328,6 +333,7 @@ TEST_F(AnsweringTest, WhoComesToAFullHouseIsToldToComeAgain) {
   auto answering = routes_.handle(request, first);
   ASSERT_TRUE(answering);
   const auto other = routes_.handle(request, second);
+  while (!second.done()) (*calls_.pop())();
   ASSERT_TRUE(second.refusal);
   EXPECT_EQ(second.refusal->status, 429);
   while (!first.done()) (*calls_.pop())();
@@ -426,7 +432,7 @@ TEST_F(AnsweringTest, TokensAndTexts) {
 }
 
 TEST_F(AnsweringTest, AKeyIsAskedForWhereThereIsOne) {
-  Routes guarded(model_, thread_, "secret");
+  Routes guarded({model_, thread_, worker_, metrics_}, {.api_keys = {"secret", "other"}});
   const auto status = [&](std::string_view target, std::string_view authorization) {
     Heard heard;
     guarded.handle({.method = "GET", .target = target, .authorization = authorization, .body = {}},
@@ -434,9 +440,145 @@ TEST_F(AnsweringTest, AKeyIsAskedForWhereThereIsOne) {
     return heard.refusal ? heard.refusal->status : 200;
   };
   EXPECT_EQ(status("/v1/models", "Bearer secret"), 200);
+  EXPECT_EQ(status("/v1/models", "Bearer other"), 200);
   EXPECT_EQ(status("/health", ""), 200);
   for (const char* wrong : {"", "Bearer ", "secret", "Bearer secre", "Bearer secretx"}) {
     EXPECT_EQ(status("/v1/models", wrong), 401) << wrong;
+  }
+}
+
+TEST_F(AnsweringTest, AModelIsFoundByItsName) {
+  model_.name = "a b/c";
+  EXPECT_EQ(ask("GET", "/v1/models/a%20b%2fc", "").json["id"], "a b/c");
+  EXPECT_EQ(ask("GET", "/v1/models/a%20b/c?x", "").json["id"], "a b/c");
+  for (const char* wrong : {"", "a", "a%20b%2fcc", "a%2", "%", "%zz", "a%20b/c%00"}) {
+    const Heard heard = ask("GET", fmt::format("/v1/models/{}", wrong), "");
+    EXPECT_EQ(heard.refusal->status, 404) << wrong;
+    EXPECT_EQ(heard.refusal->code, "model_not_found");
+  }
+}
+
+TEST_F(AnsweringTest, HeadIsAnsweredLikeGet) {
+  EXPECT_EQ(ask("HEAD", "/health", "").json["status"], "ok");
+  EXPECT_EQ(ask("HEAD", "/", "").content->first, 200);
+  EXPECT_EQ(ask("HEAD", "/v1/completions", "").refusal->status, 405);
+}
+
+TEST_F(AnsweringTest, PagesOfOneOriginMayAsk) {
+  Routes open({model_, thread_, worker_, metrics_},
+              {.api_keys = {"secret"}, .origin = "https://example.org"});
+  const auto hear = [](Routes& routes, std::string_view method) {
+    Heard heard;
+    routes.handle({.method = method, .target = "/v1/models", .authorization = {}, .body = {}},
+                  heard);
+    return heard;
+  };
+  // A browser brings no key when it asks whether it may ask.
+  Heard first = hear(open, "OPTIONS");
+  EXPECT_EQ(first.content->first, 204);
+  EXPECT_EQ(first.fields["Access-Control-Allow-Origin"], "https://example.org");
+  EXPECT_NE(first.fields["Access-Control-Allow-Headers"].find("Authorization"), std::string::npos);
+  Heard refused = hear(open, "GET");
+  EXPECT_EQ(refused.refusal->status, 401);
+  EXPECT_EQ(refused.fields["Access-Control-Allow-Origin"], "https://example.org")
+      << "so that the page can read why";
+  EXPECT_EQ(refused.fields["Vary"], "Origin");
+  Heard closed = hear(routes_, "OPTIONS");
+  EXPECT_EQ(closed.refusal->status, 405);
+  EXPECT_EQ(closed.fields.count("Access-Control-Allow-Origin"), 0u);
+}
+
+TEST_F(AnsweringTest, WhatIsGivenUpEndsWithTheReasonOnce) {
+  const Refusal over = {.status = 504, .message = "too long"};
+  for (const bool stream : {false, true}) {
+    for (const int events : {0, 3}) {
+      if (events > 0 && !stream) continue;
+      Heard heard;
+      const OrderedJson body = {{"prompt", "a"}, {"max_tokens", 190}, {"stream", stream}};
+      const auto answering = routes_.handle(
+          {.method = "POST", .target = "/v1/completions", .authorization = {}, .body = body.dump()},
+          heard);
+      while (static_cast<int>(heard.events.size()) < events) (*calls_.pop())();
+      answering->give_up(over);
+      answering->give_up(over);
+      while (thread_.under_way() > 0) (*calls_.pop())();
+      if (events == 0) {
+        ASSERT_TRUE(heard.refusal);
+        EXPECT_EQ(heard.refusal->status, 504);
+        EXPECT_FALSE(heard.began);
+      } else {
+        EXPECT_TRUE(heard.ended);
+        EXPECT_EQ(OrderedJson::parse(heard.events.back())["error"]["message"], "too long");
+      }
+    }
+  }
+  // What has ended stays as it is.
+  Heard heard;
+  const auto answering = routes_.handle(
+      {.method = "POST", .target = "/tokenize", .authorization = {}, .body = R"({"prompt": "a"})"},
+      heard);
+  while (!heard.done()) (*calls_.pop())();
+  answering->give_up(over);
+  EXPECT_FALSE(heard.refusal);
+}
+
+/// The samples of Prometheus's text, by what stands before their values.
+std::map<std::string, double> samples_of(const std::string& text) {
+  std::map<std::string, double> samples;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("#")) continue;
+    const size_t space = line.rfind(' ');
+    EXPECT_TRUE(samples.emplace(line.substr(0, space), std::stod(line.substr(space + 1))).second)
+        << line;
+  }
+  return samples;
+}
+
+TEST_F(AnsweringTest, MetricsAreSumsOfUsage) {
+  std::map<std::string, double> wanted;
+  int answers = 0;
+  for (const char* method : {"ar", "tidar", "lookup", "tidar"}) {
+    const Heard heard = complete({{"prompt", {"he", "abab"}},
+                                  {"n", 2},
+                                  {"max_tokens", 20},
+                                  {"seed", ++answers},
+                                  {"method", method}});
+    const OrderedJson& usage = heard.json["usage"];
+    const OrderedJson& details = usage["completion_tokens_details"];
+    wanted["tidar:prompt_tokens_total"] += 2 * usage["prompt_tokens"].get<double>();
+    wanted["tidar:generation_tokens_total"] += usage["completion_tokens"].get<double>();
+    wanted["tidar:spec_decode_num_accepted_tokens_total"] +=
+        details["accepted_prediction_tokens"].get<double>();
+    wanted["tidar:spec_decode_num_draft_tokens_total"] +=
+        details["accepted_prediction_tokens"].get<double>() +
+        details["rejected_prediction_tokens"].get<double>();
+    wanted["tidar:tokens_per_pass_count"] += usage["tidar"]["passes"].get<double>();
+  }
+  wanted["tidar:time_to_first_token_seconds_count"] = 4 * answers;
+  wanted["tidar:e2e_request_latency_seconds_count"] = answers;
+  wanted["tidar:num_requests_running"] = 0;
+  wanted["tidar:kv_cache_usage_perc"] = 0;
+  wanted["tidar:pages{state=\"free\"}"] = kLimits.pages;
+  const auto found = samples_of(ask("GET", "/metrics", "").content->second);
+  for (const auto& [name, value] : wanted) {
+    ASSERT_TRUE(found.contains(name)) << name;
+    EXPECT_EQ(found.at(name), value) << name;
+  }
+  EXPECT_GT(found.at("tidar:spec_decode_num_accepted_tokens_total"), 0);
+  const double firsts = found.at("tidar:time_to_first_token_seconds_count");
+  EXPECT_EQ(found.at("tidar:inter_token_latency_seconds_count") + firsts,
+            found.at("tidar:generation_tokens_total"));
+}
+
+TEST_F(AnsweringTest, RoutesAreCountedByFewNames) {
+  for (const auto& [path, route] :
+       std::map<std::string, std::string>{{"/health", "/health"},
+                                          {"/v1/completions", "/v1/completions"},
+                                          {"/", "page"},
+                                          {"/../etc/passwd", "other"},
+                                          {"", "other"}}) {
+    EXPECT_EQ(Routes::route_of(path), route);
   }
 }
 

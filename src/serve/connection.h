@@ -15,19 +15,13 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "base/stopwatch.h"
 #include "serve/answering.h"
+#include "serve/http_limits.h"
+#include "serve/journal.h"
 #include "serve/routes.h"
 
 namespace tidar {
-
-/// What a client may send, and how long it may take.
-struct HttpLimits {
-  uint32_t header_bytes = 16 << 10;
-  uint64_t body_bytes = 8 << 20;
-  std::chrono::seconds read{60};   ///< from the end of an answer to the end of the next request
-  std::chrono::seconds write{30};  ///< until the client takes what was sent
-  std::chrono::seconds linger{2};  ///< until it has read why it is refused
-};
 
 class Connection;
 /// Those that are open.
@@ -37,16 +31,20 @@ using Connections = std::unordered_set<Connection*>;
 /// the connection. Everything happens on the thread of its socket.
 class Connection final : public Client, public std::enable_shared_from_this<Connection> {
  public:
-  /// `routes` and `connections`, where it stands while it lives, must outlive it.
-  Connection(boost::asio::ip::tcp::socket socket, Routes& routes, const HttpLimits& limits,
-             Connections& connections);
+  /// `routes`, `journal` and `connections`, where it stands while it lives, must outlive it.
+  Connection(boost::asio::ip::tcp::socket socket, Routes& routes, Journal& journal,
+             const HttpLimits& limits, Connections& connections);
   ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   void start();
+  /// Instead: says why no request is read.
+  void turn_away(const Refusal& refusal);
   /// Closes it as soon as no answer is under way.
   void drain();
+  /// Ends the answer that is under way with this, where it has not ended by itself.
+  void give_up(const Refusal& refusal);
 
   void add_field(std::string_view name, std::string_view value) override;
   void refuse(const Refusal& refusal) override;
@@ -61,37 +59,54 @@ class Connection final : public Client, public std::enable_shared_from_this<Conn
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
   using Failure = boost::system::error_code;
 
+  enum class Cut : uint8_t { no, yes };
+
+  void open();
   void read();
+  void on_header(Failure failure);
+  void let_body_come();
   void on_read(Failure failure);
+  void refuse_unread(const Refusal& refusal);
   void handle();
+  void begin_exchange(std::string_view method, std::string_view target);
   void send(std::string_view bytes);
   void write();
   void on_written(Failure failure);
   void end_answer();
+  void record(Cut cut);
   void linger();
   void skip_input();
   void set_deadline(std::chrono::seconds limit);
+  void on_deadline();
+  void set_patience();
   void lift_deadline();
+  void wait_until(std::chrono::steady_clock::time_point time);
   void close();
 
   boost::asio::ip::tcp::socket socket_;
-  boost::asio::steady_timer deadline_;
+  boost::asio::steady_timer deadline_;  // of what is read or written next
+  boost::asio::steady_timer patience_;  // of the whole answer
   Routes& routes_;
+  Journal& journal_;
   const HttpLimits limits_;
   Connections& connections_;
 
   boost::beast::flat_buffer input_;
   std::optional<Parser> parser_;  // of the request that is being read, or that waits
   bool reads_ = false;
-  bool waits_ = false;  // a request was read while an answer is under way
+  bool waits_ = false;    // a request was read while an answer is under way
+  bool expects_ = false;  // its client wants to hear that its body may come
 
   // The request that is answered.
   bool busy_ = false;
-  bool keep_ = true;     // the connection, behind it
-  bool chunked_ = true;  // a stream is
-  bool whole_ = false;   // all of the answer has been sent or stands in output_
-  std::string fields_;   // of its head, besides those that every answer has
+  bool keep_ = true;       // the connection, behind it
+  bool chunked_ = true;    // a stream is
+  bool bodiless_ = false;  // the head of an answer alone is wanted
+  bool whole_ = false;     // all of the answer has been sent or stands in output_
+  std::string fields_;     // of its head, besides those that every answer has
   std::unique_ptr<Answering> answering_;
+  Exchange exchange_;
+  Stopwatch since_request_;
 
   std::string output_;   // to be written next
   std::string writing_;  // empty: nothing is

@@ -12,6 +12,14 @@ constexpr size_t kBatches = 16;
 
 }  // namespace
 
+void PassTallies::add(int64_t rows, double seconds) {
+  size_t size = 0;
+  while (size + 1 < kSizes && rows > most_rows(size)) ++size;
+  of_size[size].passes += 1;
+  of_size[size].rows += rows;
+  of_size[size].seconds += seconds;
+}
+
 EngineThread::EngineThread(Engine& engine, int most, Post post)
     : most_(most),
       post_(std::move(post)),
@@ -49,6 +57,7 @@ void EngineThread::stop() {
 void EngineThread::deliver() {
   while (const auto batch = batches_.try_pop()) {
     for (const Delivery& delivery : *batch) {
+      count(delivery.update);
       const auto found = takers_.find(delivery.ticket);
       TIDAR_CHECK(found != takers_.end());
       // It may hand in and cancel requests; its place stays where it is.
@@ -57,6 +66,14 @@ void EngineThread::deliver() {
       if (delivery.last()) takers_.erase(delivery.ticket);
     }
   }
+}
+
+void EngineThread::count(const Update& update) {
+  totals_.sum.add(update.stats);
+  if (!update.totals) return;
+  totals_.finished[static_cast<size_t>(update.finish)] += 1;
+  totals_.sum.prompt_tokens += update.totals->prompt_tokens;
+  totals_.sum.waiting_s += update.totals->waiting_s;
 }
 
 void EngineThread::run() {
@@ -93,7 +110,13 @@ void EngineThread::carry_out(Command command, Batch& batch) {
 }
 
 void EngineThread::step(Batch& batch) {
-  for (Update& update : engine_.step()) {
+  const EngineStats before = engine_.stats();
+  std::vector<Update> updates = engine_.step();
+  const EngineStats& after = engine_.stats();
+  if (after.passes > before.passes) {
+    passes_.add(after.rows - before.rows, after.pass_s - before.pass_s);
+  }
+  for (Update& update : updates) {
     const auto found = tickets_.find(update.id);
     TIDAR_CHECK(found != tickets_.end());
     const Ticket ticket = found->second;
@@ -109,6 +132,7 @@ void EngineThread::tell_state() {
   const PagePool& pages = engine_.pages();
   const std::lock_guard lock(state_mutex_);
   state_ = {.stats = engine_.stats(),
+            .passes = passes_,
             .active = engine_.active(),
             .waiting = engine_.waiting(),
             .pages = pages.capacity(),

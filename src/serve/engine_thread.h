@@ -2,6 +2,7 @@
 // The engine on a thread of its own: the thread that owns this hands requests in and is handed what
 // they bring. The two share nothing but two queues and a few numbers.
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -28,13 +29,38 @@ struct Delivery {
   bool last() const { return refused || update.finish != FinishReason::none; }
 };
 
+/// Passes of about as many rows.
+struct PassTally {
+  int64_t passes = 0;
+  int64_t rows = 0;    ///< of all of them
+  double seconds = 0;  ///< that they took
+};
+
+/// Passes by their rows: up to 1, 2, 4, 8 … of them; those of more than 4096 come last.
+struct PassTallies {
+  static constexpr size_t kSizes = 14;
+  static constexpr int most_rows(size_t size) { return 1 << size; }
+
+  std::array<PassTally, kSizes> of_size{};
+  void add(int64_t rows, double seconds);
+};
+
 /// The engine between two steps.
 struct EngineState {
   EngineStats stats{};
+  PassTallies passes{};
   int active = 0, waiting = 0;  ///< requests
   int pages = 0;
   int free_pages = 0;
   int spare_pages = 0;  ///< kept for texts that begin alike
+};
+
+inline constexpr size_t kFinishReasons = 6;
+
+/// What all requests brought so far, those that were cancelled included.
+struct EngineTotals {
+  RequestStats sum;                                ///< prompts count when their requests end
+  std::array<int64_t, kFinishReasons> finished{};  ///< requests, by FinishReason
 };
 
 /// All calls, and those of what is passed to it, come from one thread: its owner's.
@@ -63,6 +89,7 @@ class EngineThread {
   int most() const { return most_; }
   /// After the last step.
   EngineState state() const;
+  const EngineTotals& totals() const { return totals_; }
 
   /// Ends the thread after the step under way. Requests that have not ended bring nothing more.
   void stop();
@@ -79,6 +106,7 @@ class EngineThread {
   using Batch = std::vector<Delivery>;
 
   void deliver();
+  void count(const Update& update);
 
   // The engine's thread.
   void run();
@@ -97,9 +125,11 @@ class EngineThread {
   // The owner's.
   Ticket next_ticket_ = 1;
   std::unordered_map<Ticket, Taker> takers_;
+  EngineTotals totals_;
 
   // The engine's thread alone uses these.
   Engine& engine_;
+  PassTallies passes_;
   std::unordered_map<Ticket, RequestId> ids_;
   std::unordered_map<RequestId, Ticket> tickets_;
 

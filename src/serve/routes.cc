@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <ctime>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -32,14 +34,34 @@ OrderedJson model_json(const ServedModel& model) {
           {"max_model_len", model.context}};
 }
 
-/// Parses the body and has `read` make an answer of its fields; refuses it where they are wrong.
+/// Parses the body and has `read` make a reply of its fields, unless they are wrong.
 template <class Read>
-void answer_from(std::string_view text, Client& client, const Read& read) {
+Reply reply_from(std::string_view text, const Read& read) {
   const Body body = parse_body(text);
-  if (body.refusal) return client.refuse(*body.refusal);
+  if (body.refusal) return *body.refusal;
   BodyReader reader(body.json);
-  const OrderedJson answer = read(reader);
-  reader.ok() ? client.answer(answer) : client.refuse(*reader.refusal());
+  Reply reply = read(reader);
+  if (!reader.ok()) return *reader.refusal();
+  return reply;
+}
+
+/// What stands for %41 in a path; nothing where that is wrong.
+std::optional<std::string> percent_decoded(std::string_view text) {
+  std::string decoded;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded += text[i];
+      continue;
+    }
+    unsigned char byte = 0;
+    const char* const digits = text.data() + i + 1;
+    if (text.size() - i < 3 || std::from_chars(digits, digits + 2, byte, 16).ptr != digits + 2) {
+      return std::nullopt;
+    }
+    decoded += static_cast<char>(byte);
+    i += 2;
+  }
+  return decoded;
 }
 
 /// Those that a request may name.
@@ -90,47 +112,104 @@ void answer_file(const PageFile& file, const HttpRequest& request, Client& clien
 
 }  // namespace
 
-Routes::Routes(const ServedModel& model, EngineThread& engine, std::string api_key)
-    : model_(model), engine_(engine), api_key_(std::move(api_key)) {
+Routes::Routes(const RouteParts& parts, Access access)
+    : model_(parts.model),
+      engine_(parts.engine),
+      worker_(parts.worker),
+      metrics_(parts.metrics),
+      access_(std::move(access)) {
   std::random_device device;
-  seed_ = uint64_t{device()} << 32 | device();
+  turn_.seed = uint64_t{device()} << 32 | device();
 }
 
 std::span<const Routes::Route> Routes::all() {
-  static constexpr std::array<Route, 9> kRoutes = {{
-      {"GET", "/health", &Routes::health},
-      {"GET", "/props", &Routes::props},
-      {"GET", "/v1/models", &Routes::models},
-      {"GET", "/tokenizer_info", &Routes::tokenizer_info},
-      {"POST", "/tokenize", &Routes::tokenize},
-      {"POST", "/detokenize", &Routes::detokenize},
-      {"POST", "/apply-template", &Routes::apply_template},
-      {"POST", "/v1/completions", &Routes::completions},
-      {"POST", "/v1/chat/completions", &Routes::chat_completions},
+  static constexpr std::array<Route, 11> kRoutes = {{
+      {.path = "/health", .show = &Routes::health},
+      {.path = "/metrics", .show = &Routes::metrics},
+      {.path = "/props", .show = &Routes::props},
+      {.path = "/v1/models", .show = &Routes::models},
+      {.path = "/v1/models/", .show = &Routes::model},
+      {.path = "/tokenizer_info", .show = &Routes::tokenizer_info},
+      {.path = "/tokenize", .prepare = &Routes::tokenize},
+      {.path = "/detokenize", .prepare = &Routes::detokenize},
+      {.path = "/apply-template", .prepare = &Routes::apply_template},
+      {.path = "/v1/completions", .prepare = &Routes::completions},
+      {.path = "/v1/chat/completions", .prepare = &Routes::chat_completions},
   }};
   return kRoutes;
 }
 
-std::unique_ptr<Answering> Routes::handle(const HttpRequest& request, Client& client) {
+const Routes::Route* Routes::find(std::string_view path) {
+  const auto found = std::find_if(all().begin(), all().end(),
+                                  [&](const Route& route) { return route.matches(path); });
+  return found == all().end() ? nullptr : &*found;
+}
+
+std::unique_ptr<Answering> Routes::handle(HttpRequest request, Client& client) {
   const std::string_view path = request.target.substr(0, request.target.find('?'));
+  if (answer_preflight(request, client)) return nullptr;
   if (path.starts_with("/v1/") && !knows(request.authorization)) {
     client.refuse({.status = 401,
                    .message = "the API key is missing or wrong; send Authorization: Bearer KEY",
                    .code = "invalid_api_key"});
     return nullptr;
   }
-  const auto found = std::find_if(all().begin(), all().end(),
-                                  [&](const Route& route) { return route.path == path; });
-  if (found == all().end() && answer_page(path, request, client)) return nullptr;
-  if (found == all().end()) {
+  // What HEAD asks for is answered like GET, and its body is left out as it is sent.
+  if (request.method == "HEAD") request.method = "GET";
+  const Route* const route = find(path);
+  if (route == nullptr && answer_page(path, request, client)) return nullptr;
+  if (route == nullptr) {
     client.refuse({.status = 404, .message = fmt::format("there is no {}", path)});
     return nullptr;
   }
-  if (found->method != request.method) {
-    client.refuse(only_answers(path, found->method));
+  if (route->method() != request.method) {
+    client.refuse(only_answers(path, route->method()));
     return nullptr;
   }
-  return (this->*found->handle)(request.body, client);
+  if (route->prepare != nullptr) return begin(route->prepare, std::move(request.body), client);
+  (this->*route->show)(path, client);
+  return nullptr;
+}
+
+// Pages of other servers: a browser asks first whether they may ask, and shows them no answer
+// without leave.
+bool Routes::answer_preflight(const HttpRequest& request, Client& client) const {
+  if (access_.origin.empty()) return false;
+  client.add_field("Access-Control-Allow-Origin", access_.origin);
+  client.add_field("Access-Control-Expose-Headers", "Tidar-Method, Tidar-Equals-AR, Retry-After");
+  if (access_.origin != "*") client.add_field("Vary", "Origin");
+  if (request.method != "OPTIONS") return false;
+  client.add_field("Access-Control-Allow-Methods", "GET, HEAD, POST");
+  client.add_field("Access-Control-Allow-Headers", "Authorization, Content-Type");
+  client.add_field("Access-Control-Max-Age", "86400");
+  client.answer_content(204, "", "");
+  return true;
+}
+
+// The body is read, and its texts tokenized, where that holds up nobody else's answers.
+std::unique_ptr<Answering> Routes::begin(Prepare prepare, std::string body, Client& client) {
+  turn_.number += 1;
+  // Outputs of one request draw from seeds that follow each other; another request is far away.
+  turn_.seed += 0x9e3779b97f4a7c15u;
+  auto answering = std::make_unique<Answering>(*model_.tokenizer, engine_, metrics_, client);
+  const bool taken = worker_.submit([this, prepare, body = std::move(body), turn = turn_,
+                                     life = answering->life(), asked = answering.get()] {
+    return [reply = (this->*prepare)(body, turn), life, asked]() mutable {
+      if (!life.expired()) asked->take(std::move(reply));
+    };
+  });
+  if (!taken) {
+    answering->give_up({.status = 503, .message = "too many requests wait to be read; try later"});
+  }
+  return answering;
+}
+
+std::string_view Routes::route_of(std::string_view path) {
+  if (const Route* const route = find(path)) return route->path;
+  const auto files = page_files();
+  const bool page = path == "/" || std::any_of(files.begin(), files.end(),
+                                               [&](const auto& file) { return file.path == path; });
+  return page ? "page" : "other";
 }
 
 bool Routes::answer_page(std::string_view path, const HttpRequest& request, Client& client) {
@@ -151,17 +230,23 @@ bool Routes::answer_page(std::string_view path, const HttpRequest& request, Clie
 
 bool Routes::knows(std::string_view authorization) const {
   constexpr std::string_view kScheme = "Bearer ";
-  if (api_key_.empty()) return true;
-  return authorization.starts_with(kScheme) &&
-         same_secret(authorization.substr(kScheme.size()), api_key_);
+  const auto& keys = access_.api_keys;
+  if (keys.empty()) return true;
+  if (!authorization.starts_with(kScheme)) return false;
+  const std::string_view brought = authorization.substr(kScheme.size());
+  // All of them are compared, so that the time does not tell which one it was.
+  return std::count_if(keys.begin(), keys.end(),
+                       [&](const auto& key) { return same_secret(brought, key); }) > 0;
 }
 
-std::unique_ptr<Answering> Routes::health(std::string_view, Client& client) {
-  client.answer({{"status", "ok"}});
-  return nullptr;
+void Routes::health(std::string_view, Client& client) { client.answer({{"status", "ok"}}); }
+
+void Routes::metrics(std::string_view, Client& client) {
+  client.answer_content(200, kMetricsType,
+                        metrics_text(metrics_, engine_.totals(), engine_.state()));
 }
 
-std::unique_ptr<Answering> Routes::props(std::string_view, Client& client) {
+void Routes::props(std::string_view, Client& client) {
   client.answer({{"model", model_.name},
                  {"context", model_.context},
                  {"vocabulary", model_.tokenizer->size()},
@@ -169,27 +254,34 @@ std::unique_ptr<Answering> Routes::props(std::string_view, Client& client) {
                  {"methods", methods_of(model_)},
                  {"chat", model_.chat_template != nullptr},
                  {"most_outputs", engine_.most()}});
-  return nullptr;
 }
 
-std::unique_ptr<Answering> Routes::models(std::string_view, Client& client) {
+void Routes::models(std::string_view, Client& client) {
   client.answer({{"object", "list"}, {"data", OrderedJson::array({model_json(model_)})}});
-  return nullptr;
 }
 
-std::unique_ptr<Answering> Routes::tokenizer_info(std::string_view, Client& client) {
+void Routes::model(std::string_view path, Client& client) {
+  const auto name = percent_decoded(path.substr(std::string_view("/v1/models/").size()));
+  if (name == model_.name) return client.answer(model_json(model_));
+  client.refuse(
+      {.status = 404,
+       .message = fmt::format("there is no model of this name; {} is served", model_.name),
+       .param = "model",
+       .code = "model_not_found"});
+}
+
+void Routes::tokenizer_info(std::string_view, Client& client) {
   client.answer(model_.tokenizer_info);
-  return nullptr;
 }
 
-std::unique_ptr<Answering> Routes::tokenize(std::string_view body, Client& client) {
-  answer_from(body, client, [&](BodyReader& fields) -> OrderedJson {
+Reply Routes::tokenize(const std::string& body, const Turn&) const {
+  return reply_from(body, [&](BodyReader& fields) -> Reply {
     std::vector<int32_t> tokens;
     if (fields.find("messages") != nullptr) {
       const Conversation conversation = read_conversation(fields);
       if (!fields.ok()) return {};
       const ConversationPrompt prompt = render(model_, conversation);
-      if (prompt.refusal) fields.refuse(*prompt.refusal);
+      if (prompt.refusal) return *prompt.refusal;
       tokens = model_.tokenizer->encode_prompt(prompt.text);
     } else {
       std::string text;
@@ -199,81 +291,66 @@ std::unique_ptr<Answering> Routes::tokenize(std::string_view body, Client& clien
       fields.read("add_special_tokens", special);
       tokens = model_.tokenizer->encode(text, special ? AddSpecial::yes : AddSpecial::no);
     }
-    return {{"tokens", tokens}, {"count", tokens.size()}, {"max_model_len", model_.context}};
+    const size_t count = tokens.size();
+    return OrderedJson{
+        {"tokens", std::move(tokens)}, {"count", count}, {"max_model_len", model_.context}};
   });
-  return nullptr;
 }
 
-std::unique_ptr<Answering> Routes::detokenize(std::string_view body, Client& client) {
-  answer_from(body, client, [&](BodyReader& fields) -> OrderedJson {
+Reply Routes::detokenize(const std::string& body, const Turn&) const {
+  return reply_from(body, [&](BodyReader& fields) -> Reply {
     const OrderedJson* const list = fields.find("tokens");
     const auto tokens = list == nullptr ? std::nullopt : token_ids(*list);
     if (!tokens) {
       fields.wrong("tokens", "a list of token ids");
       return {};
     }
-    return {{"prompt", model_.tokenizer->decode(*tokens)}};
+    return OrderedJson{{"prompt", model_.tokenizer->decode(*tokens)}};
   });
-  return nullptr;
 }
 
-std::unique_ptr<Answering> Routes::apply_template(std::string_view body, Client& client) {
-  answer_from(body, client, [&](BodyReader& fields) -> OrderedJson {
+Reply Routes::apply_template(const std::string& body, const Turn&) const {
+  return reply_from(body, [&](BodyReader& fields) -> Reply {
     const Conversation conversation = read_conversation(fields);
     if (!fields.ok()) return {};
     const ConversationPrompt prompt = render(model_, conversation);
-    if (prompt.refusal) fields.refuse(*prompt.refusal);
-    return {{"prompt", prompt.text.bytes()}};
+    if (prompt.refusal) return *prompt.refusal;
+    return OrderedJson{{"prompt", prompt.text.bytes()}};
   });
-  return nullptr;
 }
 
-std::unique_ptr<Answering> Routes::completions(std::string_view body, Client& client) {
-  const Body parsed = parse_body(body);
-  BodyReader fields(parsed.json);
-  if (parsed.refusal) fields.refuse(*parsed.refusal);
-  const CompletionRequest request = read_completion_request(fields);
-  if (!fields.ok()) {
-    client.refuse(*fields.refusal());
-    return nullptr;
-  }
-  return begin(form_of(ApiKind::completion, request.output),
-               plan_completion(model_, request, next_seed()), client);
+Reply Routes::completions(const std::string& body, const Turn& turn) const {
+  return reply_from(body, [&](BodyReader& fields) -> Reply {
+    const CompletionRequest request = read_completion_request(fields);
+    if (!fields.ok()) return {};
+    return planned(form_of(ApiKind::completion, request.output, turn),
+                   plan_completion(model_, request, turn.seed));
+  });
 }
 
-std::unique_ptr<Answering> Routes::chat_completions(std::string_view body, Client& client) {
-  const Body parsed = parse_body(body);
-  BodyReader fields(parsed.json);
-  if (parsed.refusal) fields.refuse(*parsed.refusal);
-  const ChatRequest request = read_chat_request(fields);
-  if (!fields.ok()) {
-    client.refuse(*fields.refusal());
-    return nullptr;
-  }
-  return begin(form_of(ApiKind::chat, request.output), plan_chat(model_, request, next_seed()),
-               client);
+Reply Routes::chat_completions(const std::string& body, const Turn& turn) const {
+  return reply_from(body, [&](BodyReader& fields) -> Reply {
+    const ChatRequest request = read_chat_request(fields);
+    if (!fields.ok()) return {};
+    return planned(form_of(ApiKind::chat, request.output, turn),
+                   plan_chat(model_, request, turn.seed));
+  });
 }
 
-std::unique_ptr<Answering> Routes::begin(AnswerForm form, PlannedOutputs planned, Client& client) {
-  if (planned.refusal) {
-    client.refuse(*planned.refusal);
-    return nullptr;
-  }
-  if (static_cast<int>(planned.outputs.size()) > engine_.most()) {
-    client.refuse({.message = fmt::format("{} outputs are wanted, and {} can be under way at most; "
+Reply Routes::planned(AnswerForm form, PlannedOutputs outputs) const {
+  if (outputs.refusal) return *outputs.refusal;
+  if (static_cast<int>(outputs.outputs.size()) > engine_.most()) {
+    return Refusal{.message = fmt::format("{} outputs are wanted, and {} can be under way at most; "
                                           "ask for fewer at a time",
-                                          planned.outputs.size(), engine_.most())});
-    return nullptr;
+                                          outputs.outputs.size(), engine_.most())};
   }
-  auto answering = std::make_unique<Answering>(std::move(form), *model_.tokenizer, engine_, client);
-  answering->begin(std::move(planned));
-  return answering;
+  return Planned{std::move(form), std::move(outputs)};
 }
 
-AnswerForm Routes::form_of(ApiKind kind, const OutputWish& output) {
+AnswerForm Routes::form_of(ApiKind kind, const OutputWish& output, const Turn& turn) const {
   const std::string_view prefix = kind == ApiKind::chat ? "chatcmpl" : "cmpl";
   return {.kind = kind,
-          .envelope = {.id = fmt::format("{}-{}", prefix, ++answers_),
+          .envelope = {.id = fmt::format("{}-{}", prefix, turn.number),
                        .created = static_cast<int64_t>(std::time(nullptr)),
                        .model = model_.name},
           .told = output.listed.has_value(),
@@ -283,8 +360,5 @@ AnswerForm Routes::form_of(ApiKind kind, const OutputWish& output) {
           .rows = output.include_rows ? RowsTold::yes : RowsTold::no,
           .mask_token = model_.mask_token};
 }
-
-// Outputs of one request draw from seeds that follow each other; another request is far away.
-uint64_t Routes::next_seed() { return seed_ += 0x9e3779b97f4a7c15u; }
 
 }  // namespace tidar

@@ -1,5 +1,7 @@
 #include "serve/server.h"
 
+#include <fmt/format.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -12,7 +14,7 @@
 
 #include "serve/connection.h"
 #include "serve/engine_thread.h"
-#include "serve/routes.h"
+#include "serve/worker.h"
 
 namespace tidar {
 namespace {
@@ -20,6 +22,9 @@ namespace {
 namespace asio = boost::asio;
 using Failure = boost::system::error_code;
 using Tcp = asio::ip::tcp;
+
+/// For clients to hear why their answers end, when the grace is over.
+constexpr std::chrono::seconds kFarewell{2};
 
 /// Where the system has no more files to give, some will be closed soon.
 constexpr std::chrono::milliseconds kPause{100};
@@ -44,26 +49,43 @@ Result<void> bind(Tcp::acceptor& acceptor, const ServerOptions& options, asio::i
 }  // namespace
 
 struct Server::Impl {
-  Impl(ServedModel served, Engine& engine, const ServerOptions& options)
-      : model(std::move(served)),
-        thread(engine, options.most_outputs,
-               [this](std::function<void()> call) { asio::post(io, std::move(call)); }),
-        routes(model, thread, options.api_key) {}
-  ~Impl() { thread.stop(); }
+  Impl(ServedModel served, Engine& engine, const ServerOptions& given)
+      : options(given),
+        model(std::move(served)),
+        thread(engine, options.most_outputs, post()),
+        worker(static_cast<size_t>(options.most_connections), post()),
+        routes({model, thread, worker, metrics}, options.access),
+        journal(options.log, options.write_log, metrics) {}
+  ~Impl() {
+    worker.stop();
+    thread.stop();
+  }
+
+  EngineThread::Post post() {
+    return [this](std::function<void()> call) { asio::post(io, std::move(call)); };
+  }
 
   void let_in();
   void let_in_later();
+  void welcome(Tcp::socket socket);
   void wait_for_signal();
   void drain();
+  void wait_for_the_last();
+  void give_up();
 
+  const ServerOptions options;
   const ServedModel model;
   Connections connections;
+  Metrics metrics;
   EngineThread thread;
+  Worker worker;
   Routes routes;
+  Journal journal;
   // Connections live in its callbacks, and cancel what they wait for as they go: it goes first.
   asio::io_context io{1};
   Tcp::acceptor acceptor{io};
   asio::steady_timer pause{io};
+  asio::steady_timer grace{io};
   asio::signal_set signals{io};
   bool draining = false;
 };
@@ -72,7 +94,7 @@ void Server::Impl::let_in() {
   acceptor.async_accept([this](Failure failure, Tcp::socket socket) {
     if (draining) return;
     if (failure) return let_in_later();
-    std::make_shared<Connection>(std::move(socket), routes, HttpLimits{}, connections)->start();
+    welcome(std::move(socket));
     let_in();
   });
 }
@@ -82,6 +104,17 @@ void Server::Impl::let_in_later() {
   pause.async_wait([this](Failure) {
     if (!draining) let_in();
   });
+}
+
+void Server::Impl::welcome(Tcp::socket socket) {
+  const bool full = static_cast<int>(connections.size()) >= options.most_connections;
+  const auto connection =
+      std::make_shared<Connection>(std::move(socket), routes, journal, options.http, connections);
+  if (!full) return connection->start();
+  connection->turn_away({.status = 503,
+                         .message = fmt::format("{} connections are open, of {} at most; try again "
+                                                "later",
+                                                connections.size() - 1, options.most_connections)});
 }
 
 void Server::Impl::wait_for_signal() {
@@ -94,11 +127,34 @@ void Server::Impl::wait_for_signal() {
 }
 
 void Server::Impl::drain() {
+  journal.say(
+      fmt::format("ends when {} connections have ended, or in {} s; at once when it is told "
+                  "again",
+                  connections.size(), options.grace.count()));
   draining = true;
   acceptor.close();
   pause.cancel();
   const std::vector<Connection*> open(connections.begin(), connections.end());
   for (Connection* const connection : open) connection->drain();
+  wait_for_the_last();
+}
+
+void Server::Impl::wait_for_the_last() {
+  grace.expires_after(options.grace);
+  grace.async_wait([this](Failure failure) {
+    if (!failure) give_up();
+  });
+}
+
+void Server::Impl::give_up() {
+  const std::vector<Connection*> open(connections.begin(), connections.end());
+  for (Connection* const connection : open) {
+    connection->give_up({.status = 503, .message = "the server ends; ask again later"});
+  }
+  grace.expires_after(kFarewell);
+  grace.async_wait([this](Failure failure) {
+    if (!failure) io.stop();
+  });
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -122,6 +178,7 @@ void Server::run() {
   const auto ended = [&] { return impl_->draining && impl_->connections.empty(); };
   while (!ended() && impl_->io.run_one() > 0) {
   }
+  impl_->journal.say("ended");
 }
 
 }  // namespace tidar

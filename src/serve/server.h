@@ -2,11 +2,17 @@
 // The server: listens, hands connections to their routes, and ends when it is told to. One thread
 // for all of them, one for the engine; nothing that a client sends blocks either for another.
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "engine/engine.h"
+#include "serve/http_limits.h"
+#include "serve/journal.h"
+#include "serve/routes.h"
 #include "serve/served_model.h"
 
 namespace tidar {
@@ -14,8 +20,13 @@ namespace tidar {
 struct ServerOptions {
   std::string host = "127.0.0.1";  ///< a name or an address of this machine
   int port = 8080;                 ///< 0: any that is free
-  std::string api_key;             ///< "": everybody may ask
+  Access access;
+  HttpLimits http;
+  int most_connections = 4096;     ///< who comes then is told to come again
   int most_outputs = 64;           ///< under way or waiting for the engine; more are told to wait
+  std::chrono::seconds grace{30};  ///< for what is under way when the server is told to end
+  LogStyle log = LogStyle::none;
+  std::function<void(std::string_view)> write_log;  ///< of whole lines
 };
 
 class Server {
@@ -28,8 +39,8 @@ class Server {
 
   int port() const;
 
-  /// Serves until SIGINT or SIGTERM: then nobody is let in, and what is under way ends first; a
-  /// second signal ends it at once. To be called once.
+  /// Serves until SIGINT or SIGTERM: then nobody is let in, and what is under way ends first, by
+  /// itself or when the grace is over; a second signal ends it at once. To be called once.
   void run();
 
  private:
