@@ -1,11 +1,12 @@
 // tidar bench: what passes of different sizes cost on this machine, and what decoding by a recorded
-// trace brings, beside what the machine could do at best.
+// trace brings, beside what the machine could do at best; and what a server brings its clients.
 
 #include <algorithm>
 #include <memory>
 
 #include "apps/bench_decoding.h"
 #include "apps/bench_frame.h"
+#include "apps/bench_serving.h"
 #include "apps/command.h"
 #include "apps/ids.h"
 #include "apps/output.h"
@@ -36,6 +37,7 @@ struct BenchFlags {
   std::string plot;  ///< a file; "": none
   bool json = false;
   DecodingFlags decoding;
+  ServingFlags serving;
 };
 
 /// The passes to be timed, as the flags name them.
@@ -283,13 +285,23 @@ void add_bench(CLI::App& program, Action& action) {
       ->needs(prices);
   command.add_flag("--json", flags->json, "JSON on stdout");
   add_decoding_flags(command, flags->decoding, {contexts, rows, ask, prices});
+  add_serving_flags(command, flags->serving, {shape, model, contexts, rows, ask, prices});
   command.callback([flags, shape, model, rows, &action] {
     flags->rows_given = !rows->empty();
     if (!flags->prices && parse_contexts(flags->contexts)->size() > 1) {
       throw CLI::ValidationError("--context: several numbers of keys need --prices");
     }
-    if (shape->empty() && model->empty()) throw CLI::RequiredError("--shape or --model");
+    const bool serving = !flags->serving.url.empty();
+    if (shape->empty() && model->empty() && !serving) {
+      throw CLI::RequiredError("--shape, --model or --serve");
+    }
+    if (serving && flags->decoding.decode) {
+      throw CLI::ValidationError("--serve: excludes --decode");
+    }
     action = [flags] {
+      if (!flags->serving.url.empty()) {
+        return bench_serving(flags->serving, flags->seconds, flags->json);
+      }
       if (!flags->decoding.decode) return bench(*flags);
       return bench_decoding(flags->decoding, flags->model, flags->seconds, flags->json);
     };
