@@ -401,7 +401,7 @@ class Serve(served.ServedCase):
         self.assertEqual(server.end(), (0, ""))
 
     def test_an_answer_that_takes_too_long(self):
-        server = Served(self.model, "--timeout", 1, "--method", "ar", "--max-waiting", 200)
+        server = Served(self.model, "--timeout", 1, "--method", "ar", "--max-waiting", 400)
         body = {"prompt": "a", "max_tokens": 4000, "n": 128, "ignore_eos": True}
         status, content, _ = server.ask("POST", "/v1/completions", body)
         self.assertEqual((status, content["error"]["type"]), (504, "server_error"))
