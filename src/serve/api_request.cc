@@ -92,7 +92,7 @@ void read_structured_outputs(BodyReader& body, const OrderedJson& field, OutputF
   constexpr auto kKey = "structured_outputs";
   constexpr auto kExpected = "an object with one of regex, json, and json_object, which is true";
   if (!field.is_object() || field.size() != 1) return body.wrong(kKey, kExpected);
-  const auto& [name, value] = *field.items().begin();
+  const auto& [name, value] = *field.get_ref<const OrderedJson::object_t&>().begin();
   if (name == "regex") return read_expression(body, kKey, value, form);
   if (name == "json") return read_schema(body, kKey, value, form);
   if (name != "json_object" || value != true) return body.wrong(kKey, kExpected);
