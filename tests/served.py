@@ -1,5 +1,6 @@
 """A server under test, and what tests of it share."""
 
+import atexit
 import http.client
 import json
 import pathlib
@@ -24,6 +25,7 @@ class Served:
             [PROGRAM, "serve", "--model", str(model), "--port", str(port),
              *([] if "--log" in args else ["--log", "none"]), *map(str, args)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)  # where a test fails before it ends it
         line = self.process.stdout.readline()
         if "http://" not in line:
             raise RuntimeError(self.process.communicate()[1])
