@@ -15,7 +15,8 @@ OrderedJson to_json(const BenchRoofs& roofs) {
   return {{"memory_gb_per_s", roofs.memory_gbps},
           {"memory_spread", roofs.memory_spread},
           {"f32_gflop_per_s", roofs.f32_gflops},
-          {"bf16_gflop_per_s", roofs.bf16_gflops}};
+          {"bf16_gflop_per_s", roofs.bf16_gflops},
+          {"i8_gop_per_s", roofs.i8_gops}};
 }
 
 }  // namespace
@@ -50,8 +51,8 @@ std::string heading(const Session& session, const BenchRoofs& roofs) {
                       name_of(session.kv_type()), session.ops().name(), session.threads().size());
   text += fmt::format("roofs: memory {:.1f} GB/s +- {:.0f}% between the passes;\n",
                       roofs.memory_gbps, 100 * roofs.memory_spread);
-  text += fmt::format("  products in registers: f32 {:.0f} GFLOP/s, bf16 {:.0f}\n",
-                      roofs.f32_gflops, roofs.bf16_gflops);
+  text += fmt::format("  products in registers: f32 {:.0f} GFLOP/s, bf16 {:.0f}, i8 {:.0f}\n",
+                      roofs.f32_gflops, roofs.bf16_gflops, roofs.i8_gops);
   return text;
 }
 

@@ -57,6 +57,51 @@ inline Ints all_quads(const int8_t* codes) {
   return all_ints(quad);
 }
 
+// Groups of operands.
+
+inline constexpr int kGroupVectors = kGroup / kLanes;
+
+#if defined(__AVX512F__)
+/// The bits of magnitudes: as whole numbers they are in the order of the numbers, infinity and then
+/// NaN behind all others.
+inline Ints magnitude_bits(Floats v) {
+  return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
+}
+inline Ints larger(Ints a, Ints b) { return _mm512_max_epi32(a, b); }
+inline int32_t largest(Ints v) { return _mm512_reduce_max_epi32(v); }
+inline int32_t sum(Ints v) { return _mm512_reduce_add_epi32(v); }
+/// Numbers of at most 8 bits.
+inline void store_bytes(int8_t* p, const Ints (&v)[kGroupVectors]) {
+  for (int i = 0; i < kGroupVectors; ++i) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + i * kLanes), _mm512_cvtepi32_epi8(v[i]));
+  }
+}
+#else
+inline Ints magnitude_bits(Floats v) {
+  return _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0x7fffffff));
+}
+inline Ints larger(Ints a, Ints b) { return _mm256_max_epi32(a, b); }
+template <class Op>
+int32_t reduce(Ints v, Op op) {
+  const __m128i half = op(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  const __m128i quarter = op(half, _mm_shuffle_epi32(half, 0x0e));
+  return _mm_cvtsi128_si32(op(quarter, _mm_shuffle_epi32(quarter, 0x01)));
+}
+inline int32_t largest(Ints v) {
+  return reduce(v, [](__m128i a, __m128i b) { return _mm_max_epi32(a, b); });
+}
+inline int32_t sum(Ints v) {
+  return reduce(v, [](__m128i a, __m128i b) { return _mm_add_epi32(a, b); });
+}
+inline void store_bytes(int8_t* p, const Ints (&v)[kGroupVectors]) {
+  // Packing goes by halves of 128 bits, and leaves fours of numbers out of order.
+  const __m256i bytes =
+      _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permutevar8x32_epi32(bytes, order));
+}
+#endif
+
 // How codes of a format lie in a panel, as quads of kLanes columns from `first` on.
 
 /// [quad][16][4] bytes.
@@ -65,7 +110,18 @@ struct Codes8 {
   static constexpr int64_t kGroupBytes = kPanel * kGroup;
 
   static void load(const uint8_t* group, int64_t column, Ints (&quads)[kQuads]) {
+#pragma GCC unroll 8
     for (int q = 0; q < kQuads; ++q) quads[q] = load_ints(group + (q * kPanel + column) * 4);
+  }
+
+  /// use(q, quad q of one group, quad q of another), of their first kLanes columns.
+  template <class Use>
+  [[gnu::always_inline]] static void for_each_quad(const uint8_t* one, const uint8_t* other,
+                                                   Use&& use) {
+#pragma GCC unroll 8
+    for (int q = 0; q < kQuads; ++q) {
+      use(q, load_ints(one + q * kPanel * 4), load_ints(other + q * kPanel * 4));
+    }
   }
 };
 
@@ -75,10 +131,22 @@ struct Codes4 {
   static constexpr int64_t kGroupBytes = kPanel * kGroup / 2;
 
   static void load(const uint8_t* group, int64_t column, Ints (&quads)[kQuads]) {
+#pragma GCC unroll 4
     for (int q = 0; q < kQuads / 2; ++q) {
       const Ints both = load_ints(group + (q * kPanel + column) * 4);
       quads[q] = lower_halves(both);
       quads[q + kQuads / 2] = upper_halves(both);
+    }
+  }
+
+  template <class Use>
+  [[gnu::always_inline]] static void for_each_quad(const uint8_t* one, const uint8_t* other,
+                                                   Use&& use) {
+#pragma GCC unroll 4
+    for (int q = 0; q < kQuads / 2; ++q) {
+      const Ints a = load_ints(one + q * kPanel * 4), b = load_ints(other + q * kPanel * 4);
+      use(q, lower_halves(a), lower_halves(b));
+      use(q + kQuads / 2, upper_halves(a), upper_halves(b));
     }
   }
 };
@@ -93,6 +161,7 @@ class GroupWeights {
 
   /// sum + products with a group of operand codes. `vpdpbusd` adds four products in 32 bits.
   Ints add_products(Ints sum, const int8_t* operands) const {
+#pragma GCC unroll 8
     for (int q = 0; q < kQuads; ++q) {
       sum = _mm512_dpbusd_epi32(sum, quads_[q], all_quads(operands + 4 * q));
     }
@@ -113,6 +182,7 @@ class GroupWeights {
   GroupWeights(const uint8_t* group, int64_t column) {
     Codes::load(group, column, lower_);
     if constexpr (Codes::kBits == 8) {
+#pragma GCC unroll 8
       for (int q = 0; q < kQuads; ++q) {
         upper_[q] = upper_halves(lower_[q]);
         lower_[q] = lower_halves(lower_[q]);
@@ -122,6 +192,7 @@ class GroupWeights {
 
   Ints add_products(Ints sum, const int8_t* operands) const {
     Ints lower = all_ints(0), upper = all_ints(0);
+#pragma GCC unroll 8
     for (int q = 0; q < kQuads; ++q) {
       const Ints quad = all_quads(operands + 4 * q);
       lower = add_16(lower, multiply_bytes(lower_[q], quad));

@@ -195,6 +195,7 @@ struct Kernels {
   // Roofs (roofs.h): floating-point operations done by so many rounds; and a read of memory.
   double (*spin_f32)(int64_t rounds);
   double (*spin_bf16)(int64_t rounds);
+  double (*spin_i8)(int64_t rounds);
   void (*read_memory)(const std::byte* from, int64_t bytes);
 };
 

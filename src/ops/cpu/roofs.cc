@@ -62,15 +62,17 @@ double measure_memory_gbps(Threads& threads, Isa isa) {
 }
 
 double measure_product_gflops(Threads& threads, Isa isa, DType operand) {
-  TIDAR_CHECK(operand == DType::f32 || operand == DType::bf16);
+  TIDAR_CHECK(operand == DType::f32 || operand == DType::bf16 || operand == DType::i8);
   const cpu::Kernels& kernels = cpu::kernels_for(isa);
+  if (operand == DType::i8) return spin_rate(threads, kernels.spin_i8);
   return spin_rate(threads, operand == DType::bf16 ? kernels.spin_bf16 : kernels.spin_f32);
 }
 
 CpuRoofs measure_roofs(Threads& threads, Isa isa) {
   return {.memory_gbps = measure_memory_gbps(threads, isa),
           .f32_gflops = measure_product_gflops(threads, isa, DType::f32),
-          .bf16_gflops = measure_product_gflops(threads, isa, DType::bf16)};
+          .bf16_gflops = measure_product_gflops(threads, isa, DType::bf16),
+          .i8_gops = measure_product_gflops(threads, isa, DType::i8)};
 }
 
 }  // namespace tidar

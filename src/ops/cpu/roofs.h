@@ -16,10 +16,11 @@ struct CpuRoofs {
   double f32_gflops = 0;   ///< multiply-adds of floats, registers only, 10^9 operations/s
   double bf16_gflops = 0;  ///< the fastest bf16 products of the instruction set, registers only;
                            ///< f32_gflops where it has none
+  double i8_gops = 0;      ///< products of codes (group_codes.h), likewise
 
-  /// What products with operands of this type stand under; 0 for i8, whose roof is not measured.
+  /// What products with operands of this type stand under.
   double products_of(DType operand) const {
-    if (operand == DType::i8) return 0;
+    if (operand == DType::i8) return i8_gops;
     return operand == DType::bf16 ? bf16_gflops : f32_gflops;
   }
 };

@@ -1,5 +1,6 @@
 // Loops that do nothing but reach a roof.
 
+#include "ops/cpu/codes.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/simd.h"
 #include "ops/cpu/tiles.h"
@@ -69,6 +70,24 @@ double spin_bf16(int64_t rounds) {
 double spin_bf16(int64_t rounds) { return spin_f32(rounds); }
 
 #endif
+
+// Whole numbers of a byte as products of codes add them up (codes.h), and as few other instructions
+// as that takes.
+double spin_i8(int64_t rounds) {
+  Ints sums[kSums];
+  for (auto& s : sums) s = all_ints(0);
+  Ints factor = all_ints(0x01010101);
+  for (int64_t i = 0; i < rounds; ++i) {
+#if defined(__AVX512VNNI__)
+    for (auto& s : sums) s = _mm512_dpbusd_epi32(s, factor, factor);
+#else
+    for (auto& s : sums) s = add_16(s, multiply_bytes(factor, factor));
+#endif
+    keep(factor);
+  }
+  for (auto& s : sums) keep(s);
+  return 2.0 * kSums * 4 * kLanes * static_cast<double>(rounds);
+}
 
 void read_memory(const std::byte* from, int64_t bytes) {
   const auto* floats = reinterpret_cast<const float*>(from);

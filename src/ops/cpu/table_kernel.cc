@@ -30,6 +30,7 @@ int32_t race(const float* logits, float inverse_temperature, uint64_t seed, uint
              int64_t count);
 double spin_f32(int64_t rounds);
 double spin_bf16(int64_t rounds);
+double spin_i8(int64_t rounds);
 void read_memory(const std::byte* from, int64_t bytes);
 
 #if defined(__AMX_BF16__)
@@ -68,6 +69,7 @@ const Kernels kKernels = {
     .race = race,
     .spin_f32 = spin_f32,
     .spin_bf16 = spin_bf16,
+    .spin_i8 = spin_i8,
     .read_memory = read_memory,
 };
 
