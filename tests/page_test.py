@@ -58,6 +58,9 @@ class Page(unittest.TestCase):
     def test_race(self):
         self.use("race")
 
+    def test_what_the_server_does(self):
+        self.use("live")
+
     def test_what_is_wrong_is_said(self):
         self.use("wrong")
 

@@ -138,6 +138,23 @@ const scenarios = {
     });
   },
 
+  async live() {
+    for (const options of [{}, { viewport: PHONE, hasTouch: true, isMobile: true }]) {
+      await visit(options, async (page) => {
+        await page.waitForFunction(() =>
+          /^0 tokens\/s · 0 at work, 0 waiting · 0 % of pages$/.test(
+            document.getElementById("live").textContent));
+        await complete(page);
+        await page.waitForFunction(() =>
+          /^[1-9]\d* tokens\/s/.test(document.getElementById("live").textContent));
+        await idle(page);
+        assert.ok(await inked(page, "#live-plot canvas"));
+        await fits(page);
+        await shoot(page, options.viewport ? "live-phone" : "live");
+      });
+    }
+  },
+
   async wrong() {
     await visit({ refusals: true }, async (page) => {
       await complete(page, { seed: "", max_tokens: 4 });

@@ -115,6 +115,18 @@ export async function fetchProps(): Promise<Props> {
   return (await (await request("/props")).json()) as Props;
 }
 
+/** The samples of /metrics, by all that stands before their values. */
+export async function fetchMetrics(): Promise<Map<string, number>> {
+  const lines = (await (await request("/metrics")).text()).split("\n");
+  const samples = lines.filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(
+    samples.map((line): [string, number] => {
+      const space = line.lastIndexOf(" ");
+      return [line.slice(0, space), Number(line.slice(space + 1))];
+    }),
+  );
+}
+
 /** Events as the server sends them, until the stream ends or `signal` says so. */
 export async function* stream(wish: Wish, signal: AbortSignal): AsyncGenerator<StreamEvent> {
   const response = await request(wish.messages ? "/v1/chat/completions" : "/v1/completions", {

@@ -4,6 +4,7 @@ import "./style.css";
 import { ApiError, apiKey, fetchProps, stream } from "./api";
 import type { Message, Pass, Props, Wish } from "./api";
 import { Lane, element } from "./lane";
+import { Live } from "./live";
 import { PassPicture } from "./pass_picture";
 import { Player } from "./player";
 import { RacePlot } from "./race_plot";
@@ -277,3 +278,4 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 });
 showMode();
 void greet();
+new Live(byId("live"), byId("live-plot")).start();
