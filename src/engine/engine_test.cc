@@ -584,8 +584,10 @@ TEST(Engine, SecondCandidatesAreOfferedByHowOftenTheyAreRight) {
     request.explain = true;
     ASSERT_TRUE(engine.submit(std::move(request)).ok());
     double offered = 0, expected = 0, right = 0;
+    RequestStats stats;
     while (!engine.idle()) {
       for (const Update& update : engine.step()) {
+        stats.add(update.stats);
         const Explanation& pass = *update.explanation;
         if (!pass.offer) continue;
         for (const Bundle& bundle : pass.offer->bundles) {
@@ -600,6 +602,7 @@ TEST(Engine, SecondCandidatesAreOfferedByHowOftenTheyAreRight) {
     EXPECT_GT(offered, 200);
     EXPECT_GT(right, 50);
     EXPECT_NEAR(expected / right, 1, 0.25);
+    EXPECT_EQ(static_cast<double>(stats.guessed_right), right);
   }
 }
 

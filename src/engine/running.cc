@@ -102,6 +102,7 @@ void Running::take(std::span<const Answer> answers) {
   update_.stats.rows = report.rows;
   update_.stats.masks = report.masks();
   update_.stats.used_masks = report.used.masks;
+  update_.stats.guessed_right = report.guessed_right;
   const Phase next = decoder_->phase();
   if (!finished() && next == Phase::failed) update_.finish = FinishReason::no_choice;
   if (!finished() && next == Phase::full) update_.finish = FinishReason::context;

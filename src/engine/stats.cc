@@ -16,6 +16,7 @@ void RequestStats::add(const StepStats& step) {
     masks += step.masks;
     used_masks += step.used_masks;
     used_groups += step.used_masks > 0 ? 1 : 0;
+    guessed_right += step.guessed_right ? 1 : 0;
   }
   places.resize(std::max(places.size(), static_cast<size_t>(step.drafted)));
   for (int i = 0; i < step.drafted; ++i) {
@@ -46,6 +47,7 @@ void RequestStats::add(const RequestStats& other) {
   masks += other.masks;
   used_masks += other.used_masks;
   used_groups += other.used_groups;
+  guessed_right += other.guessed_right;
   waiting_s += other.waiting_s;
   prefill_s += other.prefill_s;
   decode_s += other.decode_s;

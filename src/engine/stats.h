@@ -14,12 +14,13 @@ struct StepStats {
   /// Guesses that the pass verified, and how many of them were right, from the first on; those
   /// behind the end of the output included.
   int drafted = 0, accepted = 0;
-  int drafter_passes = 0;  ///< of a second model
-  int rows = 0;            ///< of the pass
-  int masks = 0;           ///< of these, those of groups, for the draft that comes next
-  int used_masks = 0;      ///< of these, those that the draft is made of
-  double prefill_s = 0;    ///< of steps while the prompt is read
-  double decode_s = 0;     ///< of steps after those
+  int drafter_passes = 0;      ///< of a second model
+  int rows = 0;                ///< of the pass
+  int masks = 0;               ///< of these, those of groups, for the draft that comes next
+  int used_masks = 0;          ///< of these, those that the draft is made of
+  bool guessed_right = false;  ///< a guessed group brought a token
+  double prefill_s = 0;        ///< of steps while the prompt is read
+  double decode_s = 0;         ///< of steps after those
 };
 
 /// How the guesses at one place of a draft fared.
@@ -46,10 +47,11 @@ struct RequestStats {
   int64_t drafter_passes = 0;
   // Of decoding passes.
   int64_t rows = 0;
-  int64_t masks = 0;        ///< of groups, for the draft that comes next
-  int64_t used_masks = 0;   ///< those that a draft was made of
-  int64_t used_groups = 0;  ///< passes whose next draft came from one of their groups
-  double waiting_s = 0;     ///< from submit() to the first step
+  int64_t masks = 0;          ///< of groups, for the draft that comes next
+  int64_t used_masks = 0;     ///< those that a draft was made of
+  int64_t used_groups = 0;    ///< passes whose next draft came from one of their groups
+  int64_t guessed_right = 0;  ///< passes in which a guessed group brought a token
+  double waiting_s = 0;       ///< from submit() to the first step
   double prefill_s = 0;
   double decode_s = 0;
 

@@ -15,6 +15,7 @@ const std::vector<StepStats> kSteps = {
      .rows = 8,
      .masks = 3,
      .used_masks = 2,
+     .guessed_right = true,
      .decode_s = 0.25},
     {.tokens = 0, .decoding = true, .drafted = 4, .rows = 6, .masks = 1, .decode_s = 0.25},
     {.tokens = 1, .decoding = true, .rows = 1, .decode_s = 1}};
@@ -30,6 +31,7 @@ TEST(RequestStats, RowsAreThoseOfDecodingPasses) {
   EXPECT_DOUBLE_EQ(stats.yield(), 4.0 / 15);
   EXPECT_DOUBLE_EQ(stats.groups_used(), 1.0 / 3);
   EXPECT_DOUBLE_EQ(stats.masks_wasted(), 2.0 / 4);
+  EXPECT_EQ(stats.guessed_right, 1);
   EXPECT_EQ(stats.guesses(), (DraftPlace{.drafted = 6, .accepted = 2}));
 }
 
@@ -55,6 +57,7 @@ TEST(RequestStats, TheSumOfRequestsIsTheSumOfTheirSteps) {
     EXPECT_EQ(sum.masks, all.masks);
     EXPECT_EQ(sum.used_masks, all.used_masks);
     EXPECT_EQ(sum.used_groups, all.used_groups);
+    EXPECT_EQ(sum.guessed_right, all.guessed_right);
     EXPECT_EQ(sum.prefill_s, all.prefill_s);
     EXPECT_EQ(sum.decode_s, all.decode_s);
   }

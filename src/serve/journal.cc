@@ -64,6 +64,8 @@ std::string log_line(LogStyle style, std::string_view time, std::string_view mes
 
 void Journal::end(const Exchange& exchange) {
   ++metrics_.answers[{exchange.route, exchange.status}];
+  const bool watches = exchange.route == "/health" || exchange.route == "/metrics";
+  if (watches && exchange.status == 200) return;
   if (style_ != LogStyle::none) write_(log_line(style_, utc_time(), exchange) + "\n");
 }
 

@@ -41,6 +41,7 @@ class Journal {
   Journal(LogStyle style, std::function<void(std::string_view)> write, Metrics& metrics)
       : style_(style), write_(std::move(write)), metrics_(metrics) {}
 
+  /// Whoever asks every few seconds how the server is, and is told, gets no line.
   void end(const Exchange& exchange);
   /// Something about the server itself.
   void say(std::string_view message);

@@ -60,5 +60,22 @@ TEST(Journal, CountsAnswersAndWritesThemAsLines) {
   EXPECT_TRUE(written.ends_with("\"message\":\"hello\"}\n")) << written;
 }
 
+TEST(Journal, WritesOfWhoWatchesOnlyWhatIsWrong) {
+  Metrics metrics;
+  int lines = 0;
+  Journal journal(
+      LogStyle::text, [&](std::string_view) { ++lines; }, metrics);
+  for (const char* const route : {"/health", "/metrics"}) {
+    for (const int status : {200, 401}) {
+      Exchange exchange = kExchange;
+      exchange.route = route;
+      exchange.status = status;
+      journal.end(exchange);
+      EXPECT_EQ((metrics.answers[{route, status}]), 1);
+    }
+  }
+  EXPECT_EQ(lines, 2);
+}
+
 }  // namespace
 }  // namespace tidar

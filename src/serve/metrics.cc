@@ -125,8 +125,11 @@ void write_guesses(const RequestStats& sum, MetricsWriter& out) {
            "Guesses that were verified, by their place in the draft", &DraftPlace::drafted);
   by_place("tidar:spec_decode_num_accepted_tokens_per_pos_total",
            "Guesses that were right, by their place in the draft", &DraftPlace::accepted);
-  out.single("tidar:group_hits_total", "counter",
-             "Passes whose next draft came from one of their groups of masks", sum.used_groups);
+  out.family("tidar:group_hits_total", "counter",
+             "Passes whose next draft came from one of their groups of masks, and those in which a "
+             "guessed group brought a token");
+  out.sample(sum.used_groups, "kind=\"masks\"");
+  out.sample(sum.guessed_right, "kind=\"guessed\"");
   out.single("tidar:masks_total", "counter", "Masks of groups, for a next draft", sum.masks);
   out.single("tidar:masks_wasted_total", "counter", "Masks of groups that no draft came from",
              sum.masks - sum.used_masks);

@@ -37,7 +37,8 @@ EngineTotals some_totals() {
                            .accepted = 2,
                            .rows = 9,
                            .masks = 4,
-                           .used_masks = 3});
+                           .used_masks = 3,
+                           .guessed_right = true});
   totals.sum.waiting_s = 1.5;
   totals.finished[static_cast<size_t>(FinishReason::length)] = 5;
   return totals;
@@ -113,7 +114,8 @@ TEST(Metrics, TellWhatTheyAreTold) {
         "tidar:spec_decode_num_accepted_tokens_per_pos_total{position=\"1\"} 1\n",
         "tidar:spec_decode_num_accepted_tokens_per_pos_total{position=\"2\"} 0\n",
         "tidar:spec_decode_num_draft_tokens_per_pos_total{position=\"3\"} 1\n",
-        "tidar:group_hits_total 1\n",
+        "tidar:group_hits_total{kind=\"masks\"} 1\n",
+        "tidar:group_hits_total{kind=\"guessed\"} 1\n",
         "tidar:masks_wasted_total 1\n",
         "tidar:rows_per_pass_bucket{le=\"1\"} 1\n",
         "tidar:rows_per_pass_bucket{le=\"8\"} 1\n",
