@@ -47,6 +47,7 @@ struct ServeFlags {
   std::string name;  ///< "": the folder's
   int most_active = 8;
   int most_waiting = 256;
+  int prompt_rows = 128;
 };
 
 LogStyle log_style(const std::string& name) {
@@ -216,6 +217,7 @@ Result<int> serve(const ServeFlags& flags) {
             engine_prices(flags.method.prices, priced_method(standard), session));
   Engine engine(session.network(), session.tokenizer());
   engine.share_prefixes();
+  engine.limit_prompt_rows(flags.prompt_rows);
   if (prices) engine.set_prices(prices->prices, prices->use);
   TIDAR_TRY(
       ServedModel model,
@@ -293,6 +295,13 @@ void add_limit_flags(CLI::App& command, ServeFlags& flags) {
       .add_option("--max-connections", flags.server.most_connections,
                   "Connections at the same time; whoever comes then is told to try again (503)")
       ->check(whole_number(1, 1 << 20))
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--prompt-rows", flags.prompt_rows,
+                  "Tokens of prompts that a pass reads at most while others stream; fewer keep the "
+                  "gaps in their streams short, more bring the first token earlier")
+      ->check(whole_number(1, kPromptRows))
       ->type_name("N")
       ->capture_default_str();
   command.add_option("--max-body", flags.body_mib, "MiB of a request's body (else 413)")

@@ -41,8 +41,10 @@ Result<RequestId> Engine::submit(Request request) {
                  decoder->min_rows(), limits_.max_rows);
   }
   const RequestId id = next_id_++;
-  waiting_.emplace_back(id, std::move(request), std::move(decoder), tokenizer_);
-  places_.emplace(id, std::prev(waiting_.end()));
+  Requests submitted;
+  submitted.emplace_back(id, std::move(request), std::move(decoder), tokenizer_);
+  places_.emplace(id, submitted.begin());
+  wait(submitted, submitted.begin());
   return id;
 }
 
@@ -52,6 +54,14 @@ std::optional<Update> Engine::cancel(RequestId id) {
   Update update = found->second->cancel();
   forget(found->second);
   return update;
+}
+
+// Those that come last are most.
+void Engine::wait(Requests& from, Requests::iterator running) {
+  const auto before = std::find_if(waiting_.rbegin(), waiting_.rend(), [&](const Running& other) {
+    return other.goes_before(*running);
+  });
+  waiting_.splice(before.base(), from, running);
 }
 
 Engine::Requests::iterator Engine::forget(Requests::iterator running) {
@@ -87,9 +97,10 @@ int Engine::pages_to_spare(const Running& newest) const {
   return std::min(to_come, active());
 }
 
-// In the order in which they came. It may be a request's own turn to give its pages back.
+// In the order in which they would be let in. It may be a request's own turn to give its pages
+// back.
 void Engine::reserve_pages() {
-  active_.sort([](const Running& a, const Running& b) { return a.id() < b.id(); });
+  active_.sort([](const Running& a, const Running& b) { return a.goes_before(b); });
   auto running = active_.begin();
   while (running != active_.end()) {
     if (running->reserve(limits_)) {
@@ -106,7 +117,7 @@ void Engine::reserve_pages() {
 
 void Engine::suspend(Requests::iterator running) {
   running->suspend();
-  waiting_.splice(waiting_.begin(), active_, running);
+  wait(active_, running);
   ++stats_.preemptions;
 }
 
@@ -120,9 +131,27 @@ void Engine::plan() {
   if (prices_) trade();
   pass_.clear();
   int sharers = active();
+  int for_prompts = prompt_rows();
+  bool first_prompt = true;
   for (Running& running : active_) {
-    running.plan(pass_, limits_.max_rows - pass_.rows(), sharers--);
+    int left = limits_.max_rows - pass_.rows();
+    if (!running.reads()) {
+      running.plan(pass_, left, sharers--);
+      continue;
+    }
+    if (std::exchange(first_prompt, false)) for_prompts = std::max(for_prompts, running.min_rows());
+    left = std::min(left, for_prompts);
+    const int others = pass_.rows();
+    running.plan(pass_, left, sharers--);
+    for_prompts -= pass_.rows() - others;
   }
+}
+
+// Those of a pass that prompts may take.
+int Engine::prompt_rows() const {
+  const bool alone = std::all_of(active_.begin(), active_.end(),
+                                 [](const Running& running) { return running.reads(); });
+  return alone ? limits_.max_rows : std::min(most_prompt_rows_, limits_.max_rows);
 }
 
 // What one of the active ones may expect of the others.
@@ -142,6 +171,11 @@ void Engine::trade() {
   ++passes_;
   const PassOutlook outlook = this->outlook();
   PassSize others;
+  const auto readers = std::count_if(active_.begin(), active_.end(),
+                                     [](const Running& running) { return running.reads(); });
+  const int reader_rows =
+      std::min(limits_.max_rows / active(),
+               prompt_rows() / static_cast<int>(std::max<ptrdiff_t>(readers, 1)));
   size_t offers = 0;
   double rates = 0;
   for (Running& running : active_) {
@@ -150,8 +184,8 @@ void Engine::trade() {
       rates += offers_[offers++].rate;
       continue;
     }
-    // Whoever reads a prompt fills the pass; other methods take a row at least.
-    const int rows = running.reads() ? limits_.max_rows / active() : running.min_rows();
+    // Whoever reads a prompt takes all that there is; other methods take a row at least.
+    const int rows = running.reads() ? reader_rows : running.min_rows();
     others += PassSize{rows, 1}.behind(running.cached_keys());
   }
   if (offers == 0) return;

@@ -73,6 +73,11 @@ class Engine {
   /// So many are active at the same time at most; without it, as many as there are pages for.
   void limit_active(int most) { most_active_ = most; }
 
+  /// While texts grow, a pass holds so many rows of prompts at most, or as many as the first of
+  /// them needs; so that a long prompt does not hold up the others for long at a time. Without it,
+  /// as many as a pass has room for.
+  void limit_prompt_rows(int most) { most_prompt_rows_ = most; }
+
   /// Takes a request in, or says what is wrong with it: an empty prompt or one that leaves no room
   /// for an answer, a token that is not in the vocabulary, options out of range, passes too small
   /// for the method. Costs no pass.
@@ -103,7 +108,9 @@ class Engine {
   int pages_to_spare(const Running& newest) const;
   void reserve_pages();
   void suspend(Requests::iterator running);
+  void wait(Requests& from, Requests::iterator running);
   void plan();
+  int prompt_rows() const;
   void trade();
   PassOutlook outlook() const;
   PassCost cost_of_pass(double seconds) const;
@@ -119,9 +126,10 @@ class Engine {
   PagePool pool_;
   std::optional<PrefixCache> prefixes_;
   int most_active_ = std::numeric_limits<int>::max();
+  int most_prompt_rows_ = std::numeric_limits<int>::max();
   EngineStats stats_;
   RequestId next_id_ = 1;
-  Requests waiting_;  // in the order in which they came; all active ones came before
+  Requests waiting_;  // in the order in which they will be let in
   Requests active_;   // in the order in which the next pass serves them
   std::unordered_map<RequestId, Requests::iterator> places_;  // of both
 

@@ -18,12 +18,18 @@ namespace {
 /// A request of AR, which brings one token a step. Its text fits any pass beside the others'.
 struct Plain {
   RequestId id = 0;
+  int priority = 0;
   int text = 1;   ///< tokens, of which the prompt is one
   int left = 0;   ///< tokens to come
   int pages = 0;  ///< that it holds
 };
 
-/// The queue written down plainly. Both lists are in the order of coming.
+/// Who is let in first.
+bool goes_before(const Plain& a, const Plain& b) {
+  return std::pair(a.priority, a.id) < std::pair(b.priority, b.id);
+}
+
+/// The queue written down plainly.
 struct PlainQueue {
   std::vector<Plain> waiting{}, active{};
   int free_pages = 0;
@@ -52,18 +58,24 @@ struct PlainQueue {
     }
   }
 
+  void wait(const Plain& plain) {
+    waiting.push_back(plain);
+    std::sort(waiting.begin(), waiting.end(), goes_before);
+  }
+
   void give_back(Plain& plain) { free_pages += std::exchange(plain.pages, 0); }
 
-  /// Those that bring a token in this step.
+  /// Those that bring a token in this step, by id.
   std::vector<RequestId> step() {
     admit();
+    std::sort(active.begin(), active.end(), goes_before);
     for (size_t i = 0; i < active.size();) {
       if (reserve(active[i], 0)) {
         ++i;
         continue;
       }
       give_back(active.back());
-      waiting.insert(waiting.begin(), active.back());
+      wait(active.back());
       active.pop_back();
       ++preempted;
     }
@@ -75,6 +87,7 @@ struct PlainQueue {
       if (plain.left == 0) give_back(plain);
     }
     std::erase_if(active, [](const Plain& plain) { return plain.left == 0; });
+    std::sort(told.begin(), told.end());
     return told;
   }
 
@@ -93,8 +106,10 @@ class Both {
     request.method = ArOptions{};
     request.sequence.prompt = {rng.below(9)};
     request.max_new = 1 + rng.below(rng.below(4) == 0 ? 380 : 12);
-    queue_.waiting.push_back({.id = engine_.submit(request).value(), .left = request.max_new});
-    ids_.push_back(queue_.waiting.back().id);
+    request.priority = rng.below(4) == 0 ? rng.below(3) - 1 : 0;
+    const RequestId id = engine_.submit(request).value();
+    queue_.wait({.id = id, .priority = request.priority, .left = request.max_new});
+    ids_.push_back(id);
   }
 
   /// Perhaps of a request that has ended.

@@ -27,6 +27,9 @@ struct Request {
   int max_new = 256;              ///< tokens at most, at least 1
   std::vector<int32_t> eos;       ///< any of these ends the text; empty: nothing does
   std::vector<std::string> stop;  ///< any of these in the text ends it, and is cut from it
+  /// The lower, the earlier it is let in, and the later it gives its memory back where that is
+  /// short; those of one priority in the order in which they come.
+  int priority = 0;
   /// Its updates explain their passes, and there is one for each pass that held rows of it, those
   /// that read the prompt included.
   bool explain = false;

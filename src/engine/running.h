@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "base/stopwatch.h"
 #include "cache/prefix_cache.h"
@@ -19,6 +20,10 @@ class Running {
           const Tokenizer* tokenizer);
 
   RequestId id() const { return id_; }
+  /// Whether it is let in before the other.
+  bool goes_before(const Running& other) const {
+    return std::pair(request_.priority, id_) < std::pair(other.request_.priority, other.id_);
+  }
   /// Whether the prompt is being read, or the text again.
   bool reads() const { return decoder_->phase() == Phase::reading; }
   /// Steps in a row in which it found no room.

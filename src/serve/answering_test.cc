@@ -433,6 +433,15 @@ TEST_F(AnsweringTest, SaysWhatDoesNotFit) {
   EXPECT_EQ(refused({{"prompt", "a"}, {"logit_bias", {{"100000", 1}}}}).status, 400);
 }
 
+TEST_F(AnsweringTest, AllOutputsOfARequestHaveItsPriority) {
+  CompletionRequest request{.prompts = {"a", "he"}};
+  request.output.n = 2;
+  request.output.priority = -7;
+  const PlannedOutputs planned = plan_completion(model_, request, 1);
+  ASSERT_EQ(planned.outputs.size(), 4u);
+  for (const PlannedOutput& output : planned.outputs) EXPECT_EQ(output.request.priority, -7);
+}
+
 TEST_F(AnsweringTest, WhoComesToAFullHouseIsToldToComeAgain) {
   Heard first, second;
   const HttpRequest request = {.method = "POST",

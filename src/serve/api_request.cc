@@ -9,6 +9,7 @@ namespace tidar {
 namespace {
 
 constexpr int kMostOutputs = 128;  // of a prompt
+constexpr int kMostPriority = 1000;
 constexpr int kMostPrompts = 1024;
 constexpr size_t kMostStops = 16;
 constexpr int kMostTokens = 1 << 30;
@@ -153,6 +154,7 @@ OutputWish read_output(BodyReader& body) {
   body.read("max_tokens", output.max_tokens, IntegerRange{0, kMostTokens});
   body.read_texts("stop", output.stop, kMostStops);
   body.read("ignore_eos", output.ignore_eos);
+  body.read("priority", output.priority, IntegerRange{-kMostPriority, kMostPriority});
   read_form(body, output.form);
   if (output.ignore_eos && output.form.kind != OutputForm::Kind::free) {
     body.wrong("ignore_eos",

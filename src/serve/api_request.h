@@ -37,6 +37,7 @@ struct OutputWish {
   std::vector<std::string> stop;
   OutputForm form;  ///< what it must look like
   bool ignore_eos = false;
+  int priority = 0;                     ///< Request::priority
   Sampling sampling{.temperature = 1};  ///< the field's default, unlike the command line's
   std::optional<uint64_t> seed;         ///< output i of a prompt draws from seed + i
   Penalties penalties;

@@ -62,6 +62,7 @@ class Planner {
   Request request_of(int max_new) {
     Request request;
     request.max_new = max_new;
+    request.priority = wish_.priority;
     SequenceSpec& sequence = request.sequence;
     sequence.sampling = wish_.sampling;
     sequence.penalties = wish_.penalties;
