@@ -13,10 +13,11 @@ import threading
 import time
 
 import served
-from outside import comma, load, main, write_lines
+from outside import ROOT, comma, load, main, write_lines
 from served import TEMPLATE, Served
 
 KEY = "a key"
+MINI = ROOT / "models/tidar-mini"
 
 
 class Serve(served.ServedCase):
@@ -43,9 +44,9 @@ class Serve(served.ServedCase):
                 self.assertEqual(found["usage"]["prompt_tokens"], len(ids))
                 self.assertEqual(found["usage"]["completion_tokens"], wanted["n"])
 
-    def score(self, connection, prompts, **more):
+    def score(self, connection, prompts, server=None, **more):
         """What lm-evaluation-harness's local-completions sends, and what it makes of the answer."""
-        found = self.server.ask(
+        found = (server or self.server).ask(
             "POST", "/v1/completions",
             {"model": "any", "prompt": prompts, "temperature": 0, "max_tokens": 1, "logprobs": 1,
              "seed": 1234, "echo": True, **more},
@@ -84,18 +85,51 @@ class Serve(served.ServedCase):
         self.assertEqual(values, [max(top.values()) for top in tops])
 
     def test_scores_are_those_of_eval(self):
-        context, choices = "a question? ", ["yes", "no, never", "perhaps"]
+        self.compare_with_eval(self.server, self.model)
+
+    def test_scores_of_a_model_that_drafts_are_those_of_eval(self):
+        server = Served(MINI, "--context", 256, "--prices", "none")
+        self.compare_with_eval(server, MINI)
+        self.assertEqual(server.end(), (0, ""))
+
+    def compare_with_eval(self, server, model):
+        """Also where the server has read the same texts before, and more of them."""
+        context, choices = "Is one and one two? " * 9, ["yes", "no, never", "perhaps"]
         task = write_lines(self.folder / "task.jsonl",
                            [{"context": context.strip(), "choices": choices, "answer": 0}])
-        self.succeed("eval", "--model", self.model, "--task", task, "--out", self.out, "--json")
-        line = json.loads((self.out / "results.jsonl").read_text())
-        connection = self.server.connect()
-        scored = self.score(connection, [list((context + choice).encode()) for choice in choices])
+        self.succeed("eval", "--model", model, "--task", task, "--out", self.out, "--json")
+        wanted = json.loads((self.out / "results.jsonl").read_text())["logprobs"]
+        encode = lambda text: server.post("/tokenize", prompt=text,
+                                          add_special_tokens=False)["tokens"]
+        prompts = [encode(context.strip() + " " + choice) for choice in choices]
+        first = len(encode(context.strip()))
+        connection = server.connect()
+        for warm in range(3):
+            scored = self.score(connection, prompts, server)
+            # The space before a choice is scored with it.
+            sums = [sum(logprobs["token_logprobs"][first:-1]) for logprobs in scored]
+            for found, expected in zip(sums, wanted):
+                self.assertAlmostEqual(found, expected, delta=1e-6)
+            for prompt in prompts:
+                usage = server.post("/v1/completions", prompt=prompt + [5], max_tokens=9,
+                                    method=("ar", "tidar")[warm % 2])["usage"]
+                if warm:
+                    self.assertGreater(usage["prompt_tokens_details"]["cached_tokens"], 0)
         connection.close()
-        # The space before a choice is scored with it.
-        first = len(context) - 1
-        self.assertEqual([sum(logprobs["token_logprobs"][first:-1]) for logprobs in scored],
-                         line["logprobs"])
+
+    def test_evalplus(self):
+        """Code generation as evalplus asks for it: greedily one text, else a batch of them."""
+        messages = [{"role": "user", "content": "Write it.\n```python\ndef f():\n```\n"}]
+        ids = self.server.post("/tokenize", messages=messages)["tokens"]
+        wanted = self.generate(ids, 24)["text"]
+        for temperature, n in ((0, 1), (0.8, 16)):
+            found = self.server.post("/v1/chat/completions", model="any", messages=messages,
+                                     max_completion_tokens=24, temperature=temperature, n=n,
+                                     top_p=0.95)
+            texts = [choice["message"]["content"] for choice in found["choices"]]
+            self.assertEqual([choice["index"] for choice in found["choices"]], list(range(n)))
+            self.assertEqual(texts == [wanted], temperature == 0)
+            self.assertGreater(len(set(texts)), n / 2, "draws differ")
 
     def test_a_stream_says_what_an_answer_says(self):
         for path, body, key in (

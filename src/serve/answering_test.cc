@@ -434,7 +434,8 @@ TEST_F(AnsweringTest, SaysWhatDoesNotFit) {
 }
 
 TEST_F(AnsweringTest, AllOutputsOfARequestHaveItsPriority) {
-  CompletionRequest request{.prompts = {"a", "he"}};
+  CompletionRequest request;
+  request.prompts = {"a", "he"};
   request.output.n = 2;
   request.output.priority = -7;
   const PlannedOutputs planned = plan_completion(model_, request, 1);
