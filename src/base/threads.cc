@@ -31,6 +31,15 @@ int usable_cpus() {
   return std::max(1, CPU_COUNT(&set));
 }
 
+// Who is to be woken: a thread that looks at `value`, finds it old and goes to sleep says first
+// that it will. Whoever changes the value looks for sleepers after that, not before: hence the one
+// order of all such steps. Were the store a mere release, the look could overtake it, and nobody
+// would be woken.
+void change(std::atomic<uint32_t>& value, uint32_t to) {
+  value.store(to, std::memory_order_seq_cst);
+  value.notify_all();
+}
+
 // Waits until `value` differs from `old`: spins first, then sleeps.
 uint32_t wait_change(const std::atomic<uint32_t>& value, uint32_t old) {
   for (int i = 0; i < kSpins; ++i) {
@@ -38,7 +47,7 @@ uint32_t wait_change(const std::atomic<uint32_t>& value, uint32_t old) {
     if (now != old) return now;
     pause_cpu();
   }
-  value.wait(old, std::memory_order_acquire);
+  value.wait(old, std::memory_order_seq_cst);
   return value.load(std::memory_order_acquire);
 }
 
@@ -59,8 +68,7 @@ Threads::~Threads() { end_workers(); }
 
 void Threads::end_workers() {
   stop_.store(true, std::memory_order_relaxed);
-  region_.number.fetch_add(1, std::memory_order_release);
-  region_.number.notify_all();
+  change(region_.number, region_.number.load(std::memory_order_relaxed) + 1);
   for (auto& worker : workers_) worker.join();
 }
 
@@ -69,8 +77,7 @@ void Threads::run_task(const Task& task) {
   TIDAR_CHECK(!running_.exchange(true, std::memory_order_relaxed));
   region_.task = task;
   const uint32_t number = region_.number.load(std::memory_order_relaxed) + 1;
-  region_.number.store(number, std::memory_order_release);
-  region_.number.notify_all();
+  change(region_.number, number);
   do_part(0, number);
   for (int part = 1; part < size(); ++part) wait_for(part, number);
   running_.store(false, std::memory_order_relaxed);
@@ -90,8 +97,8 @@ void Threads::do_part(int part, uint32_t number) {
     const std::lock_guard lock(failure_mutex_);
     failure_ = std::current_exception();
   }
-  state.done.store(number, std::memory_order_release);
-  if (part > 0) state.done.notify_one();
+  if (part == 0) return state.done.store(number, std::memory_order_release);
+  change(state.done, number);
 }
 
 void Threads::wait_for(int part, uint32_t number) {

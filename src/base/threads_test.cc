@@ -41,6 +41,19 @@ TEST(Threads, WorkersSleepAndWakeAgain) {
   }
 }
 
+// The caller falls asleep just when its worker has done its part: whoever is not woken then sleeps
+// on.
+TEST(Threads, WhoFallsAsleepAsWorkEndsIsWoken) {
+  Threads threads(2);
+  Rng rng(1);
+  for (int region = 0; region < 50'000; ++region) {
+    const int pauses = 2000 + rng.below(300);  // about as long as a caller spins
+    threads.run([&](int part) {
+      for (int i = 0; part == 1 && i < pauses; ++i) __builtin_ia32_pause();
+    });
+  }
+}
+
 // Both threads may use one processor only, so a worker cannot begin while the caller computes.
 TEST(Threads, TheCallerDoesThePartsThatNoWorkerBegins) {
   cpu_set_t before, one;
