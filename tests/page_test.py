@@ -15,6 +15,7 @@ from outside import ROOT, main
 from served import Served
 
 KEY = "a key"
+WEB = ROOT / "web"
 PROMPT = "Question: Tom has 12 apples and buys 30 more. How many apples does Tom have?\n"
 
 
@@ -63,6 +64,14 @@ class Page(unittest.TestCase):
 
     def test_what_is_wrong_is_said(self):
         self.use("wrong")
+
+
+@unittest.skipUnless((WEB / "node_modules/installed").exists(), "scripts/fetch-page-tools did not run")
+class Types(unittest.TestCase):
+    def test_they_fit(self):
+        done = subprocess.run([WEB / "node_modules/.bin/tsc", "--noEmit"], cwd=WEB, check=False,
+                              capture_output=True, text=True, timeout=300)
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
 
 
 @unittest.skipIf(lacks(), lacks())
