@@ -17,6 +17,17 @@ TEMPLATE = ("{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}
             "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}")
 
 
+def received(client):
+    """All bytes of a socket until its connection ends."""
+    answer = b""
+    try:
+        while part := client.recv(4096):
+            answer += part
+    except ConnectionResetError:
+        pass
+    return answer
+
+
 class Served:
     """A server of a model, on a port of its own unless one is given."""
 
@@ -70,18 +81,12 @@ class Served:
         """All that is answered to these bytes until the connection ends. Who is refused early may
         find that nobody listens to the rest any more."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=300) as client:
-            answer = b""
             try:
                 for piece in pieces:
                     client.sendall(piece)
             except (BrokenPipeError, ConnectionResetError):
                 pass
-            try:
-                while part := client.recv(4096):
-                    answer += part
-            except ConnectionResetError:
-                pass
-            return answer
+            return received(client)
 
     def post(self, path, connection=None, **body):
         status, content, _ = self.ask("POST", path, body, connection)

@@ -56,7 +56,7 @@ std::optional<Update> Engine::cancel(RequestId id) {
   return update;
 }
 
-// Those that come last are most.
+// From the end on, where most of them belong.
 void Engine::wait(Requests& from, Requests::iterator running) {
   const auto before = std::find_if(waiting_.rbegin(), waiting_.rend(), [&](const Running& other) {
     return other.goes_before(*running);

@@ -92,7 +92,6 @@ TEST(ApiRequest, AFormThatIsWrongIsRefused) {
   refused(R"("structured_outputs": {"choice": ["a"]})", "structured_outputs", "one of regex");
   refused(R"("structured_outputs": {"json_object": false})", "structured_outputs", "one of regex");
   refused(R"("regex": "a", "guided_regex": "b")", "guided_regex", "left out where 'regex'");
-  refused(R"("priority": 1.5)", "priority", "an integer");
   refused(R"("regex": "a", "ignore_eos": true)", "ignore_eos", "false where the form");
 }
 
@@ -164,6 +163,8 @@ TEST(ApiRequest, SaysWhichFieldIsWrongAndWhatItMustBe) {
       {"n", "1000"},
       {"n", "\"1\""},
       {"n", "1.5"},
+      {"priority", "1.5"},
+      {"priority", "1001"},
       {"max_tokens", "-1"},
       {"max_tokens", "0"},  // without echo
       {"max_tokens", "99999999999999999999"},
