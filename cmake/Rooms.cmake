@@ -59,13 +59,16 @@ function(tidar_trust_headers_of)
   endif()
 endfunction()
 
-# tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object... HEADERS set)
-# Every .cc file below the calling folder belongs to the room, except tests, fuzzers, *_main.cc and
-# *_kernel.cc. A main() becomes a program that links its room, as tests do. A kernel is compiled once per instruction set by the room itself, and comes in through OBJECTS.
+# tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object... HEADERS set EXCEPT folder...)
+# Every .cc file below the calling folder belongs to the room, except tests, fuzzers, *_main.cc,
+# *_kernel.cc and what lies in the folders EXCEPT, which are built by a CMakeLists.txt of their own. A main() becomes a program that links its room, as tests do. A kernel is compiled once per instruction set by the room itself, and comes in through OBJECTS.
 function(tidar_room name)
-  cmake_parse_arguments(ROOM "" "HEADERS" "DEPENDS;LIBRARIES;OBJECTS" ${ARGN})
+  cmake_parse_arguments(ROOM "" "HEADERS" "DEPENDS;LIBRARIES;OBJECTS;EXCEPT" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|kernel|main)\\.cc$")
+  foreach(folder ${ROOM_EXCEPT})
+    list(FILTER sources EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${folder}/")
+  endforeach()
   list(TRANSFORM ROOM_DEPENDS PREPEND tidar_)
   if(sources)
     add_library(tidar_${name} STATIC ${sources} ${ROOM_OBJECTS})
@@ -81,6 +84,9 @@ function(tidar_room name)
 
   if(TIDAR_TESTS)
     file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)
+    foreach(folder ${ROOM_EXCEPT})
+      list(FILTER tests EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${folder}/")
+    endforeach()
     if(tests)
       add_executable(${name}_test ${tests})
       target_link_libraries(${name}_test PRIVATE tidar_${name} GTest::gtest GTest::gtest_main)

@@ -22,7 +22,8 @@ FENCED_HEADERS = [
     (re.compile(r"nccl|mpi\.h"), ("src/comm",)),
     (re.compile(r"dnnl|oneapi/dnnl"), ("tools",)),
     (re.compile(r"CLI/"), ("src/apps", "tools")),
-    (re.compile(r"boost/"), ("src/serve",)),
+    (re.compile(r"boost/context/"), ("src/ops/cuda/host",)),
+    (re.compile(r"boost/(?!context/)"), ("src/serve",)),
     (re.compile(r"pcre2|utf8proc"), ("src/text",)),
 ]
 # What is there for tests only, and who may include it.
