@@ -147,6 +147,41 @@ class Hostile(served.ServedCase):
         self.assertLessEqual(len(text), MAX_BODY)
         self.refused(text, 400)
 
+    def test_many_bodies_at_once(self):
+        server = Served(self.model, "--max-body", 1, "--max-bodies", 4, "--method", "ar")
+        body = json.dumps({"prompt": "hello"}).encode()
+        held = lambda: server.metrics()["tidar:request_body_bytes"]
+        part = b" " * (1 << 19)
+        announced, clients = f"Content-Length: {2 * len(part) - 1}", []
+        for i in range(8):
+            client = socket.create_connection(("127.0.0.1", server.port), timeout=300)
+            clients.append(client)
+            client.sendall(request(b"", announced if i % 2 else "Transfer-Encoding: chunked"))
+            if i % 2 == 0:
+                client.sendall(b"%x\r\n" % (2 * len(part) - 1))
+            client.sendall(part)
+            while held() < (i + 1) * len(part):
+                time.sleep(0.01)
+        # Nothing more is taken in, and nobody has lost anything that was.
+        answer = server.raw(request(body))
+        self.assertEqual(status_of(answer), 503)
+        self.assertIn(b"Retry-After: ", answer)
+        self.assertIn(b"4194304 bytes together", answer)
+        self.assertEqual(held(), 8 * len(part))
+        # What goes leaves room, be it understood or cut.
+        for client in clients[:2]:
+            client.close()
+        while held() > 6 * len(part):
+            time.sleep(0.01)
+        self.assertEqual(server.ask("POST", "/v1/completions", body)[0], 200)
+        for i, client in enumerate(clients[2:], 2):
+            client.sendall(part[:-len(body) - 1] + body + (b"" if i % 2 else b"\r\n0\r\n\r\n"))
+            self.assertEqual(status_of(served.received(client)), 200)
+            client.close()
+        while held() > 0:
+            time.sleep(0.01)
+        self.assertEqual(server.end(), (0, ""))
+
     def test_many_fields(self):
         fields = [f"X-{i}: y" for i in range(10000)]
         self.assertEqual(status_of(self.server.raw(request(b"", *fields))), 431)

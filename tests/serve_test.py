@@ -364,6 +364,31 @@ class Serve(served.ServedCase):
                               ("-", "-", 400, 0)])
             self.assertIn("message", found[4])
 
+    def test_a_log_that_nobody_reads(self):
+        server = Served(self.model, "--log", "text")
+        asked = 8000  # more lines than the pipe holds and than may wait
+        for _ in range(40):
+            answers = server.raw(b"GET /v1/models HTTP/1.1\r\n\r\n" * (asked // 40 - 1) +
+                                 b"GET /v1/models HTTP/1.1\r\nConnection: close\r\n\r\n")
+            self.assertEqual(answers.count(b"HTTP/1.1 200 OK"), asked // 40)
+        code, err = server.end()
+        self.assertEqual(code, 0)
+        lines = err.splitlines()
+        lost = sum(int(line.split()[1]) for line in lines if "are missing here" in line)
+        self.assertGreater(lost, 0)
+        written = sum("GET /v1/models 200" in line for line in lines)
+        said = 2  # that it ends, and that it has ended: one of them may be lost, too
+        self.assertIn(written + lost - asked, range(said + 1))
+        self.assertGreater(written, 4000)
+
+    def test_a_log_whose_reader_has_gone(self):
+        server = Served(self.model, "--log", "text")
+        server.process.stderr.close()
+        for _ in range(3):
+            self.assertEqual(server.ask("GET", "/v1/models")[0], 200)
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(server.process.wait(timeout=300), 0)
+
     def test_what_was_done_is_counted(self):
         key = 'tidar:http_requests_total{route="/v1/completions",status="200"}'
         before = self.server.metrics()
@@ -449,6 +474,37 @@ class Serve(served.ServedCase):
         connection.close()
         self.assertEqual(server.post("/v1/completions", prompt="a")["usage"]["prompt_tokens"], 1)
         self.assertEqual(server.end(), (0, ""))
+
+    def test_a_request_that_allows_too_little_time(self):
+        many = {"prompt": "a" * 400, "n": 20, "ignore_eos": True, "method": "ar"}
+        before = self.server.metrics()
+        for body, headers in (({**many, "timeout": 0.001}, {}),
+                              ({**many, "stream": True}, {"X-Request-Timeout": "0.001"})):
+            status, content, _ = self.server.ask("POST", "/v1/completions", body, headers=headers)
+            self.assertEqual((status, content["error"]["type"]), (504, "server_error"))
+            self.assertIn("0.001 s", content["error"]["message"])
+        late = 'tidar:request_success_total{finished_reason="deadline"}'
+        self.assertGreater(self.server.metrics()[late], before[late])
+        # One that is enough to begin, but not for all.
+        seconds, status = 0.02, 504
+        while status == 504:
+            seconds *= 2
+            connection = self.server.connect()
+            connection.request("POST", "/v1/completions", json.dumps(
+                {**many, "prompt": "a", "max_tokens": 500, "timeout": seconds, "stream": True,
+                 "stream_options": {"include_usage": True}}))
+            response = connection.getresponse()
+            status, events = response.status, response.read().decode().split("\n\n")
+            connection.close()
+        self.assertEqual(status, 200)
+        self.assertEqual(events[-2:], ["data: [DONE]", ""])
+        chunks = [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
+        usage = chunks[-1]["usage"]
+        self.assertLess(usage["completion_tokens"], 20 * 500)
+        self.assertTrue(usage["tidar"]["timed_out"])
+        ends = [chunk["choices"][0]["finish_reason"] for chunk in chunks[:-1]]
+        self.assertEqual([end for end in ends if end], ["length"] * 20)
+        self.server.wait_for_pages()
 
     def test_what_takes_longer_than_its_grace_is_ended(self):
         server = Served(self.model, "--grace", 1, "--method", "ar", "--max-waiting", 200)

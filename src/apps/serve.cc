@@ -43,6 +43,7 @@ struct ServeFlags {
   ServerOptions server;
   std::string api_key, api_key_file;
   int body_mib = 8;
+  int all_bodies_mib = 256;
   std::string log = "text";
   std::string name;  ///< "": the folder's
   int most_active = 8;
@@ -81,12 +82,15 @@ Result<ServerOptions> server_options(const ServeFlags& flags) {
     TIDAR_TRY(options.access.api_keys, read_api_keys(flags.api_key_file));
   }
   if (!flags.api_key.empty()) options.access.api_keys.push_back(flags.api_key);
+  if (flags.all_bodies_mib < flags.body_mib) {
+    return error("--max-bodies {} must not be less than --max-body {}", flags.all_bodies_mib,
+                 flags.body_mib);
+  }
   options.http.body_bytes = static_cast<uint64_t>(flags.body_mib) << 20;
+  options.http.all_bodies_bytes = int64_t{flags.all_bodies_mib} << 20;
   options.most_outputs = flags.most_active + flags.most_waiting;
   options.log = log_style(flags.log);
-  options.write_log = [](std::string_view lines) {
-    std::fwrite(lines.data(), 1, lines.size(), stderr);
-  };
+  options.log_file = fileno(stderr);
   return options;
 }
 
@@ -306,6 +310,13 @@ void add_limit_flags(CLI::App& command, ServeFlags& flags) {
       ->capture_default_str();
   command.add_option("--max-body", flags.body_mib, "MiB of a request's body (else 413)")
       ->check(whole_number(1, 1024))
+      ->type_name("MIB")
+      ->capture_default_str();
+  command
+      .add_option("--max-bodies", flags.all_bodies_mib,
+                  "MiB of bodies that come in or wait to be read, of all requests together; whose "
+                  "body comes then is told to try again (503)")
+      ->check(whole_number(1, 1 << 20))
       ->type_name("MIB")
       ->capture_default_str();
   HttpLimits& http = flags.server.http;

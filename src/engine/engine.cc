@@ -41,6 +41,7 @@ Result<RequestId> Engine::submit(Request request) {
                  decoder->min_rows(), limits_.max_rows);
   }
   const RequestId id = next_id_++;
+  if (request.deadline != Time::max()) deadlines_.emplace(request.deadline, id);
   Requests submitted;
   submitted.emplace_back(id, std::move(request), std::move(decoder), tokenizer_);
   places_.emplace(id, submitted.begin());
@@ -51,7 +52,7 @@ Result<RequestId> Engine::submit(Request request) {
 std::optional<Update> Engine::cancel(RequestId id) {
   const auto found = places_.find(id);
   if (found == places_.end()) return std::nullopt;
-  Update update = found->second->cancel();
+  Update update = found->second->end(FinishReason::cancelled);
   forget(found->second);
   return update;
 }
@@ -66,7 +67,20 @@ void Engine::wait(Requests& from, Requests::iterator running) {
 
 Engine::Requests::iterator Engine::forget(Requests::iterator running) {
   places_.erase(running->id());
+  deadlines_.erase({running->deadline(), running->id()});
   return (running->active() ? active_ : waiting_).erase(running);
+}
+
+std::vector<Update> Engine::end_overdue() {
+  std::vector<Update> updates;
+  if (deadlines_.empty()) return updates;
+  const Time now = now_();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const auto running = places_.at(deadlines_.begin()->second);
+    updates.push_back(running->end(FinishReason::deadline));
+    forget(running);
+  }
+  return updates;
 }
 
 void Engine::admit() {
@@ -259,16 +273,16 @@ void Engine::settle(const PassCost& cost) {
 }
 
 std::vector<Update> Engine::step() {
+  std::vector<Update> updates = end_overdue();
   const Stopwatch watch;
   admit();
-  if (active_.empty()) return {};
+  if (active_.empty()) return updates;
   reserve_pages();
   plan();
   const Stopwatch evaluating;
   evaluate();
   answer_more();
 
-  std::vector<Update> updates;
   const double seconds = watch.seconds();
   const PassCost cost = cost_of_pass(evaluating.seconds());
   if (prices_) settle(cost);

@@ -6,12 +6,15 @@
 //     TIDAR_TRY(RequestId id, engine.submit(request));
 //     TIDAR_TRY_VOID(run_until_idle(engine, [&](const Update& update) -> Result<void> { … }));
 
+#include <chrono>
 #include <functional>
 #include <limits>
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -45,12 +48,17 @@ enum class PriceUse : uint8_t {
 /// The rows of a pass are shared evenly; what one does not use goes to the others, and to those
 /// that still read their prompts last. Whoever finds no room in a pass is first in the next.
 ///
-/// To submit, admit, end or cancel a request costs the same however many there are; a step costs
-/// what those cost that are active.
+/// A request whose deadline has passed ends as the next step begins, with what it has; wherever it
+/// is, and whatever waits before it.
+///
+/// To submit, admit, end or cancel a request costs the same however many there are (of those with
+/// deadlines, the logarithm of it); a step costs what those cost that are active.
 ///
 /// Not thread-safe: one thread drives it, and calls submit() and cancel() between steps.
 class Engine {
  public:
+  using Time = std::chrono::steady_clock::time_point;
+
   /// Both must outlive the engine. Without a tokenizer there is no text and there are no stop
   /// strings.
   explicit Engine(Evaluator& evaluator, const Tokenizer* tokenizer = nullptr);
@@ -78,6 +86,9 @@ class Engine {
   /// as many as a pass has room for.
   void limit_prompt_rows(int most) { most_prompt_rows_ = most; }
 
+  /// What tells whether deadlines have passed, in the place of the steady clock.
+  void use_clock(std::function<Time()> now) { now_ = std::move(now); }
+
   /// Takes a request in, or says what is wrong with it: an empty prompt or one that leaves no room
   /// for an answer, a token that is not in the vocabulary, options out of range, passes too small
   /// for the method. Costs no pass.
@@ -103,6 +114,7 @@ class Engine {
  private:
   using Requests = std::list<Running>;
 
+  std::vector<Update> end_overdue();
   void admit();
   bool let_in(Running& running);
   int pages_to_spare(const Running& newest) const;
@@ -132,6 +144,8 @@ class Engine {
   Requests waiting_;  // in the order in which they will be let in
   Requests active_;   // in the order in which the next pass serves them
   std::unordered_map<RequestId, Requests::iterator> places_;  // of both
+  std::set<std::pair<Time, RequestId>> deadlines_;            // of those that have one
+  std::function<Time()> now_ = std::chrono::steady_clock::now;
 
   std::optional<Prices> prices_;
   PriceUse price_use_ = PriceUse::fixed;

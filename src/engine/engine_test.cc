@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -869,6 +870,44 @@ TEST(Engine, ASequenceThatIsCancelledGivesBackItsPagesAndItsText) {
   EXPECT_EQ(engine.step().at(0).id, waiting);
   EXPECT_EQ(engine.cancel(waiting)->finish, FinishReason::cancelled);
   EXPECT_TRUE(engine.idle());
+}
+
+TEST(Engine, ADeadlineEndsWhatIsAtWorkAndWhatWaits) {
+  const Tokenizer tokenizer = letters();
+  const MockModel model{.seed = 6};
+  MockEvaluator evaluator(model, limits(32, 2));
+  Engine engine(evaluator, &tokenizer);
+  Engine::Time now{};
+  const auto at = [](int second) { return Engine::Time{} + std::chrono::seconds(second); };
+  engine.use_clock([&] { return now; });
+  engine.limit_active(1);
+  Request request = request_of({1, 2}, 100);
+  const Output whole = run_alone(model, limits(32, 2), tokenizer, request);
+  request.stop = {whole.text + "!"};  // so that nothing is shown before the end
+  request.deadline = at(5);
+  const RequestId working = engine.submit(request).value();
+  Request patient = request_of({3}, 100), hasty = patient;
+  hasty.deadline = at(3);
+  const RequestId waiting = engine.submit(patient).value();
+  const RequestId overdue = engine.submit(hasty).value();
+  Outputs outputs;
+  for (int second = 0; second < 5; ++second) {
+    now = at(second);
+    for (const Update& update : engine.step()) outputs[update.id].add(update);
+    EXPECT_EQ(engine.waiting(), second < 3 ? 2 : 1);
+  }
+  EXPECT_EQ(outputs[overdue].finish, FinishReason::deadline);
+  EXPECT_TRUE(outputs[overdue].tokens.empty());
+  EXPECT_EQ(outputs[working].finish, FinishReason::none);
+  EXPECT_EQ(outputs.count(waiting), 0u) << "nobody is let in earlier for his deadline";
+  now = at(5);
+  for (const Update& update : engine.step()) outputs[update.id].add(update);
+  const Output& ended = outputs[working];
+  EXPECT_EQ(ended.finish, FinishReason::deadline);
+  EXPECT_EQ(ended.tokens.size(), 5u);
+  EXPECT_EQ(ended.text, tokenizer.decode(ended.tokens, SkipSpecial::yes));
+  EXPECT_FALSE(engine.cancel(working).has_value());
+  EXPECT_EQ(outputs[waiting].tokens.size(), 1u) << "the place is free in the same step";
 }
 
 TEST(Engine, RunsUntilItIsIdleOrStopped) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <limits>
 #include <map>
 #include <utility>
 #include <vector>
@@ -15,6 +17,8 @@
 namespace tidar {
 namespace {
 
+constexpr int kNever = std::numeric_limits<int>::max();
+
 /// A request of AR, which brings one token a step. Its text fits any pass beside the others'.
 struct Plain {
   RequestId id = 0;
@@ -22,6 +26,7 @@ struct Plain {
   int text = 1;   ///< tokens, of which the prompt is one
   int left = 0;   ///< tokens to come
   int pages = 0;  ///< that it holds
+  int deadline = kNever;
 };
 
 /// Who is let in first.
@@ -33,7 +38,7 @@ bool goes_before(const Plain& a, const Plain& b) {
 struct PlainQueue {
   std::vector<Plain> waiting{}, active{};
   int free_pages = 0;
-  int preempted = 0;
+  int preempted = 0, overdue = 0;
 
   bool reserve(Plain& plain, int to_be_left) {
     const int more = std::max(0, pages_for(plain.text) - plain.pages);
@@ -63,10 +68,24 @@ struct PlainQueue {
     std::sort(waiting.begin(), waiting.end(), goes_before);
   }
 
+  std::vector<RequestId> end_overdue(std::vector<Plain>& those, int now) {
+    std::vector<RequestId> ended;
+    for (Plain& plain : those) {
+      if (plain.deadline > now) continue;
+      give_back(plain);
+      ended.push_back(plain.id);
+    }
+    std::erase_if(those, [now](const Plain& plain) { return plain.deadline <= now; });
+    return ended;
+  }
+
   void give_back(Plain& plain) { free_pages += std::exchange(plain.pages, 0); }
 
-  /// Those that bring a token in this step, by id.
-  std::vector<RequestId> step() {
+  /// Those that this step ends or brings a token, by id.
+  std::vector<RequestId> step(int now) {
+    std::vector<RequestId> told = end_overdue(active, now);
+    for (const RequestId id : end_overdue(waiting, now)) told.push_back(id);
+    overdue += static_cast<int>(told.size());
     admit();
     std::sort(active.begin(), active.end(), goes_before);
     for (size_t i = 0; i < active.size();) {
@@ -79,7 +98,6 @@ struct PlainQueue {
       active.pop_back();
       ++preempted;
     }
-    std::vector<RequestId> told;
     for (Plain& plain : active) {
       plain.text += 1;
       plain.left -= 1;
@@ -101,14 +119,21 @@ struct PlainQueue {
 /// One engine and its model.
 class Both {
  public:
+  Both() {
+    engine_.use_clock([this] { return at(now_); });
+  }
+
   void submit(Rng& rng) {
     Request request;
     request.method = ArOptions{};
     request.sequence.prompt = {rng.below(9)};
     request.max_new = 1 + rng.below(rng.below(4) == 0 ? 380 : 12);
     request.priority = rng.below(4) == 0 ? rng.below(3) - 1 : 0;
+    const int deadline = rng.below(4) == 0 ? now_ + rng.below(60) : kNever;
+    if (deadline != kNever) request.deadline = at(deadline);
     const RequestId id = engine_.submit(request).value();
-    queue_.wait({.id = id, .priority = request.priority, .left = request.max_new});
+    queue_.wait(
+        {.id = id, .priority = request.priority, .left = request.max_new, .deadline = deadline});
     ids_.push_back(id);
   }
 
@@ -126,14 +151,19 @@ class Both {
   }
 
   void step() {
+    ++now_;
     std::vector<RequestId> told;
     for (const Update& update : engine_.step()) {
       told.push_back(update.id);
       tokens_[update.id] += static_cast<int64_t>(update.tokens.size());
       ended_ += update.finish == FinishReason::length ? 1 : 0;
+      overdue_ += update.finish == FinishReason::deadline ? 1 : 0;
+      ASSERT_EQ(update.totals.value_or(RequestStats{}).new_tokens,
+                update.totals ? tokens_[update.id] : 0);
     }
     std::sort(told.begin(), told.end());
-    ASSERT_EQ(told, queue_.step());
+    ASSERT_EQ(told, queue_.step(now_));
+    ASSERT_EQ(overdue_, queue_.overdue);
     ASSERT_EQ(engine_.stats().preemptions, queue_.preempted);
     ASSERT_EQ(engine_.pages().available(), queue_.free_pages);
   }
@@ -148,9 +178,12 @@ class Both {
   int submitted() const { return static_cast<int>(ids_.size()); }
   int cancelled() const { return cancelled_; }
   int ended() const { return ended_; }
+  int overdue() const { return overdue_; }
   int preempted() const { return queue_.preempted; }
 
  private:
+  static Engine::Time at(int turn) { return Engine::Time{} + std::chrono::seconds(turn); }
+
   static constexpr int kPages = 12;
 
   MockEvaluator evaluator_{
@@ -159,7 +192,8 @@ class Both {
   PlainQueue queue_{.free_pages = kPages};
   std::vector<RequestId> ids_;  // all that ever were
   std::map<RequestId, int64_t> tokens_;
-  int cancelled_ = 0, ended_ = 0;
+  int now_ = 0;
+  int cancelled_ = 0, ended_ = 0, overdue_ = 0;
 };
 
 TEST(Queue, AdmitsAndForgetsAsAPlainOneDoes) {
@@ -182,6 +216,7 @@ TEST(Queue, AdmitsAndForgetsAsAPlainOneDoes) {
   EXPECT_GT(both.submitted(), 2500);
   EXPECT_GT(both.cancelled(), 500);
   EXPECT_GT(both.ended(), 500);
+  EXPECT_GT(both.overdue(), 100);
   EXPECT_GT(both.preempted(), 50);
 }
 

@@ -18,6 +18,8 @@ std::string_view name_of(FinishReason reason) {
       return "no_choice";
     case FinishReason::cancelled:
       return "cancelled";
+    case FinishReason::deadline:
+      return "deadline";
   }
   return "";
 }

@@ -1,6 +1,7 @@
 #pragma once
 // What goes into the engine and what comes out of it.
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,6 +31,12 @@ struct Request {
   /// The lower, the earlier it is let in, and the later it gives its memory back where that is
   /// short; those of one priority in the order in which they come.
   int priority = 0;
+  /// The first step that begins then or later ends it, at work or waiting. It says nothing about
+  /// who is let in first: a short one would be a priority that everybody can give himself, whoever
+  /// has none would wait for as long as such ones come, and where there is more to do than can be
+  /// done those would be served that are about to be late anyway. Whoever is to be earlier has a
+  /// priority.
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
   /// Its updates explain their passes, and there is one for each pass that held rows of it, those
   /// that read the prompt included.
   bool explain = false;
@@ -43,9 +50,10 @@ enum class FinishReason : uint8_t {
   no_choice,  ///< Phase::failed: logits that are not finite, or every token forbidden, by a bias or
               ///< by the constraint
   cancelled,  ///< Engine::cancel()
+  deadline,   ///< Request::deadline
 };
 
-/// "stop", "length", "context", "no_choice", "cancelled"; "" for none.
+/// "stop", "length", "context", "no_choice", "cancelled", "deadline"; "" for none.
 std::string_view name_of(FinishReason reason);
 
 /// FinishReason::no_choice for users.

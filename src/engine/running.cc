@@ -147,8 +147,9 @@ Update Running::finish_update() {
   return update;
 }
 
-Update Running::cancel() {
-  update_.finish = FinishReason::cancelled;
+Update Running::end(FinishReason reason) {
+  update_.finish = reason;
+  if (!began_) totals_.waiting_s = submitted_.seconds();
   flush_text();
   return finish_update();
 }

@@ -1,6 +1,7 @@
 #pragma once
 // One request on its way: its decoder, and what its committed tokens become.
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
@@ -20,6 +21,7 @@ class Running {
           const Tokenizer* tokenizer);
 
   RequestId id() const { return id_; }
+  std::chrono::steady_clock::time_point deadline() const { return request_.deadline; }
   /// Whether it is let in before the other.
   bool goes_before(const Running& other) const {
     return std::pair(request_.priority, id_) < std::pair(other.request_.priority, other.id_);
@@ -84,7 +86,7 @@ class Running {
   std::optional<Update> end_step(double seconds, const PassCost& cost);
 
   /// Ends it between steps: the update holds what was held back.
-  Update cancel();
+  Update end(FinishReason reason);
 
  private:
   /// Uses one committed token; returns whether and why the output ends with it.

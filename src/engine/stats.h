@@ -51,7 +51,7 @@ struct RequestStats {
   int64_t used_masks = 0;     ///< those that a draft was made of
   int64_t used_groups = 0;    ///< passes whose next draft came from one of their groups
   int64_t guessed_right = 0;  ///< passes in which a guessed group brought a token
-  double waiting_s = 0;       ///< from submit() to the first step
+  double waiting_s = 0;       ///< from submit() to the first step, or to the end if there was none
   double prefill_s = 0;
   double decode_s = 0;
 

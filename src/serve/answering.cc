@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -10,6 +11,13 @@ namespace tidar {
 namespace {
 
 Refusal not_finite() { return {.status = 500, .message = std::string(kNoChoice)}; }
+
+Refusal too_late(float timeout_s) {
+  return {.status = 504,
+          .message = fmt::format("the {} s that the request allows were over before its output "
+                                 "began; allow more, or ask again when the server has less to do",
+                                 timeout_s)};
+}
 
 bool finite(const std::vector<ListedToken>& listed) {
   return std::all_of(listed.begin(), listed.end(),
@@ -37,6 +45,7 @@ void Answering::begin(PlannedOutputs planned) {
   usage_.prompt_tokens = planned.prompt_tokens;
   usage_.method = planned.method;
   usage_.equals_ar = planned.equals_ar;
+  timeout_s_ = planned.timeout_s;
   client_.add_field("Tidar-Method", usage_.method);
   client_.add_field("Tidar-Equals-AR", usage_.equals_ar ? "true" : "false");
   outputs_.resize(planned.outputs.size());
@@ -44,6 +53,7 @@ void Answering::begin(PlannedOutputs planned) {
   for (size_t i = 0; i < outputs_.size(); ++i) {
     PlannedOutput& plan = planned.outputs[i];
     plan.request.explain = form_.stream && form_.include_passes;
+    if (timeout_s_) plan.request.deadline = deadline(*timeout_s_);
     Output& output = outputs_[i];
     output.since_tokens = since_request_;
     output.nothing_new = plan.nothing_new;
@@ -64,6 +74,13 @@ void Answering::begin(PlannedOutputs planned) {
     }
     output.ticket = *ticket;
   }
+}
+
+// The body was read meanwhile.
+Engine::Time Answering::deadline(float timeout_s) const {
+  const std::chrono::duration<double> left(timeout_s - since_request_.seconds());
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::steady_clock::duration>(left);
 }
 
 void Answering::take(Output& output, const Delivery& delivery) {
@@ -92,6 +109,9 @@ void Answering::measure(Output& output, const Update& update) {
 
 void Answering::add(Output& output, const Update& update) {
   if (update.finish == FinishReason::no_choice) return fail(not_finite());
+  // Whoever scores a prompt must not take a part of it for all.
+  const bool nothing = !output.begun && !streaming_;
+  if (update.finish == FinishReason::deadline && nothing) return fail(too_late(*timeout_s_));
   ChoicePart& part = output.part;
   for (const Answer& score : update.scores) {
     if (!std::isfinite(score.logprob) || !finite(score.top)) return fail(not_finite());

@@ -2,6 +2,7 @@
 // One API request under way: its outputs come from the engine, and become one answer or a stream.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -87,6 +88,7 @@ class Answering {
   };
 
   void begin(PlannedOutputs planned);
+  Engine::Time deadline(float timeout_s) const;
   void take(Output& output, const Delivery& delivery);
   void add(Output& output, const Update& update);
   void measure(Output& output, const Update& update);
@@ -106,6 +108,7 @@ class Answering {
   std::vector<Output> outputs_;
   size_t unfinished_ = 0;
   Stopwatch since_request_;
+  std::optional<float> timeout_s_;  // for all of it
   bool streaming_ = false;
   bool ended_ = false;  // nothing more is sent
   Usage usage_;

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <limits>
 #include <map>
@@ -98,7 +100,7 @@ class AnsweringTest : public testing::Test {
         evaluator_(MockModel{.vocabulary = kLimits.vocabulary, .mask_token = 267}, kLimits),
         paced_(evaluator_),
         engine_(paced_, &tokenizer_),
-        thread_(engine_, 8, [this](std::function<void()> call) { calls_.push(std::move(call)); }),
+        thread_(clocked(), 8, [this](std::function<void()> call) { calls_.push(std::move(call)); }),
         worker_(100, [this](std::function<void()> call) { calls_.push(std::move(call)); }),
         routes_({model_, thread_, worker_, metrics_}, {}) {
     model_.name = "mock";
@@ -129,6 +131,14 @@ class AnsweringTest : public testing::Test {
     return ask("POST", "/v1/completions", body.dump());
   }
 
+  /// The engine, by a clock that tests can set forward.
+  Engine& clocked() {
+    engine_.use_clock(
+        [this] { return std::chrono::steady_clock::now() + std::chrono::seconds(ahead_s_); });
+    return engine_;
+  }
+
+  std::atomic<int> ahead_s_ = 0;
   Tokenizer tokenizer_;
   OutputForms forms_{tokenizer_};
   ChatTemplate template_;
@@ -645,6 +655,88 @@ TEST_F(AnsweringTest, WhatIsGivenUpEndsWithTheReasonOnce) {
   while (!heard.done()) (*calls_.pop())();
   answering->give_up(over);
   EXPECT_FALSE(heard.refusal);
+}
+
+/// A completion of this body, perhaps with a timeout in its head.
+HttpRequest completion_of(const OrderedJson& body, std::string_view timeout = "") {
+  return {.method = "POST",
+          .target = "/v1/completions",
+          .authorization = {},
+          .body = body.dump(),
+          .timeout = timeout};
+}
+
+TEST_F(AnsweringTest, AStreamWhoseTimeIsOverEndsWithWhatItHas) {
+  const OrderedJson plain = {
+      {"prompt", {"a", "he"}}, {"max_tokens", 190}, {"temperature", 0},
+      {"ignore_eos", true},    {"stream", true},    {"stream_options", {{"include_usage", true}}}};
+  OrderedJson long_one = plain, short_one = plain;
+  long_one["timeout"] = 5000;
+  short_one["timeout"] = 1000.5;
+  for (const auto& [body, header] : {std::pair(plain, "1000.5"), std::pair(short_one, ""),
+                                     std::pair(long_one, "1000"), std::pair(short_one, "9000")}) {
+    ahead_s_ = 0;
+    paced_.allow(40);
+    Heard heard;
+    const auto answering = routes_.handle(completion_of(body, header), heard);
+    while (heard.events.empty()) (*calls_.pop())();
+    ahead_s_ = 2000;
+    paced_.allow_all();
+    while (!heard.done()) (*calls_.pop())();
+    ASSERT_TRUE(heard.ended);
+    ASSERT_GE(heard.events.size(), 4u);
+    EXPECT_EQ(heard.events.back(), "[DONE]");
+    const OrderedJson usage = OrderedJson::parse(heard.events.end()[-2])["usage"];
+    EXPECT_LT(usage["completion_tokens"], 100);
+    EXPECT_EQ(usage["tidar"]["timed_out"], true);
+    for (int last = 3; last <= 4; ++last) {
+      const OrderedJson event = OrderedJson::parse(heard.events.end()[-last]);
+      EXPECT_EQ(event["choices"][0]["finish_reason"], "length");
+    }
+  }
+}
+
+TEST_F(AnsweringTest, WhoseTimeIsOverBeforeAnythingCameIsToldSoWhileOthersGoOn) {
+  paced_.allow(0);
+  Heard other, waiting, scores;
+  const auto first = routes_.handle(
+      completion_of({{"prompt", "a"}, {"max_tokens", 190}, {"ignore_eos", true}}), other);
+  const auto second = routes_.handle(
+      completion_of({{"prompt", "he"}, {"timeout", 1000}, {"stream", true}}), waiting);
+  // A part of the scores would be taken for all of them.
+  const auto third = routes_.handle(completion_of({{"prompt", std::string(60, 'x')},
+                                                   {"timeout", 1000},
+                                                   {"echo", true},
+                                                   {"logprobs", 1},
+                                                   {"max_tokens", 0}}),
+                                    scores);
+  while (thread_.under_way() < 3) (*calls_.pop())();
+  paced_.allow(2);
+  ahead_s_ = 2000;
+  paced_.allow(100);
+  while (!waiting.done() || !scores.done()) (*calls_.pop())();
+  EXPECT_FALSE(other.done());
+  for (const Heard* const heard : {&waiting, &scores}) {
+    ASSERT_TRUE(heard->refusal);
+    EXPECT_EQ(heard->refusal->status, 504);
+    EXPECT_NE(heard->refusal->message.find("1000 s"), std::string::npos);
+    EXPECT_FALSE(heard->began);
+  }
+  paced_.allow_all();
+  while (!other.done()) (*calls_.pop())();
+  EXPECT_EQ(other.json["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(other.json["usage"]["tidar"]["timed_out"], false);
+  EXPECT_EQ(thread_.totals().finished[static_cast<size_t>(FinishReason::deadline)], 2);
+}
+
+TEST_F(AnsweringTest, ATimeoutInTheHeadIsANumberOfSeconds) {
+  for (const char* wrong : {"a", "1s", "0", "-1", "1e9", "nan", "1 "}) {
+    Heard heard;
+    EXPECT_FALSE(routes_.handle(completion_of({{"prompt", "a"}}, wrong), heard));
+    ASSERT_TRUE(heard.refusal) << wrong;
+    EXPECT_EQ(heard.refusal->status, 400);
+    EXPECT_NE(heard.refusal->message.find("X-Request-Timeout"), std::string::npos);
+  }
 }
 
 /// The samples of Prometheus's text, by what stands before their values.

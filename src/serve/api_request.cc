@@ -155,6 +155,7 @@ OutputWish read_output(BodyReader& body) {
   body.read_texts("stop", output.stop, kMostStops);
   body.read("ignore_eos", output.ignore_eos);
   body.read("priority", output.priority, IntegerRange{-kMostPriority, kMostPriority});
+  body.read("timeout", output.timeout_s, kTimeouts);
   read_form(body, output.form);
   if (output.ignore_eos && output.form.kind != OutputForm::Kind::free) {
     body.wrong("ignore_eos",

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -38,6 +39,7 @@ struct OutputWish {
   OutputForm form;  ///< what it must look like
   bool ignore_eos = false;
   int priority = 0;                     ///< Request::priority
+  std::optional<float> timeout_s;       ///< for all of it, from when the request has come
   Sampling sampling{.temperature = 1};  ///< the field's default, unlike the command line's
   std::optional<uint64_t> seed;         ///< output i of a prompt draws from seed + i
   Penalties penalties;
@@ -72,6 +74,10 @@ struct ChatRequest {
   OutputWish output;
   Conversation conversation;
 };
+
+/// "timeout" of a body, and the value of the header of this name: seconds.
+inline constexpr NumberRange kTimeouts = {1e-3, 86400};
+inline constexpr std::string_view kTimeoutHeader = "X-Request-Timeout";
 
 /// Read the fields of a body that has been parsed. The reader says what is wrong.
 CompletionRequest read_completion_request(BodyReader& body);

@@ -101,7 +101,7 @@ TEST(ApiRequest, EveryFieldArrives) {
       "max_tokens": 0, "stop": ["a", "b"], "seed": 18446744073709551615, "temperature": 0.5,
       "top_p": 0.25, "min_p": 0.125, "top_k": -1, "repetition_penalty": 1.5,
       "presence_penalty": -1, "frequency_penalty": 2, "logit_bias": {"7": -100, "8": 1.5},
-      "ignore_eos": true, "priority": -3, "stream_options": {"include_usage": true, "include_drafts": true, "include_rows": true},
+      "ignore_eos": true, "priority": -3, "timeout": 1.5, "stream_options": {"include_usage": true, "include_drafts": true, "include_rows": true},
       "method": "tidar", "draft_length": 4, "groups": "1,3", "trust": 0.5})");
   ASSERT_EQ(request.prompts.size(), 3u);
   EXPECT_EQ(std::get<Ids>(request.prompts[0]), (Ids{1, 2}));
@@ -124,6 +124,7 @@ TEST(ApiRequest, EveryFieldArrives) {
   EXPECT_EQ(output.penalties.bias[1].token, 8);
   EXPECT_TRUE(output.ignore_eos && output.include_usage);
   EXPECT_EQ(output.priority, -3);
+  EXPECT_EQ(output.timeout_s, 1.5f);
   EXPECT_TRUE(output.include_passes && output.include_rows);
   EXPECT_EQ(output.method.name, "tidar");
   EXPECT_EQ(output.method.draft_length, 4);
@@ -165,6 +166,9 @@ TEST(ApiRequest, SaysWhichFieldIsWrongAndWhatItMustBe) {
       {"n", "1.5"},
       {"priority", "1.5"},
       {"priority", "1001"},
+      {"timeout", "0"},
+      {"timeout", "\"5\""},
+      {"timeout", "86401"},
       {"max_tokens", "-1"},
       {"max_tokens", "0"},  // without echo
       {"max_tokens", "99999999999999999999"},

@@ -91,12 +91,14 @@ OrderedJson logprobs_json(ApiKind kind, const ChoicePart& part, const Tokenizer&
                                : completion_logprobs(part, tokenizer);
 }
 
+// Clients know few words: "length" is theirs for what a limit cut off.
 OrderedJson finish_json(FinishReason reason) {
   switch (reason) {
     case FinishReason::stop:
       return "stop";
     case FinishReason::length:
     case FinishReason::context:
+    case FinishReason::deadline:
       return "length";
     default:
       return nullptr;
@@ -112,7 +114,10 @@ OrderedJson usage_json(const Usage& usage) {
            {{"accepted_prediction_tokens", usage.accepted},
             {"rejected_prediction_tokens", usage.rejected}}},
           {"tidar",
-           {{"method", usage.method}, {"equals_ar", usage.equals_ar}, {"passes", usage.passes}}}};
+           {{"method", usage.method},
+            {"equals_ar", usage.equals_ar},
+            {"passes", usage.passes},
+            {"timed_out", usage.timed_out}}}};
 }
 
 OrderedJson frame(ApiKind kind, const Envelope& envelope, bool chunk) {
@@ -144,6 +149,7 @@ void Usage::add(const Update& update) {
   accepted += update.stats.accepted;
   rejected += update.stats.drafted - update.stats.accepted;
   passes += update.stats.decoding ? 1 : 0;
+  timed_out = timed_out || update.finish == FinishReason::deadline;
 }
 
 OrderedJson response_json(ApiKind kind, const Envelope& envelope, std::span<const ChoicePart> parts,

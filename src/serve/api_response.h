@@ -44,6 +44,7 @@ struct Usage {
   int64_t passes = 0;  ///< that decoded
   std::string method{};
   bool equals_ar = false;  ///< the method gives the tokens of AR
+  bool timed_out = false;  ///< an output was ended by the request's timeout
   /// Adds what a step brought.
   void add(const Update& update);
 };

@@ -32,7 +32,8 @@ TEST(ApiResponse, ACompletionHasItsChoicesAndItsUsage) {
                        .rejected = 6,
                        .passes = 7,
                        .method = "x",
-                       .equals_ar = true};
+                       .equals_ar = true,
+                       .timed_out = true};
   EXPECT_EQ(to_text(response_json(ApiKind::completion, kEnvelope, parts, usage, tokenizer)),
             R"({"id":"cmpl-1","object":"text_completion","created":12,"model":"m","choices":[)"
             R"({"index":0,"text":"a","logprobs":null,"finish_reason":"stop"},)"
@@ -40,7 +41,7 @@ TEST(ApiResponse, ACompletionHasItsChoicesAndItsUsage) {
             R"("usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,)"
             R"("prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":)"
             R"({"accepted_prediction_tokens":5,"rejected_prediction_tokens":6},)"
-            R"("tidar":{"method":"x","equals_ar":true,"passes":7}}})");
+            R"("tidar":{"method":"x","equals_ar":true,"passes":7,"timed_out":true}}})");
 }
 
 TEST(ApiResponse, AChatHasAMessage) {

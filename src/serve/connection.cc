@@ -99,6 +99,7 @@ void Connection::give_up(const Refusal& refusal) {
 void Connection::read() {
   reads_ = true;
   parser_.emplace();
+  share_ = std::make_shared<BodyShare>(journal_.metrics().body_bytes, limits_.all_bodies_bytes);
   parser_->header_limit(limits_.header_bytes);
   parser_->body_limit(limits_.body_bytes);
   http::async_read_header(
@@ -110,8 +111,30 @@ void Connection::on_header(Failure failure) {
   if (failure || closed_ || lingers_) return on_read(failure);
   expects_ = boost::beast::iequals(parser_->get()[http::field::expect], "100-continue");
   if (!busy_) let_body_come();
-  http::async_read(socket_, input_, *parser_,
-                   [self = shared_from_this()](Failure failed, size_t) { self->on_read(failed); });
+  parser_->eager(true);
+  read_body();
+}
+
+// What has come is counted, not what was announced: so that nobody can take the room of others by
+// words alone.
+void Connection::read_body() {
+  if (closed_) return;
+  if (lingers_) {  // it took too long
+    drop_unread();
+    return skip_input();
+  }
+  if (!share_->grow_to(static_cast<int64_t>(parser_->get().body().size()))) {
+    return refuse_read({.status = 503,
+                        .message = fmt::format("the bodies of all requests that come in may have "
+                                               "{} bytes together; try again later",
+                                               limits_.all_bodies_bytes)});
+  }
+  if (parser_->is_done()) return on_read({});
+  http::async_read_some(socket_, input_, *parser_,
+                        [self = shared_from_this()](Failure failure, size_t) {
+                          if (failure) return self->on_read(failure);
+                          self->read_body();
+                        });
 }
 
 void Connection::let_body_come() {
@@ -129,8 +152,19 @@ void Connection::on_read(Failure failure) {
   }
   const auto refusal = refusal_of(failure, limits_);
   if (!refusal) return close();
+  refuse_read(*refusal);
+}
+
+void Connection::refuse_read(const Refusal& refusal) {
+  reads_ = false;
   keep_ = false;  // where the next request begins is not known
-  if (!busy_) refuse_unread(*refusal);
+  if (!busy_) refuse_unread(refusal);
+  drop_unread();
+}
+
+void Connection::drop_unread() {
+  parser_.reset();
+  share_.reset();
 }
 
 void Connection::refuse_unread(const Refusal& refusal) {
@@ -146,6 +180,7 @@ void Connection::refuse_unread(const Refusal& refusal) {
 
 void Connection::handle() {
   auto request = parser_->release();
+  auto share = std::move(share_);
   busy_ = true;
   waits_ = false;
   expects_ = false;
@@ -162,8 +197,10 @@ void Connection::handle() {
                                .target = view(request.target()),
                                .authorization = view(request[http::field::authorization]),
                                .body = std::move(request.body()),
+                               .share = std::move(share),
                                .encodings = view(request["Accept-Encoding"]),
-                               .known_tag = view(request[http::field::if_none_match])},
+                               .known_tag = view(request[http::field::if_none_match]),
+                               .timeout = view(request[kTimeoutHeader])},
                               *this);
 }
 

@@ -65,7 +65,10 @@ class Connection final : public Client, public std::enable_shared_from_this<Conn
   void read();
   void on_header(Failure failure);
   void let_body_come();
+  void read_body();
   void on_read(Failure failure);
+  void refuse_read(const Refusal& refusal);
+  void drop_unread();
   void refuse_unread(const Refusal& refusal);
   void handle();
   void begin_exchange(std::string_view method, std::string_view target);
@@ -92,7 +95,8 @@ class Connection final : public Client, public std::enable_shared_from_this<Conn
   Connections& connections_;
 
   boost::beast::flat_buffer input_;
-  std::optional<Parser> parser_;  // of the request that is being read, or that waits
+  std::optional<Parser> parser_;      // of the request that is being read, or that waits
+  std::shared_ptr<BodyShare> share_;  // of its body
   bool reads_ = false;
   bool waits_ = false;    // a request was read while an answer is under way
   bool expects_ = false;  // its client wants to hear that its body may come

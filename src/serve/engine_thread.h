@@ -55,7 +55,7 @@ struct EngineState {
   int spare_pages = 0;  ///< kept for texts that begin alike
 };
 
-inline constexpr size_t kFinishReasons = 6;
+inline constexpr size_t kFinishReasons = 7;
 
 /// What all requests brought so far, those that were cancelled included.
 struct EngineTotals {

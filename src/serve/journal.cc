@@ -62,6 +62,12 @@ std::string log_line(LogStyle style, std::string_view time, std::string_view mes
                                  : fmt::format("{} {}", time, message);
 }
 
+std::string lost_line(LogStyle style, int64_t lost) {
+  return log_line(style, utc_time(),
+                  fmt::format("{} lines are missing here: more came than could be written", lost)) +
+         "\n";
+}
+
 void Journal::end(const Exchange& exchange) {
   ++metrics_.answers[{exchange.route, exchange.status}];
   const bool watches = exchange.route == "/health" || exchange.route == "/metrics";

@@ -34,6 +34,9 @@ struct Exchange {
 std::string log_line(LogStyle style, std::string_view time, const Exchange& exchange);
 std::string log_line(LogStyle style, std::string_view time, std::string_view message);
 
+/// The line, with its end, that stands where so many are missing (serve/log_writer.h).
+std::string lost_line(LogStyle style, int64_t lost);
+
 /// Of one thread.
 class Journal {
  public:

@@ -45,6 +45,13 @@ TEST(Journal, ALineStaysOneShortLineWhateverClientsWrite) {
   }
 }
 
+TEST(Journal, SaysHowManyLinesAreMissing) {
+  EXPECT_NE(lost_line(LogStyle::text, 17).find("Z 17 lines"), std::string::npos);
+  const std::string line = lost_line(LogStyle::json, 17);
+  EXPECT_TRUE(Json::parse(line)["message"].get<std::string>().starts_with("17 lines"));
+  EXPECT_TRUE(line.ends_with("}\n"));
+}
+
 TEST(Journal, CountsAnswersAndWritesThemAsLines) {
   Metrics metrics;
   std::string written;

@@ -90,6 +90,9 @@ void write_requests(const Metrics& metrics, const EngineTotals& totals, const En
   for (const auto& [key, count] : metrics.answers) {
     out.sample(count, fmt::format("route=\"{}\",status=\"{}\"", key.first, key.second));
   }
+  out.single("tidar:request_body_bytes", "gauge",
+             "Bytes of bodies that are being read or wait to be understood",
+             metrics.body_bytes.load());
   out.single("tidar:connections", "gauge", "Connections that are open", metrics.connections);
 }
 

@@ -3,6 +3,7 @@
 // where vLLM measures the same.
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -47,7 +48,8 @@ struct Metrics {
   Histogram request_s{kTimeBounds};  ///< from a request to the end of its answer
   /// Answers of each route and status.
   std::map<std::pair<std::string_view, int>, int64_t> answers;
-  int connections = 0;  ///< that are open
+  int connections = 0;                  ///< that are open
+  std::atomic<int64_t> body_bytes = 0;  ///< of bodies that are being read, or wait to be understood
 };
 
 /// Prometheus's text format, version 0.0.4.

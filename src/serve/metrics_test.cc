@@ -20,13 +20,12 @@ TEST(Histogram, CountsEachValueAtTheFirstBoundThatIsNotLess) {
   EXPECT_DOUBLE_EQ(values.sum(), 9.5 + 3 * 7);
 }
 
-Metrics some_metrics() {
-  Metrics metrics;
+void fill(Metrics& metrics) {
   Rng rng(3);
   for (int i = 0; i < 50; ++i) metrics.request_s.add(rng.uniform() * 2000);
   metrics.answers[{"/health", 200}] = 7;
   metrics.answers[{"other", 404}] = 2;
-  return metrics;
+  metrics.body_bytes = 12345;
 }
 
 EngineTotals some_totals() {
@@ -51,10 +50,16 @@ EngineState some_state() {
   return state;
 }
 
+std::string some_text() {
+  Metrics metrics;
+  fill(metrics);
+  return metrics_text(metrics, some_totals(), some_state());
+}
+
 // https://prometheus.io/docs/instrumenting/exposition_formats: HELP and TYPE of a family stand once
 // and before its samples, which stand together; a histogram's buckets add up.
 TEST(Metrics, TheTextIsPrometheuss) {
-  std::istringstream lines(metrics_text(some_metrics(), some_totals(), some_state()));
+  std::istringstream lines(some_text());
   std::set<std::string> families;
   std::string family, type;
   double bucket = 0;
@@ -97,7 +102,7 @@ TEST(Metrics, TheTextIsPrometheuss) {
 }
 
 TEST(Metrics, TellWhatTheyAreTold) {
-  const std::string text = metrics_text(some_metrics(), some_totals(), some_state());
+  const std::string text = some_text();
   for (const char* line :
        {"tidar:num_requests_running 2\n",
         "tidar:num_requests_waiting 1\n",

@@ -64,6 +64,22 @@ std::optional<std::string> percent_decoded(std::string_view text) {
   return decoded;
 }
 
+/// A number of seconds; nothing where it is none, or out of range.
+std::optional<float> seconds_of(std::string_view text) {
+  float seconds = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, code] = std::from_chars(text.data(), end, seconds);
+  const bool good =
+      code == std::errc{} && stop == end && seconds >= kTimeouts.from && seconds <= kTimeouts.to;
+  return good ? std::optional(seconds) : std::nullopt;
+}
+
+/// Where both are given, the shorter.
+std::optional<float> shorter(std::optional<float> a, std::optional<float> b) {
+  if (!a || !b) return a ? a : b;
+  return std::min(*a, *b);
+}
+
 /// Those that a request may name.
 OrderedJson methods_of(const ServedModel& model) {
   OrderedJson names = OrderedJson::array();
@@ -166,7 +182,7 @@ std::unique_ptr<Answering> Routes::handle(HttpRequest request, Client& client) {
     client.refuse(only_answers(path, route->method()));
     return nullptr;
   }
-  if (route->prepare != nullptr) return begin(route->prepare, std::move(request.body), client);
+  if (route->prepare != nullptr) return begin(route->prepare, std::move(request), client);
   (this->*route->show)(path, client);
   return nullptr;
 }
@@ -180,19 +196,27 @@ bool Routes::answer_preflight(const HttpRequest& request, Client& client) const 
   if (access_.origin != "*") client.add_field("Vary", "Origin");
   if (request.method != "OPTIONS") return false;
   client.add_field("Access-Control-Allow-Methods", "GET, HEAD, POST");
-  client.add_field("Access-Control-Allow-Headers", "Authorization, Content-Type");
+  client.add_field("Access-Control-Allow-Headers",
+                   fmt::format("Authorization, Content-Type, {}", kTimeoutHeader));
   client.add_field("Access-Control-Max-Age", "86400");
   client.answer_content(204, "", "");
   return true;
 }
 
 // The body is read, and its texts tokenized, where that holds up nobody else's answers.
-std::unique_ptr<Answering> Routes::begin(Prepare prepare, std::string body, Client& client) {
+std::unique_ptr<Answering> Routes::begin(Prepare prepare, HttpRequest request, Client& client) {
+  turn_.timeout_s = seconds_of(request.timeout);
+  if (!turn_.timeout_s && !request.timeout.empty()) {
+    client.refuse({.message = fmt::format("{} must be a number of seconds from {} to {}",
+                                          kTimeoutHeader, kTimeouts.from, kTimeouts.to)});
+    return nullptr;
+  }
   turn_.number += 1;
   // Outputs of one request draw from seeds that follow each other; another request is far away.
   turn_.seed += 0x9e3779b97f4a7c15u;
   auto answering = std::make_unique<Answering>(*model_.tokenizer, engine_, metrics_, client);
-  const bool taken = worker_.submit([this, prepare, body = std::move(body), turn = turn_,
+  const bool taken = worker_.submit([this, prepare, body = std::move(request.body),
+                                     share = std::move(request.share), turn = turn_,
                                      life = answering->life(), asked = answering.get()] {
     return [reply = (this->*prepare)(body, turn), life, asked]() mutable {
       if (!life.expired()) asked->take(std::move(reply));
@@ -321,8 +345,9 @@ Reply Routes::apply_template(const std::string& body, const Turn&) const {
 
 Reply Routes::completions(const std::string& body, const Turn& turn) const {
   return reply_from(body, [&](BodyReader& fields) -> Reply {
-    const CompletionRequest request = read_completion_request(fields);
+    CompletionRequest request = read_completion_request(fields);
     if (!fields.ok()) return {};
+    request.output.timeout_s = shorter(request.output.timeout_s, turn.timeout_s);
     return planned(form_of(ApiKind::completion, request.output, turn),
                    plan_completion(model_, request, turn.seed));
   });
@@ -330,8 +355,9 @@ Reply Routes::completions(const std::string& body, const Turn& turn) const {
 
 Reply Routes::chat_completions(const std::string& body, const Turn& turn) const {
   return reply_from(body, [&](BodyReader& fields) -> Reply {
-    const ChatRequest request = read_chat_request(fields);
+    ChatRequest request = read_chat_request(fields);
     if (!fields.ok()) return {};
+    request.output.timeout_s = shorter(request.output.timeout_s, turn.timeout_s);
     return planned(form_of(ApiKind::chat, request.output, turn),
                    plan_chat(model_, request, turn.seed));
   });

@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "serve/answering.h"
+#include "serve/body_share.h"
 #include "serve/engine_thread.h"
 #include "serve/metrics.h"
 #include "serve/served_model.h"
@@ -21,8 +23,10 @@ struct HttpRequest {
   std::string_view target;         ///< path, and perhaps a query, which is ignored
   std::string_view authorization;  ///< "" where there is none
   std::string body;
-  std::string_view encodings{};  ///< Accept-Encoding
-  std::string_view known_tag{};  ///< If-None-Match
+  std::shared_ptr<const BodyShare> share{};  ///< goes with the body
+  std::string_view encodings{};              ///< Accept-Encoding
+  std::string_view known_tag{};              ///< If-None-Match
+  std::string_view timeout{};                ///< kTimeoutHeader
 };
 
 /// Who may ask.
@@ -54,6 +58,7 @@ class Routes {
   struct Turn {
     int64_t number = 0;
     uint64_t seed = 0;  ///< where the request brings none
+    std::optional<float> timeout_s{};
   };
   using Show = void (Routes::*)(std::string_view path, Client& client);
   /// Of a body, on the worker's thread.
@@ -76,7 +81,7 @@ class Routes {
   static bool answer_page(std::string_view path, const HttpRequest& request, Client& client);
   bool knows(std::string_view authorization) const;
   bool answer_preflight(const HttpRequest& request, Client& client) const;
-  std::unique_ptr<Answering> begin(Prepare prepare, std::string body, Client& client);
+  std::unique_ptr<Answering> begin(Prepare prepare, HttpRequest request, Client& client);
   AnswerForm form_of(ApiKind kind, const OutputWish& output, const Turn& turn) const;
   Reply planned(AnswerForm form, PlannedOutputs outputs) const;
 

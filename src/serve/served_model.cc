@@ -21,7 +21,9 @@ class Planner {
  public:
   Planner(const ServedModel& model, const OutputWish& wish, const std::vector<int32_t>& eos,
           uint64_t seed)
-      : model_(model), wish_(wish), eos_(eos), seed_(wish.seed.value_or(seed)) {}
+      : model_(model), wish_(wish), eos_(eos), seed_(wish.seed.value_or(seed)) {
+    planned_.timeout_s = wish.timeout_s;
+  }
 
   void refuse(Refusal refusal) {
     if (!planned_.refusal) planned_.refusal = std::move(refusal);

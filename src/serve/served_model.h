@@ -58,6 +58,7 @@ struct PlannedOutputs {
   int64_t prompt_tokens = 0;
   std::string method;      ///< of all of them
   bool equals_ar = false;  ///< it gives the tokens of AR
+  std::optional<float> timeout_s{};
   std::optional<Refusal> refusal;
 };
 

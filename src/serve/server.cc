@@ -14,6 +14,7 @@
 
 #include "serve/connection.h"
 #include "serve/engine_thread.h"
+#include "serve/log_writer.h"
 #include "serve/worker.h"
 
 namespace tidar {
@@ -55,7 +56,10 @@ struct Server::Impl {
         thread(engine, options.most_outputs, post()),
         worker(static_cast<size_t>(options.most_connections), post()),
         routes({model, thread, worker, metrics}, options.access),
-        journal(options.log, options.write_log, metrics) {}
+        log(options.log_file,
+            [style = options.log](int64_t lost) { return lost_line(style, lost); }),
+        journal(
+            options.log, [this](std::string_view line) { log.write(line); }, metrics) {}
   ~Impl() {
     worker.stop();
     thread.stop();
@@ -80,6 +84,7 @@ struct Server::Impl {
   EngineThread thread;
   Worker worker;
   Routes routes;
+  LogWriter log;
   Journal journal;
   // Connections live in its callbacks, and cancel what they wait for as they go: it goes first.
   asio::io_context io{1};

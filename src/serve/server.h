@@ -1,12 +1,11 @@
 #pragma once
 // The server: listens, hands connections to their routes, and ends when it is told to. One thread
-// for all of them, one for the engine; nothing that a client sends blocks either for another.
+// for all of them, one for the engine, one that reads bodies, and one that writes the log; nothing
+// that a client sends, and no log that nobody reads, blocks them for another.
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "base/result.h"
 #include "engine/engine.h"
@@ -26,7 +25,7 @@ struct ServerOptions {
   int most_outputs = 64;           ///< under way or waiting for the engine; more are told to wait
   std::chrono::seconds grace{30};  ///< for what is under way when the server is told to end
   LogStyle log = LogStyle::none;
-  std::function<void(std::string_view)> write_log;  ///< of whole lines
+  int log_file = -1;  ///< descriptor that the log is written to, as far as that takes it
 };
 
 class Server {
