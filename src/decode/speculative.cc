@@ -39,6 +39,7 @@ class SpeculativeDecoder final : public SequenceDecoder {
   std::vector<int32_t> drafts_;  // empty while more of the prompt must be read
   bool drafted_ = false;         // they were made for an offer
   bool tries_ = false;           // they are not expected to pay
+  bool began_ = false;           // to make offers
 };
 
 // Guesses that cost nothing are made before the pass, so that only rows pay for them. What another
@@ -49,6 +50,7 @@ bool SpeculativeDecoder::make_offer(const PassOutlook& outlook, Offer& offer) {
   draft(most_guesses(1 + draft_length_));
   drafted_ = true;
   Experience& experience = sequence_.experience();
+  if (!std::exchange(began_, true)) experience.lookup_tries.begin_text();
   experience.lookup_tries.earn(1 / (1 + outlook.others_tokens));
   PassSize size = {1, 1};
   offer.base = {.size = size, .worth = 1};

@@ -154,10 +154,10 @@ TidarDecoder::Step TidarDecoder::fit_offered(StepFrame frame) const {
 bool TidarDecoder::make_offer(const PassOutlook& outlook, Offer& offer) {
   has_offered_ = offers_rows(options_) && sequence_.positions_left() > 1;
   if (!has_offered_) return false;
-  offers_.make(outlook, sequence_.experience(), confidences_, runners_up_,
-               sequence_.positions_left(), offer);
+  const bool offers = offers_.make(outlook, sequence_.experience(), confidences_, runners_up_,
+                                   sequence_.positions_left(), offer);
   // While the prompt is read, the pass takes what rows it gets, and drafts behind the last of them.
-  return sequence_.unread().size() == 1;
+  return offers && sequence_.unread().size() == 1;
 }
 
 int TidarDecoder::min_rows() const {

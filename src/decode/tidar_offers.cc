@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace tidar {
 
@@ -21,8 +22,12 @@ PassSize size_of(const GuessedChance& guess) {
 
 }  // namespace
 
-void TidarOffers::learn(Experience& experience, int accepted) const {
-  if (tries_) experience.tries.refund(accepted - 1);
+// A try is over when its draft was verified. Then more is known of what drafts bring.
+void TidarOffers::learn(Experience& experience, int accepted) {
+  if (!tries_ || step_.drafts < 2) return;
+  tries_ = false;
+  experience.tries.refund(accepted - 1);
+  experience.course.until = 0;
 }
 
 // A draft of M masks has M - 1 guesses, for the token that is chosen comes where the first mask
@@ -45,17 +50,20 @@ Course TidarOffers::best_course(const PassOutlook& outlook, const Acceptance& ac
   }
   // Who has a draft is spared the pass that makes it, but for the token that it brings.
   if (best.masks > 1) best.worth = best.rate * redraft - 1 - others;
+  if (best.masks == 1) best.try_price = price_of_try(outlook, best.rate);
   best.longest_draft = draft_length_;
-  best.pass = outlook.number;
+  best.others_rows = outlook.others.rows;
+  // Without drafts nothing is learnt of them, and prices and keys change slowly.
+  const int64_t passes = best.masks > 1 ? 4 : 64;
+  if (outlook.number > 0) best.until = outlook.number + passes;
   return best;
 }
 
 // It changes slowly, and is the same for all sequences of a pass.
-Course TidarOffers::course(const PassOutlook& outlook, Experience& experience) const {
-  constexpr int64_t kPasses = 4;  // for which it holds
+const Course& TidarOffers::course(const PassOutlook& outlook, Experience& experience) const {
   const Course& last = experience.course;
-  const bool holds =
-      last.longest_draft == draft_length_ && last.pass > 0 && outlook.number - last.pass < kPasses;
+  const bool holds = last.longest_draft == draft_length_ && outlook.number < last.until &&
+                     (last.masks > 1 || last.others_rows == outlook.others.rows);
   if (!holds) experience.course = best_course(outlook, experience.acceptance);
   return experience.course;
 }
@@ -99,28 +107,33 @@ double TidarOffers::best_groups(const PassOutlook& outlook, const Course& course
 }
 
 // Of a draft, and of verifying it: what they cost more than a token that is decoded without.
-bool TidarOffers::can_try(const PassOutlook& outlook, const Course& course,
-                          TryBudget& budget) const {
-  if (course.masks > 1 || draft_length_ < 2) return false;
+double TidarOffers::price_of_try(const PassOutlook& outlook, double rate) const {
+  if (draft_length_ < 2) return INFINITY;
   const int masks = std::min(draft_length_, kTriedMasks);
   const double plain = outlook.seconds({1, 1});
   const double drafting = outlook.seconds(PassSize{1, 1} + asked_at_once(masks)) - plain;
   const double verifying = outlook.seconds({masks, static_cast<double>(masks)}) - plain;
-  return budget.pay(course.rate * (drafting + verifying));
+  return rate * (drafting + verifying);
 }
 
-void TidarOffers::make(const PassOutlook& outlook, Experience& experience,
+bool TidarOffers::make(const PassOutlook& outlook, Experience& experience,
                        std::span<const float> logprobs, std::span<const ListedToken> runners_up,
                        int most_drafts, Offer& offer) {
-  const Acceptance& acceptance = experience.acceptance;
-  Course course = this->course(outlook, experience);
+  const Course& found = this->course(outlook, experience);
+  if (!std::exchange(began_, true)) experience.tries.begin_text();
   experience.tries.earn(1 / (1 + outlook.others_tokens));  // a pass earns as much in any company
-  if (logprobs.size() == 1) {
-    tries_ = can_try(outlook, course, experience.tries);
-    if (tries_) {
-      course.masks = std::min(draft_length_, kTriedMasks);
-      course.worth = TryBudget::kPaidFor;
-    }
+  const bool has_draft = logprobs.size() > 1;
+  const bool pays = found.masks > 1;
+  if (!has_draft) tries_ = !pays && experience.tries.pay(found.try_price);
+  if (!has_draft && !pays && !tries_) {
+    step_ = {};
+    return false;
+  }
+  const Acceptance& acceptance = experience.acceptance;
+  Course course = found;
+  if (!has_draft && tries_) {
+    course.masks = std::min(draft_length_, kTriedMasks);
+    course.worth = TryBudget::kPaidFor;
   }
   step_.masks = course.masks;
   double best = -INFINITY, right = 1, tokens = 1;
@@ -148,6 +161,7 @@ void TidarOffers::make(const PassOutlook& outlook, Experience& experience,
   }
   choose_guessed(outlook, course, acceptance, logprobs, runners_up);
   offer_step(course, offer);
+  return true;
 }
 
 bool TidarOffers::holds_group(int group) const {

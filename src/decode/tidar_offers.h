@@ -34,23 +34,24 @@ class TidarOffers {
 
   /// Chooses the best step for a draft whose guesses have these log-probabilities, the certain
   /// token's before them, and such second candidates in their places, and offers its parts. At most
-  /// `most_drafts` of them have a place.
-  void make(const PassOutlook& outlook, Experience& experience, std::span<const float> logprobs,
+  /// `most_drafts` of them have a place. False: there is nothing to offer beside the certain token,
+  /// since drafts do not pay, and `offer` is as it was.
+  bool make(const PassOutlook& outlook, Experience& experience, std::span<const float> logprobs,
             std::span<const ListedToken> runners_up, int most_drafts, Offer& offer);
   const Step& step() const { return step_; }
 
   /// The step was carried out, and so many drafts were accepted.
-  void learn(Experience& experience, int accepted) const;
+  void learn(Experience& experience, int accepted);
 
  private:
-  Course course(const PassOutlook& outlook, Experience& experience) const;
+  const Course& course(const PassOutlook& outlook, Experience& experience) const;
   Course best_course(const PassOutlook& outlook, const Acceptance& acceptance) const;
 
   // Chances that the step turns out so: [j - 1], that exactly j drafts are right.
   using Chances = std::vector<double>;
   double best_groups(const PassOutlook& outlook, const Course& course, double tokens,
                      const Chances& chances);
-  bool can_try(const PassOutlook& outlook, const Course& course, TryBudget& budget) const;
+  double price_of_try(const PassOutlook& outlook, double rate) const;
   void list_guessed(double least_chance, const Acceptance& acceptance,
                     std::span<const float> logprobs, std::span<const ListedToken> runners_up);
   void choose_guessed(const PassOutlook& outlook, const Course& course,
@@ -65,6 +66,7 @@ class TidarOffers {
   Step step_;
   Chances chances_;  // of step_
 
+  bool began_ = false;
   bool tries_ = false;  // a draft that is not expected to pay is on its way
 
   // Kept for their memory.

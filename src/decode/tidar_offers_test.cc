@@ -158,7 +158,8 @@ double best_gain(int most_groups, int masks, const Course& course, const Prices&
 
 struct Choice {
   TidarOffers offers;
-  Offer offer;
+  Offer offer{};
+  bool offered = false;
   Candidate step() const {
     Candidate step{.drafts = offers.step().drafts};
     for (const int group : offers.step().groups) {
@@ -170,9 +171,9 @@ struct Choice {
 };
 
 Choice choose(const Prices& prices, Taught& taught, int draft_length) {
-  Choice choice{.offers = TidarOffers(draft_length), .offer = {}};
-  choice.offers.make({.prices = &prices, .others = {}}, taught.experience, taught.logprobs,
-                     taught.runners_up, 1000, choice.offer);
+  Choice choice{.offers = TidarOffers(draft_length)};
+  choice.offered = choice.offers.make({.prices = &prices, .others = {}}, taught.experience,
+                                      taught.logprobs, taught.runners_up, 1000, choice.offer);
   return choice;
 }
 
@@ -187,7 +188,9 @@ TEST_P(TidarOffersChoose, TheFastestLengthOfDrafts) {
     const int draft_length = 1 + rng.below(8);
     Taught taught = random_taught(rng, draft_length);
     const Course course = best_course(prices, taught.experience.acceptance, draft_length);
-    const Choice choice = choose(prices, taught, draft_length);
+    Choice choice = choose(prices, taught, draft_length);
+    if (!choice.offered)
+      choice.offer.rate = course_of(prices, taught.experience.acceptance, 1).rate;
     EXPECT_NEAR(choice.offer.rate, course.rate, 1e-9 * course.rate);
     for (const Bundle& bundle : choice.offer.bundles) {
       if (bundle.group == 0) continue;
@@ -287,53 +290,120 @@ TEST_P(TidarOffersChoose, TheGuessedGroupThatBringsMost) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, TidarOffersChoose, testing::Range<uint64_t>(0, 20));
 
-// Drafts that are never right, on a machine where rows cost.
-TEST(TidarOffers, TriesCostAHundredthWhereDraftsNeverPay) {
-  const Prices prices({{1, 1}, {9, 5}}, 0.1);
-  Experience experience;
-  for (int i = 0; i < 300; ++i) experience.acceptance.learn(std::vector<float>(7, -1.0f), 7, 0);
-  TidarOffers offers(8);
-  Offer offer;
-  std::vector<float> logprobs = {0};
-  const int passes = 20000;
-  int tries = 0;
-  double seconds = 0;
-  for (int i = 0; i < passes; ++i) {
-    offers.make({.prices = &prices, .others = {}}, experience, logprobs, {}, 1000, offer);
-    const TidarOffers::Step& step = offers.step();
-    const auto groups = static_cast<int>(step.groups.size());
-    seconds += prices.seconds({step.drafts + groups * step.masks,
-                               static_cast<double>(step.drafts + groups * (step.masks - 1))});
-    offers.learn(experience, 1);
-    experience.acceptance.learn(std::span(logprobs).subspan(1), step.drafts - 1, 0);
-    tries += groups;
-    logprobs.resize(1);
-    if (groups > 0) logprobs.resize(static_cast<size_t>(step.masks), -1.0f);
+// A sequence whose guesses are all right or all wrong, pass by pass.
+class Decoding {
+ public:
+  // So many of the seven guesses of each draft were right before.
+  explicit Decoding(Prices prices, int right_before = 0) : prices_(std::move(prices)) {
+    const std::vector<float> guesses(7, -1.0f);
+    for (int i = 0; i < 300; ++i) experience_.acceptance.learn(guesses, 7, right_before);
   }
-  EXPECT_GT(tries, 20);
-  EXPECT_LT(seconds / prices.seconds({1, 1}), 1.0101 * passes);
+
+  void begin_text() { offers_ = TidarOffers(8); }
+
+  // One pass; whether it drafts.
+  bool step(bool right) {
+    const PassOutlook outlook = {
+        .prices = &prices_, .others = others, .others_tokens = others.asked, .number = ++pass_};
+    offered = offers_.make(outlook, experience_, logprobs_, {}, 1000, offer_);
+    const TidarOffers::Step& step = offers_.step();
+    const auto groups = static_cast<int>(step.groups.size());
+    seconds += outlook.seconds({step.drafts + groups * step.masks,
+                                static_cast<double>(step.drafts + groups * (step.masks - 1))});
+    const int accepted = right ? step.drafts : 1;
+    offers_.learn(experience_, accepted);
+    experience_.acceptance.learn(std::span(logprobs_).subspan(1), step.drafts - 1, accepted - 1);
+    logprobs_.resize(1);
+    if (groups > 0) logprobs_.resize(static_cast<size_t>(step.masks), -1.0f);
+    return groups > 0;
+  }
+
+  PassSize others;       // in all passes
+  bool offered = false;  // by the last step
+  double seconds = 0;    // of all
+
+ private:
+  Prices prices_;
+  Experience experience_;
+  TidarOffers offers_{8};
+  Offer offer_;
+  std::vector<float> logprobs_ = {0};
+  int64_t pass_ = 0;
+};
+
+// Drafts that are never right, on a machine where rows cost.
+TEST(TidarOffers, TriesBecomeRareWhereDraftsNeverPay) {
+  const Prices prices({{1, 1}, {9, 5}}, 0.1);
+  Decoding decoding(prices);
+  const auto tries_in = [&](int passes) {
+    int tries = 0;
+    while (passes-- > 0) tries += decoding.step(false) ? 1 : 0;
+    return tries;
+  };
+  const int first = tries_in(4000);
+  EXPECT_GE(first, 3);
+  EXPECT_LT(decoding.seconds / prices.seconds({1, 1}), 1.01 * 4000);
+  tries_in(10000);
+  const double before = decoding.seconds;
+  const int later = tries_in(20000);
+  EXPECT_GT(later, 3);
+  EXPECT_LT((decoding.seconds - before) / prices.seconds({1, 1}), 1.0015 * 20000);
+}
+
+// Else than in tries nothing is chosen there.
+TEST(TidarOffers, NothingIsOfferedWhereDraftsDoNotPay) {
+  Decoding decoding(Prices({{1, 1}, {9, 5}}, 0.1));
+  for (int i = 0; i < 2000; ++i) {
+    const bool verifies = decoding.step(false);
+    EXPECT_EQ(decoding.offered, verifies) << i;
+    if (!verifies) continue;
+    decoding.step(false);
+    EXPECT_TRUE(decoding.offered) << i;
+  }
+}
+
+// In company a pass of few rows costs what a pass of many does; alone a draft pays.
+TEST(TidarOffers, WhatPaysIsFoundAnewInOtherCompany) {
+  Decoding decoding(Prices({{1, 1}, {40, 1.2}, {60, 21}}, 0.001), 7);
+  decoding.others = {40, 40};
+  for (int i = 0; i < 100; ++i) decoding.step(true);
+  EXPECT_FALSE(decoding.offered);
+  decoding.others = {};
+  decoding.step(true);
+  EXPECT_TRUE(decoding.offered);
 }
 
 // And what tries bring pays for further ones, until drafts are known to pay.
 TEST(TidarOffers, TriesThatBringTokensAreRepeatedAtOnce) {
-  const Prices prices({{1, 1}, {16, 1.5}}, 0.01);
-  Experience experience;
-  for (int i = 0; i < 300; ++i) experience.acceptance.learn(std::vector<float>(7, -1.0f), 7, 0);
-  TidarOffers offers(8);
-  Offer offer;
-  std::vector<float> logprobs = {0};
+  Decoding decoding(Prices({{1, 1}, {16, 1.5}}, 0.01));
   int passes = 0, with_draft = 0;
-  for (; passes < 2000 && with_draft < 100; ++passes) {
-    offers.make({.prices = &prices, .others = {}}, experience, logprobs, {}, 1000, offer);
-    const TidarOffers::Step& step = offers.step();
-    offers.learn(experience, step.drafts);
-    experience.acceptance.learn(std::span(logprobs).subspan(1), step.drafts - 1, step.drafts - 1);
-    logprobs.resize(1);
-    if (step.groups.empty()) continue;
-    ++with_draft;
-    logprobs.resize(static_cast<size_t>(step.masks), -1.0f);
-  }
+  for (; passes < 2000 && with_draft < 100; ++passes) with_draft += decoding.step(true) ? 1 : 0;
   EXPECT_LT(passes, 300);
+}
+
+// Each text has its own try soon.
+TEST(TidarOffers, TriesAreAsFrequentAgainWhereATextBegins) {
+  Decoding decoding(Prices({{1, 1}, {9, 5}}, 0.1));
+  const auto passes_to_a_try = [&] {
+    int passes = 1;
+    while (!decoding.step(false)) ++passes;
+    return passes;
+  };
+  for (int i = 0; i < 10000; ++i) decoding.step(false);
+  passes_to_a_try();
+  EXPECT_GT(passes_to_a_try(), 2000);
+  decoding.begin_text();
+  passes_to_a_try();
+  EXPECT_LT(passes_to_a_try(), 1000);
+}
+
+// However long they failed before.
+TEST(TidarOffers, TriesThatBringTokensAgainAreRepeatedAtOnce) {
+  Decoding decoding(Prices({{1, 1}, {16, 1.5}}, 0.01));
+  for (int i = 0; i < 10000; ++i) decoding.step(false);
+  int passes = 0, with_draft = 0;
+  for (; passes < 2000 && with_draft < 100; ++passes) with_draft += decoding.step(true) ? 1 : 0;
+  EXPECT_LT(passes, 600);
 }
 
 }  // namespace
