@@ -29,11 +29,12 @@ class SlowEvaluator final : public Evaluator {
     }
     for (const int32_t position : pass.positions) ASSERT_LT(position, limits_.max_position);
     for (const int32_t token : pass.tokens) ASSERT_LT(token, limits_.vocabulary);
+    const double cold = pass.rows() == rows_ ? 1 : cold_;
     rows_ = pass.rows();
     most_rows_ = std::max(most_rows_, rows_);
     ++passes_;
     const bool late = rows_ == held_up_rows_ || (held_up_ > 0 && rng_.below(held_up_) == 0);
-    wait((pass_s(rows_) + key_s_ * rows_ * cached_) * (late ? 3 : 1));
+    wait((pass_s(rows_) + key_s_ * rows_ * cached_) * (late ? 3 : cold));
     if (passes_ == 1) wait(begin_s_);
     if (!answers.empty()) answer(pass.asks, answers);
   }
@@ -58,6 +59,8 @@ class SlowEvaluator final : public Evaluator {
   }
   /// The first pass takes so much longer.
   void begin_slowly(double seconds) { begin_s_ = seconds; }
+  /// A pass takes so many times as long after one of another size.
+  void forget_other_sizes(double factor) { cold_ = factor; }
   void hold_up_one_in(int passes) { held_up_ = passes; }
   void hold_up_passes_of(int rows) { held_up_rows_ = rows; }
   double now() const { return now_; }
@@ -70,7 +73,7 @@ class SlowEvaluator final : public Evaluator {
   void wait(double seconds) { now_ += seconds; }
 
   double one_row_s_;
-  double key_s_ = 0, begin_s_ = 0;
+  double key_s_ = 0, begin_s_ = 0, cold_ = 1;
   EvaluatorLimits limits_;
   Rng rng_{1};
   int held_up_ = 0, held_up_rows_ = 0;
@@ -90,6 +93,16 @@ TEST(MeasurePrices, AreThoseOfPasses) {
       const double more = evaluator.pass_s(rows + 64) - evaluator.pass_s(rows);
       EXPECT_NEAR((prices.seconds({rows + 64, 8}) - prices.seconds({rows, 8})) / more, 1, 0.05);
     }
+  }
+}
+
+TEST(MeasurePrices, AreThoseOfPassesThatFollowTheirLike) {
+  SlowEvaluator evaluator(1e-5);
+  evaluator.forget_other_sizes(1.5);
+  const Prices prices = measure_prices(evaluator, evaluator.by_its_clock());
+  for (int rows = 1; rows <= 64; ++rows) {
+    const PassSize size{rows, static_cast<double>(rows)};
+    EXPECT_NEAR(prices.seconds(size) / evaluator.seconds(size), 1, 0.1) << rows;
   }
 }
 
