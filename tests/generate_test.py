@@ -10,9 +10,9 @@ import os
 import re
 import signal
 import subprocess
-import time
 
-from outside import FIXTURES, PROGRAM, ROOT, FixtureCase, comma, load, main, run, write_lines
+from outside import (FIXTURES, PROGRAM, ROOT, FixtureCase, comma, load, main, run,
+                     wait_until_caught, write_lines)
 
 MINI = ROOT / "models/tidar-mini"
 
@@ -192,11 +192,18 @@ class Generate(FixtureCase):
         self.assertRegex(err, rf"{right} of {found['guesses']} guess(es)? right")
         self.assertRegex(err.replace("\n ", ""), r"groups used in \d+ of \d+ passes, \d+ % of masks ")
 
+    def free_rows(self):
+        """Prices by which rows cost nothing."""
+        return self.put("free.json", json.dumps({
+            "version": 1, "of": "a test", "asks": [{"rows": 1, "seconds": 0}],
+            "passes": [{"rows": 1, "seconds": 1}, {"rows": 2, "seconds": 1}]}))
+
     def test_explain(self):
         prompt, expected = self.greedy("qwen2")
         ask = ["--prompt-ids", comma(prompt), "-n", 20, "--mask-token", 511, "--explain"]
+        free_rows = self.free_rows()
         for method in [["--method", "ar"], ["--draft-length", 4, "--groups", "all"],
-                       ["--draft-length", 4, "--groups", "auto"],
+                       ["--draft-length", 4, "--groups", "auto", "--prices", free_rows],
                        ["--method", "self-speculative"],
                        ["--method", "lookup", "--least-match", 1],
                        ["--method", "speculative", "--draft-model", FIXTURES / "qwen2"],
@@ -230,10 +237,7 @@ class Generate(FixtureCase):
                "--reliability", figure]
         self.refuse(1, *ask, "--groups", "all", holds=["--groups auto"])
         self.refuse(2, *ask[:3], "-p", "x", *ask[-2:], holds=["--prompts"])
-        free_rows = self.put("prices.json", json.dumps({
-            "version": 1, "of": "a test", "asks": [{"rows": 1, "seconds": 0}],
-            "passes": [{"rows": 1, "seconds": 1}, {"rows": 2, "seconds": 1}]}))
-        out, _ = self.succeed(*ask, "--explain", "--prices", free_rows)
+        out, _ = self.succeed(*ask, "--explain", "--prices", self.free_rows())
         passes = [step for line in out.splitlines() for step in json.loads(line)["explained"]]
         tried = sum(min(step["drafted"], step["accepted"] + 1) for step in passes if step["offer"])
         self.assertIn(f"{tried:,} guesses", figure.read_text())
@@ -479,7 +483,7 @@ class Generate(FixtureCase):
         child = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE)
         self.addCleanup(child.kill)
-        time.sleep(3)
+        wait_until_caught(child, signal.SIGINT)
         child.send_signal(signal.SIGINT)
         out, _ = child.communicate(timeout=60)
         self.assertEqual(child.returncode, 130)

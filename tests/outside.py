@@ -8,10 +8,12 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 PROGRAM = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ""
@@ -35,6 +37,14 @@ def run(*args, text="", **options):
     done = subprocess.run([PROGRAM, *map(str, args)], input=data, capture_output=True, timeout=600,
                           check=False, **options)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def wait_until_caught(child, number):
+    """Until the process catches the signal, so that it does not end by it."""
+    status = pathlib.Path(f"/proc/{child.pid}/status")
+    while not int(re.search(r"^SigCgt:\s*(\w+)", status.read_text(), re.M)[1], 16) >> number - 1 & 1:
+        assert child.poll() is None, "it ended before it caught the signal"
+        time.sleep(0.005)
 
 
 def comma(ids):
