@@ -96,11 +96,12 @@ class Run(TrainCase):
         for line in steps:
             self.assertAlmostEqual(line["loss"], (line["ar"] + line["diffusion"]) / 2, places=5)
         held = [line for line in lines if "held" in line]
-        self.assertEqual([line["step"] for line in held], [30, 60])
+        self.assertEqual([line["step"] for line in held], [0, 30, 60])
         self.assertLess(held[1]["held"]["ar"], held[0]["held"]["ar"])
+        self.assertLess(held[2]["held"]["ar"], held[1]["held"]["ar"])
         for draft in ("draft_2", "draft_4"):
-            self.assertEqual(held[1][draft]["same_as_ar"], 5)
-            self.assertGreaterEqual(held[1][draft]["tokens_per_pass"], 1)
+            self.assertEqual(held[2][draft]["same_as_ar"], 5)
+            self.assertGreaterEqual(held[2][draft]["tokens_per_pass"], 1)
         self.assertEqual(len(list(self.out.glob("events.out.tfevents.*"))), 1)
         self.assertEqual(len(list(self.out.glob("step-*"))), 2)
 
@@ -146,6 +147,14 @@ class Run(TrainCase):
         self.out = self.folder / "other"
         self.train(steps=2, seed=4)
         self.assertNotEqual(self.losses(), first)
+
+    def test_fields_from_the_command_line(self):
+        self.train("--set", "steps=2", "--set", "seed=4")
+        other, self.out = self.out, self.folder / "file"
+        self.train(steps=2, seed=4)
+        self.assertEqual(self.saved()[:2], self.saved(other)[:2])
+        self.refuse_run("--set steps=100", args=["--set", "steps"])
+        self.refuse_run("did you mean 'steps'?", args=["--set", "stps=3"])
 
     def test_progress_is_for_terminals_and_fits_them(self):
         self.assertNotIn("\r", self.train(steps=3))

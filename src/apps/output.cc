@@ -64,7 +64,7 @@ Result<void> flush_output() {
   return error("could not write to stdout: {}", errno ? std::strerror(errno) : "write failed");
 }
 
-Progress::Progress() : terminal_(isatty(STDERR_FILENO) != 0) {}
+Progress::Progress(double quiet_s) : terminal_(isatty(STDERR_FILENO) != 0), quiet_s_(quiet_s) {}
 
 Progress::~Progress() { clear(); }
 
@@ -74,7 +74,12 @@ void Progress::clear() {
 }
 
 void Progress::show(std::string_view line) {
-  if (!terminal_) return;
+  if (!terminal_) {
+    if (quiet_.seconds() < quiet_s_) return;
+    print_note(line);
+    quiet_ = {};
+    return;
+  }
   write_stderr(fmt::format("\r\x1b[K{}", fit(line, terminal_width())));
   shown_ = true;
 }

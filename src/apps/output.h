@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/stopwatch.h"
 #include "format/json.h"
 
 namespace tidar {
@@ -26,11 +27,14 @@ void print_note(std::string_view line);
 /// An Error when something could not be written to stdout: a full disk, a closed pipe.
 Result<void> flush_output();
 
-/// A line on stderr that is written over and over while something takes its time. Prints nothing
-/// when stderr is not a terminal. The line is wiped when this ends.
+/// A line on stderr that is written over and over while something takes its time, and wiped when
+/// this ends. Where stderr is no terminal (a pipe, a log), the whole line is printed from time to
+/// time, and stays.
 class Progress {
  public:
-  Progress();
+  /// Between two lines where there is no terminal, and before the first one.
+  static constexpr double kQuietSeconds = 30;
+  explicit Progress(double quiet_s = kQuietSeconds);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -42,6 +46,8 @@ class Progress {
  private:
   bool terminal_;
   bool shown_ = false;
+  double quiet_s_;
+  Stopwatch quiet_;  // since the last line
 };
 
 /// The first parts of a line that fit into `width` columns; two blanks stand between parts. A first

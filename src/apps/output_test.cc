@@ -23,6 +23,18 @@ TEST(Output, PartsInLines) {
   EXPECT_EQ(in_lines({"one", "longer than that", "two"}, 8), "one,\n  longer than that,\n  two");
 }
 
+TEST(Output, ProgressIsLinesNowAndThenWhereThereIsNoTerminal) {
+  testing::internal::CaptureStderr();
+  {
+    Progress at_once(0), later;
+    at_once.show("1 of 2  a minute left");
+    later.show("1 of 2");
+    at_once.show("2 of 2");
+    at_once.clear();
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "1 of 2  a minute left\n2 of 2\n");
+}
+
 TEST(Output, Numbers) {
   EXPECT_EQ(format_count(0), "0");
   EXPECT_EQ(format_count(999), "999");

@@ -26,6 +26,9 @@ void add_train(CLI::App& program, Action& action) {
   command.add_option("--config", flags->config, "JSON file that describes the run")
       ->required()
       ->type_name("FILE");
+  command.add_option("--set", flags->set, "A field of the config and its value for this run")
+      ->type_name("FIELD=VALUE")
+      ->allow_extra_args(false);
   command.add_flag("--resume", flags->resume,
                    "Go on from the newest checkpoint of the run, or begin when there is none");
   command
@@ -43,8 +46,9 @@ void add_train(CLI::App& program, Action& action) {
       ->type_name("N")
       ->capture_default_str();
   command.footer(
-      "Fields of the config: docs/training.md. Paths in it are relative to the folder\n"
-      "in which the program runs. Ctrl-C saves a checkpoint and stops; --resume goes\n"
+      "Fields of the config: docs/training.md; --set may be given for many of them. Paths\n"
+      "in it are relative to the folder in which the program runs. Ctrl-C saves a checkpoint and "
+      "stops; --resume goes\n"
       "on, bit for bit.");
   command.callback([flags, &action] { action = [flags] { return train(*flags); }; });
 }

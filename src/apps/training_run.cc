@@ -100,7 +100,8 @@ struct TrainingRun::Pace {
 
 Result<TrainingRun> TrainingRun::open(const TrainFlags& flags) {
   TrainingRun run;
-  TIDAR_TRY(run.config_text_, read_text_file(flags.config));
+  TIDAR_TRY(const std::string file, read_text_file(flags.config));
+  TIDAR_TRY(run.config_text_, with_fields(file, flags.config, flags.set));
   TIDAR_TRY(run.config_, parse_run_config(run.config_text_, flags.config));
   const auto& out = run.config_.out;
   TIDAR_TRY(FolderLock lock, FolderLock::take(out));
@@ -115,7 +116,9 @@ Result<TrainingRun> TrainingRun::open(const TrainFlags& flags) {
   TIDAR_TRY_VOID(run.open_model(flags));
   TIDAR_TRY_VOID(run.open_texts());
   if (resumed) TIDAR_TRY_VOID(run.resume(flags.resume_from));
-  TIDAR_TRY(RunLog log, RunLog::open(out, run.trainer_->state().step));
+  // A run that begins says all anew, what it says of step 0 included.
+  const int64_t step = run.trainer_->state().step;
+  TIDAR_TRY(RunLog log, RunLog::open(out, step > 0 ? step : -1));
   run.log_.emplace(std::move(log));
   return run;
 }
@@ -164,6 +167,7 @@ Result<void> TrainingRun::open_texts() {
   const StreamOptions options = {config_.sequence, model_config_.vocabulary, config_.seed,
                                  config_.objective.mask_token};
   TIDAR_TRY(TokenStream stream, TokenStream::open(config_.train, options));
+  epoch_tokens_ = stream.tokens();
   print_note(
       fmt::format("text: {} tokens in {} documents, {} of one token left out; a step reads "
                   "{} packs of up to {}",
@@ -235,7 +239,7 @@ void TrainingRun::describe() const {
   print_note(fmt::format("model: {} parameters, {}, {} layers, hidden {}, vocabulary {}",
                          format_count(model_config_.parameters()), model_config_.architecture,
                          model_config_.layers, model_config_.hidden, model_config_.vocabulary));
-  print_note(fmt::format("objective: {}; {} steps of about {} tokens; products in {} on {}",
+  print_note(fmt::format("objective: {}; {} steps of up to {} tokens; products in {} on {}",
                          config_.objective_text, format_count(config_.schedule.steps),
                          format_count(int64_t{config_.packs} * config_.sequence),
                          name_of(config_.compute), backend_.ops->name()));
@@ -262,21 +266,31 @@ void TrainingRun::measure_roof() {
                          product_gflops_, threads_->size()));
 }
 
+// In parts, of which a narrow terminal shows the first.
 void TrainingRun::show(const StepReport& report, const Pace& pace, Progress& progress) const {
-  const int64_t left = config_.schedule.steps - report.step;
-  const double speed = pace.tokens_per_s();
-  const double step_tokens = static_cast<double>(int64_t{config_.packs} * config_.sequence);
-  std::string line =
-      fmt::format("[{}] step {}/{}  loss {:.4f}", bar(report.step, config_.schedule.steps),
-                  report.step, config_.schedule.steps, report.loss);
-  line += fmt::format("  {:.0f} tokens/s", speed);
+  const int64_t done = report.step - began_at_, left = config_.schedule.steps - report.step;
+  std::vector<std::string> parts = {
+      fmt::format("[{}] step {}/{}", bar(report.step, config_.schedule.steps), report.step,
+                  config_.schedule.steps),
+      fmt::format("loss {:.4f}", report.loss), fmt::format("{:.0f} tokens/s", pace.tokens_per_s())};
+  parts.push_back(fmt::format(
+      "{} left",
+      clock_text(training_.seconds() * static_cast<double>(left) / static_cast<double>(done))));
   if (product_gflops_ > 0) {
-    line += fmt::format("  {:.0f} % of roof", 100 * pace.gflops() / product_gflops_);
+    parts.push_back(fmt::format("{:.0f} % of roof", 100 * pace.gflops() / product_gflops_));
   }
-  if (speed > 0) {
-    line += fmt::format("  {} left", clock_text(static_cast<double>(left) * step_tokens / speed));
+  if (objective_->terms().size() > 1) {
+    for (size_t i = 0; i < report.terms.size(); ++i) {
+      parts.push_back(fmt::format("{} {:.4f}", objective_->terms()[i].name, report.terms[i]));
+    }
   }
-  progress.show(line);
+  parts.push_back(fmt::format("gradient {:.2f}", report.gradient_norm));
+  parts.push_back(fmt::format("rate {:.1e}", report.rate));
+  const auto tokens = trainer_->state().tokens;
+  parts.push_back(format_count(tokens) + " tokens");
+  parts.push_back(fmt::format("epoch {:.2f}",
+                              static_cast<double>(tokens) / static_cast<double>(epoch_tokens_)));
+  progress.show(fmt::format("{}", fmt::join(parts, "  ")));
 }
 
 Result<void> TrainingRun::log_step(const StepReport& report, const Pace& pace) {
@@ -365,7 +379,10 @@ Result<int> TrainingRun::go() {
   measure_roof();
   const Interrupt interrupt;
   const auto due = [](int64_t every, int64_t step) { return every > 0 && step % every == 0; };
-  const bool watched = !validation_.empty() || !prompts_.empty();
+  const bool watched = config_.validate_every > 0 && (!validation_.empty() || !prompts_.empty());
+  began_at_ = trainer_->state().step;
+  if (watched && began_at_ == 0) TIDAR_TRY_VOID(validate());
+  training_ = {};
   Pace pace;
   Progress progress;
   while (!trainer_->done() && !interrupt.requested()) {
@@ -377,8 +394,7 @@ Result<int> TrainingRun::go() {
       TIDAR_TRY_VOID(log_step(report, pace));
       pace = Pace();
     }
-    if (watched && (due(config_.validate_every, report.step) ||
-                    (trainer_->done() && config_.validate_every > 0))) {
+    if (watched && (due(config_.validate_every, report.step) || trainer_->done())) {
       progress.clear();
       TIDAR_TRY_VOID(validate());
       pace = Pace();

@@ -17,6 +17,7 @@
 #include "apps/output.h"
 #include "apps/run_log.h"
 #include "base/result.h"
+#include "base/stopwatch.h"
 #include "base/threads.h"
 #include "format/folder_lock.h"
 #include "model/config.h"
@@ -31,7 +32,8 @@ namespace tidar {
 
 /// The flags of `tidar train`. All that the result depends on stands in the config instead.
 struct TrainFlags {
-  std::string config;  ///< a file, see train/run_config.h
+  std::string config;            ///< a file, see train/run_config.h
+  std::vector<std::string> set;  ///< "field=value", in place of what it says
   bool resume = false;
   std::optional<int64_t> resume_from;  ///< a step; nothing: the newest
   std::string isa = "best";            ///< one of isa_choices()
@@ -83,6 +85,9 @@ class TrainingRun {
   std::map<std::string, std::vector<std::filesystem::path>> validation_;
   std::vector<NumberedPrompt> prompts_;
   double product_gflops_ = 0;  // 0: not measured
+  int64_t epoch_tokens_ = 0;
+  int64_t began_at_ = 0;  // step after which go() began
+  Stopwatch training_;    // since then
 
   // Each after those that it uses, so that it ends before them.
   std::unique_ptr<Threads> threads_;

@@ -205,6 +205,23 @@ Result<void> parse_watch(const JsonFields& fields, RunConfig& run) {
 
 }  // namespace
 
+Result<std::string> with_fields(std::string_view json, const std::string& where,
+                                std::span<const std::string> settings) {
+  if (settings.empty()) return std::string(json);
+  TIDAR_TRY(Json document, parse_json_object(json, where));
+  for (const std::string& setting : settings) {
+    const size_t equals = setting.find('=');
+    if (equals == 0 || equals == setting.npos) {
+      return error("--set {}: expected a field and its value, as in --set steps=100", setting);
+    }
+    const std::string value = setting.substr(equals + 1);
+    Json parsed = Json::parse(value, nullptr, false);
+    if (parsed.is_discarded()) parsed = value;
+    document[setting.substr(0, equals)] = std::move(parsed);
+  }
+  return document.dump(2) + "\n";
+}
+
 Result<RunConfig> parse_run_config(std::string_view json, const std::string& where) {
   TIDAR_TRY(const Json document, parse_json_object(json, where));
   const JsonFields fields(document, where);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,6 +62,11 @@ struct RunConfig {
   DType saved_weights = DType::f32;  ///< "weights": type of model.safetensors; "f32" or "bf16"
   int64_t log_every = 10;            ///< "log_every": steps
 };
+
+/// The text of such a file, with fields set anew: "steps=100", "objective=tidar:8",
+/// "block_sizes=[4,8]". What is not JSON is a text. An Error names a setting without a field.
+Result<std::string> with_fields(std::string_view json, const std::string& where,
+                                std::span<const std::string> settings);
 
 /// Parses the text of such a file. `where` names it in errors.
 Result<RunConfig> parse_run_config(std::string_view json, const std::string& where);

@@ -29,6 +29,28 @@ TEST(RunConfig, WhatIsLeftOutHasItsDefault) {
   EXPECT_TRUE(run.draft_lengths.empty());
 }
 
+TEST(RunConfig, FieldsAreSetAnew) {
+  const std::string file = with(Json::object()).dump();
+  const auto set = [&](const std::vector<std::string>& settings) -> Result<RunConfig> {
+    TIDAR_TRY(const std::string text, with_fields(file, "run.json", settings));
+    return parse_run_config(text, "run.json");
+  };
+  const RunConfig run =
+      set({"steps=7", "objective=tidar:8", "mask_token=3", "block_sizes=[4, 8]", "out=a=b"})
+          .value();
+  EXPECT_EQ(run.schedule.steps, 7);
+  EXPECT_EQ(run.objective.block_size, 8);
+  EXPECT_EQ(run.objective.block_sizes, (std::vector{4, 8}));
+  EXPECT_EQ(run.mask_token, "3");
+  EXPECT_EQ(run.out, "a=b");
+  EXPECT_EQ(run.init, "model");
+  EXPECT_EQ(with_fields(file, "run.json", {}).value(), file);
+  for (const char* setting : {"steps", "=7"}) {
+    EXPECT_NE(set({setting}).error().message.find("--set steps=100"), std::string::npos);
+  }
+  EXPECT_NE(set({"stps=7"}).error().message.find("'steps'"), std::string::npos);
+}
+
 TEST(RunConfig, ReadsEveryField) {
   const RunConfig run = parse(with({{"objective", "tidar:8"},
                                     {"alpha", 0.5},
