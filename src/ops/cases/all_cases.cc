@@ -34,9 +34,9 @@ class CaseList {
   std::vector<Case> cases_;
 };
 
-void add_row_cases(CaseList& list, int rows) {
+void add_row_cases(CaseList& list, Formats formats, int rows) {
   Rng& rng = list.rng();
-  for (const WeightFormatFacts& facts : kWeightFormats) {
+  for (const WeightFormatFacts& facts : formats) {
     list.add(EmbedShape{rows, 1 + rng.below(90), one_of(rng, kLengths), facts.format});
     list.add(RmsNormShape{rows, one_of(rng, kLengths), 1, facts.format});
     const int heads = 1 + rng.below(5);
@@ -46,10 +46,10 @@ void add_row_cases(CaseList& list, int rows) {
   list.add(RopeShape{rows, 1 + rng.below(5), one_of(rng, kHeadSizes), 1 + rng.below(2000)});
 }
 
-void add_products(CaseList& list, int rows) {
+void add_products(CaseList& list, Formats formats, int rows) {
   Rng& rng = list.rng();
   for (const Verb verb : {Verb::linear, Verb::linear_add, Verb::linear_swiglu}) {
-    for (const WeightFormatFacts& facts : kWeightFormats) {
+    for (const WeightFormatFacts& facts : formats) {
       for (const DType stored : kTypes) {
         const bool has_bias = verb == Verb::linear && rng.below(2) == 0;
         list.add(LinearShape{verb, rows, one_of(rng, kOutputs), one_of(rng, kLengths), facts.format,
@@ -75,16 +75,16 @@ void add_attention(CaseList& list, const Ops& ops, int rows) {
 
 }  // namespace
 
-std::vector<Case> all_cases(const Ops& ops, uint64_t seed) {
+std::vector<Case> all_cases(const Ops& ops, uint64_t seed, Formats formats) {
   CaseList list(seed);
   for (const int rows : kRowCounts) {
-    add_row_cases(list, rows);
-    add_products(list, rows);
+    add_row_cases(list, formats, rows);
+    add_products(list, formats, rows);
     add_attention(list, ops, rows);
     list.add(ReadLogitsShape{rows, one_of(list.rng(), kVocabularies)});
   }
   // Long enough for kernels that divide a reduction.
-  for (const WeightFormatFacts& facts : kWeightFormats) {
+  for (const WeightFormatFacts& facts : formats) {
     for (const Verb verb : {Verb::linear, Verb::linear_add, Verb::linear_swiglu}) {
       list.add(
           LinearShape{verb, 130, 36, 2100, facts.format, facts.plain.value_or(DType::f32), false});

@@ -92,9 +92,12 @@ Case make_case(const RopeShape& shape, uint64_t seed);
 Case make_case(const AttendShape& shape, uint64_t seed);
 Case make_case(const ReadLogitsShape& shape, uint64_t seed);
 
-/// Cases of every verb that `ops` supports: no rows, one, a few, a tile's border, several tiles;
-/// odd lengths, columns that fill no panel, all head sizes from 16 to 128. Shapes and inputs follow
-/// from the seed.
-std::vector<Case> all_cases(const Ops& ops, uint64_t seed);
+/// Formats of weights that a backend has.
+using Formats = std::span<const WeightFormatFacts>;
+
+/// Cases of every verb that `ops` supports, with weights of these formats: no rows, one, a few, a
+/// tile's border, several tiles; odd lengths, columns that fill no panel, all head sizes from 16 to
+/// 128. Shapes and inputs follow from the seed.
+std::vector<Case> all_cases(const Ops& ops, uint64_t seed, Formats formats = kWeightFormats);
 
 }  // namespace tidar

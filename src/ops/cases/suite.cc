@@ -67,14 +67,14 @@ std::vector<std::vector<int32_t>> selections(int32_t rows, Rng& rng) {
 
 }  // namespace
 
-Failures match_truth(Ops& backend, uint64_t seed, std::string* shares) {
+Failures match_truth(Ops& backend, uint64_t seed, std::string* shares, Formats formats) {
   Failures failures;
   std::string name;
   const auto truth = make_ref_ops(DType::f64);
   CheckedOps checked(backend, *truth, [&](const Difference& difference) {
     failures.push_back(fmt::format("seed {}, {}: {}", seed, name, difference.text()));
   });
-  for (const Case& one : all_cases(backend, seed)) {
+  for (const Case& one : all_cases(backend, seed, formats)) {
     name = one.name;
     run_rows(*one.prepare(checked), first_rows(one.rows));
   }
@@ -87,10 +87,10 @@ Failures match_truth(Ops& backend, uint64_t seed, std::string* shares) {
   return failures;
 }
 
-Failures match_rows(Ops& backend, uint64_t seed) {
+Failures match_rows(Ops& backend, uint64_t seed, Formats formats) {
   Failures failures;
   Rng rng(seed + 1);
-  for (const Case& one : all_cases(backend, seed)) {
+  for (const Case& one : all_cases(backend, seed, formats)) {
     const auto prepared = one.prepare(backend);
     const Rows all = run_rows(*prepared, first_rows(one.rows));
     for (const auto& rows : selections(one.rows, rng)) {
@@ -101,9 +101,9 @@ Failures match_rows(Ops& backend, uint64_t seed) {
   return failures;
 }
 
-Failures match_bits(Ops& a, Ops& b, uint64_t seed) {
+Failures match_bits(Ops& a, Ops& b, uint64_t seed, Formats formats) {
   Failures failures;
-  for (const Case& one : all_cases(a, seed)) {
+  for (const Case& one : all_cases(a, seed, formats)) {
     const auto rows = first_rows(one.rows);
     const Rows expected = run_rows(*one.prepare(a), rows);
     match(expected, run_rows(*one.prepare(b), rows), rows,
@@ -112,9 +112,9 @@ Failures match_bits(Ops& a, Ops& b, uint64_t seed) {
   return failures;
 }
 
-Failures run_all_cases(Ops& backend, uint64_t seed) {
-  Failures failures = match_truth(backend, seed);
-  for (auto& failure : match_rows(backend, seed)) failures.push_back(std::move(failure));
+Failures run_all_cases(Ops& backend, uint64_t seed, Formats formats) {
+  Failures failures = match_truth(backend, seed, nullptr, formats);
+  for (auto& failure : match_rows(backend, seed, formats)) failures.push_back(std::move(failure));
   return failures;
 }
 

@@ -16,7 +16,10 @@
 
 /// The block's own `name` of type Type, which is trivial: nothing is constructed.
 #define TIDAR_SHARED(Type, name) __shared__ Type name
+/// Before a loop whose turns are known: arrays that it indexes stay in registers.
+#define TIDAR_UNROLL _Pragma("unroll")
 #else
+#define TIDAR_UNROLL
 #include "ops/cuda/host/dialect.h"
 #endif
 

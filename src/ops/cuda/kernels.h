@@ -56,6 +56,29 @@ struct WeightView {
 };
 inline constexpr int64_t kWeightAlignment = 16;
 
+inline constexpr int kPageKeys = 64;   ///< of a page of the store: kPageSlots (cache/pages.h)
+inline constexpr int kMostHead = 128;  ///< largest size of a head
+
+/// Keys and values of a store, each [page][G][key of the page][E]: the pages of layer 0, of layer
+/// 1, …, and then those of rows that are kept nowhere, which all layers share.
+struct KvView {
+  void* keys = nullptr;
+  void* values = nullptr;
+  Element type = Element::f32;
+  int layers = 0;
+  int kv_heads = 0;
+  int head_size = 0;
+  int pages = 0;  ///< of each layer
+
+  /// Of the first element of a head. Slots from pages · kPageKeys on are of rows kept nowhere.
+  constexpr int64_t offset(int layer, int64_t slot, int head) const {
+    const int64_t page = slot / kPageKeys;
+    const int64_t place =
+        (page < pages ? int64_t{layer} * pages : int64_t{layers - 1} * pages) + page;
+    return ((place * kv_heads + head) * kPageKeys + slot % kPageKeys) * head_size;
+  }
+};
+
 // ---- rows.cu ----
 
 /// out[r] = table[tokens[r]]; out [R, K] f32.
@@ -79,5 +102,92 @@ struct Angles {
 /// Rotates elements i and i + E/2 of each of `heads` vectors of row r by the angle of positions[r],
 /// in place. x f32.
 void rope(Stream stream, const View& x, int heads, const int32_t* positions, const Angles& angles);
+
+// ---- linear.cu ----
+
+enum class Epilogue : uint8_t {
+  store,   ///< out = x W^T + bias; out f32
+  add,     ///< out += x W^T; out f32
+  swiglu,  ///< out = silu(x Wg^T) * (x Wu^T), outputs in pairs; out of the weight's type
+};
+
+/// x [R, K] of the weight's type.
+struct Product {
+  View x;
+  WeightView weight;
+  Epilogue epilogue = Epilogue::store;
+  const float* bias = nullptr;  ///< [N], with `store`; nullptr: none
+  View out;
+};
+
+/// Rows for which a weight is read once.
+inline constexpr int kFewRows = 64;
+/// For any number of rows; reads the weight once for every kFewRows of them. A row's result does
+/// not depend on the others, or on how many they are.
+void multiply_few(Stream stream, const Product& product);
+/// The same on tensor cores, for weights of bf16. How they round sums is their own business.
+void multiply_few_mma(Stream stream, const Product& product);
+/// For many rows: tiles of 64 rows and 64 outputs.
+void multiply_many(Stream stream, const Product& product);
+
+// ---- kv.cu ----
+
+/// Keeps row r of k and v, [R, G · E] f32, in slot slots[r], rounded to the store's type.
+void store_kv(Stream stream, const View& k, const View& v, const int32_t* slots, const KvView& kv,
+              int layer);
+
+/// SlotMove (cache/pages.h).
+struct Move {
+  int32_t from = 0;
+  int32_t to = 0;
+};
+/// In every layer, bit by bit. No slot is moved to twice, or from and to.
+void move_kv(Stream stream, const Move* moves, int64_t count, const KvView& kv);
+
+// ---- attend.cu ----
+
+/// Keys [from, to) of one sequence, for rows of it that stand one behind another: what one block
+/// attends to. All of them are in the rows' prefixes, or all in their blocks.
+struct KeyPart {
+  int32_t first_row = 0;
+  int32_t rows = 0;
+  int32_t from = 0;
+  int32_t to = 0;
+  int32_t first_tile = 0;  ///< key with which the tile begins that holds `from`
+  int32_t is_block = 0;    ///< 1: of blocks
+  int32_t first_page = 0;  ///< where the sequence's pages begin in AttendCall::pages
+  int32_t paged = 0;  ///< keys from this on are of rows kept nowhere: key k in slot scratch + k
+  int32_t scratch = 0;
+  int32_t partial = 0;  ///< index of the first row's partial result; the other rows' follow
+};
+
+/// A row's partial results: first, first + step, …, in the order of their keys.
+struct RowParts {
+  int32_t first = 0;
+  int32_t step = 0;
+  int32_t count = 0;
+};
+
+struct AttendCall {
+  View q;  ///< [R, H · E] f32
+  KvView kv;
+  int layer = 0;
+  int group = 1;                    ///< H / G
+  float scale = 1;                  ///< 1 / sqrt(E)
+  const int32_t* sights = nullptr;  ///< [R, 4]: prefix from, to, block from, to
+  const int32_t* pages = nullptr;
+  const KeyPart* parts = nullptr;
+  int64_t part_count = 0;
+  int most_rows = 0;                    ///< of a part
+  const RowParts* row_parts = nullptr;  ///< [R]
+  /// [partials, H, E + 2]: largest score, sum of weights, and average times that.
+  float* partials = nullptr;
+  View out;  ///< [R, H · E] f32 or bf16
+
+  constexpr float* partial(int64_t index, int head) const {
+    return partials + (index * kv.kv_heads * group + head) * (kv.head_size + 2);
+  }
+};
+void attend(Stream stream, const AttendCall& call);
 
 }  // namespace tidar::cuda
