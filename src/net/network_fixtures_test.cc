@@ -6,6 +6,9 @@
 #include "net/fixture_files_testing.h"
 #include "net/network_testing.h"
 #include "ops/wrap/forward_ops.h"
+#ifdef TIDAR_KERNELS_ON_HOST
+#include "net/kernels_on_host_testing.h"
+#endif
 
 namespace tidar {
 namespace {
@@ -319,9 +322,22 @@ bool rounds(const BackendUnderTest& backend) {
 }
 bool keeps_weights(const BackendUnderTest& backend) { return backend.weights == WeightFormat::f32; }
 
-TIDAR_TEST_BACKENDS(NetworkFixtures, backends_where(computes_in_float));
-TIDAR_TEST_BACKENDS(NetworkMaskedFixtures, backends_where(keeps_weights));
-TIDAR_TEST_BACKENDS(RoundedFixtures, backends_where(rounds));
+std::vector<BackendUnderTest> those_where(std::vector<BackendUnderTest> backends,
+                                          bool (*wanted)(const BackendUnderTest&)) {
+  std::erase_if(backends, [&](const BackendUnderTest& backend) { return !wanted(backend); });
+  return backends;
+}
+
+// A program of its own holds the kernels for GPUs against the fixtures, on the CPU.
+#ifdef TIDAR_KERNELS_ON_HOST
+std::vector<BackendUnderTest> tested() { return kernels_on_host(); }
+#else
+std::vector<BackendUnderTest> tested() { return all_backends(); }
+#endif
+
+TIDAR_TEST_BACKENDS(NetworkFixtures, those_where(tested(), computes_in_float));
+TIDAR_TEST_BACKENDS(NetworkMaskedFixtures, those_where(tested(), keeps_weights));
+TIDAR_TEST_BACKENDS(RoundedFixtures, those_where(tested(), rounds));
 
 }  // namespace
 }  // namespace tidar
