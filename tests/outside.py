@@ -47,6 +47,12 @@ def wait_until_caught(child, number):
         time.sleep(0.005)
 
 
+def has_sanitizer():
+    """Whether the program is built with one, which has memory of its own."""
+    program = pathlib.Path(PROGRAM).read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
 def comma(ids):
     return ",".join(map(str, ids))
 

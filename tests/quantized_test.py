@@ -13,6 +13,7 @@ import sys
 from outside import ROOT, Case, comma, main
 
 sys.path.insert(0, str(ROOT / "tests"))
+import gguf  # noqa: E402
 import hugging_face  # noqa: E402
 
 CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 128,
@@ -229,15 +230,76 @@ class QuantizedFolders(Case):
         return (hugging_face.write_folder(self.folder / "quantised", config, quantised),
                 hugging_face.write_folder(self.folder / "twin", CONFIG, twin))
 
-    def logits(self, model):
-        self.succeed("logits", "--model", model, "--ids", comma(IDS), "--out", self.out)
+    def logits(self, model, *args):
+        self.succeed("logits", "--model", model, "--ids", comma(IDS), "--out", self.out, *args)
         return self.out.read_bytes()
 
     def test_equal_their_twins_to_the_bit(self):
         for name, scheme in SCHEMES.items():
             with self.subTest(scheme=name):
                 quantised, twin = self.write(scheme)
-                self.assertEqual(self.logits(quantised), self.logits(twin))
+                plain = ("--weights", "f32")
+                self.assertEqual(self.logits(quantised, *plain), self.logits(twin, *plain))
+
+    def test_codes_are_kept_in_the_format_that_holds_them(self):
+        """Without --weights: codes around their middle stay what they are, others become w8."""
+        kept = {"int-quantized": "w8", "pack-quantized": "w4"}
+        for name, scheme in SCHEMES.items():
+            with self.subTest(scheme=name):
+                quantised, _ = self.write(scheme)
+                found = json.loads(self.succeed("inspect", "--model", quantised, "--json")[0])
+                for weight in found["weights"]:
+                    role = weight["role"]
+                    expected = ("bf16" if role in ("embedding", "head")
+                                else "f32" if role is None else kept.get(name, "w8"))
+                    self.assertEqual(weight["kept_as"], {expected: weight["count"]}, role)
+                said = f"{kept.get(name, 'w8')},embedding=bf16,head=bf16"
+                self.assertEqual(found["weight_type"], said)
+                self.assertEqual(self.logits(quantised), self.logits(quantised, "--weights", said))
+
+    def test_codes_are_those_of_a_file(self):
+        """The same codes and scales as Q4_0 blocks of a GGUF file: the same bits, though many groups
+        have no code that is far from the middle."""
+        rng = random.Random(9)
+        folder, tensors = {}, []
+        for name, shape in hugging_face.weights(CONFIG).items():
+            stem, own = name.removesuffix("weight"), gguf.tensor_name(name)
+            if "_proj" not in name:
+                middle = 1.0 if len(shape) == 1 else 0.0
+                numbers = [bf16(middle + rng.uniform(-.1, .1)) for _ in range(math.prod(shape))]
+                folder[name] = ("BF16", shape, pack("BF16", numbers))
+                kind = "F32" if len(shape) == 1 else "BF16"
+                tensors.append((own, kind, shape, pack(kind, numbers)))
+                continue
+            rows, cols = shape
+            codes, scales, blocks = [], [], b""
+            for _ in range(rows * cols // 32):
+                reach = rng.choice((1, 3, 8))
+                group = [8 + rng.randrange(-reach, reach) for _ in range(32)]
+                scale = f16(rng.choice((-1, 1)) * rng.uniform(.5, 1) / math.sqrt(cols) / reach)
+                codes += group
+                scales.append(scale)
+                blocks += struct.pack("<e16B", scale, *(
+                    group[i] | group[i + 16] << 4 for i in range(16)))
+            folder[stem + "weight_packed"] = ("I32", (rows, cols // 8), pack("I32", words(codes)))
+            folder[stem + "weight_scale"] = ("F16", (rows, cols // 32), pack("F16", scales))
+            folder[stem + "weight_shape"] = ("I64", (2,), pack("I64", shape))
+            if "q_proj" in name or "k_proj" in name:
+                blocks = gguf.paired_rows(blocks, rows, CONFIG["head_dim"])
+            tensors.append((own, "Q4_0", shape, blocks))
+        config = {**CONFIG, "rms_norm_eps": 1e-6, "rope_theta": 10000.0}
+        model = hugging_face.write_folder(
+            self.folder / "folder", {**config, "quantization_config": PackQuantized.config}, folder)
+        file = gguf.write(self.folder / "m.gguf", gguf.model_entries(config), tensors)
+        for weights in ((), ("--weights", "w4"), ("--weights", "f32"), ("--weights", "w8")):
+            self.assertEqual(self.logits(model, *weights), self.logits(file, *weights), weights)
+        self.assertNotEqual(self.logits(model), self.logits(model, "--weights", "w8"))
+        # Nothing was rounded a second time.
+        self.succeed("quantize", "--model", file, "--weights", "w4", "--out", self.folder / "again")
+        again = hugging_face.read_tensors(self.folder / "again/model.safetensors")
+        for name, stored in folder.items():
+            if "_proj" in name:
+                self.assertEqual(again[name], stored, name)
 
     def test_inspect_names_the_scheme(self):
         quantised, _ = self.write(Awq)

@@ -223,7 +223,7 @@ Result<int> bench(const BenchFlags& flags) {
   progress.show("measuring the machine");
   const Measured measured = measure(flags, sizes, session, progress);
   progress.clear();
-  const double peak_gflops = measured.roofs.products_of(session.operand_type());
+  const double peak_gflops = measured.roofs.products_of(session.usual_operand_type());
   flags.json ? print_json(to_json(flags, session, measured))
              : print(tables(flags, session, measured, peak_gflops));
   print_verbs(session, measured.roofs, flags.json);

@@ -47,8 +47,8 @@ std::string heading(const Session& session, const BenchRoofs& roofs) {
   std::string text;
   text += fmt::format("{}: {} parameters\n", name_of(session), format_count(config.parameters()));
   text += fmt::format("weights {}, operands {}, keys and values {};\n  {} kernels, {} threads\n",
-                      name_of(session.weight_format()), name_of(session.operand_type()),
-                      name_of(session.kv_type()), session.ops().name(), session.threads().size());
+                      session.weights_text(), session.operands_text(), name_of(session.kv_type()),
+                      session.ops().name(), session.threads().size());
   text += fmt::format("roofs: memory {:.1f} GB/s +- {:.0f}% between the passes;\n",
                       roofs.memory_gbps, 100 * roofs.memory_spread);
   text += fmt::format("  products in registers: f32 {:.0f} GFLOP/s, bf16 {:.0f}, i8 {:.0f}\n",
@@ -60,8 +60,8 @@ OrderedJson heading_json(const Session& session, const BenchRoofs& roofs) {
   OrderedJson json;
   json["model"] = name_of(session);
   json["parameters"] = session.config().parameters();
-  json["weights"] = name_of(session.weight_format());
-  json["operands"] = name_of(session.operand_type());
+  json["weights"] = session.weights_text();
+  json["operands"] = session.operands_text();
   json["kv"] = name_of(session.kv_type());
   json["kernels"] = session.ops().name();
   json["threads"] = session.threads().size();
@@ -76,9 +76,9 @@ void put_memory(OrderedJson& json, const Session& session) {
 
 void print_verbs(const Session& session, const BenchRoofs& roofs, bool beside_json) {
   if (session.timed_ops() == nullptr) return;
-  const std::string verbs =
-      session.timed_ops()->table({.bytes_per_s = 1e9 * roofs.memory_gbps,
-                                  .flops_per_s = 1e9 * roofs.products_of(session.operand_type())});
+  const std::string verbs = session.timed_ops()->table(
+      {.bytes_per_s = 1e9 * roofs.memory_gbps,
+       .flops_per_s = 1e9 * roofs.products_of(session.usual_operand_type())});
   beside_json ? print_note(verbs) : print("\n" + verbs);
 }
 

@@ -83,9 +83,8 @@ Result<RunIdentity> identity_of(const Setting& setting, const Session& session) 
       {"task", fmt::format("{} {}", name_of(setting.task.kind), task)},
       {"shots", shots},
       {"model", model},
-      {"computing",
-       fmt::format("weights {}, products {}, keys {}", name_of(session.weight_format()),
-                   name_of(session.operand_type()), name_of(session.kv_type()))}};
+      {"computing", fmt::format("weights {}, products {}, keys {}", session.weights_text(),
+                                session.operands_text(), name_of(session.kv_type()))}};
 }
 
 Result<const Tokenizer*> tokenizer_of(const Session& session, const EvalFlags& flags) {

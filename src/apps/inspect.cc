@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "apps/command.h"
 #include "apps/output.h"
@@ -28,10 +30,23 @@ struct RoleSummary {
   std::vector<int64_t> shape;
   int count = 0;
   int64_t elements = 0;
-  std::map<std::string_view, int> stored;  ///< how many are stored in which way
+  std::map<std::string_view, int> stored{};  ///< how many are stored in which way
+  std::map<std::string_view, int> kept{};    ///< and are kept in which format
+  int64_t kept_bytes = 0;                    ///< of all, without what kernels pad
+  std::optional<PackedRole> packed{};        ///< nothing: a vector
 };
 
-std::vector<RoleSummary> summarize(const ModelConfig& config, const ModelWeights& weights) {
+/// What one weight is kept in, and its bytes.
+std::pair<std::string_view, int64_t> kept(const WeightSpec& spec, const WeightFormats& formats) {
+  const auto packed = packed_role(spec.role);
+  const WeightFormatFacts& facts =
+      facts_of(packed ? formats.of({*packed, spec.layer}) : WeightFormat::f32);
+  return {facts.name, facts.bytes(spec.shape.size() == 2 ? spec.shape[0] : 1, spec.shape.back())};
+}
+
+std::vector<RoleSummary> summarize(const Session& session) {
+  const ModelConfig& config = session.config();
+  const ModelWeights& weights = session.weights();
   std::vector<RoleSummary> roles;
   std::map<WeightRole, size_t> place;
   for (const WeightSpec& spec : weight_table(config)) {
@@ -40,11 +55,14 @@ std::vector<RoleSummary> summarize(const ModelConfig& config, const ModelWeights
       std::string name = spec.name;
       const size_t layer = name.find(".0.");
       if (spec.layer >= 0 && layer != std::string::npos) name.replace(layer, 3, ".*.");
-      roles.push_back({name, spec.shape, 0, 0, {}});
+      roles.push_back({.name = name, .shape = spec.shape, .packed = packed_role(spec.role)});
     }
     RoleSummary& role = roles[found->second];
     role.count += 1;
     role.stored[weights.stored_as(spec.role, spec.layer)] += 1;
+    const auto [format, bytes] = kept(spec, session.weight_formats());
+    role.kept[format] += 1;
+    role.kept_bytes += bytes;
     int64_t elements = 1;
     for (const int64_t size : spec.shape) elements *= size;
     role.elements += elements;
@@ -57,10 +75,10 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 }
 
 /// "Q4_K", or of several "Q4_K 12, Q6_K 4".
-std::string stored_text(const RoleSummary& role) {
-  if (role.stored.size() == 1) return std::string(role.stored.begin()->first);
+std::string counts_text(const std::map<std::string_view, int>& counts) {
+  if (counts.size() == 1) return std::string(counts.begin()->first);
   std::vector<std::string> parts;
-  for (const auto& [name, count] : role.stored) parts.push_back(fmt::format("{} {}", name, count));
+  for (const auto& [name, count] : counts) parts.push_back(fmt::format("{} {}", name, count));
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
@@ -70,8 +88,29 @@ std::string print_weights(const std::vector<RoleSummary>& roles) {
     std::string_view name = role.name;
     if (name.ends_with(".weight")) name.remove_suffix(7);
     table.add({std::string(name), shape_text(role.shape), std::to_string(role.count),
-               format_count(role.elements), stored_text(role)});
+               format_count(role.elements), counts_text(role.stored)});
   }
+  return table.text();
+}
+
+/// What the roles of --weights become: tensors that are packed as one count together.
+std::string print_kept(const std::vector<RoleSummary>& roles) {
+  std::map<std::optional<PackedRole>, RoleSummary> packed;
+  for (const RoleSummary& role : roles) {
+    RoleSummary& sum = packed[role.packed];
+    for (const auto& [name, count] : role.stored) sum.stored[name] += count;
+    for (const auto& [name, count] : role.kept) sum.kept[name] += count;
+    sum.kept_bytes += role.kept_bytes;
+  }
+  Table table({"role", "stored as", "kept as", "bytes"});
+  for (const auto& [role, sum] : packed) {
+    if (!role) continue;
+    table.add({std::string(name_of(*role)), counts_text(sum.stored), counts_text(sum.kept),
+               format_count(sum.kept_bytes)});
+  }
+  const RoleSummary& vectors = packed[std::nullopt];
+  table.add({"norms and biases", counts_text(vectors.stored), counts_text(vectors.kept),
+             format_count(vectors.kept_bytes)});
   return table.text();
 }
 
@@ -82,7 +121,10 @@ OrderedJson weights_json(const std::vector<RoleSummary>& roles) {
                        {"shape", role.shape},
                        {"count", role.count},
                        {"elements", role.elements},
-                       {"stored_as", role.stored}});
+                       {"stored_as", role.stored},
+                       {"role", role.packed ? OrderedJson(name_of(*role.packed)) : OrderedJson()},
+                       {"kept_as", role.kept},
+                       {"kept_bytes", role.kept_bytes}});
   }
   return weights;
 }
@@ -128,7 +170,7 @@ void use_memory(Evaluator& evaluator) {
 Result<int> inspect(const InspectFlags& flags) {
   TIDAR_TRY(Session session, Session::open(flags.model));
   const ModelConfig& config = session.config();
-  const std::vector<RoleSummary> roles = summarize(config, session.weights());
+  const std::vector<RoleSummary> roles = summarize(session);
   TIDAR_TRY_VOID(session.build_network({.rows = flags.rows, .keys_each = kDefaultContext}));
   use_memory(session.network());
   const std::vector<MemoryUse> uses = session.memory();
@@ -138,8 +180,8 @@ Result<int> inspect(const InspectFlags& flags) {
     print_json({{"config", OrderedJson::parse(to_json(config))},
                 {"parameters", config.parameters()},
                 {"weights", weights_json(roles)},
-                {"weight_type", name_of(session.weight_format())},
-                {"operand_type", name_of(session.operand_type())},
+                {"weight_type", session.weights_text()},
+                {"operand_type", session.operands_text()},
                 {"kv_type", name_of(session.kv_type())},
                 {"kernels", session.ops().name()},
                 {"rows", flags.rows},
@@ -161,10 +203,10 @@ Result<int> inspect(const InspectFlags& flags) {
         fmt::format("trained layout {}, mask token {}{}\n", name_of(tidar.layout), tidar.mask_token,
                     tidar.block_size > 0 ? fmt::format(", block size {}", tidar.block_size) : ""));
   }
-  print("\n" + print_weights(roles) + "\n");
-  print(fmt::format("{} kernels, weights {}, products {}, keys and values {}\n",
-                    session.ops().name(), name_of(session.weight_format()),
-                    name_of(session.operand_type()), name_of(session.kv_type())));
+  print("\n" + print_weights(roles) + "\n" + print_kept(roles) + "\n");
+  print(fmt::format("weights {}\n", session.weights_text()));
+  print(fmt::format("{} kernels, products {}, keys and values {}\n", session.ops().name(),
+                    session.operands_text(), name_of(session.kv_type())));
   print(fmt::format("passes of {} rows, room for {} keys\n\n", flags.rows, context));
   print(print_memory(uses, peak));
   return kDone;

@@ -33,8 +33,8 @@ std::string priced(const Session& session) {
       "{} of {} layers, hidden {}, heads {} and {} of {}, ffn {}, vocabulary {}; weights {}, "
       "operands {}, keys and values {}; {} kernels, {} threads on {}",
       config.architecture, config.layers, config.hidden, config.heads, config.kv_heads,
-      config.head_size, config.ffn, config.vocabulary, name_of(session.weight_format()),
-      name_of(session.operand_type()), name_of(session.kv_type()), session.ops().name(),
+      config.head_size, config.ffn, config.vocabulary, session.weights_text(),
+      session.operands_text(), name_of(session.kv_type()), session.ops().name(),
       session.threads().size(), processor());
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <set>
 
 #include "apps/ids.h"
 #include "apps/ranges.h"
@@ -15,12 +16,6 @@ namespace {
 /// Any seed would do; a fixed one makes every run of one shape the same model.
 constexpr uint64_t kRandomWeightsSeed = 1;
 
-std::vector<std::string> weight_formats() {
-  std::vector<std::string> names;
-  for (const WeightFormatFacts& facts : kWeightFormats) names.emplace_back(facts.name);
-  return names;
-}
-
 /// A flag that is one of `choices`; take() gets which.
 void add_choice_flag(CLI::App& command, const std::string& name,
                      const std::vector<std::string>& choices,
@@ -30,15 +25,25 @@ void add_choice_flag(CLI::App& command, const std::string& name,
       ->type_name("");
 }
 
+/// Keys are as precise as the products that make them. Beside codes as beside bf16 weights: those
+/// are rounded further than keys are.
+DType kv_type_beside(const WeightFormats& weights, const ModelConfig& config, const Ops& ops) {
+  for (int layer = 0; layer < config.layers; ++layer) {
+    const WeightFormat format = weights.of({PackedRole::qkv, layer});
+    if (format == WeightFormat::f32) return ops.operand(format);
+  }
+  return ops.operand(WeightFormat::bf16);
+}
+
 }  // namespace
 
 void add_computing_flags(CLI::App& command, ModelFlags& flags) {
   command.option_defaults()->group("Computing");
-  add_choice_flag(
-      command, "--weights", weight_formats(),
-      [&flags](const std::string& name) { flags.weights = weight_format_named(name); },
-      "Format of packed weights (default: as stored); w8 and w4 are codes of 8 and 4 bits with a "
-      "scale for 32 of them, multiplied as whole numbers");
+  add_weights_flag(
+      command, flags.weights,
+      "Format of packed weights: f32, bf16, w8 or w4, and other ones by role, as in w4,head=w8 "
+      "(default: as stored); w8 and w4 are codes of 8 and 4 bits with a scale for 32 of them, "
+      "multiplied as whole numbers");
   add_choice_flag(
       command, "--kv", {"f32", "bf16"},
       [&flags](const std::string& name) { flags.kv = name == "bf16" ? DType::bf16 : DType::f32; },
@@ -96,20 +101,19 @@ Result<Session> Session::open(const ModelFlags& flags) {
     TIDAR_TRY(session.weights_, ModelWeights::open(model, session.config_));
   } else {
     TIDAR_TRY(session.config_, named_shape(flags.shape));
-    const WeightFormatFacts& facts = facts_of(flags.weights.value_or(WeightFormat::bf16));
+    const WeightFormatFacts& facts = facts_of(flags.weights.all.value_or(WeightFormat::bf16));
     session.weights_ = ModelWeights::random(session.config_, facts.plain.value_or(DType::bf16),
                                             kRandomWeightsSeed);
   }
-  const auto stored = plain_format(session.weights_->matrix_dtype());
-  session.weight_format_ = flags.weights.value_or(stored.value_or(WeightFormat::f32));
+  TIDAR_TRY(session.weight_formats_,
+            chosen_formats(flags.weights, session.config_,
+                           stored_formats(session.config_, *session.weights_)));
   session.threads_ = std::make_unique<Threads>(flags.threads);
   TIDAR_TRY(session.backend_, make_backend(flags.isa, flags.precision, *session.threads_));
   if (flags.timed) session.timed_ = std::make_unique<TimedOps>(*session.backend_.ops);
   const Ops& ops = *session.backend_.ops;
-  // Beside codes as beside bf16 weights: they are rounded further than keys are.
-  const bool plain = facts_of(session.weight_format_).plain.has_value();
-  const DType operands = ops.operand(plain ? session.weight_format_ : WeightFormat::bf16);
-  session.kv_type_ = flags.kv.value_or(ops.supports_kv(operands) ? operands : DType::f32);
+  const DType products = kv_type_beside(session.weight_formats_, session.config_, ops);
+  session.kv_type_ = flags.kv.value_or(ops.supports_kv(products) ? products : DType::f32);
   if (!ops.supports_kv(session.kv_type_)) {
     return error("--kv {}: {} keeps keys and values in other types only", name_of(session.kv_type_),
                  ops.name());
@@ -141,7 +145,7 @@ Result<void> Session::build_network(Room room) {
       flags_.context > 0
           ? flags_.context
           : std::min<int64_t>(config_.max_positions, int64_t{pages_each} * kPageSlots + room.rows));
-  options.weights = weight_format_;
+  options.weights = weight_formats_;
   options.kv = kv_type_;
   TIDAR_TRY(network_, Network::build(config_, *weights_, ops(), options));
   weights_.reset();
@@ -151,10 +155,26 @@ Result<void> Session::build_network(Room room) {
 Result<void> Session::build_trainable(int rows) {
   TIDAR_CHECK(weights_.has_value());
   backward_ = make_backward(backend_, *threads_);
-  const TrainableOptions options = {.max_rows = rows, .compute = weight_format_};
+  WeightFormat compute = usual_format(weight_formats_, config_);
+  if (flags_.weights.is_default()) {
+    // What is stored as codes is learnt further in f32.
+    compute = plain_format(weights_->matrix_dtype()).value_or(WeightFormat::f32);
+  } else if (text_of(weight_formats_, config_) != name_of(compute)) {
+    return error("--weights {}: what is trained has one format for all weights, f32 or bf16",
+                 weights_text());
+  }
+  const TrainableOptions options = {.max_rows = rows, .compute = compute};
   TIDAR_TRY(trainable_, Trainable::build(config_, *weights_, *backward_, options));
   weights_.reset();
   return {};
+}
+
+std::string Session::operands_text() const {
+  std::set<std::string_view> names;
+  for (const PackedPlace& place : packed_weights(config_)) {
+    names.insert(name_of(operand_type(weight_formats_.of(place))));
+  }
+  return fmt::format("{}", fmt::join(names, "+"));
 }
 
 std::vector<MemoryUse> Session::memory() const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apps/backend.h"
+#include "apps/weight_choice.h"
 #include "base/dtype.h"
 #include "base/result.h"
 #include "base/threads.h"
@@ -24,10 +25,10 @@ namespace tidar {
 
 /// Which model, and how it is computed.
 struct ModelFlags {
-  std::string model;                    ///< a folder or a file; or
-  std::string shape;                    ///< a named shape, with random weights
-  std::optional<WeightFormat> weights;  ///< none: as they are stored
-  std::optional<DType> kv;              ///< none: as precise as the products
+  std::string model;  ///< a folder or a file; or
+  std::string shape;  ///< a named shape, with random weights
+  WeightChoice weights;
+  std::optional<DType> kv;  ///< none: as precise as the products
   Precision precision = Precision::bf16;
   std::string isa = "best";
   int threads = 0;     ///< 0: as many as this process may run on
@@ -77,13 +78,18 @@ class Session {
   Trainable& trainable() const { return *trainable_; }
   /// What the kernels are compiled for; none with the reference.
   std::optional<Isa> isa() const { return backend_.isa; }
-  WeightFormat weight_format() const { return weight_format_; }
+  const WeightFormats& weight_formats() const { return weight_formats_; }
+  /// As --weights would say them: "w4,head=w8".
+  std::string weights_text() const { return text_of(weight_formats_, config_); }
   DType kv_type() const { return kv_type_; }
-  /// Operand type of the products with the model's matrices; i8 where these are codes.
-  DType operand_type() const {
-    const bool codes = facts_of(weight_format_).group > 0;
-    return codes ? DType::i8 : backend_.ops->operand(weight_format_);
+  /// Operand type of products with weights of this format; i8 where these are codes.
+  DType operand_type(WeightFormat format) const {
+    return facts_of(format).group > 0 ? DType::i8 : backend_.ops->operand(format);
   }
+  /// Of most products.
+  DType usual_operand_type() const { return operand_type(usual_format(weight_formats_, config_)); }
+  /// Of all that there are: "i8", or "bf16+i8".
+  std::string operands_text() const;
 
   /// Memory by purpose, that of the kernels included.
   std::vector<MemoryUse> memory() const;
@@ -98,7 +104,7 @@ class Session {
   ModelConfig config_;
   std::optional<ModelWeights> weights_;
   std::optional<Tokenizer> tokenizer_;
-  WeightFormat weight_format_ = WeightFormat::f32;
+  WeightFormats weight_formats_;
   DType kv_type_ = DType::f32;
   std::unique_ptr<Threads> threads_;
   // Each after those that it uses, so that it ends before them.

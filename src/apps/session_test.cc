@@ -105,11 +105,11 @@ TEST(Session, KeysAreAsPreciseAsProductsUnlessAskedOtherwise) {
   flags.model = std::string(TIDAR_FIXTURES) + "/qwen3_bf16";
   flags.precision = Precision::f32;
   EXPECT_EQ(Session::open(flags)->kv_type(), DType::f32);
-  EXPECT_EQ(Session::open(flags)->weight_format(), WeightFormat::bf16);
+  EXPECT_EQ(Session::open(flags)->weights_text(), "bf16");
   flags.kv = DType::bf16;
   EXPECT_EQ(Session::open(flags)->kv_type(), DType::bf16);
-  flags.weights = WeightFormat::f32;
-  EXPECT_EQ(Session::open(flags)->weight_format(), WeightFormat::f32);
+  flags.weights.all = WeightFormat::f32;
+  EXPECT_EQ(Session::open(flags)->weights_text(), "f32");
   // 2 layers, 2 heads of 32, keys and values, 2 bytes each
   EXPECT_EQ(Session::open(flags)->key_bytes(), 2 * 2 * 2 * 32 * 2);
 }
@@ -119,7 +119,7 @@ TEST(Session, ANamedShapeNeedsNoFiles) {
   flags.shape = "mini";
   const Session session = Session::open(flags).value();
   EXPECT_EQ(session.tokenizer(), nullptr);
-  EXPECT_EQ(session.weight_format(), WeightFormat::bf16);
+  EXPECT_EQ(session.weights_text(), "bf16");
 }
 
 }  // namespace

@@ -201,6 +201,29 @@ void decode_blocks(BlockFormat format, std::span<const std::byte> blocks, std::s
   }
 }
 
+void read_group_codes(BlockFormat format, std::span<const std::byte> blocks,
+                      const GroupCodes& out) {
+  const BlockFormatFacts& facts = facts_of(format);
+  const auto bytes = static_cast<size_t>(facts.bytes);
+  TIDAR_CHECK_EQ(out.scales.size(), blocks.size() / bytes);
+  TIDAR_CHECK_EQ(out.codes.size() * 8,
+                 out.scales.size() * static_cast<size_t>(kSmall * facts.even_codes));
+  uint8_t* code = out.codes.data();
+  for (size_t b = 0; b < out.scales.size(); ++b) {
+    const std::byte* const block = blocks.data() + b * bytes;
+    std::memcpy(&out.scales[b].bits, block, sizeof(Half));
+    if (facts.even_codes == 8) {
+      for (int i = 0; i < kSmall; ++i) {
+        *code++ = static_cast<uint8_t>(byte_at(block + 2, i) ^ 0x80);
+      }
+    } else {
+      for (int i = 0; i < kSmall; i += 2) {
+        *code++ = static_cast<uint8_t>(nibble(block + 2, i) | nibble(block + 2, i + 1) << 4);
+      }
+    }
+  }
+}
+
 std::optional<int64_t> first_not_finite(BlockFormat format, std::span<const std::byte> blocks) {
   const BlockFormatFacts& facts = facts_of(format);
   if (facts.plain) {

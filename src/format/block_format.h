@@ -21,6 +21,7 @@
 #include <string_view>
 
 #include "base/dtype.h"
+#include "format/group_codes.h"
 
 namespace tidar {
 
@@ -46,6 +47,7 @@ struct BlockFormatFacts {
   int elements;                  ///< of a block; rows are whole blocks
   int bytes;                     ///< of a block
   std::optional<DType> plain{};  ///< type of the elements where each is a number by itself
+  int even_codes = 0;            ///< bits of a code, where blocks are just GroupCodes of them
 };
 
 /// In the order of the enum.
@@ -53,8 +55,8 @@ inline constexpr std::array<BlockFormatFacts, 12> kBlockFormats = {{
     {BlockFormat::f32, "F32", 0, 1, 4, DType::f32},
     {BlockFormat::f16, "F16", 1, 1, 2, DType::f16},
     {BlockFormat::bf16, "BF16", 30, 1, 2, DType::bf16},
-    {BlockFormat::q8_0, "Q8_0", 8, 32, 34},
-    {BlockFormat::q4_0, "Q4_0", 2, 32, 18},
+    {BlockFormat::q8_0, "Q8_0", 8, 32, 34, {}, 8},
+    {BlockFormat::q4_0, "Q4_0", 2, 32, 18, {}, 4},
     {BlockFormat::q4_1, "Q4_1", 3, 32, 20},
     {BlockFormat::q5_0, "Q5_0", 6, 32, 22},
     {BlockFormat::q5_1, "Q5_1", 7, 32, 24},
@@ -77,6 +79,9 @@ std::string_view foreign_block_format(uint32_t number);
 /// The numbers that whole blocks stand for, as many as `out` holds. `blocks` may be unaligned and
 /// must be the bytes of just those blocks.
 void decode_blocks(BlockFormat format, std::span<const std::byte> blocks, std::span<float> out);
+
+/// The codes of whole blocks of a format that is GroupCodes.
+void read_group_codes(BlockFormat format, std::span<const std::byte> blocks, const GroupCodes& out);
 
 /// Index of the first element that is not a finite number, as its block has a scale that is none;
 /// nothing where all are finite. Looks at scales alone, where there are any.

@@ -1,11 +1,13 @@
 #include "format/quantized_matrix.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
 #include "base/check.h"
 #include "base/dtype.h"
+#include "base/half.h"
 #include "format/files.h"
 #include "format/tensor_header.h"
 
@@ -121,6 +123,55 @@ void QuantizedMatrix::decode_row(int64_t row, std::span<float> out) const {
       }
       out[static_cast<size_t>(col)] = code * scale;
     }
+  }
+}
+
+namespace {
+
+bool fits_half(float scale) {
+  constexpr float kSmallest = 0x1p-14f, kLargest = 65504;  // below and above, f16 loses more
+  const float size = std::abs(scale);
+  return scale == 0 || (size >= kSmallest && size <= kLargest);
+}
+
+}  // namespace
+
+int QuantizedMatrix::even_codes() const {
+  if (bytes != nullptr && bytes->dtype != DType::i8) return 0;
+  const int bits = codes ? codes->bits : 8;
+  const int middle = codes ? 1 << (bits - 1) : 0;
+  if (scales.block_cols % kCodesOfScale != 0 && scales.block_cols < cols) return 0;
+  const int64_t row_blocks = blocks_of(rows, scales.block_rows),
+                col_blocks = blocks_of(cols, scales.block_cols);
+  for (int64_t row = 0; row < row_blocks; ++row) {
+    for (int64_t block = 0; block < col_blocks; ++block) {
+      if (!fits_half(scales.at(row, block))) return 0;
+    }
+  }
+  if (!zeros) return zero == middle ? bits : 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t block = 0; block < col_blocks; ++block) {
+      if (zero + zeros->at(row, block) != middle) return 0;
+    }
+  }
+  return bits;
+}
+
+void QuantizedMatrix::read_codes(int64_t row, const GroupCodes& out) const {
+  const int bits = codes ? codes->bits : 8;
+  TIDAR_CHECK_EQ(static_cast<int64_t>(out.codes.size()), bytes_of_codes(cols, bits));
+  TIDAR_CHECK_EQ(static_cast<int64_t>(out.scales.size()), scales_of_codes(cols));
+  for (int64_t group = 0; group < scales_of_codes(cols); ++group) {
+    const int64_t block = group * kCodesOfScale / scales.block_cols;
+    out.scales[static_cast<size_t>(group)] =
+        nearest_half(scales.at(row / scales.block_rows, block));
+  }
+  std::fill(out.codes.begin(), out.codes.end(), uint8_t{0});
+  for (int64_t col = 0; col < cols; ++col) {
+    const int here = codes ? codes->at(row, col)
+                           : static_cast<uint8_t>(element<int8_t>(*bytes, row * cols + col)) ^ 0x80;
+    uint8_t& byte = out.codes[static_cast<size_t>(col * bits / 8)];
+    byte = static_cast<uint8_t>(byte | here << (col * bits % 8));
   }
 }
 

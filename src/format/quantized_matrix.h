@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "format/group_codes.h"
 #include "format/tensors.h"
 
 namespace tidar {
@@ -69,6 +70,12 @@ struct QuantizedMatrix {
   Result<void> check() const;
   /// [cols] numbers.
   void decode_row(int64_t row, std::span<float> out) const;
+
+  /// Bits of a code, where the matrix is GroupCodes: whole numbers around the middle of what they
+  /// can be, and scales of 32 neighbours, or of a multiple of it, that f16 can hold. 0: it is not.
+  int even_codes() const;
+  /// Then: the codes of a row. Scales that are not f16 are rounded to it.
+  void read_codes(int64_t row, const GroupCodes& out) const;
 };
 
 }  // namespace tidar

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "base/half.h"
 #include "base/rng.h"
 #include "format/files_testing.h"
 
@@ -151,6 +152,111 @@ TEST(QuantizedMatrices, SayWhichTensorDoesNotFit) {
   const Owned words(DType::i32, {1, 1}, Words{0});
   const PackedCodes codes{.words = &words.tensor, .bits = 4, .packing = kGptqCodes};
   EXPECT_TRUE(says(codes.check(8, 16).error().message, "expected I32 of shape [2, 8]"));
+}
+
+// ---- even codes ----
+
+/// The codes of a row, against what it decodes to.
+void expect_codes(const QuantizedMatrix& matrix, int bits) {
+  ASSERT_TRUE(matrix.check().ok());
+  ASSERT_EQ(matrix.even_codes(), bits);
+  std::vector<uint8_t> codes(static_cast<size_t>(bytes_of_codes(matrix.cols, bits)));
+  std::vector<Half> scales(static_cast<size_t>(scales_of_codes(matrix.cols)));
+  for (int64_t row = 0; row < matrix.rows; ++row) {
+    const Floats numbers = decoded(matrix, row);
+    matrix.read_codes(row, {codes, scales});
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      const int code = bits == 8 ? codes[i] : codes[i / 2] >> (i % 2 * 4) & 15;
+      const float number =
+          static_cast<float>(scales[i / 32]) * static_cast<float>(code - (1 << (bits - 1)));
+      ASSERT_EQ(number, numbers[i]) << "row " << row << " column " << i;
+    }
+  }
+}
+
+/// Scales that f16 holds.
+Floats random_scales(Rng& rng, size_t count) {
+  Floats scales;
+  for (size_t i = 0; i < count; ++i) {
+    scales.push_back(static_cast<float>(nearest_half(0.01f * (1 + rng.uniform()))));
+  }
+  return scales;
+}
+
+Words random_words(Rng& rng, size_t count) {
+  Words words;
+  for (size_t i = 0; i < count; ++i) words.push_back(static_cast<uint32_t>(rng.bits()));
+  return words;
+}
+
+TEST(EvenCodes, OfBytes) {
+  Rng rng(1);
+  constexpr int64_t kRows = 3, kCols = 45;
+  std::vector<int8_t> values;
+  for (int i = 0; i < kRows * kCols; ++i) values.push_back(static_cast<int8_t>(rng.bits()));
+  const Owned bytes(DType::i8, {kRows, kCols}, values);
+  const Owned scales(DType::f32, {kRows, 1}, random_scales(rng, kRows));
+  QuantizedMatrix matrix{.rows = kRows, .cols = kCols, .bytes = &bytes.tensor};
+  matrix.scales = {.values = &scales.tensor, .block_cols = kCols};
+  expect_codes(matrix, 8);
+}
+
+TEST(EvenCodes, OfWordsInGroups) {
+  Rng rng(2);
+  constexpr int64_t kRows = 5, kCols = 256;
+  for (const int bits : {4, 8}) {
+    for (const int64_t group : {32, 64, 128}) {
+      const Owned words(DType::i32, {kRows, kCols * bits / 32},
+                        random_words(rng, static_cast<size_t>(kRows * kCols * bits / 32)));
+      const Owned scales(DType::f32, {kRows, kCols / group},
+                         random_scales(rng, static_cast<size_t>(kRows * kCols / group)));
+      QuantizedMatrix matrix{.rows = kRows, .cols = kCols};
+      matrix.codes = {.words = &words.tensor, .bits = bits, .packing = kCompressedCodes};
+      matrix.zero = 1 << (bits - 1);
+      matrix.scales = {.values = &scales.tensor, .block_cols = group};
+      expect_codes(matrix, bits);
+      matrix.zero += 1;
+      EXPECT_EQ(matrix.even_codes(), 0) << "another middle";
+    }
+  }
+}
+
+TEST(EvenCodes, OfWordsWhoseZerosAreAllTheMiddle) {
+  Rng rng(3);
+  constexpr int64_t kRows = 8, kCols = 64;
+  const Owned words(DType::i32, {kCols / 8, kRows}, random_words(rng, kRows * kCols / 8));
+  const Owned scales(DType::f32, {2, kRows}, random_scales(rng, 2 * kRows));
+  for (const uint32_t other : {0u, 1u}) {
+    const Owned zeros(DType::i32, {2, 1}, Words{0x77777777, 0x77777777 - other});
+    QuantizedMatrix matrix{.rows = kRows, .cols = kCols};
+    matrix.codes = {.words = &words.tensor, .bits = 4, .packing = kGptqCodes};
+    matrix.zeros = {.words = &zeros.tensor, .bits = 4, .packing = kGptqZeros};
+    matrix.zero = 1;
+    matrix.scales = {.values = &scales.tensor, .transposed = true, .block_cols = 32};
+    if (other == 0) expect_codes(matrix, 4);
+    EXPECT_EQ(matrix.even_codes(), other == 0 ? 4 : 0);
+  }
+}
+
+TEST(EvenCodes, NeedScalesThatFit) {
+  const Owned bytes(DType::i8, {1, 64}, std::vector<int8_t>(64, 3));
+  const auto bits_with = [&](float scale, int64_t group) {
+    const Owned scales(DType::f32, {1, 64 / group}, Floats(static_cast<size_t>(64 / group), scale));
+    QuantizedMatrix matrix{.rows = 1, .cols = 64, .bytes = &bytes.tensor};
+    matrix.scales = {.values = &scales.tensor, .block_cols = group};
+    return matrix.even_codes();
+  };
+  EXPECT_EQ(bits_with(0.1f, 32), 8);
+  EXPECT_EQ(bits_with(-65504, 64), 8);
+  EXPECT_EQ(bits_with(0, 64), 8);
+  EXPECT_EQ(bits_with(0.1f, 16), 0) << "more scales than one for 32";
+  EXPECT_EQ(bits_with(65536, 32), 0);
+  EXPECT_EQ(bits_with(0x1p-15f, 32), 0);
+  const Owned floats(DType::f8_e4m3, {1, 64}, std::vector<uint8_t>(64, 3));
+  const Owned one(DType::f32, {1, 1}, Floats{1});
+  QuantizedMatrix matrix{.rows = 1, .cols = 64, .bytes = &floats.tensor};
+  matrix.scales = {.values = &one.tensor, .block_cols = 64};
+  EXPECT_EQ(matrix.even_codes(), 0) << "floats";
 }
 
 }  // namespace

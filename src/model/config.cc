@@ -48,7 +48,7 @@ Result<const Architecture*> read_architecture(const JsonFields& fields) {
 Result<void> refuse_unsupported(const JsonFields& fields, const Architecture& architecture) {
   TIDAR_TRY(const std::string activation, fields.text("hidden_act", "silu"));
   if (activation != "silu") return fields.wrong("hidden_act", "'silu'");
-  TIDAR_TRY_VOID(read_quantization(fields));
+  TIDAR_TRY_VOID(read_quantizations(fields));
   std::vector<std::string_view> flags = {"mlp_bias", "rope_interleaved"};
   if (architecture.bias_field == BiasField::read) flags.emplace_back("attention_bias");
   for (const auto flag : flags) {

@@ -1,6 +1,7 @@
-#include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "format/files.h"
 #include "format/json.h"
@@ -51,20 +52,20 @@ Result<const StoredTensor*> find_checked(const TensorFolder& folder, const Weigh
 }
 
 /// "quantization_config" of the folder's config.json, if there is one.
-Result<std::optional<Quantization>> quantization_of(const std::filesystem::path& folder) {
+Result<std::vector<Quantization>> quantizations_of(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
   std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return std::optional<Quantization>();
+  if (!std::filesystem::exists(path, ignored)) return std::vector<Quantization>();
   TIDAR_TRY(const std::string text, read_text_file(path));
   TIDAR_TRY(const Json json, parse_json_object(text, path.string()));
-  return read_quantization(JsonFields(json, path.string()));
+  return read_quantizations(JsonFields(json, path.string()));
 }
 
 /// Plain tensors are views of mapped files, quantised ones are decoded to f32.
 class FolderSource final : public WeightSource {
  public:
-  FolderSource(TensorFolder folder, std::optional<Quantization> quantization)
-      : folder_(std::move(folder)), quantization_(quantization) {}
+  FolderSource(TensorFolder folder, std::vector<Quantization> quantizations)
+      : folder_(std::move(folder)), quantizations_(std::move(quantizations)) {}
 
   Result<void> check(const ModelConfig& config, const std::string& where) {
     std::set<std::string> used;
@@ -91,20 +92,29 @@ class FolderSource final : public WeightSource {
             .file = weight.quantized.scales.values->file};
   }
 
-  void make(size_t row, std::byte* out) const override {
+  void make(size_t row, int64_t first, int64_t count, std::byte* out) const override {
     const QuantizedMatrix& matrix = weights_[row].quantized;
     auto* const numbers = reinterpret_cast<float*>(out);
     const auto cols = static_cast<size_t>(matrix.cols);
-    for (int64_t r = 0; r < matrix.rows; ++r) {
-      matrix.decode_row(r, {numbers + static_cast<size_t>(r) * cols, cols});
+    for (int64_t r = 0; r < count; ++r) {
+      matrix.decode_row(first + r, {numbers + static_cast<size_t>(r) * cols, cols});
     }
-    release_pages((matrix.codes ? matrix.codes->words : matrix.bytes)->data);
   }
 
-  void release(size_t row) const override { release_pages(weights_[row].plain->data); }
+  void release(size_t row) const override {
+    const StoredTensor* plain = weights_[row].plain;
+    const QuantizedMatrix& matrix = weights_[row].quantized;
+    if (plain != nullptr) return release_pages(plain->data);
+    release_pages((matrix.codes ? matrix.codes->words : matrix.bytes)->data);
+    release_pages(matrix.scales.values->data);
+  }
+  StoredForm form(size_t row) const override { return weights_[row].form; }
+  void read_codes(size_t row, int64_t of_matrix, const GroupCodes& out) const override {
+    weights_[row].quantized.read_codes(of_matrix, out);
+  }
   std::string_view stored_as(size_t row) const override {
     const StoredTensor* plain = weights_[row].plain;
-    return plain != nullptr ? header_name(plain->dtype) : quantization_->name;
+    return plain != nullptr ? header_name(plain->dtype) : weights_[row].scheme;
   }
 
  private:
@@ -112,15 +122,24 @@ class FolderSource final : public WeightSource {
     std::string name;
     const StoredTensor* plain = nullptr;  ///< or
     QuantizedMatrix quantized{};
+    std::string_view scheme;  ///< its name
+    StoredForm form = StoredForm::numbers;
   };
 
   Result<Weight> find(const WeightSpec& spec, const std::string& where,
                       std::set<std::string>& used) const {
     Weight weight;
     weight.name = spec.name;
-    if (quantization_ && spec.shape.size() == 2 && !is_plain(folder_.find(spec.name))) {
-      TIDAR_TRY(weight.quantized, find_quantized(folder_, *quantization_, spec.name, spec.shape[0],
-                                                 spec.shape[1], used));
+    const bool may_be = !quantizations_.empty() && spec.shape.size() == 2;
+    if (may_be && !is_plain(folder_.find(spec.name))) {
+      TIDAR_TRY(const FoundMatrix found, find_quantized(folder_, quantizations_, spec.name,
+                                                        spec.shape[0], spec.shape[1], used));
+      weight.quantized = found.matrix;
+      weight.scheme = found.scheme;
+      const int bits = weight.quantized.even_codes();
+      weight.form = bits == 8   ? StoredForm::codes8
+                    : bits == 4 ? StoredForm::codes4
+                                : StoredForm::other_codes;
     } else {
       TIDAR_TRY(weight.plain, find_checked(folder_, spec, where));
     }
@@ -128,7 +147,7 @@ class FolderSource final : public WeightSource {
   }
 
   TensorFolder folder_;
-  std::optional<Quantization> quantization_;
+  std::vector<Quantization> quantizations_;
   std::vector<Weight> weights_;  // by row
 };
 
@@ -137,8 +156,8 @@ class FolderSource final : public WeightSource {
 Result<std::unique_ptr<WeightSource>> folder_source(const std::filesystem::path& folder,
                                                     const ModelConfig& config) {
   TIDAR_TRY(TensorFolder files, TensorFolder::open(folder));
-  TIDAR_TRY(const auto quantization, quantization_of(folder));
-  auto source = std::make_unique<FolderSource>(std::move(files), quantization);
+  TIDAR_TRY(auto quantizations, quantizations_of(folder));
+  auto source = std::make_unique<FolderSource>(std::move(files), std::move(quantizations));
   TIDAR_TRY_VOID(source->check(config, folder.string()));
   return std::unique_ptr<WeightSource>(std::move(source));
 }

@@ -92,23 +92,31 @@ class GgufSource final : public WeightSource {
     return tensor;
   }
 
-  void make(size_t row, std::byte* out) const override {
-    const auto& [stored, order] = weights_[row];
-    const auto rows = static_cast<size_t>(stored->shape.size() == 1 ? 1 : stored->shape[0]);
-    const auto cols = static_cast<size_t>(stored->shape.back());
-    const auto plain = facts_of(stored->format).plain;
-    const size_t row_bytes = stored->data.size() / rows;
+  void make(size_t row, int64_t first, int64_t count, std::byte* out) const override {
+    const GgufTensor& stored = *weights_[row].tensor;
+    const auto cols = static_cast<size_t>(stored.shape.back());
+    const auto plain = facts_of(stored.format).plain;
     const size_t out_bytes = cols * size_of(plain.value_or(DType::f32));
-    for (size_t r = 0; r < rows; ++r) {
-      const auto bytes = stored->data.subspan(stored_row(r, order) * row_bytes, row_bytes);
-      std::byte* const to = out + r * out_bytes;
+    for (int64_t r = 0; r < count; ++r) {
+      const auto bytes = row_bytes(row, first + r);
+      std::byte* const to = out + static_cast<size_t>(r) * out_bytes;
       if (plain) {
         std::copy(bytes.begin(), bytes.end(), to);
       } else {
-        decode_blocks(stored->format, bytes, {reinterpret_cast<float*>(to), cols});
+        decode_blocks(stored.format, bytes, {reinterpret_cast<float*>(to), cols});
       }
     }
-    release_pages(stored->data);
+  }
+  StoredForm form(size_t row) const override {
+    const GgufTensor& stored = *weights_[row].tensor;
+    const BlockFormatFacts& facts = facts_of(stored.format);
+    // Vectors become f32, whatever they are stored as.
+    if (facts.plain || stored.shape.size() == 1) return StoredForm::numbers;
+    if (facts.even_codes == 8) return StoredForm::codes8;
+    return facts.even_codes == 4 ? StoredForm::codes4 : StoredForm::other_codes;
+  }
+  void read_codes(size_t row, int64_t of_matrix, const GroupCodes& out) const override {
+    read_group_codes(weights_[row].tensor->format, row_bytes(row, of_matrix), out);
   }
 
   void release(size_t row) const override { release_pages(weights_[row].tensor->data); }
@@ -121,6 +129,14 @@ class GgufSource final : public WeightSource {
     const GgufTensor* tensor;
     RowOrder order;
   };
+
+  /// What the file has for row r of a tensor.
+  std::span<const std::byte> row_bytes(size_t row, int64_t r) const {
+    const auto& [stored, order] = weights_[row];
+    const auto rows = static_cast<size_t>(stored->shape.size() == 1 ? 1 : stored->shape[0]);
+    const size_t bytes = stored->data.size() / rows;
+    return stored->data.subspan(stored_row(static_cast<size_t>(r), order) * bytes, bytes);
+  }
 
   /// Where the file has row r.
   size_t stored_row(size_t r, RowOrder order) const {

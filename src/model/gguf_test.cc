@@ -181,6 +181,31 @@ std::string random_blocks(BlockFormat format, int64_t elements, Rng& rng) {
   return bytes;
 }
 
+/// Rows that are made by themselves, and codes, are the numbers of the query weight.
+void expect_rows_and_codes(const ModelWeights& weights, const StoredTensor& query, int bits) {
+  EXPECT_EQ(weights.form(WeightRole::query, 0), bits == 8   ? StoredForm::codes8
+                                                : bits == 4 ? StoredForm::codes4
+                                                            : StoredForm::other_codes);
+  EXPECT_EQ(weights.form(WeightRole::attention_out, 0), StoredForm::numbers);  // F16
+  EXPECT_EQ(weights.form(WeightRole::input_norm, 0), StoredForm::numbers);
+  const int64_t rows = query.shape[0], cols = query.shape[1];
+  const std::span numbers(reinterpret_cast<const float*>(query.data.data()),
+                          static_cast<size_t>(rows * cols));
+  std::vector<float> row(static_cast<size_t>(cols));
+  for (int64_t r = 0; r < rows; ++r) {
+    weights.make_row(query, r, row);
+    EXPECT_TRUE(std::equal(row.begin(), row.end(), numbers.begin() + r * cols)) << r;
+  }
+  if (bits == 0) return;
+  const CodeMatrix matrix = weights.codes(WeightRole::query, 0);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const auto* const codes = matrix.codes.as<uint8_t>();
+    const int code = bits == 8 ? codes[i] : codes[i / 2] >> (i % 2 * 4) & 15;
+    const auto scale = static_cast<float>(matrix.scales.as<Half>()[i / 32]);
+    ASSERT_EQ(scale * static_cast<float>(code - (1 << (bits - 1))), numbers[i]) << i;
+  }
+}
+
 TEST(GgufModels, BlocksBecomeF32AndRowsTheirOrder) {
   Rng rng(3);
   for (const BlockFormatFacts& facts : kBlockFormats) {
@@ -235,6 +260,7 @@ TEST(GgufModels, BlocksBecomeF32AndRowsTheirOrder) {
                 0)
           << row;
     }
+    expect_rows_and_codes(*weights, query, facts.even_codes);
   }
 }
 

@@ -99,30 +99,41 @@ Result<void> read_weights(const JsonFields& weights, Quantization& result) {
   return {};
 }
 
-Result<Quantization> read_compressed(const JsonFields& fields) {
+/// One entry of "config_groups".
+Result<Quantization> read_group_of(const JsonFields& groups, const std::string& key,
+                                   Quantization result) {
+  TIDAR_TRY(const auto group, groups.object(key));
+  if (!group) return groups.wrong(key, "an object");
+  TIDAR_TRY(const auto weights, group->object("weights"));
+  if (!weights) return group->wrong("weights", "an object");
+  TIDAR_TRY_VOID(read_weights(*weights, result));
+  return result;
+}
+
+Result<std::vector<Quantization>> read_compressed(const JsonFields& fields) {
   constexpr std::array<std::pair<std::string_view, Scheme>, 4> formats = {
       {{"int-quantized", Scheme::int_quantized},
        {"pack-quantized", Scheme::pack_quantized},
        {"float-quantized", Scheme::float_quantized},
        {"naive-quantized", Scheme::float_quantized}}};
   TIDAR_TRY(const std::string format, fields.text("format"));
-  Quantization result;
-  for (const auto& [name, scheme] : formats) {
-    if (name == format) result.name = name, result.scheme = scheme;
+  Quantization scheme;
+  for (const auto& [name, known] : formats) {
+    if (name == format) scheme.name = name, scheme.scheme = known;
   }
-  if (result.name.empty()) {
+  if (scheme.name.empty()) {
     return unsupported(fields, "compressed-tensors in the format " + in_quotes(format));
   }
   TIDAR_TRY(const auto groups, fields.object("config_groups"));
-  if (!groups || groups->keys().size() != 1) {
-    return fields.wrong("config_groups", "an object with one group: all matrices alike");
+  if (!groups || groups->keys().empty()) {
+    return fields.wrong("config_groups", "an object: which matrices are quantised, and how");
   }
-  TIDAR_TRY(const auto group, groups->object(groups->keys().front()));
-  if (!group) return groups->wrong(groups->keys().front(), "an object");
-  TIDAR_TRY(const auto weights, group->object("weights"));
-  if (!weights) return group->wrong("weights", "an object");
-  TIDAR_TRY_VOID(read_weights(*weights, result));
-  return result;
+  std::vector<Quantization> all;
+  for (const std::string& key : groups->keys()) {
+    TIDAR_TRY(const Quantization one, read_group_of(*groups, key, scheme));
+    all.push_back(one);
+  }
+  return all;
 }
 
 /// The tensors of one matrix.
@@ -224,30 +235,72 @@ Result<void> find_parts(const Finder& finder, const Quantization& quantization,
 
 }  // namespace
 
-Result<std::optional<Quantization>> read_quantization(const JsonFields& config) {
+Result<std::vector<Quantization>> read_quantizations(const JsonFields& config) {
   TIDAR_TRY(const auto fields, config.object("quantization_config"));
-  if (!fields) return std::optional<Quantization>();
+  if (!fields) return std::vector<Quantization>();
   TIDAR_TRY(const std::string method, fields->text("quant_method"));
+  if (method == "compressed-tensors") return read_compressed(*fields);
   const auto read = [&]() -> Result<Quantization> {
     if (method == "gptq") return read_gptq(*fields);
     if (method == "awq") return read_awq(*fields);
     if (method == "fp8") return read_fp8(*fields);
-    if (method == "compressed-tensors") return read_compressed(*fields);
     return unsupported(*fields, "the weights are quantised by " + in_quotes(method));
   };
   TIDAR_TRY(const Quantization quantization, read());
-  return std::optional(quantization);
+  return std::vector{quantization};
 }
 
-Result<QuantizedMatrix> find_quantized(const TensorFolder& folder, const Quantization& quantization,
-                                       std::string_view name, int64_t rows, int64_t cols,
-                                       std::set<std::string>& used) {
-  QuantizedMatrix matrix;
-  matrix.rows = rows;
-  matrix.cols = cols;
-  TIDAR_TRY_VOID(find_parts(Finder(folder, name, used), quantization, matrix));
-  TIDAR_TRY_VOID(matrix.check());
-  return matrix;
+Result<FoundMatrix> find_quantized(const TensorFolder& folder,
+                                   std::span<const Quantization> quantizations,
+                                   std::string_view name, int64_t rows, int64_t cols,
+                                   std::set<std::string>& used) {
+  TIDAR_CHECK(!quantizations.empty());
+  const Finder finder(folder, name, used);
+  const auto by = [&](const Quantization& quantization) -> Result<FoundMatrix> {
+    FoundMatrix found{.matrix = {}, .scheme = quantization.name};
+    found.matrix.rows = rows;
+    found.matrix.cols = cols;
+    TIDAR_TRY_VOID(find_parts(finder, quantization, found.matrix));
+    TIDAR_TRY_VOID(found.matrix.check());
+    return found;
+  };
+  Result<FoundMatrix> found = by(quantizations.front());
+  for (const Quantization& other : quantizations.subspan(1)) {
+    if (!found.ok()) found = by(other);
+  }
+  return found;
+}
+
+OrderedJson packed_config(std::span<const PackedMatrices> groups,
+                          const std::vector<std::string>& plain) {
+  OrderedJson config = {{"quant_method", "compressed-tensors"},
+                        {"format", "pack-quantized"},
+                        {"quantization_status", "compressed"}};
+  int number = 0;
+  for (const PackedMatrices& group : groups) {
+    OrderedJson targets = {"Linear"};
+    if (groups.size() > 1) targets = group.names;
+    config["config_groups"][fmt::format("group_{}", number++)] = {{"targets", targets},
+                                                                  {"weights",
+                                                                   {{"num_bits", group.bits},
+                                                                    {"type", "int"},
+                                                                    {"symmetric", true},
+                                                                    {"strategy", "group"},
+                                                                    {"group_size", kCodesOfScale},
+                                                                    {"dynamic", false}}},
+                                                                  {"input_activations", nullptr},
+                                                                  {"output_activations", nullptr}};
+  }
+  config["ignore"] = plain;
+  return config;
+}
+
+std::array<TensorToWrite, 3> packed_tensors(const std::string& module, int64_t rows, int64_t cols,
+                                            int bits) {
+  TIDAR_CHECK_EQ(cols % kCodesOfScale, 0);
+  return {{{module + ".weight_packed", DType::i32, {rows, cols * bits / 32}, {}},
+           {module + ".weight_scale", DType::f16, {rows, cols / kCodesOfScale}, {}},
+           {module + ".weight_shape", DType::i64, {2}, {}}}};
 }
 
 }  // namespace tidar

@@ -2,11 +2,13 @@
 // How the matrices of a Hugging Face folder are quantised, as its config.json says, and how their
 // tensors are found.
 
+#include <array>
 #include <cstdint>
-#include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "format/json.h"
@@ -15,8 +17,8 @@
 
 namespace tidar {
 
-/// One scheme of quantising, with its numbers. Which matrices are left plain is told by the tensors
-/// themselves.
+/// One scheme of quantising, with its numbers. Which matrices are left plain, and which have which
+/// of several schemes, is told by the tensors themselves.
 struct Quantization {
   enum class Scheme : uint8_t {
     int_quantized,    ///< compressed-tensors: weight I8, weight_scale
@@ -33,15 +35,41 @@ struct Quantization {
   std::string_view name;   ///< for people: "GPTQ", "FP8"
 };
 
-/// The "quantization_config" of a config.json; nothing where there is none. A scheme that is not
-/// supported is an Error that names it, and says what to do.
-Result<std::optional<Quantization>> read_quantization(const JsonFields& config);
+/// The "quantization_config" of a config.json; none where there is none, and several where
+/// compressed-tensors has several groups. A scheme that is not supported is an Error that names it,
+/// and says what to do.
+Result<std::vector<Quantization>> read_quantizations(const JsonFields& config);
+
+/// A matrix, and the scheme by which it is read.
+struct FoundMatrix {
+  QuantizedMatrix matrix;
+  std::string_view scheme;
+};
 
 /// The matrix [rows, cols] whose plain tensor would have this name ("….q_proj.weight"), as the
-/// folder has it; checked. `used` gets the names of its tensors, and of those beside it that say
-/// nothing about its numbers.
-Result<QuantizedMatrix> find_quantized(const TensorFolder& folder, const Quantization& quantization,
-                                       std::string_view name, int64_t rows, int64_t cols,
-                                       std::set<std::string>& used);
+/// folder has it by the first of these schemes that fits; checked. `used` gets the names of its
+/// tensors, and of those beside it that say nothing about its numbers.
+Result<FoundMatrix> find_quantized(const TensorFolder& folder,
+                                   std::span<const Quantization> quantizations,
+                                   std::string_view name, int64_t rows, int64_t cols,
+                                   std::set<std::string>& used);
+
+/// Matrices of a folder that have GroupCodes of the same number of bits.
+struct PackedMatrices {
+  int bits = 4;
+  std::vector<std::string> names;  ///< of their modules: "model.layers.0.mlp.up_proj"
+};
+
+/// The "quantization_config" of a folder in the form pack-quantized of compressed-tensors, whose
+/// matrices other than these are plain: those of `plain`, modules that loaders would take for
+/// quantised otherwise. A single group is that of all other linear layers.
+OrderedJson packed_config(std::span<const PackedMatrices> groups,
+                          const std::vector<std::string>& plain);
+
+/// The tensors of a matrix [rows, cols] in such a folder, without data; cols is a multiple of 32.
+/// The first holds GroupCodes::codes of all rows, the second their scales, and the third rows and
+/// cols.
+std::array<TensorToWrite, 3> packed_tensors(const std::string& module, int64_t rows, int64_t cols,
+                                            int bits);
 
 }  // namespace tidar

@@ -101,10 +101,11 @@ class RandomSource final : public WeightSource {
     const WeightSpec& spec = table_[row];
     return {.name = spec.name, .dtype = dtype_, .shape = spec.shape, .data = {}, .file = "random"};
   }
-  void make(size_t row, std::byte* out) const override {
+  void make(size_t row, int64_t, int64_t, std::byte* out) const override {
     weights_.fill(table_[row], row, dtype_, out);
   }
   void release(size_t) const override {}
+  StoredForm form(size_t) const override { return StoredForm::numbers; }
   std::string_view stored_as(size_t) const override { return "random"; }
 
  private:

@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/check.h"
 #include "base/result.h"
+#include "format/group_codes.h"
 #include "format/tensors.h"
 #include "model/weights.h"
 
@@ -23,10 +25,14 @@ class WeightSource {
   /// The tensor of a row. Where its numbers stand in memory as they are used, a view of them, good
   /// for as long as the source; otherwise `data` is empty, and make() brings them.
   virtual StoredTensor tensor(size_t row) const = 0;
-  /// Writes the numbers of a tensor that has none to show, of its dtype and shape.
-  virtual void make(size_t row, std::byte* out) const = 0;
-  /// The numbers that a tensor shows are not needed for now: their pages may leave memory.
+  /// Writes `count` rows of a tensor that has no numbers to show, from row `first` on, in its
+  /// dtype. A vector is one row. Where the form is numbers, all rows are asked for at once.
+  virtual void make(size_t row, int64_t first, int64_t count, std::byte* out) const = 0;
+  /// What the tensor is read from is not needed for now: its pages may leave memory.
   virtual void release(size_t row) const = 0;
+  virtual StoredForm form(size_t row) const = 0;
+  /// The codes of one row of a matrix whose form says that there are such.
+  virtual void read_codes(size_t, int64_t, const GroupCodes&) const { TIDAR_CHECK(false); }
   /// What the file calls the way in which the tensor is stored: "BF16", "Q4_K".
   virtual std::string_view stored_as(size_t row) const = 0;
 };

@@ -132,8 +132,9 @@ class MemorySource final : public WeightSource {
   explicit MemorySource(std::vector<StoredTensor> tensors) : tensors_(std::move(tensors)) {}
 
   StoredTensor tensor(size_t row) const override { return tensors_[row]; }
-  void make(size_t, std::byte*) const override { TIDAR_CHECK(false); }
+  void make(size_t, int64_t, int64_t, std::byte*) const override { TIDAR_CHECK(false); }
   void release(size_t) const override {}
+  StoredForm form(size_t) const override { return StoredForm::numbers; }
   std::string_view stored_as(size_t row) const override {
     return tidar::name_of(tensors_[row].dtype);
   }
@@ -162,6 +163,13 @@ struct ModelWeights::Impl {
     const auto found = row_of.find({role, layer});
     TIDAR_CHECK(found != row_of.end());
     return found->second;
+  }
+
+  /// Of a tensor that get() or look_at() returned.
+  size_t row(const StoredTensor& tensor) const {
+    const auto row = static_cast<size_t>(&tensor - tensors.data());
+    TIDAR_CHECK_LT(row, tensors.size());
+    return row;
   }
 
   std::vector<WeightSpec> table;
@@ -202,13 +210,46 @@ const StoredTensor& ModelWeights::get(WeightRole role, int layer) const {
   StoredTensor& tensor = impl_->tensors[row];
   const std::lock_guard lock(impl_->mutex);
   if (tensor.data.empty()) {
-    size_t bytes = tidar::size_of(tensor.dtype);
-    for (const int64_t dimension : tensor.shape) bytes *= static_cast<size_t>(dimension);
+    const int64_t rows = tensor.shape.size() == 2 ? tensor.shape[0] : 1;
+    const auto bytes = static_cast<size_t>(rows * tensor.shape.back()) * size_of(tensor.dtype);
     impl_->memory[row] = Buffer(bytes);
-    impl_->source->make(row, impl_->memory[row].data());
+    impl_->source->make(row, 0, rows, impl_->memory[row].data());
+    impl_->source->release(row);
     tensor.data = {impl_->memory[row].data(), bytes};
   }
   return tensor;
+}
+
+StoredForm ModelWeights::form(WeightRole role, int layer) const {
+  return impl_->source->form(impl_->row(role, layer));
+}
+
+CodeMatrix ModelWeights::codes(WeightRole role, int layer) const {
+  const size_t row = impl_->row(role, layer);
+  const int64_t rows = impl_->tensors[row].shape[0], cols = impl_->tensors[row].shape[1];
+  const auto code_bytes = static_cast<size_t>(
+      bytes_of_codes(cols, impl_->source->form(row) == StoredForm::codes8 ? 8 : 4));
+  const auto scales = static_cast<size_t>(scales_of_codes(cols));
+  CodeMatrix matrix{Buffer(static_cast<size_t>(rows) * code_bytes),
+                    Buffer(static_cast<size_t>(rows) * scales * sizeof(Half))};
+  for (int64_t r = 0; r < rows; ++r) {
+    const auto at = static_cast<size_t>(r);
+    impl_->source->read_codes(row, r,
+                              {{matrix.codes.as<uint8_t>() + at * code_bytes, code_bytes},
+                               {matrix.scales.as<Half>() + at * scales, scales}});
+  }
+  impl_->source->release(row);
+  return matrix;
+}
+
+const StoredTensor& ModelWeights::look_at(WeightRole role, int layer) const {
+  return impl_->tensors[impl_->row(role, layer)];
+}
+
+void ModelWeights::make_row(const StoredTensor& tensor, int64_t row, std::span<float> out) const {
+  const size_t of_table = impl_->row(tensor);
+  TIDAR_CHECK(impl_->source->form(of_table) != StoredForm::numbers);
+  impl_->source->make(of_table, row, 1, std::as_writable_bytes(out).data());
 }
 
 std::string_view ModelWeights::stored_as(WeightRole role, int layer) const {
@@ -224,8 +265,7 @@ DType ModelWeights::matrix_dtype() const {
 }
 
 void ModelWeights::release(const StoredTensor& tensor) const {
-  const auto row = static_cast<size_t>(&tensor - impl_->tensors.data());
-  TIDAR_CHECK_LT(row, impl_->tensors.size());
+  const size_t row = impl_->row(tensor);
   const std::lock_guard lock(impl_->mutex);
   if (impl_->memory[row].data() == nullptr) return impl_->source->release(row);
   impl_->memory[row] = Buffer();

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/result.h"
 #include "format/tensors.h"
 #include "model/config.h"
@@ -44,6 +45,20 @@ struct WeightSpec {
 
 /// Every weight of the model, in the order in which a pass uses them.
 std::vector<WeightSpec> weight_table(const ModelConfig& config);
+
+/// How the numbers of a tensor stand in a file.
+enum class StoredForm : uint8_t {
+  numbers,      ///< each by itself
+  codes8,       ///< GroupCodes (format/group_codes.h) of 8 bits
+  codes4,       ///< and of 4
+  other_codes,  ///< of few bits, which get() makes numbers of
+};
+
+/// The codes of a matrix [N, K], row by row.
+struct CodeMatrix {
+  Buffer codes;   ///< [N, bytes_of_codes(K)]
+  Buffer scales;  ///< f16 [N, scales_of_codes(K)]
+};
 
 /// The tensors of one model, all there and of the right shape: views of mapped files, or made of
 /// stored codes or of a seed, and then there only between get() and release(). Either way a model
@@ -83,6 +98,16 @@ class ModelWeights {
   /// until release().
   const StoredTensor& get(WeightRole role, int layer = -1) const;
 
+  StoredForm form(WeightRole role, int layer = -1) const;
+  /// The codes of a matrix that is stored as such, copied.
+  CodeMatrix codes(WeightRole role, int layer = -1) const;
+
+  /// The tensor as get() would give it, but without data where that has to be made first. To be
+  /// released, too.
+  const StoredTensor& look_at(WeightRole role, int layer = -1) const;
+  /// The numbers of one row of a matrix that is stored as codes of any kind: out [K].
+  void make_row(const StoredTensor& tensor, int64_t row, std::span<float> out) const;
+
   /// What its file calls the way in which it is stored: "BF16", "Q4_K"; "random" where there is
   /// none.
   std::string_view stored_as(WeightRole role, int layer = -1) const;
@@ -92,7 +117,8 @@ class ModelWeights {
   DType matrix_dtype() const;
 
   /// To be called when a tensor has been packed: its pages leave memory. `tensor` is the reference
-  /// that get() returned; its data is not to be used until the next get(), which brings it back.
+  /// that get() or look_at() returned; its data is not to be used until the next of these, which
+  /// brings it back.
   void release(const StoredTensor& tensor) const;
 
  private:

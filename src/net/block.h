@@ -101,7 +101,7 @@ struct BlockPlanes {
                       // are where there are no such norms
   Matrix attended;    // [H E] operand
   Matrix middle;      // [D] the stream between attention and ffn; may be entrance
-  Matrix ffn_normed;  // [D] operand; may be normed
+  Matrix ffn_normed;  // [D] operand; may be where normed is
   Matrix gated;       // [F] operand
   Matrix exit;        // [D] the stream behind the block; may be middle; without data: not wanted
 };

@@ -26,14 +26,15 @@ struct Network::Impl {
 
   Impl(const ModelConfig& config_, Ops& ops_) : config(config_), ops(ops_) {}
 
-  void pack(const ModelWeights& weights, WeightFormat format) {
+  void pack(const ModelWeights& weights, const WeightFormats& formats) {
     const auto pack_one = [&](WeightRole role) {
-      const std::array parts = {&weights.get(role)};
-      return pack_tensors(ops, weights, PackOrder::stacked, parts, format);
+      const std::array roles = {role};
+      return pack_tensors(ops, weights, PackOrder::stacked, roles, -1,
+                          formats.of({*packed_role(role)}));
     };
     embedding = pack_one(WeightRole::embedding);
     for (int layer = 0; layer < config.layers; ++layer) {
-      blocks.emplace_back(ops, config, weights, layer, format);
+      blocks.emplace_back(ops, config, weights, layer, formats);
     }
     if (config.head == HeadWeight::own) own_head = pack_one(WeightRole::head);
     const std::array norm = {&weights.get(WeightRole::final_norm)};
@@ -87,9 +88,8 @@ struct Network::Impl {
     if (!pass.moves.empty()) ops.move_kv(pass.moves, *kv);
     ops.prepare(pass, kv.get(), prepared);
     ops.embed(*prepared, *embedding, planes->stream(rows));
-    const BlockPlanes of_rows = planes->of_rows(config, rows);
     for (const ServedBlock& block : blocks) {
-      block.forward(ops, config, {*prepared, *rope, *kv}, of_rows);
+      block.forward(ops, config, {*prepared, *rope, *kv}, *planes);
     }
   }
 

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "model/config.h"
 #include "model/weights.h"
+#include "net/weight_formats.h"
 #include "ops/ops.h"
 #include "plan/evaluator.h"
 
@@ -18,8 +19,8 @@ struct NetworkOptions {
   int max_rows = 512;    ///< rows of one pass, at least 1
   int pages = 0;         ///< pages of kPageSlots keys; 0: enough for one sequence of full length
   int max_position = 0;  ///< positions, at most the config's; 0: the config's
-  WeightFormat weights = WeightFormat::f32;  ///< packed matrices
-  DType kv = DType::f32;                     ///< keys and values
+  WeightFormats weights = WeightFormat::f32;  ///< packed matrices
+  DType kv = DType::f32;                      ///< keys and values
 };
 
 /// Bytes by purpose; all of it is allocated when the network is built.

@@ -203,7 +203,7 @@ TEST_P(CheckedNetwork, EveryVerbOfAPassMatchesTheReference) {
     CheckedOps checked(*tested, *truth,
                        [](const Difference& difference) { ADD_FAILURE() << difference.text(); });
     const NetworkOptions options = {
-        .max_rows = 128, .pages = 1, .weights = backend.weights, .kv = backend.kv};
+        .max_rows = 128, .pages = 1, .weights = backend.formats(), .kv = backend.kv};
     const auto network =
         Network::build(config, ModelWeights::random(config, DType::f32, 9), checked, options);
     Pass pass;

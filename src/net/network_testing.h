@@ -27,6 +27,21 @@ struct BackendUnderTest {
   WeightFormat weights = WeightFormat::f32;
   DType kv = DType::f32;
   bool rounds_operands = false;  ///< to bf16, where it multiplies
+  bool mixed = false;            ///< not all weights are in that format
+
+  /// Of roles, and of layers: neighbours in a pass have operands of different types.
+  WeightFormats formats() const {
+    WeightFormats all(weights);
+    if (!mixed) return all;
+    all.set(PackedRole::qkv, WeightFormat::bf16);
+    all.set(PackedRole::attention_out, WeightFormat::f32);
+    all.set(PackedRole::gate_up, WeightFormat::bf16);
+    all.set(PackedRole::head, WeightFormat::w8);
+    all.set({PackedRole::qkv, 1}, WeightFormat::w4);
+    all.set({PackedRole::down, 0}, WeightFormat::bf16);
+    all.set({PackedRole::gate_up, 1}, WeightFormat::w8);
+    return all;
+  }
 
   /// Weights are numbers, not codes, and nothing but packing them rounds below float32.
   bool computes_in_float() const {
@@ -57,6 +72,7 @@ inline std::vector<BackendUnderTest> all_backends() {
                         return std::make_unique<FencedBackend>(make_ref_ops(DType::f32));
                       }});
   backends.push_back({"ref_f32_w4", ref(DType::f32), WeightFormat::w4, DType::f32, false});
+  backends.push_back({"ref_f32_mixed", ref(DType::f32), WeightFormat::w4, DType::f32, false, true});
   for (const Isa isa : usable_isas()) {
     const auto cpu = [isa](Precision precision) {
       return [isa, precision](Threads& threads) -> std::unique_ptr<Ops> {
@@ -74,6 +90,8 @@ inline std::vector<BackendUnderTest> all_backends() {
         {name + "_bf16", cpu(Precision::bf16), WeightFormat::bf16, DType::bf16, rounds});
     backends.push_back({name + "_w8", cpu(Precision::bf16), WeightFormat::w8, DType::bf16, false});
     backends.push_back({name + "_w4", cpu(Precision::bf16), WeightFormat::w4, DType::f32, false});
+    backends.push_back(
+        {name + "_mixed", cpu(Precision::bf16), WeightFormat::w4, DType::bf16, false, true});
   }
   return backends;
 }
@@ -91,7 +109,7 @@ class NetworkOnBackend {
     const NetworkOptions options = {.max_rows = 256,
                                     .pages = kPages,
                                     .max_position = std::min(config.max_positions, 600),
-                                    .weights = backend.weights,
+                                    .weights = backend.formats(),
                                     .kv = backend.kv};
     network_ = Network::build(config, weights, *ops_, options).value();
   }

@@ -1,23 +1,19 @@
 #include "net/served_block.h"
 
 #include <array>
+#include <list>
 #include <vector>
 
 #include "base/check.h"
+#include "net/host_weight.h"
 
 namespace tidar {
 
 namespace {
 
-HostMatrix as_matrix(const StoredTensor& tensor) {
-  const bool is_vector = tensor.shape.size() == 1;
-  TIDAR_CHECK(is_vector || tensor.shape.size() == 2);
-  return {tensor.data.data(), tensor.dtype, is_vector ? 1 : tensor.shape[0], tensor.shape.back()};
-}
-
 std::vector<HostMatrix> as_matrices(std::span<const StoredTensor* const> parts) {
   std::vector<HostMatrix> matrices;
-  for (const StoredTensor* part : parts) matrices.push_back(as_matrix(*part));
+  for (const StoredTensor* part : parts) matrices.push_back(host_matrix(*part));
   return matrices;
 }
 
@@ -43,11 +39,14 @@ class KeysInStore final : public BlockKeeping {
 }  // namespace
 
 std::unique_ptr<PackedWeight> pack_tensors(Ops& ops, const ModelWeights& weights, PackOrder order,
-                                           std::span<const StoredTensor* const> parts,
+                                           std::span<const WeightRole> roles, int layer,
                                            WeightFormat format) {
-  auto packed = ops.pack(order, as_matrices(parts), format);
-  for (const StoredTensor* part : parts) weights.release(*part);
-  return packed;
+  std::list<HostWeight> parts;
+  std::vector<HostMatrix> matrices;
+  for (const WeightRole role : roles) {
+    matrices.push_back(parts.emplace_back(weights, role, layer, format).matrix());
+  }
+  return ops.pack(order, matrices, format);
 }
 
 std::unique_ptr<PackedVector> pack_vectors(Ops& ops, const ModelWeights& weights,
@@ -57,35 +56,58 @@ std::unique_ptr<PackedVector> pack_vectors(Ops& ops, const ModelWeights& weights
   return packed;
 }
 
-ServedPlanes::ServedPlanes(const ModelConfig& config, Ops& ops, WeightFormat weights, int max_rows)
+namespace {
+
+DType widest_operand(const ModelConfig& config, const Ops& ops, const WeightFormats& weights) {
+  const auto type_of = [&](PackedPlace place) { return ops.operand(weights.of(place)); };
+  DType widest = type_of({PackedRole::qkv, 0});
+  for (const PackedPlace& place : packed_weights(config)) {
+    if (place.layer >= 0 && size_of(type_of(place)) > size_of(widest)) widest = type_of(place);
+  }
+  return widest;
+}
+
+/// The first rows of a plane, as elements of a type that is no wider than its own.
+Matrix first_as(DType type, Matrix plane, int64_t rows) {
+  TIDAR_CHECK_LE(rows, plane.rows);
+  return {plane.data, type, rows, plane.cols};
+}
+
+}  // namespace
+
+ServedPlanes::ServedPlanes(const ModelConfig& config, Ops& ops, const WeightFormats& weights,
+                           int max_rows)
     : planes_(ops, max_rows,
               {{&x_, ops.activation(), config.hidden},
-               {&normed_, ops.operand(weights), config.hidden},
+               {&normed_, widest_operand(config, ops, weights), config.hidden},
                {&qkv_, ops.activation(), query_size(config) + 2 * kv_size(config)},
-               {&attended_, ops.operand(weights), query_size(config)},
-               {&gated_, ops.operand(weights), config.ffn}}) {}
+               {&attended_, widest_operand(config, ops, weights), query_size(config)},
+               {&gated_, widest_operand(config, ops, weights), config.ffn}}) {}
 
-BlockPlanes ServedPlanes::of_rows(const ModelConfig& config, int64_t rows) const {
+BlockPlanes ServedPlanes::of_rows(const ModelConfig& config, const BlockOperands& operands,
+                                  int64_t rows) const {
   BlockPlanes planes;
   planes.entrance = planes.middle = planes.exit = stream(rows);
-  planes.normed = planes.ffn_normed = first(normed_, rows);
+  planes.normed = first_as(operands.qkv, normed_, rows);
+  planes.ffn_normed = first_as(operands.gate_up, normed_, rows);
   planes.qkv = first(qkv_, rows);
   const QkvParts parts(config, planes.qkv);
   planes.q = parts.q;
   planes.k = parts.k;
-  planes.attended = first(attended_, rows);
-  planes.gated = first(gated_, rows);
+  planes.attended = first_as(operands.attention_out, attended_, rows);
+  planes.gated = first_as(operands.down, gated_, rows);
   return planes;
 }
 
 ServedBlock::ServedBlock(Ops& ops, const ModelConfig& config, const ModelWeights& weights,
-                         int layer, WeightFormat format)
+                         int layer, const WeightFormats& formats)
     : layer_(layer),
       weights_(
           config,
           [&](PackOrder order, auto... roles) {
-            const std::array parts = {&weights.get(roles, layer)...};
-            return pack_tensors(ops, weights, order, parts, format);
+            const std::array all = {roles...};
+            return pack_tensors(ops, weights, order, all, layer,
+                                formats.of({*packed_role(all.front()), layer}));
           },
           [&](auto... roles) {
             const std::array parts = {&weights.get(roles, layer)...};
@@ -93,10 +115,15 @@ ServedBlock::ServedBlock(Ops& ops, const ModelConfig& config, const ModelWeights
           }) {}
 
 void ServedBlock::forward(Ops& ops, const ModelConfig& config, const ServedPass& pass,
-                          const BlockPlanes& planes) const {
+                          const ServedPlanes& planes) const {
   KeysInStore keeping(ops, pass, layer_, *weights_.gate_up);
   const BlockWeights weights = weights_.view([](const auto& packed) { return &packed; });
-  forward_block({ops, config, weights, pass.pass, pass.rope}, planes, keeping);
+  const BlockOperands operands = {.qkv = ops.operand(weights.qkv->format),
+                                  .attention_out = ops.operand(weights.attention_out->format),
+                                  .gate_up = ops.operand(weights.gate_up->format),
+                                  .down = ops.operand(weights.down->format)};
+  forward_block({ops, config, weights, pass.pass, pass.rope},
+                planes.of_rows(config, operands, pass.pass.rows), keeping);
 }
 
 int64_t ServedBlock::bytes() const {

@@ -7,28 +7,41 @@
 #include "model/weights.h"
 #include "net/block.h"
 #include "net/planes.h"
+#include "net/weight_formats.h"
 
 namespace tidar {
 
-/// Packs one weight from tensors that it lays out together, then releases them.
+/// Packs one weight from tensors of these roles, which it lays out together, then releases them.
+/// Codes that a file has in the very format stay what they are; others never stand in memory as
+/// numbers, but for a row at a time, unless the format is plain.
 std::unique_ptr<PackedWeight> pack_tensors(Ops& ops, const ModelWeights& weights, PackOrder order,
-                                           std::span<const StoredTensor* const> parts,
+                                           std::span<const WeightRole> roles, int layer,
                                            WeightFormat format);
 std::unique_ptr<PackedVector> pack_vectors(Ops& ops, const ModelWeights& weights,
                                            std::span<const StoredTensor* const> parts);
 
-/// The intermediate results of a block, for passes of up to `max_rows` rows.
+/// Types of the operands of a block's products.
+struct BlockOperands {
+  DType qkv = DType::f32;
+  DType attention_out = DType::f32;
+  DType gate_up = DType::f32;
+  DType down = DType::f32;
+};
+
+/// The intermediate results of a block, for passes of up to `max_rows` rows. Blocks whose weights
+/// have different formats share them.
 class ServedPlanes {
  public:
-  ServedPlanes(const ModelConfig& config, Ops& ops, WeightFormat weights, int max_rows);
+  ServedPlanes(const ModelConfig& config, Ops& ops, const WeightFormats& weights, int max_rows);
 
   /// The residual stream [R, D].
   Matrix stream(int64_t rows) const { return first(x_, rows); }
-  BlockPlanes of_rows(const ModelConfig& config, int64_t rows) const;
+  BlockPlanes of_rows(const ModelConfig& config, const BlockOperands& operands, int64_t rows) const;
   int64_t bytes() const { return planes_.bytes(); }
 
  private:
-  Matrix x_, normed_, qkv_, attended_, gated_;
+  Matrix x_, qkv_;
+  Matrix normed_, attended_, gated_;  // operands, of the widest type that a block wants
   Planes planes_;
 };
 
@@ -42,11 +55,11 @@ struct ServedPass {
 class ServedBlock {
  public:
   ServedBlock(Ops& ops, const ModelConfig& config, const ModelWeights& weights, int layer,
-              WeightFormat format);
+              const WeightFormats& formats);
 
   /// Carries the stream of `planes` through the block, in place.
   void forward(Ops& ops, const ModelConfig& config, const ServedPass& pass,
-               const BlockPlanes& planes) const;
+               const ServedPlanes& planes) const;
 
   /// Of all weights.
   int64_t bytes() const;

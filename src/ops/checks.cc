@@ -48,7 +48,7 @@ void check_pack(PackOrder order, std::span<const HostMatrix> parts, WeightFormat
   TIDAR_CHECK(!parts.empty());
   for (const HostMatrix& part : parts) {
     TIDAR_CHECK_EQ(part.cols, parts[0].cols);
-    TIDAR_CHECK(part.data != nullptr || part.rows * part.cols == 0);
+    TIDAR_CHECK(part.data != nullptr || part.made != nullptr || part.rows * part.cols == 0);
     if (!part.scales.empty()) {
       TIDAR_CHECK_EQ(static_cast<int64_t>(part.scales.size()),
                      facts_of(format).scale_bytes(part.rows, part.cols));
@@ -109,7 +109,7 @@ void check_linear(const Ops& ops, Matrix x, const PackedWeight& weight, const Pa
 }
 
 void check_linear_swiglu(const Ops& ops, Matrix x, const PackedWeight& gate_up, Matrix out) {
-  TIDAR_CHECK(x.dtype == ops.operand(gate_up.format) && out.dtype == x.dtype);
+  TIDAR_CHECK(x.dtype == ops.operand(gate_up.format) && is_output_type(ops, out));
   TIDAR_CHECK_EQ(x.cols, gate_up.inputs);
   TIDAR_CHECK_EQ(out.rows, x.rows);
   TIDAR_CHECK_EQ(out.cols * 2, gate_up.outputs);

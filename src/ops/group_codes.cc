@@ -128,13 +128,18 @@ WeightGroup stored_weights(WeightFormat format, const HostMatrix& matrix, int64_
 
 }  // namespace
 
-WeightGroup weight_group(WeightFormat format, const HostMatrix& matrix, int64_t row,
-                         int64_t group) {
-  if (!matrix.scales.empty()) return stored_weights(format, matrix, row, group);
-  Numbers numbers;
-  const int64_t first = group * kGroup, count = std::min<int64_t>(kGroup, matrix.cols - first);
-  read_numbers(matrix, row, first, count, numbers.data());
-  return nearest_weights(format, std::span(numbers).first(static_cast<size_t>(count)));
+WeightRow::WeightRow(WeightFormat format, const HostMatrix& matrix, int64_t row)
+    : format_(format), matrix_(matrix), row_(row) {
+  if (!matrix.scales.empty()) return;
+  numbers_.resize(static_cast<size_t>(matrix.cols));
+  read_row(matrix, row, numbers_.data());
+}
+
+WeightGroup WeightRow::group(int64_t g) const {
+  if (numbers_.empty()) return stored_weights(format_, matrix_, row_, g);
+  const auto first = static_cast<size_t>(g) * kGroup;
+  const size_t count = std::min<size_t>(kGroup, numbers_.size() - first);
+  return nearest_weights(format_, std::span(numbers_).subspan(first, count));
 }
 
 OperandGroup nearest_operands(std::span<const float> numbers) {
@@ -155,8 +160,9 @@ OperandGroup nearest_operands(std::span<const float> numbers) {
 
 void read_kept(const HostMatrix& matrix, int64_t row, WeightFormat format, std::span<float> out) {
   const int zero = facts_of(format).zero_code();
+  const WeightRow groups(format, matrix, row);
   for (int64_t g = 0; g < groups_of(matrix.cols); ++g) {
-    const WeightGroup group = weight_group(format, matrix, row, g);
+    const WeightGroup group = groups.group(g);
     const auto first = static_cast<size_t>(g) * kGroup;
     for (size_t i = 0; i < std::min<size_t>(kGroup, out.size() - first); ++i) {
       out[first + i] = static_cast<float>(group.scale) * static_cast<float>(group.codes[i] - zero);

@@ -15,6 +15,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/dtype.h"
 #include "ops/ops.h"
@@ -35,9 +36,19 @@ struct WeightGroup {
 /// is not finite makes the scale NaN; numbers so small that f16 has no scale for them become 0.
 WeightGroup nearest_weights(WeightFormat format, std::span<const float> numbers);
 
-/// Group `group` of a row of a matrix: as it is stored, where it is stored in this format
-/// (HostMatrix::scales), else the nearest to its numbers.
-WeightGroup weight_group(WeightFormat format, const HostMatrix& matrix, int64_t row, int64_t group);
+/// The groups of one row of a matrix: as they are stored, where it is stored in this format
+/// (HostMatrix::scales), else the nearest to its numbers. The matrix must outlive it.
+class WeightRow {
+ public:
+  WeightRow(WeightFormat format, const HostMatrix& matrix, int64_t row);
+  WeightGroup group(int64_t g) const;
+
+ private:
+  WeightFormat format_;
+  const HostMatrix& matrix_;
+  int64_t row_;
+  std::vector<float> numbers_;  ///< empty where codes are stored
+};
 
 /// A group of operands: number i is about scale * codes[i].
 struct OperandGroup {

@@ -164,6 +164,23 @@ TEST(NearestOperands, OfNumbersThatHaveNoScale) {
   EXPECT_EQ(wrong.codes[0], 0);
 }
 
+/// The rows of a matrix as a backend has packed them.
+Grid packed_rows(Ops& ops, const HostMatrix& matrix, WeightFormat format) {
+  const auto packed = ops.pack(PackOrder::stacked, {&matrix, 1}, format);
+  Pass pass;
+  pass.begin_sequence();
+  for (int32_t row = 0; row < matrix.rows; ++row)
+    pass.add_row(row, 0, {{row, row + 1}, {}}, Keep::scratch);
+  std::unique_ptr<PreparedPass> prepared;
+  ops.prepare(pass, nullptr, prepared);
+  const auto memory = ops.allocate(matrix.rows * matrix.cols * 8);
+  const Matrix rows(memory->data, ops.activation(), matrix.rows, matrix.cols);
+  ops.embed(*prepared, *packed, rows);
+  Grid found(ops.activation(), matrix.rows, matrix.cols);
+  ops.read(rows, found);
+  return found;
+}
+
 // What a file holds in a format of ours is packed as it is.
 class StoredCodes : public testing::TestWithParam<TestedBackend> {};
 
@@ -184,18 +201,7 @@ TEST_P(StoredCodes, ArePackedAsTheyAre) {
 
       Threads threads(2);
       const auto ops = GetParam().make(threads);
-      const auto packed = ops->pack(PackOrder::stacked, {&matrix, 1}, format);
-      Pass pass;
-      pass.begin_sequence();
-      for (int32_t row = 0; row < kRows; ++row)
-        pass.add_row(row, 0, {{row, row + 1}, {}}, Keep::scratch);
-      std::unique_ptr<PreparedPass> prepared;
-      ops->prepare(pass, nullptr, prepared);
-      const auto memory = ops->allocate(kRows * cols * 8);
-      const Matrix rows(memory->data, ops->activation(), kRows, cols);
-      ops->embed(*prepared, *packed, rows);
-      const Grid found(ops->activation(), kRows, cols);
-      ops->read(rows, found);
+      const Grid found = packed_rows(*ops, matrix, format);
       for (int64_t r = 0; r < kRows; ++r) {
         for (int64_t k = 0; k < cols; ++k) {
           const uint8_t byte = codes[static_cast<size_t>(r * facts.element_bytes(1, cols) +
@@ -206,6 +212,41 @@ TEST_P(StoredCodes, ArePackedAsTheyAre) {
           ASSERT_EQ(element(found, r, k), scale * static_cast<float>(code - facts.zero_code()))
               << name_of(format) << " row " << r << " column " << k;
         }
+      }
+    }
+  }
+}
+
+/// Rows of a matrix that stands elsewhere.
+class RowsOf final : public MadeRows {
+ public:
+  RowsOf(const std::vector<float>& numbers, int64_t cols) : numbers_(numbers), cols_(cols) {}
+  void read(int64_t row, std::span<float> out) const override {
+    std::copy_n(numbers_.begin() + row * cols_, cols_, out.begin());
+  }
+
+ private:
+  const std::vector<float>& numbers_;
+  int64_t cols_;
+};
+
+TEST_P(StoredCodes, RowsThatAreMadeArePackedAsNumbersAre) {
+  Rng rng(6);
+  constexpr int64_t kRows = 19, kCols = 70;
+  std::vector<float> numbers;
+  for (int64_t i = 0; i < kRows * kCols; ++i) numbers.push_back(rng.normal());
+  const RowsOf rows(numbers, kCols);
+  const HostMatrix plain = {reinterpret_cast<const std::byte*>(numbers.data()), DType::f32, kRows,
+                            kCols};
+  const HostMatrix made = {.rows = kRows, .cols = kCols, .made = &rows};
+  for (const WeightFormatFacts& facts : kWeightFormats) {
+    Threads threads(2);
+    const auto ops = GetParam().make(threads);
+    const Grid expected = packed_rows(*ops, plain, facts.format);
+    const Grid found = packed_rows(*ops, made, facts.format);
+    for (int64_t r = 0; r < kRows; ++r) {
+      for (int64_t k = 0; k < kCols; ++k) {
+        ASSERT_EQ(element(found, r, k), element(expected, r, k)) << facts.name << " row " << r;
       }
     }
   }

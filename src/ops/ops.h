@@ -43,6 +43,15 @@
 
 namespace tidar {
 
+/// The rows of a matrix whose numbers stand nowhere: they are made when they are read. Any number
+/// of threads may read at once.
+class MadeRows {
+ public:
+  virtual ~MadeRows() = default;
+  /// Row `row`: out [K].
+  virtual void read(int64_t row, std::span<float> out) const = 0;
+};
+
 /// A matrix [N, K] in host memory, row-major and without padding, f32, f64, bf16 or f16. `data` may
 /// be unaligned (a mapped file): elements are read with memcpy.
 struct HostMatrix {
@@ -50,6 +59,8 @@ struct HostMatrix {
   DType dtype = DType::f32;
   int64_t rows = 0;  // N
   int64_t cols = 0;  // K
+  /// Instead of `data`, whose place is then empty; f32.
+  const MadeRows* made = nullptr;
   /// Where the matrix is stored in the very format that it is packed in, and this has scales:
   /// those, [N, scales(K)] as weight_format.h counts them. `data` is then its elements and `dtype`
   /// says nothing. Empty: plain numbers.
@@ -202,7 +213,7 @@ class Ops {
   virtual void linear_add(Matrix x, const PackedWeight& weight, Matrix out) = 0;
 
   /// out = silu(x Wg^T) * (x Wu^T), silu(t) = t / (1 + exp(-t)). x [R, K] operand; W interleaved
-  /// (gate, up), 2 N outputs; out [R, N] operand.
+  /// (gate, up), 2 N outputs; out [R, N] operand, of a weight that may have another format.
   virtual void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) = 0;
 
   /// Rotates `heads` vectors of E in each row by the row's position, in place. x [R, heads*E]

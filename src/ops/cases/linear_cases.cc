@@ -13,9 +13,10 @@ class Linear final : public PreparedCase {
         rng_(seed),
         x_(ops, rng_, ops.operand(shape.weight), shape.rows, shape.inputs),
         before_(ops, rng_, ops.activation(), shape.rows, shape.outputs),
-        products_(ops,
-                  shape.verb == Verb::linear_swiglu ? ops.operand(shape.weight) : ops.activation(),
-                  shape.rows, shape.outputs) {
+        products_(
+            ops,
+            shape.verb == Verb::linear_swiglu ? next_operand(shape.weight, seed) : ops.activation(),
+            shape.rows, shape.outputs) {
     weight_ = pack(shape);
     if (shape.has_bias) bias_ = pack_floats(ops, normal_floats(rng_, shape.outputs, 0, 1));
   }
@@ -34,6 +35,12 @@ class Linear final : public PreparedCase {
   Rows results() const override { return rows_of(ops_, view()); }
 
  private:
+  // What the next product wants, whose weight may have another format.
+  DType next_operand(WeightFormat weight, uint64_t seed) const {
+    if (seed % 2 == 0) return ops_.operand(weight);
+    return ops_.operand(weight == WeightFormat::bf16 ? WeightFormat::f32 : WeightFormat::bf16);
+  }
+
   // Stacked weights come in up to three parts of unequal height, as q | k | v do.
   std::unique_ptr<PackedWeight> pack(const LinearShape& shape) {
     std::vector<FileWeight> parts;

@@ -58,8 +58,9 @@ struct GroupPacker {
   static void put(const PanelColumn& column, const PanelPlace& panel, int64_t c) {
     auto* codes = reinterpret_cast<uint8_t*>(panel.elements);
     Half* scales = reinterpret_cast<Half*>(panel.scales);
+    const WeightRow row(kFormat, *column.part, column.row);
     for (int64_t g = 0; g < groups_of(column.part->cols); ++g) {
-      const WeightGroup group = weight_group(kFormat, *column.part, column.row, g);
+      const WeightGroup group = row.group(g);
       for (int64_t i = 0; i < kGroup; ++i) {
         const auto [byte, shift] = place_in_group(i, c);
         codes[byte] =

@@ -16,9 +16,10 @@ void keep_groups(const HostMatrix& part, int64_t row, Weight<T>& weight, int64_t
   const int64_t groups = groups_of(weight.inputs);
   T* const elements = weight.elements.template as<T>() + n * weight.inputs;
   T* const scales = weight.scales.template as<T>() + n * groups;
+  const WeightRow row_groups(weight.format, part, row);
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t first = g * kGroup, end = std::min(first + kGroup, weight.inputs);
-    const WeightGroup group = weight_group(weight.format, part, row, g);
+    const WeightGroup group = row_groups.group(g);
     scales[g] = static_cast<T>(static_cast<float>(group.scale));
     for (int64_t k = first; k < end; ++k) {
       elements[k] = static_cast<T>(group.codes[static_cast<size_t>(k - first)] - zero);
