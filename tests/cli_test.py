@@ -14,12 +14,14 @@ import signal
 import struct
 import subprocess
 
-from outside import (FIXTURES, PROGRAM, ROOT, SMALL_MODEL, FixtureCase, comma, load, main, run,
-                     small_run)
+import gguf
+import hugging_face
+from outside import (FIXTURES, PROGRAM, ROOT, SMALL_MODEL, FixtureCase, comma, has_sanitizer, load,
+                     main, run, small_run)
 
 TOKENIZERS = ROOT / "build/tokenizers"
 SUBCOMMANDS = ["generate", "chat", "logits", "gradients", "tokenize", "detokenize", "prompt", "inspect",
-               "bench", "data", "train", "eval", "report"]
+               "bench", "quantize", "data", "train", "eval", "report"]
 
 
 class CommandLine(FixtureCase):
@@ -427,6 +429,55 @@ class Inspect(FixtureCase):
             self.assertLessEqual(len(line), 80)
         self.assertRegex(out, r"(?m)^model.layers.\*.self_attn.q_norm +\[32\] +2 +64 +F32$")
 
+    def test_weights_by_role(self):
+        model = ["--model", FIXTURES / "llama"]  # with a tied head
+        plain = {weight["name"]: weight for weight in self.inspect(*model)["weights"]}
+        self.assertEqual({name: sum(weight["kept_as"].values()) for name, weight in plain.items()},
+                         {name: weight["count"] for name, weight in plain.items()})
+        found = self.inspect(*model, "--weights", "w4,head=w8,down=bf16")
+        self.assertEqual(found["weight_type"], "w4,embedding=w8,down=bf16")
+        bits = {"w4": 4.5, "w8": 8.5, "bf16": 16, "f32": 32}
+        expected = {"embedding": "w8", "qkv": "w4", "attention_out": "w4", "gate_up": "w4",
+                    "down": "bf16", None: "f32"}
+        total = 0
+        for weight in found["weights"]:
+            kept = expected[weight["role"]]
+            self.assertEqual(weight["kept_as"], {kept: weight["count"]}, weight["name"])
+            self.assertEqual(weight["kept_bytes"], weight["elements"] * bits[kept] / 8)
+            total += weight["kept_bytes"]
+        self.assertEqual(total, found["memory"]["weights"])
+        out, _ = self.succeed("inspect", *model, "--weights", "w4,head=w8,down=bf16")
+        self.assertRegex(out, r"(?m)^embedding +F32 +w8 +34,816$")
+        self.assertRegex(out, r"(?m)^down +F32 +bf16 +")
+        for line in out.splitlines():
+            self.assertLessEqual(len(line), 80)
+
+        for weights, holds in [
+                ("w5", ["--weights", "'w5'", "f32, bf16, w8, w4"]),
+                ("w4,lm_head=w8", ["'lm_head'", "qkv, attention_out, gate_up, down, head"]),
+                ("w4,head=w8,head=w4", ["head", "twice"]), ("head=w8,w4", ["first"])]:
+            self.refuse(2, "inspect", *model, "--weights", weights, holds=holds)
+        self.refuse(1, "inspect", *model, "--weights", "embedding=w4,head=w8",
+                    holds=["one weight", "w4 and w8"])
+        self.refuse(1, "gradients", *model, "--objective", "ar", "--ids", "1,2", "--out", self.out,
+                    "--weights", "f32,head=bf16", holds=["f32,embedding=bf16", "one format"])
+
+    def test_formats_of_roles_change_what_they_name_and_nothing_else(self):
+        def logits(name, weights):
+            # Operands that are rounded once do not differ between formats.
+            self.succeed("logits", "--model", FIXTURES / name, "--ids", "3,1,4,1,5", "--out",
+                         self.out, "--weights", weights, "--precision", "f32", "--kv", "f32")
+            return self.out.read_bytes()
+
+        for name, roles in [("qwen2", "embedding qkv attention_out gate_up down"),
+                            ("qwen3", "embedding qkv attention_out gate_up down head")]:
+            seen = {logits(name, "bf16")}
+            for role in roles.split():
+                seen.add(logits(name, f"bf16,{role}=w8"))
+            self.assertEqual(len(seen), 1 + len(roles.split()))
+            every = ",".join(f"{role}=w4" for role in roles.split())
+            self.assertEqual(logits(name, f"f32,{every}"), logits(name, "w4"))
+
     def write_model(self, layers):
         """A model of 10 MB a layer; zeros do."""
         hidden, ffn, heads, vocabulary = 512, 1536, 8, 512
@@ -464,8 +515,7 @@ class Inspect(FixtureCase):
         return model
 
     def test_peak_memory(self):
-        program = pathlib.Path(PROGRAM).read_bytes()
-        if b"__asan_init" in program or b"__tsan_init" in program:
+        if has_sanitizer():
             self.skipTest("a sanitizer has memory of its own")
         # The program itself takes some memory; a tiny model shows how much.
         args = ["--rows", 64, "--context", 64]
@@ -480,6 +530,39 @@ class Inspect(FixtureCase):
             self.assertLessEqual(found["peak_resident"] - own, 1.15 * planned, weights)
             # What is planned is also used: the plan is not generous.
             self.assertGreaterEqual(found["peak_resident"] - own, 0.85 * planned, weights)
+
+
+    def write_gguf(self, kind):
+        """A model of 12 layers and a large embedding, zeros in blocks of this format."""
+        config = {"model_type": "llama", "hidden_size": 512, "num_hidden_layers": 12,
+                  "num_attention_heads": 8, "num_key_value_heads": 8, "head_dim": 64,
+                  "intermediate_size": 1536, "vocab_size": 32768, "max_position_embeddings": 2048,
+                  "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": True}
+        tensors = []
+        for name, shape in hugging_face.weights(config).items():
+            stored = kind if len(shape) == 2 else "F32"
+            tensors.append((gguf.tensor_name(name), stored, shape,
+                            bytes(gguf.size_of(stored, shape))))
+        return gguf.write(self.folder / f"{kind}.gguf", gguf.model_entries(config), tensors)
+
+    def test_peak_memory_of_codes(self):
+        """Loading holds what is kept, and of what is read a tensor at a time, never its numbers."""
+        if has_sanitizer():
+            self.skipTest("a sanitizer has memory of its own")
+        tiny = self.inspect("--model", FIXTURES / "smollm2", "--rows", 1, "--context", 64)
+        own = tiny["peak_resident"] - tiny["memory"]["total"]
+        slack = 1.1  # what allocators and huge pages round up
+        for kind, weights, kept in [("Q8_0", None, "w8"), ("Q4_0", None, "w4"), ("Q6_K", None, "w8"),
+                                    ("Q5_0", "w4", "w4"), ("BF16", "w8", "w8")]:
+            with self.subTest(stored=kind, weights=weights):
+                path = self.write_gguf(kind)
+                flags = () if weights is None else ("--weights", weights)
+                found = self.inspect("--model", path, "--rows", 64, "--context", 64, *flags)
+                path.unlink()
+                self.assertEqual(found["weight_type"], kept)
+                planned = found["memory"]["total"]
+                self.assertGreater(planned, 30e6)
+                self.assertLessEqual(found["peak_resident"] - own, slack * planned)
 
 
 class Bench(FixtureCase):

@@ -31,6 +31,7 @@ void add_chat(CLI::App& program, Action& action);
 void add_serve(CLI::App& program, Action& action);
 void add_gradients(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
+void add_quantize(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
 void add_train(CLI::App& program, Action& action);

@@ -115,6 +115,7 @@ int run_program(int argc, char** argv) {
   add_prompt(program, action);
   add_gradients(program, action);
   add_inspect(program, action);
+  add_quantize(program, action);
   add_bench(program, action);
   add_train(program, action);
   add_data(program, action);

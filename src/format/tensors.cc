@@ -5,7 +5,6 @@
 #include <bit>
 #include <cstring>
 #include <numeric>
-#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -268,8 +267,8 @@ std::vector<std::string> TensorFolder::names() const {
   return names;
 }
 
-Result<void> write_tensors(const std::filesystem::path& path,
-                           std::span<const TensorToWrite> tensors) {
+Result<TensorFileWriter> TensorFileWriter::create(const std::filesystem::path& path,
+                                                  std::span<const TensorToWrite> tensors) {
   // Widest elements first, as the reference implementation does it: every tensor is then aligned.
   std::vector<size_t> order(tensors.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -279,28 +278,58 @@ Result<void> write_tensors(const std::filesystem::path& path,
 
   OrderedJson header;
   header["__metadata__"] = {{"format", "pt"}};  // other tools refuse a file without it
-  std::vector<std::span<const std::byte>> parts(2);
+  std::map<std::string, Place, std::less<>> places;
   size_t end = 0;
-  std::set<std::string_view> names;
   for (const size_t i : order) {
     const TensorToWrite& tensor = tensors[i];
     const size_t elements = std::accumulate(
         tensor.shape.begin(), tensor.shape.end(), size_t{1},
         [](size_t product, int64_t dimension) { return product * static_cast<size_t>(dimension); });
-    TIDAR_CHECK_EQ(tensor.data.size(), elements * size_of(tensor.dtype));
-    TIDAR_CHECK(tensor.name != "__metadata__" && names.insert(tensor.name).second);
-    const size_t begin = std::exchange(end, end + tensor.data.size());
+    const size_t bytes = elements * size_of(tensor.dtype);
+    if (!tensor.data.empty()) TIDAR_CHECK_EQ(tensor.data.size(), bytes);
+    const size_t begin = std::exchange(end, end + bytes);
+    TIDAR_CHECK(tensor.name != "__metadata__" &&
+                places.emplace(tensor.name, Place{begin, bytes, 0}).second);
     header[tensor.name] = {{"dtype", header_name(tensor.dtype)},
                            {"shape", tensor.shape},
                            {"data_offsets", {begin, end}}};
-    parts.push_back(tensor.data);
   }
   std::string json = header.dump(-1, ' ', false, Json::error_handler_t::replace);
   json.append((kLengthBytes - json.size() % kLengthBytes) % kLengthBytes, ' ');
   const uint64_t length = json.size();
-  parts[0] = std::as_bytes(std::span(&length, 1));
-  parts[1] = std::as_bytes(std::span(json));
-  return write_file(path, parts);
+  TIDAR_TRY(FileWriter file, FileWriter::create(path));
+  TIDAR_TRY_VOID(file.append(std::as_bytes(std::span(&length, 1))));
+  TIDAR_TRY_VOID(file.append(std::as_bytes(std::span(json))));
+  for (auto& [name, place] : places) place.begin += file.written();
+  const std::vector<std::byte> zeros(std::min(end, size_t{1} << 20));  // so the disk has room
+  for (size_t left = end; left > 0; left -= std::min(left, zeros.size())) {
+    TIDAR_TRY_VOID(file.append(std::span(zeros).first(std::min(left, zeros.size()))));
+  }
+  return TensorFileWriter(std::move(file), std::move(places));
+}
+
+Result<void> TensorFileWriter::write(std::string_view name, size_t offset,
+                                     std::span<const std::byte> bytes) {
+  const auto found = places_.find(name);
+  TIDAR_CHECK(found != places_.end());
+  Place& place = found->second;
+  TIDAR_CHECK_LE(offset + bytes.size(), place.bytes);
+  place.written += bytes.size();
+  return file_.overwrite(place.begin + offset, bytes);
+}
+
+Result<void> TensorFileWriter::commit() {
+  for (const auto& [name, place] : places_) TIDAR_CHECK_EQ(place.written, place.bytes);
+  return file_.commit();
+}
+
+Result<void> write_tensors(const std::filesystem::path& path,
+                           std::span<const TensorToWrite> tensors) {
+  TIDAR_TRY(TensorFileWriter file, TensorFileWriter::create(path, tensors));
+  for (const TensorToWrite& tensor : tensors) {
+    TIDAR_TRY_VOID(file.write(tensor.name, 0, tensor.data));
+  }
+  return file.commit();
 }
 
 }  // namespace tidar

@@ -83,7 +83,33 @@ struct TensorToWrite {
   std::span<const std::byte> data;
 };
 
-/// Writes a safetensors file, whole or not at all (write_file() in format/files.h).
+/// A safetensors file that is written piece by piece, in any order, and appears whole or not at all
+/// (FileWriter in format/files.h).
+class TensorFileWriter {
+ public:
+  /// The tensors that there will be; their data may be empty, and is not written.
+  static Result<TensorFileWriter> create(const std::filesystem::path& path,
+                                         std::span<const TensorToWrite> tensors);
+
+  /// Bytes of a tensor from byte `offset` of it on; each is to be written once.
+  Result<void> write(std::string_view name, size_t offset, std::span<const std::byte> bytes);
+  /// All bytes of all tensors must have been written.
+  Result<void> commit();
+
+ private:
+  struct Place {
+    size_t begin = 0;  ///< in the file
+    size_t bytes = 0;
+    size_t written = 0;
+  };
+  TensorFileWriter(FileWriter file, std::map<std::string, Place, std::less<>> places)
+      : file_(std::move(file)), places_(std::move(places)) {}
+
+  FileWriter file_;
+  std::map<std::string, Place, std::less<>> places_;
+};
+
+/// Writes a safetensors file, whole or not at all.
 Result<void> write_tensors(const std::filesystem::path& path,
                            std::span<const TensorToWrite> tensors);
 

@@ -362,6 +362,40 @@ TEST(WriteTensors, RoundTrips) {
   }
 }
 
+TEST(TensorFileWriter, TakesPiecesInAnyOrder) {
+  const std::vector<uint16_t> halves = {1, 2, 3};
+  const std::vector<int64_t> wide = {4, 5};
+  const auto bytes = std::as_bytes(std::span(halves));
+  const std::vector<TensorToWrite> tensors = {
+      {"halves", DType::f16, {3}, bytes},
+      {"wide", DType::i64, {2}, std::as_bytes(std::span(wide))},
+      {"none", DType::f32, {0, 4}, {}}};
+  const ScratchFolder folder;
+  const auto whole = folder.path() / "whole.safetensors", pieces = folder.path() / "pieces";
+  ASSERT_TRUE(write_tensors(whole, tensors).ok());
+  auto writer = TensorFileWriter::create(pieces, tensors);
+  ASSERT_TRUE(writer.ok());
+  EXPECT_TRUE(writer->write("halves", 2, bytes.subspan(2)).ok());
+  EXPECT_TRUE(writer->write("wide", 0, tensors[1].data).ok());
+  EXPECT_TRUE(writer->write("halves", 0, bytes.first(2)).ok());
+  EXPECT_FALSE(std::filesystem::exists(pieces));
+  ASSERT_TRUE(writer->commit().ok());
+  EXPECT_EQ(read_text_file(pieces).value(), read_text_file(whole).value());
+  // One that is given up leaves nothing.
+  { ASSERT_TRUE(TensorFileWriter::create(folder.path() / "never", tensors).ok()); }
+  size_t left = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    left += entry.path().extension() == ".partial";
+  }
+  EXPECT_EQ(left, 0u);
+  EXPECT_DEATH(
+      {
+        auto short_one = TensorFileWriter::create(folder.path() / "short", tensors);
+        (void)short_one->commit();
+      },
+      "0 against");
+}
+
 TEST(WriteTensors, StopsAtWhatOnlyAMistakeCanAsk) {
   const std::array<std::byte, 8> data{};
   const std::array wrong_size = {TensorToWrite{"t", DType::f32, {3}, data}};
