@@ -108,7 +108,7 @@ void rope(Stream stream, const View& x, int heads, const int32_t* positions, con
 enum class Epilogue : uint8_t {
   store,   ///< out = x W^T + bias; out f32
   add,     ///< out += x W^T; out f32
-  swiglu,  ///< out = silu(x Wg^T) * (x Wu^T), outputs in pairs; out of the weight's type
+  swiglu,  ///< out = silu(x Wg^T) * (x Wu^T), outputs in pairs; out f32 or bf16
 };
 
 /// x [R, K] of the weight's type.

@@ -17,11 +17,15 @@ __device__ float silu(float t) { return t / (1.0f + expf(-t)); }
 
 // Writes what the epilogue makes of the products of row r with outputs n and n + 1, n even: of
 // those that there are.
-template <class T>
 __device__ void finish_pair(const Product& product, int64_t r, int64_t n, float first,
                             float second) {
   if (product.epilogue == Epilogue::swiglu) {
-    product.out.row<T>(r)[n / 2] = narrow<T>(silu(first) * second);
+    const float value = silu(first) * second;
+    if (product.out.type == Element::bf16) {
+      product.out.row<Bf16>(r)[n / 2] = narrow<Bf16>(value);
+    } else {
+      product.out.row<float>(r)[n / 2] = value;
+    }
     return;
   }
   float* const out = product.out.row<float>(r) + n;
@@ -106,7 +110,7 @@ __global__ void __launch_bounds__(kThreads, 1) skinny_kernel(Product product) {
     const float odd = warp_sums<kAtOnce>(&sums[1][group]);
     const int64_t row = first_row + group + lane_index() / kOwners;
     if (lane_index() % kOwners == 0 && row < product.x.rows && n < weight.outputs)
-      finish_pair<T>(product, row, n, even, odd);
+      finish_pair(product, row, n, even, odd);
   }
 }
 
@@ -213,7 +217,7 @@ __global__ void __launch_bounds__(kThreads, 1) mma_kernel(Product product) {
       even += shared.sums[warp][output][row];
       odd += shared.sums[warp][output + 1][row];
     }
-    finish_pair<Bf16>(product, first_row + row, first_output + output, even, odd);
+    finish_pair(product, first_row + row, first_output + output, even, odd);
   }
 }
 
@@ -280,7 +284,7 @@ __global__ void __launch_bounds__(kThreads, 1) tiled_kernel(Product product) {
     for (int j = 0; j < kEach; j += 2) {
       const int64_t r = first_row + row + i, n = first_output + output + j;
       if (r < product.x.rows && n < weight.outputs)
-        finish_pair<T>(product, r, n, sums[i][j], sums[i][j + 1]);
+        finish_pair(product, r, n, sums[i][j], sums[i][j + 1]);
     }
   }
 }
