@@ -216,5 +216,23 @@ TEST(Expression, TooManyStatesAreRefused) {
   }
 }
 
+// What one reader of expressions takes for white space and another does not is neither \s nor \S.
+TEST(Expression, NoKindOfWhiteSpaceIsSomethingElse) {
+  const Grammar some = grammar_of_expression("\\s"), others = grammar_of_expression("\\S");
+  for (const char* const narrow : {" ", "\t", "\n", "\v", "\f", "\r"}) {
+    EXPECT_TRUE(is_text_of(some, narrow));
+    EXPECT_FALSE(is_text_of(others, narrow));
+  }
+  for (const char* const wide : {"\x1C", "\x1F", "\xC2\x85", "\xC2\xA0", "\xE1\x9A\x80",
+                                 "\xE2\x80\xA8", "\xE3\x80\x80", "\xEF\xBB\xBF"}) {
+    EXPECT_FALSE(is_text_of(some, wide));
+    EXPECT_FALSE(is_text_of(others, wide));
+  }
+  for (const char* const other : {"a", "\x1B", "\xC3\xA9", "\xE3\x80\x81"}) {
+    EXPECT_FALSE(is_text_of(some, other));
+    EXPECT_TRUE(is_text_of(others, other));
+  }
+}
+
 }  // namespace
 }  // namespace tidar

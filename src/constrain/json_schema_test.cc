@@ -293,12 +293,16 @@ TEST(JsonSchema, IntegersLieWithinTheirBorders) {
                                             99, 105, -199, 2000, -90, 100'000};
   for (uint64_t seed = 0; seed < 300; ++seed) {
     Rng rng(seed);
+    const auto border = [&]() -> int64_t {
+      if (rng.below(2) == 0) return rng.below(600) - 300;
+      return kBorders[static_cast<size_t>(rng.below(12))];
+    };
     OrderedJson schema = {{"type", "integer"}};
     int64_t least = -1'000'000, most = 1'000'000;
-    if (rng.below(3) > 0) schema["minimum"] = least = kBorders[static_cast<size_t>(rng.below(12))];
-    if (rng.below(3) > 0) schema["maximum"] = most = kBorders[static_cast<size_t>(rng.below(12))];
+    if (rng.below(3) > 0) schema["minimum"] = least = border();
+    if (rng.below(3) > 0) schema["maximum"] = most = border();
     if (rng.below(4) == 0) {
-      const int64_t above = kBorders[static_cast<size_t>(rng.below(12))];
+      const int64_t above = border();
       schema["exclusiveMinimum"] = above;
       least = std::max(least, above + 1);
     }
@@ -315,6 +319,15 @@ TEST(JsonSchema, IntegersLieWithinTheirBorders) {
       grammar_of(R"({"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991})");
   EXPECT_TRUE(is_text_of(safe, "-9007199254740991"));
   EXPECT_FALSE(is_text_of(safe, "9007199254740992"));
+}
+
+TEST(JsonSchema, AValueMeetsAllThatIsSaidOfIt) {
+  const Grammar both = grammar_of(R"({"enum":[1,2,"2",null],"const":2})");
+  EXPECT_TRUE(is_text_of(both, "2"));
+  for (const char* const other : {"1", "\"2\"", "null"}) EXPECT_FALSE(is_text_of(both, other));
+  const Grammar typed = grammar_of(R"({"enum":[1,2,"2",null],"type":["string","null"]})");
+  for (const char* const one : {"\"2\"", "null"}) EXPECT_TRUE(is_text_of(typed, one));
+  EXPECT_FALSE(is_text_of(typed, "2"));
 }
 
 TEST(JsonSchema, PropertiesComeInTheirOrder) {

@@ -140,6 +140,16 @@ TEST(TokenTrie, LeavesOutSpecialTokens) {
   EXPECT_TRUE(constraint->allowed()->contains(257));
 }
 
+TEST(TokenTrie, LeavesOutTokensOfMoreBytesThanAnyTextNeeds) {
+  const std::vector<std::string> tokens = {"a", std::string(65535, 'a'), std::string(65536, 'a')};
+  const auto constraint =
+      constrain(grammar_of_expression("a*"), std::make_shared<const TokenTrie>(tokens), {kEos});
+  const auto allowed = constraint->allowed();
+  EXPECT_TRUE(allowed->contains(0) && allowed->contains(1));
+  EXPECT_FALSE(allowed->contains(2));
+  EXPECT_EQ(constraint->after(2), nullptr);
+}
+
 TEST(OutputForms, KeepWhatWasMade) {
   const Tokenizer tokenizer = Tokenizer::parse(small_tokenizer({}).dump(), "small").value();
   OutputForms forms(tokenizer);
@@ -160,6 +170,22 @@ TEST(OutputForms, KeepWhatWasMade) {
   const OutputForm wrong = {.kind = OutputForm::Kind::json_schema, .text = "{\"type\":1}"};
   EXPECT_NE(forms.constraint_of(wrong, {1}).error().message.find("the schema at #"),
             std::string::npos);
+}
+
+TEST(OutputForms, KeepWhatIsUsed) {
+  const Tokenizer tokenizer = Tokenizer::parse(small_tokenizer({}).dump(), "small").value();
+  OutputForms forms(tokenizer);
+  const auto made = [&](size_t letters) {
+    return forms
+        .constraint_of({.kind = OutputForm::Kind::expression, .text = std::string(letters, 'a')},
+                       {1})
+        .value();
+  };
+  const auto first = made(1);
+  for (size_t i = 2; i < 2 * OutputForms::kKept; ++i) {
+    made(i);
+    ASSERT_EQ(made(1), first);
+  }
 }
 
 }  // namespace
