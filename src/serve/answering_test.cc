@@ -68,12 +68,20 @@ class PacedEvaluator final : public Evaluator {
     changed_.notify_all();
   }
   void allow_all() { allow(std::numeric_limits<int>::max()); }
+  /// Until a pass is held up.
+  void await_pass() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return held_up_; });
+  }
 
   const EvaluatorLimits& limits() const override { return other_.limits(); }
   void evaluate(const Pass& pass, std::span<Answer> answers) override {
     {
       std::unique_lock lock(mutex_);
+      held_up_ = true;
+      changed_.notify_all();
       changed_.wait(lock, [&] { return allowed_ > 0; });
+      held_up_ = false;
       --allowed_;
     }
     other_.evaluate(pass, answers);
@@ -87,6 +95,7 @@ class PacedEvaluator final : public Evaluator {
   std::mutex mutex_;
   std::condition_variable changed_;
   int allowed_ = std::numeric_limits<int>::max();
+  bool held_up_ = false;
 };
 
 /// A server without sockets.
@@ -701,6 +710,8 @@ TEST_F(AnsweringTest, WhoseTimeIsOverBeforeAnythingCameIsToldSoWhileOthersGoOn) 
   Heard other, waiting, scores;
   const auto first = routes_.handle(
       completion_of({{"prompt", "a"}, {"max_tokens", 190}, {"ignore_eos", true}}), other);
+  while (thread_.under_way() < 1) (*calls_.pop())();
+  paced_.await_pass();
   const auto second = routes_.handle(
       completion_of({{"prompt", "he"}, {"timeout", 1000}, {"stream", true}}), waiting);
   // A part of the scores would be taken for all of them.
@@ -711,7 +722,6 @@ TEST_F(AnsweringTest, WhoseTimeIsOverBeforeAnythingCameIsToldSoWhileOthersGoOn) 
                                                    {"max_tokens", 0}}),
                                     scores);
   while (thread_.under_way() < 3) (*calls_.pop())();
-  paced_.allow(2);
   ahead_s_ = 2000;
   paced_.allow(100);
   while (!waiting.done() || !scores.done()) (*calls_.pop())();
