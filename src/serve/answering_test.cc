@@ -10,6 +10,7 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <set>
 #include <sstream>
 
@@ -161,6 +162,19 @@ class AnsweringTest : public testing::Test {
   Worker worker_;
   Routes routes_;
 };
+
+/// The samples of Prometheus's text, by what stands before their values.
+std::map<std::string, double> samples_of(const std::string& text) {
+  std::map<std::string, double> samples;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("#")) continue;
+    const size_t space = line.rfind(' ');
+    EXPECT_TRUE(samples.emplace(line.substr(0, space), std::stod(line.substr(space + 1))).second)
+        << line;
+  }
+  return samples;
+}
 
 TEST_F(AnsweringTest, OutputsComePromptByPrompt) {
   const OrderedJson one = {{"prompt", "he"}, {"max_tokens", 5}, {"temperature", 0}};
@@ -440,6 +454,36 @@ TEST_F(AnsweringTest, AChatIsTheCompletionOfItsPrompt) {
   EXPECT_EQ(chat.json["usage"], completion.json["usage"]);
 }
 
+TEST_F(AnsweringTest, AStreamedChatNamesItsRoleOnce) {
+  const Heard heard = ask("POST", "/v1/chat/completions",
+                          R"({"messages": [{"role": "user", "content": "a"}], "n": 2, "seed": 4,
+                              "stream": true, "max_tokens": 9, "ignore_eos": true})");
+  std::map<int, int> roles, parts;
+  for (size_t i = 0; i + 1 < heard.events.size(); ++i) {
+    const OrderedJson choice = OrderedJson::parse(heard.events[i])["choices"][0];
+    roles[choice["index"]] += choice["delta"].contains("role") ? 1 : 0;
+    parts[choice["index"]] += 1;
+  }
+  EXPECT_EQ(roles, (std::map<int, int>{{0, 1}, {1, 1}}));
+  for (const auto& [index, count] : parts) EXPECT_GT(count, 2) << index;
+}
+
+TEST_F(AnsweringTest, APromptThatWasReadCountsOnceForAllItsOutputs) {
+  engine_.share_prefixes();  // before it is asked for anything
+  OrderedJson body = {{"prompt", std::string(130, 'x')}, {"max_tokens", 3}, {"ignore_eos", true}};
+  const auto cached = [&] {
+    return complete(body).json["usage"]["prompt_tokens_details"]["cached_tokens"];
+  };
+  EXPECT_EQ(cached(), 0);
+  body["n"] = 3;
+  EXPECT_EQ(cached(), 128);
+  const auto found = samples_of(ask("GET", "/metrics", "").content->second);
+  EXPECT_EQ(found.at("tidar:pages{state=\"held\"}"), 0);
+  EXPECT_GE(found.at("tidar:pages{state=\"kept\"}"), 2);
+  EXPECT_EQ(found.at("tidar:pages{state=\"kept\"}") + found.at("tidar:pages{state=\"free\"}"),
+            kLimits.pages);
+}
+
 TEST_F(AnsweringTest, SaysWhatDoesNotFit) {
   const auto refused = [&](const OrderedJson& body) { return complete(body).refusal.value(); };
   const Refusal too_long = refused({{"prompt", std::string(200, 'x')}});
@@ -644,6 +688,7 @@ TEST_F(AnsweringTest, WhatIsGivenUpEndsWithTheReasonOnce) {
       while (static_cast<int>(heard.events.size()) < events) (*calls_.pop())();
       answering->give_up(over);
       answering->give_up(over);
+      if (events == 0) (*calls_.pop())();  // what its body came to is of no use any more
       paced_.allow_all();
       while (thread_.under_way() > 0) (*calls_.pop())();
       if (events == 0) {
@@ -656,6 +701,9 @@ TEST_F(AnsweringTest, WhatIsGivenUpEndsWithTheReasonOnce) {
       }
     }
   }
+  const auto& finished = thread_.totals().finished;
+  EXPECT_EQ(finished[static_cast<size_t>(FinishReason::cancelled)], 1);
+  EXPECT_EQ(std::accumulate(finished.begin(), finished.end(), int64_t{0}), 1);
   // What has ended stays as it is.
   Heard heard;
   const auto answering = routes_.handle(
@@ -749,19 +797,6 @@ TEST_F(AnsweringTest, ATimeoutInTheHeadIsANumberOfSeconds) {
   }
 }
 
-/// The samples of Prometheus's text, by what stands before their values.
-std::map<std::string, double> samples_of(const std::string& text) {
-  std::map<std::string, double> samples;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("#")) continue;
-    const size_t space = line.rfind(' ');
-    EXPECT_TRUE(samples.emplace(line.substr(0, space), std::stod(line.substr(space + 1))).second)
-        << line;
-  }
-  return samples;
-}
-
 TEST_F(AnsweringTest, MetricsAreSumsOfUsage) {
   std::map<std::string, double> wanted;
   int answers = 0;
@@ -793,6 +828,7 @@ TEST_F(AnsweringTest, MetricsAreSumsOfUsage) {
     EXPECT_EQ(found.at(name), value) << name;
   }
   EXPECT_GT(found.at("tidar:spec_decode_num_accepted_tokens_total"), 0);
+  EXPECT_GT(found.at("tidar:request_queue_time_seconds_sum"), 0);
   const double firsts = found.at("tidar:time_to_first_token_seconds_count");
   EXPECT_EQ(found.at("tidar:inter_token_latency_seconds_count") + firsts,
             found.at("tidar:generation_tokens_total"));

@@ -148,6 +148,16 @@ TEST(ApiRequest, APromptMayBeATextIdsOrAListOfThem) {
   EXPECT_EQ(refusal_of("{}")->param, "prompt");
 }
 
+TEST(ApiRequest, AListHasSoManyPromptsAtMost) {
+  const auto body = [](size_t prompts) {
+    return OrderedJson{{"prompt", std::vector<std::string>(prompts, "a")}}.dump();
+  };
+  EXPECT_EQ(completion(body(1024)).prompts.size(), 1024u);
+  const auto refusal = refusal_of(body(1025));
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->param, "prompt");
+}
+
 TEST(ApiRequest, SeedsOfAllKindsArrive) {
   EXPECT_EQ(completion(R"({"prompt": "a", "seed": 0})").output.seed, 0u);
   EXPECT_EQ(completion(R"({"prompt": "a", "seed": -1})").output.seed,
