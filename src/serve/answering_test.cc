@@ -753,6 +753,28 @@ TEST_F(AnsweringTest, AStreamWhoseTimeIsOverEndsWithWhatItHas) {
   }
 }
 
+TEST_F(AnsweringTest, AnOutputThatHasNotBegunEndsWithTheStreamThatHas) {
+  paced_.allow(1);
+  Heard heard;
+  const auto answering = routes_.handle(completion_of({{"prompt", {"a", std::string(100, 'x')}},
+                                                       {"timeout", 1000},
+                                                       {"ignore_eos", true},
+                                                       {"logprobs", 0},
+                                                       {"stream", true}}),
+                                        heard);
+  while (heard.events.empty()) (*calls_.pop())();
+  ahead_s_ = 2000;
+  paced_.allow_all();
+  while (!heard.done()) (*calls_.pop())();
+  std::set<int> ended;
+  for (size_t i = 0; i + 1 < heard.events.size(); ++i) {
+    const OrderedJson choice = OrderedJson::parse(heard.events[i]).at("choices").at(0);
+    if (choice["finish_reason"] == "length") ended.insert(choice["index"].get<int>());
+  }
+  EXPECT_EQ(ended, (std::set<int>{0, 1}));
+  EXPECT_EQ(heard.events.back(), "[DONE]");
+}
+
 TEST_F(AnsweringTest, WhoseTimeIsOverBeforeAnythingCameIsToldSoWhileOthersGoOn) {
   paced_.allow(0);
   Heard other, waiting, scores;
