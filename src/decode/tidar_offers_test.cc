@@ -294,7 +294,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, TidarOffersChoose, testing::Range<uint64_t>(0, 2
 class Decoding {
  public:
   // So many of the seven guesses of each draft were right before.
-  explicit Decoding(Prices prices, int right_before = 0) : prices_(std::move(prices)) {
+  explicit Decoding(Prices of_passes, int right_before = 0) : prices(std::move(of_passes)) {
     const std::vector<float> guesses(7, -1.0f);
     for (int i = 0; i < 300; ++i) experience_.acceptance.learn(guesses, 7, right_before);
   }
@@ -304,7 +304,7 @@ class Decoding {
   // One pass; whether it drafts.
   bool step(bool right) {
     const PassOutlook outlook = {
-        .prices = &prices_, .others = others, .others_tokens = others.asked, .number = ++pass_};
+        .prices = &prices, .others = others, .others_tokens = others.asked, .number = ++pass_};
     offered = offers_.make(outlook, experience_, logprobs_, {}, 1000, offer_);
     const TidarOffers::Step& step = offers_.step();
     const auto groups = static_cast<int>(step.groups.size());
@@ -318,12 +318,12 @@ class Decoding {
     return groups > 0;
   }
 
+  Prices prices;
   PassSize others;       // in all passes
   bool offered = false;  // by the last step
   double seconds = 0;    // of all
 
  private:
-  Prices prices_;
   Experience experience_;
   TidarOffers offers_{8};
   Offer offer_;
@@ -371,6 +371,17 @@ TEST(TidarOffers, WhatPaysIsFoundAnewInOtherCompany) {
   decoding.others = {};
   decoding.step(true);
   EXPECT_TRUE(decoding.offered);
+}
+
+// Prices follow what passes take; so what pays changes, even where nothing is tried.
+TEST(TidarOffers, WhatPaysIsFoundAnewInTime) {
+  Decoding decoding(Prices({{1, 1}, {9, 9}}, 0.1), 7);
+  for (int i = 0; i < 100; ++i) decoding.step(true);
+  EXPECT_FALSE(decoding.offered);
+  decoding.prices = Prices({{1, 1}, {9, 1.1}}, 0.01);
+  int passes = 0;
+  while (passes < 1000 && !decoding.step(true)) ++passes;
+  EXPECT_LE(passes, 64);
 }
 
 // And what tries bring pays for further ones, until drafts are known to pay.

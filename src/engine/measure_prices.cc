@@ -24,10 +24,11 @@ constexpr int kMostAsked = 64;
 constexpr int kMostSamples = 9;
 /// Of the budget, for the first pass of one size.
 constexpr double kMostOfBudget = 0.5;
-/// A pass that takes less of the budget is made twice, and the second one timed: a small model may
-/// lie in caches near the cores, from which passes of other sizes drive it out. While texts are
-/// decoded passes follow others of about their size.
-constexpr double kSmallOfBudget = 1e-3;
+/// A small model may lie in caches near the cores, from which passes of other sizes drive it out.
+/// While texts are decoded passes follow others of about their size. So before a pass is timed, it
+/// is made until so much of the budget has gone by, but so many times at most.
+constexpr double kWarmingOfBudget = 1e-3;
+constexpr int kMostWarming = 8;
 
 /// The lower quartile: others who compute on the machine only ever add to the time.
 class LowSamples {
@@ -140,8 +141,12 @@ class Measurement {
 
   void sample(int rows) {
     SizeTimes& times = times_[rows];
-    const bool small = times.pass.count() > 0 && times.most() < kSmallOfBudget * how_.budget_s;
-    if (small) evaluate_and_answer(rows);
+    const double enough_s = kWarmingOfBudget * how_.budget_s;
+    double warming_s = times.pass.count() == 0 ? enough_s : times.most();
+    for (int i = 0; i < kMostWarming && warming_s < enough_s; ++i) {
+      const Seconds warming = evaluate_and_answer(rows);
+      warming_s += warming.pass + warming.answers;
+    }
     const auto [pass_s, answers_s] = evaluate_and_answer(rows);
     times.pass.add(pass_s);
     if (rows <= kMostAsked) times.answers.add(answers_s);
