@@ -46,10 +46,9 @@ void add_train(CLI::App& program, Action& action) {
       ->type_name("N")
       ->capture_default_str();
   command.footer(
-      "Fields of the config: docs/training.md; --set may be given for many of them. Paths\n"
-      "in it are relative to the folder in which the program runs. Ctrl-C saves a checkpoint and "
-      "stops; --resume goes\n"
-      "on, bit for bit.");
+      "Fields of the config: docs/training.md; --set may be given for many of them.\n"
+      "Paths in it are relative to the folder in which the program runs. Ctrl-C saves\n"
+      "a checkpoint and stops; --resume goes on, bit for bit.");
   command.callback([flags, &action] { action = [flags] { return train(*flags); }; });
 }
 
