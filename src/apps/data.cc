@@ -1,7 +1,6 @@
 // tidar data: tokenizers and token shards from text.
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <span>
 #include <system_error>
@@ -10,6 +9,7 @@
 #include "apps/corpus_run.h"
 #include "apps/output.h"
 #include "apps/ranges.h"
+#include "apps/shard_maker.h"
 #include "base/stopwatch.h"
 #include "format/files.h"
 #include "format/token_shards.h"
@@ -135,20 +135,6 @@ struct TokensFlags {
   bool json = false;
 };
 
-/// "eos_token" of tokenizer_config.json: a text, or an object with "content". "" when there is
-/// none.
-std::string end_of_config(const std::filesystem::path& folder) {
-  const auto text = read_text_file(folder / "tokenizer_config.json");
-  if (!text.ok()) return "";
-  const auto config = nlohmann::json::parse(*text, nullptr, false);
-  if (!config.is_object() || !config.contains("eos_token")) return "";
-  const auto& token = config["eos_token"];
-  if (token.is_object() && token.contains("content") && token["content"].is_string()) {
-    return token["content"];
-  }
-  return token.is_string() ? token.get<std::string>() : "";
-}
-
 /// The id behind every document, or -1 for none.
 Result<int32_t> end_id(const TokensFlags& flags, const Tokenizer& tokenizer) {
   if (flags.no_end) return -1;
@@ -161,54 +147,6 @@ Result<int32_t> end_id(const TokensFlags& flags, const Tokenizer& tokenizer) {
   if (id < 0) return error("{}: has no token {}", flags.tokenizer, in_quotes(end));
   return id;
 }
-
-/// Documents on their way to a shard.
-class Tokens {
- public:
-  Tokens(const Tokenizer& tokenizer, TokenShardWriter writer, int32_t end)
-      : tokenizer_(tokenizer), writer_(std::move(writer)), end_(end) {}
-
-  Result<void> add(const CorpusDocument& document) {
-    // The prompt is encoded by itself, because at decoding time it comes by itself.
-    std::vector<int32_t> ids;
-    if (!document.prompt.empty()) ids = tokenizer_.encode(document.prompt);
-    const size_t prompt = ids.size();
-    const auto text =
-        tokenizer_.encode(document.text, prompt == 0 ? AddSpecial::yes : AddSpecial::no);
-    ids.insert(ids.end(), text.begin(), text.end());
-    for (const int32_t id : ids) special_[id] += tokenizer_.is_special(id);
-    if (end_ >= 0) ids.push_back(end_);
-    if (ids.empty()) return {};  // a normaliser may leave nothing
-    prompt_tokens_ += static_cast<int64_t>(prompt);
-    longest_ = std::max(longest_, static_cast<int64_t>(ids.size()));
-    one_token_documents_ += ids.size() == 1;
-    return writer_.add(ids, static_cast<int64_t>(prompt));
-  }
-
-  Result<void> finish() { return writer_.finish(); }
-
-  OrderedJson json() const {
-    OrderedJson special = OrderedJson::object();
-    for (const auto& [id, count] : special_) {
-      if (count > 0) special[std::string(tokenizer_.bytes(id))] = count;
-    }
-    return {{"tokens", writer_.tokens()},
-            {"prompt_tokens", prompt_tokens_},
-            {"longest_document", longest_},
-            {"one_token_documents", one_token_documents_},
-            {"special_tokens_in_text", std::move(special)},
-            {"bytes", writer_.bytes()}};
-  }
-
- private:
-  const Tokenizer& tokenizer_;
-  TokenShardWriter writer_;
-  int32_t end_;
-  int64_t prompt_tokens_ = 0;
-  int64_t longest_ = 0;
-  int64_t one_token_documents_ = 0;
-  std::map<int32_t, int64_t> special_;
-};
 
 void print_report(const OrderedJson& report, const CorpusAccount& account) {
   print(fmt::format("{}: {} of {}, {}; {:.2f} bytes of text a token; {:.1f} s\n",
@@ -247,7 +185,7 @@ Result<int> make_tokens(const TokensFlags& flags) {
   TIDAR_TRY(const Tokenizer tokenizer, Tokenizer::open(flags.tokenizer));
   TIDAR_TRY(const int32_t end, end_id(flags, tokenizer));
   TIDAR_TRY(TokenShardWriter writer, TokenShardWriter::create(flags.out, tokenizer.size()));
-  Tokens tokens(tokenizer, std::move(writer), end);
+  ShardMaker tokens(tokenizer, std::move(writer), end);
   TIDAR_TRY(const CorpusAccount account,
             read_corpus(flags.corpus,
                         [&](const CorpusDocument& document) { return tokens.add(document); }));
