@@ -94,9 +94,11 @@ class Run(TrainCase):
         steps = [line for line in lines if "loss" in line]
         self.assertEqual([line["step"] for line in steps], list(range(1, STEPS + 1)))
         for line in steps:
-            self.assertAlmostEqual(line["loss"], (line["ar"] + line["diffusion"]) / 2, places=5)
+            self.assertAlmostEqual(line["loss"], (4 * line["ar"] + line["diffusion"]) / 5, places=5)
         held = [line for line in lines if "held" in line]
         self.assertEqual([line["step"] for line in held], [0, 30, 60])
+        self.assertEqual(list(held[0]["held"]["place_probability"]), ["1", "2", "3", "4"])
+        self.assertLess(held[2]["held"]["place_loss"]["1"], held[2]["held"]["place_loss"]["4"])
         self.assertLess(held[1]["held"]["ar"], held[0]["held"]["ar"])
         self.assertLess(held[2]["held"]["ar"], held[1]["held"]["ar"])
         for draft in ("draft_2", "draft_4"):

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "apps/ranges.h"
+#include "format/files.h"
 #include "format/input_file.h"
 
 namespace tidar {
@@ -67,6 +68,15 @@ Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string
     }
   }
   return {};
+}
+
+Result<int32_t> token_named(std::string_view text, const Tokenizer* tokenizer) {
+  int32_t id = -1;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (code == std::errc{} && end == text.data() + text.size()) return id;
+  id = tokenizer == nullptr ? -1 : tokenizer->id_of(text);
+  if (id < 0) return error("the tokenizer has no token {}", in_quotes(text));
+  return id;
 }
 
 Result<void> check_fits(const Tokenizer& tokenizer, int vocabulary, std::string_view where) {

@@ -26,6 +26,10 @@ CLI::Validator listed_ids();
 /// An Error that names the first id outside [0, vocabulary).
 Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string_view where);
 
+/// The id that a text means: a whole number, or the text of a token. An Error when it is no number
+/// and the tokenizer, if there is one, has no such token.
+Result<int32_t> token_named(std::string_view text, const Tokenizer* tokenizer);
+
 /// An Error when a tokenizer cannot belong to a model: it has more ids than the vocabulary, or so
 /// few that what is missing is no padding (more than 4096 and an eighth of the vocabulary; the most
 /// that published models pad is a few thousand). `where` names the tokenizer in errors.

@@ -131,6 +131,13 @@ std::string format_count(int64_t count) {
   return text;
 }
 
+std::string clock_text(double seconds) {
+  const auto whole = static_cast<int64_t>(seconds);
+  const int64_t hours = whole / 3600, minutes = whole / 60 % 60;
+  return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60)
+                   : fmt::format("{}:{:02}", minutes, whole % 60);
+}
+
 std::string counted(int64_t count, std::string_view noun) {
   const char* const plural = noun.ends_with("s") ? "es" : "s";
   return fmt::format("{} {}{}", format_count(count), noun, count == 1 ? "" : plural);

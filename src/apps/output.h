@@ -62,6 +62,8 @@ std::string in_lines(const std::vector<std::string>& parts, size_t width = 80);
 std::string format_bytes(int64_t bytes);
 /// "494,032,768"
 std::string format_count(int64_t count);
+/// "1:02:03", "2:03"
+std::string clock_text(double seconds);
 /// "1 document", "7,473 documents"
 std::string counted(int64_t count, std::string_view noun);
 

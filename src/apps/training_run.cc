@@ -3,7 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
+#include <cmath>
 #include <ranges>
 #include <system_error>
 
@@ -17,14 +17,6 @@
 namespace tidar {
 
 namespace {
-
-/// "1:02:03", "2:03"
-std::string clock_text(double seconds) {
-  const auto whole = static_cast<int64_t>(seconds);
-  const int64_t hours = whole / 3600, minutes = whole / 60 % 60;
-  return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60)
-                   : fmt::format("{}:{:02}", minutes, whole % 60);
-}
 
 /// "####......" for 4 of 10.
 std::string bar(int64_t done, int64_t all) {
@@ -44,12 +36,8 @@ Result<int> mask_token_named(const RunConfig& run, const ModelConfig& model,
         "token that exists and never stands in a text",
         run.objective_text);
   }
-  int id = -1;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (code != std::errc{} || end != text.data() + text.size()) {
-    id = tokenizer == nullptr ? -1 : tokenizer->id_of(text);
-    if (id < 0) return error("mask_token: the tokenizer has no token {}", in_quotes(text));
-  }
+  const auto id = token_named(text, tokenizer);
+  if (!id.ok()) return error("mask_token: {}", id.error().message);
   return id;
 }
 
@@ -85,6 +73,17 @@ OrderedJson terms_json(const Objective& objective, const std::vector<double>& me
     json[std::string(objective.terms()[i].name)] = means[i];
   }
   return json;
+}
+
+/// What the first masks of a block give to their tokens: " draft 0.61 0.38 0.22 0.15".
+std::string first_places(const OrderedJson& terms) {
+  constexpr size_t kShown = 4;
+  if (!terms.contains("place_probability")) return "";
+  std::string text = " draft";
+  for (const auto& value : terms["place_probability"] | std::views::take(kShown)) {
+    text += fmt::format(" {:.2f}", value.get<double>());
+  }
+  return text;
 }
 
 }  // namespace
@@ -164,15 +163,23 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
 }
 
 Result<void> TrainingRun::open_texts() {
-  const StreamOptions options = {config_.sequence, model_config_.vocabulary, config_.seed,
-                                 config_.objective.mask_token};
+  StreamOptions options = {config_.sequence, model_config_.vocabulary, config_.seed,
+                           config_.objective.mask_token, config_.packing};
   TIDAR_TRY(TokenStream stream, TokenStream::open(config_.train, options));
   epoch_tokens_ = stream.tokens();
-  print_note(
-      fmt::format("text: {} tokens in {} documents, {} of one token left out; a step reads "
-                  "{} packs of up to {}",
-                  format_count(stream.tokens()), format_count(stream.documents()),
-                  format_count(stream.skipped()), config_.packs, config_.sequence));
+  const int64_t packs = stream.packs_of_epoch();
+  step_tokens_ = static_cast<double>(epoch_tokens_) / static_cast<double>(packs) * config_.packs;
+  if (config_.epochs > 0) {
+    const double steps = config_.epochs * static_cast<double>(packs) / config_.packs;
+    TIDAR_TRY_VOID(set_steps(config_, std::max<int64_t>(1, std::llround(steps))));
+  }
+  text_note_ = fmt::format(
+      "text: {} tokens in {} documents, {} of one token left out; {} packs of {}, "
+      "full to {:.0f} %",
+      format_count(stream.tokens()), format_count(stream.documents()),
+      format_count(stream.skipped()), format_count(packs), config_.sequence,
+      100 * step_tokens_ / config_.packs / config_.sequence);
+  options.packing = Packing::whole;  // validation reads whole documents
   for (const auto& [name, shards] : config_.validation) {
     TIDAR_TRY_VOID(TokenStream::open(shards, options));  // now, and not after the first 500 steps
     validation_.emplace(name, shards);
@@ -235,24 +242,34 @@ Result<void> TrainingRun::resume(std::optional<int64_t> from) {
   return {};
 }
 
+std::vector<MemoryUse> TrainingRun::memory() const {
+  std::vector<MemoryUse> uses = model_->memory();
+  uses.push_back({"optimizer's moments", trainer_->optimizer().bytes()});
+  if (backend_.cpu != nullptr) uses.push_back({"kernels' scratch", backend_.scratch_bytes()});
+  return uses;
+}
+
+int64_t TrainingRun::memory_bytes() const {
+  int64_t bytes = 0;
+  for (const MemoryUse& use : memory()) bytes += use.bytes;
+  return bytes;
+}
+
 void TrainingRun::describe() const {
+  print_note(text_note_);
   print_note(fmt::format("model: {} parameters, {}, {} layers, hidden {}, vocabulary {}",
                          format_count(model_config_.parameters()), model_config_.architecture,
                          model_config_.layers, model_config_.hidden, model_config_.vocabulary));
-  print_note(fmt::format("objective: {}; {} steps of up to {} tokens; products in {} on {}",
-                         config_.objective_text, format_count(config_.schedule.steps),
-                         format_count(int64_t{config_.packs} * config_.sequence),
-                         name_of(config_.compute), backend_.ops->name()));
+  print_note(fmt::format(
+      "objective: {}; {} steps of {} packs, some {} tokens, {:.2f} epochs; products in {} on {}",
+      config_.objective_text, format_count(config_.schedule.steps), config_.packs,
+      format_count(std::llround(step_tokens_)),
+      static_cast<double>(config_.schedule.steps) * step_tokens_ /
+          static_cast<double>(epoch_tokens_),
+      name_of(config_.compute), backend_.ops->name()));
   Table table({"memory", ""});
-  int64_t total = 0;
-  const auto add = [&](const std::string& purpose, int64_t bytes) {
-    table.add({purpose, format_bytes(bytes)});
-    total += bytes;
-  };
-  for (const MemoryUse& use : model_->memory()) add(use.purpose, use.bytes);
-  add("optimizer's moments", trainer_->optimizer().bytes());
-  if (backend_.cpu != nullptr) add("kernels' scratch", backend_.scratch_bytes());
-  add("total", total);
+  for (const MemoryUse& use : memory()) table.add({use.purpose, format_bytes(use.bytes)});
+  table.add({"total", format_bytes(memory_bytes())});
   std::string text = table.text();
   if (text.ends_with('\n')) text.pop_back();
   print_note(text);
@@ -307,21 +324,55 @@ Result<void> TrainingRun::log_step(const StepReport& report, const Pace& pace) {
   return log_->add("train", line);
 }
 
+// Each time the same text: the stream is opened anew, with a seed of its own.
+Result<TextLoss> TrainingRun::loss_on(const Objective& objective,
+                                      const std::vector<std::filesystem::path>& shards) {
+  TIDAR_TRY(TokenStream stream,
+            TokenStream::open(shards, {config_.sequence, model_config_.vocabulary, 0,
+                                       config_.objective.mask_token}));
+  return text_loss(*model_, objective, stream, config_.validation_packs);
+}
+
 Result<OrderedJson> TrainingRun::losses_on(const std::vector<std::filesystem::path>& shards) {
-  const auto loss_of = [&](const Objective& objective) -> Result<TextLoss> {
-    // Each time the same text: the stream is opened anew, with a seed of its own.
-    TIDAR_TRY(TokenStream stream,
-              TokenStream::open(shards, {config_.sequence, model_config_.vocabulary, 0,
-                                         config_.objective.mask_token}));
-    return text_loss(*model_, objective, stream, config_.validation_packs);
-  };
-  TIDAR_TRY(const TextLoss loss, loss_of(*objective_));
+  TIDAR_TRY(const TextLoss loss, loss_on(*objective_, shards));
   OrderedJson terms = terms_json(*objective_, loss.terms);
+  for (size_t i = 0; i < loss.places.size(); ++i) {
+    const std::string place = std::to_string(i + 1);
+    terms["place_loss"][place] = loss.places[i].loss;
+    terms["place_probability"][place] = loss.places[i].probability;
+  }
   if (objective_->terms().front().name != "ar") {
-    TIDAR_TRY(const TextLoss ar, loss_of(*ar_));
+    TIDAR_TRY(const TextLoss ar, loss_on(*ar_, shards));
     terms["ar"] = ar.loss;
   }
   return terms;
+}
+
+Result<double> TrainingRun::validation_loss() {
+  double sum = 0;
+  for (const auto& [name, shards] : validation_) {
+    TIDAR_TRY(const TextLoss loss, loss_on(*objective_, shards));
+    sum += loss.loss;
+  }
+  return validation_.empty() ? 0 : sum / static_cast<double>(validation_.size());
+}
+
+Result<Trial> TrainingRun::try_out(int64_t steps, double seconds) {
+  Trial trial = {.step_tokens = step_tokens_,
+                 .epoch_tokens = static_cast<double>(epoch_tokens_),
+                 .memory_bytes = memory_bytes()};
+  TIDAR_TRY_VOID(trainer_->step());  // the first one finds everything cold
+  Stopwatch watch;
+  int64_t done = 0;
+  do {
+    TIDAR_TRY_VOID(trainer_->step());
+    ++done;
+  } while (done + 1 < steps && !trainer_->done() && watch.seconds() < seconds);
+  trial.step_s = watch.seconds() / static_cast<double>(done);
+  watch = {};
+  TIDAR_TRY(trial.loss, validation_loss());
+  trial.validation_s = watch.seconds();
+  return trial;
 }
 
 Result<void> TrainingRun::validate() {
@@ -335,9 +386,9 @@ Result<void> TrainingRun::validate() {
     const OrderedJson& terms = losses.value();
     text += " " + name;
     for (const auto& [term, value] : terms.items()) {
-      text += fmt::format(" {} {:.4f}", term, value.get<double>());
+      if (value.is_number()) text += fmt::format(" {} {:.4f}", term, value.get<double>());
     }
-    text += ";";
+    text += first_places(terms) + ";";
     line[name] = terms;
   }
   if (!prompts_.empty() && !config_.draft_lengths.empty()) {

@@ -40,6 +40,16 @@ struct TrainFlags {
   int threads = 0;                     ///< 0: as many as this process may run on
 };
 
+/// What some steps of a run showed.
+struct Trial {
+  double step_s = 0;        ///< seconds of a step, on average, without the first one
+  double step_tokens = 0;   ///< likewise, over all of the text
+  double epoch_tokens = 0;  ///< of the text
+  double validation_s = 0;  ///< seconds of a validation
+  double loss = 0;          ///< on validation text behind the steps, mean over its sets
+  int64_t memory_bytes = 0;
+};
+
 /// One run, of which one object lives at a time: it holds a lock on the folder `out`. Move-only.
 class TrainingRun {
  public:
@@ -54,6 +64,10 @@ class TrainingRun {
   /// file of `out` cannot be read or written.
   Result<int> go();
 
+  /// In place of go(): some steps, of which nothing is kept; at least two, and then until `steps`
+  /// are done or `seconds` over. Validation is read once behind them if there is any.
+  Result<Trial> try_out(int64_t steps, double seconds);
+
  private:
   struct Pace;  // what was done since the last line of the log
 
@@ -65,14 +79,20 @@ class TrainingRun {
   /// The Error of a checkpoint that cannot be restored, and which older one can.
   Error broken(const Checkpoint& checkpoint, const Error& why) const;
 
+  std::vector<MemoryUse> memory() const;
+  int64_t memory_bytes() const;
   void describe() const;
   /// What products reach at best on these threads, for the share of it that training reaches.
   void measure_roof();
   /// One line of log.jsonl; show() is what a terminal sees of the same.
   Result<void> log_step(const StepReport& report, const Pace& pace);
   void show(const StepReport& report, const Pace& pace, Progress& progress) const;
+  Result<TextLoss> loss_on(const Objective& objective,
+                           const std::vector<std::filesystem::path>& shards);
   /// The mean of each term, and of the AR loss, on validation text.
   Result<OrderedJson> losses_on(const std::vector<std::filesystem::path>& shards);
+  /// Of training, on validation text: the mean over its sets.
+  Result<double> validation_loss();
   /// Those, and how well the model drafts (apps/decoding_check.h), shown and logged.
   Result<void> validate();
   /// A checkpoint of the last step; removes those that are too many.
@@ -85,9 +105,11 @@ class TrainingRun {
   std::map<std::string, std::vector<std::filesystem::path>> validation_;
   std::vector<NumberedPrompt> prompts_;
   double product_gflops_ = 0;  // 0: not measured
+  std::string text_note_;      // what there is to read
   int64_t epoch_tokens_ = 0;
-  int64_t began_at_ = 0;  // step after which go() began
-  Stopwatch training_;    // since then
+  double step_tokens_ = 0;  // of a step, on average
+  int64_t began_at_ = 0;    // step after which go() began
+  Stopwatch training_;      // since then
 
   // Each after those that it uses, so that it ends before them.
   std::unique_ptr<Threads> threads_;

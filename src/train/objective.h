@@ -86,8 +86,9 @@ struct LossTerm {
 
 /// A label's part in the mean of its term.
 struct LabelShare {
-  int32_t term = 0;  ///< index in Objective::terms()
-  float share = 0;   ///< the mean is the sum of share * cross-entropy over the term's labels
+  int32_t term = 0;    ///< index in Objective::terms()
+  float share = 0;     ///< the mean is the sum of share * cross-entropy over the term's labels
+  int32_t place = -1;  ///< tidar's masks: which of its block, the first is 0; -1: no such mask
 };
 
 /// One pass of a step: what the network reads, and what it is held against.

@@ -437,6 +437,25 @@ TEST(Objective, BlocksAreOfEverySizeAsked) {
 
 // What is added behind the text is masks without labels that complete the last block, and changes
 // nothing else.
+TEST(Objective, MasksHaveThePlaceInTheirBlock) {
+  const Ids text = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+  Case one;
+  one.options = {.kind = ObjectiveKind::tidar, .mask_token = kMask, .block_size = 4};
+  one.packs = {{{text, -1, 3}}};
+  const auto places = [&] {
+    std::vector<int32_t> found;
+    const TrainingPass pass = one.passes().front();
+    for (const LabelShare& share : pass.shares) {
+      EXPECT_EQ(share.place < 0, share.term == 0);
+      if (share.term == 1) found.push_back(share.place);
+    }
+    return found;
+  };
+  EXPECT_EQ(places(), (Ids{0, 1, 2, 3, 0, 1, 2, 3, 0, 1}));
+  one.options.prompts = Prompts::given;
+  EXPECT_EQ(places(), (Ids{3, 0, 1, 2, 3, 0, 1}));
+}
+
 TEST(Objective, LastBlocksCanBeWhole) {
   for_random_cases([](const Case& cut) {
     if (cut.options.kind != ObjectiveKind::tidar &&

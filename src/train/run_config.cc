@@ -13,14 +13,16 @@ namespace {
 
 constexpr int kMostTokens = 1 << 20;  // of a pack
 constexpr int kMostPacks = 1 << 16;
+constexpr int64_t kUnknown = -1;
 constexpr NumberRange kPositive = {0, 1e30};
 constexpr NumberRange kBeta = {0, 0.999999};
 
-constexpr std::array<std::string_view, 40> kFields = {"out",
+constexpr std::array<std::string_view, 43> kFields = {"out",
                                                       "init",
                                                       "model_config",
                                                       "tokenizer",
                                                       "objective",
+                                                      "recipe",
                                                       "alpha",
                                                       "masking",
                                                       "block_start",
@@ -32,7 +34,9 @@ constexpr std::array<std::string_view, 40> kFields = {"out",
                                                       "validation",
                                                       "sequence",
                                                       "packs",
+                                                      "packing",
                                                       "seed",
+                                                      "epochs",
                                                       "steps",
                                                       "schedule",
                                                       "learning_rate",
@@ -87,6 +91,10 @@ constexpr std::array kStarts = {Choice<BlockStart>{"aligned", BlockStart::aligne
                                 Choice<BlockStart>{"random", BlockStart::random}};
 constexpr std::array kEnds = {Choice<BlockEnd>{"cut", BlockEnd::cut},
                               Choice<BlockEnd>{"whole", BlockEnd::whole}};
+constexpr std::array kRecipes = {Choice<Recipe>{"mixed", Recipe::mixed},
+                                 Choice<Recipe>{"paper", Recipe::paper}};
+constexpr std::array kPackings = {Choice<Packing>{"filled", Packing::filled},
+                                  Choice<Packing>{"whole", Packing::whole}};
 constexpr std::array kPrompts = {Choice<Prompts>{"learnt", Prompts::learnt},
                                  Choice<Prompts>{"given", Prompts::given}};
 
@@ -120,11 +128,15 @@ Result<void> parse_loss(const JsonFields& fields, RunConfig& run) {
   auto parsed = parse_objective(run.objective_text);
   if (!parsed.ok()) return error("{}: {}", fields.where(), parsed.error().message);
   ObjectiveOptions& options = run.objective = *parsed;
+  TIDAR_TRY(const Recipe recipe, choose(fields, "recipe", kRecipes, Recipe::mixed));
+  follow(recipe, options);
   TIDAR_TRY(options.alpha, fields.number("alpha", kPositive, options.alpha));
   TIDAR_TRY(options.masking, choose(fields, "masking", kMaskings, options.masking));
   TIDAR_TRY(options.block_start, choose(fields, "block_start", kStarts, options.block_start));
   TIDAR_TRY(options.block_end, choose(fields, "block_end", kEnds, options.block_end));
-  TIDAR_TRY(options.block_sizes, fields.integers("block_sizes", {1, kMostTokens}));
+  if (fields.has("block_sizes")) {
+    TIDAR_TRY(options.block_sizes, fields.integers("block_sizes", {1, kMostTokens}));
+  }
   TIDAR_TRY(options.prompts, choose(fields, "prompts", kPrompts, options.prompts));
   // An id, or the text of a token.
   const auto text = fields.text("mask_token", "");
@@ -155,6 +167,7 @@ Result<void> parse_data(const JsonFields& fields, RunConfig& run) {
   }
   TIDAR_TRY(run.sequence, fields.integer("sequence", {2, kMostTokens}, run.sequence));
   TIDAR_TRY(run.packs, fields.integer("packs", {1, kMostPacks}, run.packs));
+  TIDAR_TRY(run.packing, choose(fields, "packing", kPackings, run.packing));
   TIDAR_TRY(const int64_t seed, fields.count("seed", 0, 0));
   run.seed = static_cast<uint64_t>(seed);
   return {};
@@ -162,17 +175,26 @@ Result<void> parse_data(const JsonFields& fields, RunConfig& run) {
 
 Result<void> parse_optimizer(const JsonFields& fields, RunConfig& run) {
   Schedule& schedule = run.schedule;
-  TIDAR_TRY(schedule.steps, fields.count("steps", 1));
+  if (fields.has("epochs") && fields.has("steps")) {
+    return error("{}: expected 'steps' or 'epochs', found both", fields.where());
+  }
+  if (fields.has("epochs")) {
+    TIDAR_TRY(run.epochs, fields.number("epochs", {1e-6, 1e6}, 0));
+  } else {
+    TIDAR_TRY(schedule.steps, fields.count("steps", 1));
+  }
   TIDAR_TRY(const std::string decay, fields.text("schedule", "cosine"));
   auto named = decay_named(decay);
   if (!named.ok()) return error("{}: {}", fields.where(), named.error().message);
   schedule.decay = *named;
   TIDAR_TRY(schedule.peak, fields.number("learning_rate", kPositive, schedule.peak));
   TIDAR_TRY(schedule.floor, fields.number("final_learning_rate", kPositive, schedule.peak / 10));
-  TIDAR_TRY(schedule.warmup_steps, fields.count("warmup_steps", 0, schedule.steps / 100));
+  TIDAR_TRY(schedule.warmup_steps, fields.count("warmup_steps", 0, kUnknown));
   TIDAR_TRY(schedule.decay_steps, fields.count("decay_steps", 0, 0));
-  const auto sound = schedule.check();
-  if (!sound.ok()) return error("{}: {}", fields.where(), sound.error().message);
+  if (run.epochs == 0) {
+    const auto sound = set_steps(run, schedule.steps);
+    if (!sound.ok()) return error("{}: {}", fields.where(), sound.error().message);
+  }
 
   AdamWOptions& adamw = run.adamw;
   TIDAR_TRY(adamw.beta1, fields.number("beta1", kBeta, adamw.beta1));
@@ -204,6 +226,22 @@ Result<void> parse_watch(const JsonFields& fields, RunConfig& run) {
 }
 
 }  // namespace
+
+void follow(Recipe recipe, ObjectiveOptions& options) {
+  if (recipe == Recipe::paper || options.kind != ObjectiveKind::tidar) return;
+  options.alpha = 4;
+  options.block_start = BlockStart::random;
+  options.block_end = BlockEnd::whole;
+  for (int size = options.block_size; size >= 4; size /= 2) {
+    options.block_sizes.insert(options.block_sizes.begin(), size);
+  }
+}
+
+Result<void> set_steps(RunConfig& run, int64_t steps) {
+  run.schedule.steps = steps;
+  if (run.schedule.warmup_steps == kUnknown) run.schedule.warmup_steps = steps / 100;
+  return run.schedule.check();
+}
 
 Result<std::string> with_fields(std::string_view json, const std::string& where,
                                 std::span<const std::string> settings) {

@@ -15,9 +15,21 @@
 #include "ops/weight_format.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
+#include "train/packing.h"
 #include "train/schedule.h"
 
 namespace tidar {
+
+/// How TiDAR is trained where the file says no more; docs/training.md has the evidence.
+enum class Recipe : uint8_t {
+  mixed,  ///< alpha 4, blocks that start anywhere and end whole, of K tokens, half as many, a
+          ///< quarter … down to 4
+  paper,  ///< as arXiv 2511.08923 describes it: alpha 1, aligned blocks of one size, cut at the end
+};
+
+/// Gives "alpha", "block_start", "block_end" and "block_sizes" the recipe's values. Of objectives
+/// other than tidar nothing changes.
+void follow(Recipe recipe, ObjectiveOptions& options);
 
 /// Paths are relative to the folder in which the program runs.
 struct RunConfig {
@@ -30,9 +42,10 @@ struct RunConfig {
 
   // The loss.
   std::string objective_text = "ar";  ///< "objective": ar, tidar:K, block:K, masked
-  ObjectiveOptions objective;         ///< that, with "alpha", "masking" ("full", "random"),
-                                      ///< "block_start" ("aligned", "random"), "block_end" ("cut",
-                                      ///< "whole"), "block_sizes", "prompts" ("learnt", "given")
+  /// That, with "recipe" ("mixed", "paper"; see follow()), "alpha", "masking" ("full", "random"),
+  /// "block_start" ("aligned", "random"), "block_end" ("cut", "whole"), "block_sizes", "prompts"
+  /// ("learnt", "given").
+  ObjectiveOptions objective;
   std::string mask_token;  ///< "mask_token": an id, or the text of a token; "": the checkpoint's
 
   // The data.
@@ -40,11 +53,14 @@ struct RunConfig {
   std::map<std::string, std::vector<std::filesystem::path>> validation;  ///< "validation": by name
   int sequence = 512;  ///< "sequence": tokens of a pack
   int packs = 8;       ///< "packs": of a step, each a pass; their gradients are summed up
-  uint64_t seed = 0;   ///< "seed": of random weights, shuffle and noise
+  Packing packing = Packing::filled;  ///< "packing": "filled" or "whole", see packing.h
+  uint64_t seed = 0;                  ///< "seed": of random weights, shuffle and noise
 
   // The optimizer.
+  double epochs = 0;         ///< "epochs": how often the text is read, in place of "steps"; or 0
   Schedule schedule;         ///< "steps", "schedule" (cosine, linear, wsd), "learning_rate",
-                             ///< "final_learning_rate", "warmup_steps", "decay_steps"
+                             ///< "final_learning_rate", "warmup_steps", "decay_steps"; where
+                             ///< "epochs" are given, without steps until set_steps()
   AdamWOptions adamw;        ///< "beta1", "beta2", "epsilon", "weight_decay"
   double clip = 1;           ///< "clip": largest norm of gradients; 0: any
   double spike_factor = 10;  ///< "spike_factor", see spike_guard.h; 0: no guard
@@ -70,5 +86,9 @@ Result<std::string> with_fields(std::string_view json, const std::string& where,
 
 /// Parses the text of such a file. `where` names it in errors.
 Result<RunConfig> parse_run_config(std::string_view json, const std::string& where);
+
+/// Of a run whose length is given in epochs: so many steps, of which the first hundredth are the
+/// warm-up unless the file names one. An Error when the schedule makes no sense with them.
+Result<void> set_steps(RunConfig& run, int64_t steps);
 
 }  // namespace tidar

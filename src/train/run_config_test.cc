@@ -22,11 +22,58 @@ TEST(RunConfig, WhatIsLeftOutHasItsDefault) {
   EXPECT_EQ(run.tokenizer, "model");
   EXPECT_EQ(run.objective.kind, ObjectiveKind::ar);
   EXPECT_EQ(run.sequence, 512);
+  EXPECT_EQ(run.packing, Packing::filled);
   EXPECT_EQ(run.clip, 1);
   EXPECT_EQ(run.schedule.decay, Decay::cosine);
   EXPECT_EQ(run.schedule.warmup_steps, 1);
   EXPECT_EQ(run.compute, WeightFormat::f32);
   EXPECT_TRUE(run.draft_lengths.empty());
+}
+
+TEST(RunConfig, ARecipeGivesDefaultsThatFieldsOverride) {
+  const auto objective = [](Json changes) {
+    return parse(with(std::move(changes))).value().objective;
+  };
+  const ObjectiveOptions mixed = objective({{"objective", "tidar:16"}});
+  EXPECT_EQ(mixed.alpha, 4);
+  EXPECT_EQ(mixed.block_start, BlockStart::random);
+  EXPECT_EQ(mixed.block_end, BlockEnd::whole);
+  EXPECT_EQ(mixed.block_sizes, (std::vector{4, 8, 16}));
+  EXPECT_EQ(objective({{"objective", "tidar:9"}}).block_sizes, (std::vector{4, 9}));
+  EXPECT_TRUE(objective({{"objective", "tidar:3"}}).block_sizes.empty());
+
+  const ObjectiveOptions paper = objective({{"objective", "tidar:16"}, {"recipe", "paper"}});
+  EXPECT_EQ(paper.alpha, 1);
+  EXPECT_EQ(paper.block_start, BlockStart::aligned);
+  EXPECT_EQ(paper.block_end, BlockEnd::cut);
+  EXPECT_TRUE(paper.block_sizes.empty());
+
+  const ObjectiveOptions own = objective({{"objective", "tidar:16"},
+                                          {"alpha", 2},
+                                          {"block_start", "aligned"},
+                                          {"block_end", "cut"},
+                                          {"block_sizes", Json::array()}});
+  EXPECT_EQ(own.alpha, 2);
+  EXPECT_EQ(own.block_start, BlockStart::aligned);
+  EXPECT_EQ(own.block_end, BlockEnd::cut);
+  EXPECT_TRUE(own.block_sizes.empty());
+  EXPECT_EQ(objective({{"objective", "block:16"}}).block_end, BlockEnd::cut);
+}
+
+TEST(RunConfig, EpochsStandInPlaceOfSteps) {
+  Json file = with({{"epochs", 2.5}});
+  EXPECT_NE(parse(file).error().message.find("found both"), std::string::npos);
+  file.erase("steps");
+  RunConfig run = parse(file).value();
+  EXPECT_EQ(run.epochs, 2.5);
+  ASSERT_TRUE(set_steps(run, 300).ok());
+  EXPECT_EQ(run.schedule.steps, 300);
+  EXPECT_EQ(run.schedule.warmup_steps, 3);
+  file["warmup_steps"] = 50;
+  run = parse(file).value();
+  EXPECT_FALSE(set_steps(run, 20).ok());
+  ASSERT_TRUE(set_steps(run, 300).ok());
+  EXPECT_EQ(run.schedule.warmup_steps, 50);
 }
 
 TEST(RunConfig, FieldsAreSetAnew) {
@@ -64,6 +111,7 @@ TEST(RunConfig, ReadsEveryField) {
                                     {"validation", {{"text", {"b.shard", "c.shard"}}}},
                                     {"sequence", 64},
                                     {"packs", 3},
+                                    {"packing", "whole"},
                                     {"seed", 9},
                                     {"schedule", "wsd"},
                                     {"learning_rate", 0.01},
@@ -100,6 +148,7 @@ TEST(RunConfig, ReadsEveryField) {
   EXPECT_EQ(run.validation.at("text").size(), 2u);
   EXPECT_EQ(run.sequence, 64);
   EXPECT_EQ(run.packs, 3);
+  EXPECT_EQ(run.packing, Packing::whole);
   EXPECT_EQ(run.seed, 9u);
   EXPECT_EQ(run.schedule.decay, Decay::wsd);
   EXPECT_EQ(run.schedule.peak, 0.01);

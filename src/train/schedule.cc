@@ -34,8 +34,8 @@ double Schedule::rate(int64_t step) const {
 }
 
 Result<void> Schedule::check() const {
-  if (!(peak > 0) || std::isinf(peak)) {
-    return error("learning rate: the peak is {}; expected a number above 0", peak);
+  if (!(peak >= 0) || std::isinf(peak)) {
+    return error("learning rate: the peak is {}; expected a number, 0 or above", peak);
   }
   if (!(floor >= 0) || floor > peak) {
     return error("learning rate: the floor is {}; expected 0 to the peak, {}", floor, peak);

@@ -17,7 +17,7 @@ enum class Decay : uint8_t {
 
 struct Schedule {
   Decay decay = Decay::cosine;
-  double peak = 1e-5;
+  double peak = 1e-5;        ///< 0: nothing is learnt, only measured
   double floor = 0;          ///< the rate of the last step, and of all behind it
   int64_t steps = 1;         ///< of the run
   int64_t warmup_steps = 0;  ///< the rate rises by equal amounts to the peak, which the last has

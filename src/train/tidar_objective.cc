@@ -36,7 +36,7 @@ class TidarObjective final : public Objective {
     const auto size = static_cast<int32_t>(document.tokens.size());
     for (const int32_t place : text.masked) {
       out.add_label(first + size + place, document.tokens[static_cast<size_t>(place)],
-                    {kDiffusion, 1});
+                    {kDiffusion, 1, place - blocks.around(place, size).from});
       ++counts[kDiffusion];
     }
   }

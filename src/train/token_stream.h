@@ -5,12 +5,12 @@
 // Long documents are cut into *pieces* of at most `rows` tokens. A piece is read by itself, as one
 // sequence of a pass (train/objective.h), so documents never see each other. Every token is in
 // exactly one piece, but for a last one that would be a piece alone: it is only a label. Pieces are
-// packed into *packs* of at most `rows` tokens together.
+// packed into *packs* of at most `rows` tokens together, as train/packing.h says.
 //
 // Nothing is loaded as a whole. An epoch visits the pieces in the order of a counter-based
-// permutation; each window of 256 pieces in that order is packed by itself, the longest pieces
-// first, and its packs are shuffled. So three numbers say where a stream is, and the text behind
-// them is the same on every machine.
+// permutation; each window of 256 pieces in that order is packed by itself, and its packs are
+// shuffled. So three numbers say where a stream is, and the text behind them is the same on every
+// machine.
 
 #include <cstdint>
 #include <filesystem>
@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "format/token_shards.h"
+#include "train/packing.h"
 
 namespace tidar {
 
@@ -28,17 +29,7 @@ struct StreamOptions {
   int64_t vocabulary = 0;   ///< of the model; shards with a larger one are refused
   uint64_t seed = 0;        ///< of the shuffle
   int32_t mask_token = -1;  ///< a text that holds it is refused when it is read; -1: none
-};
-
-/// A stretch of one document within a pack.
-struct Piece {
-  int32_t first = 0;     ///< index of its first token in TokenPack::tokens
-  int32_t rows = 0;      ///< its tokens; at least 2
-  int32_t next = -1;     ///< the token that follows the last one in the document; -1 at its end
-  int32_t prompt = 0;    ///< how many of its first tokens belong to the document's prompt
-  int32_t shard = 0;     ///< where it comes from
-  int64_t document = 0;  ///<
-  int64_t from = 0;      ///< index of its first token in the document
+  Packing packing = Packing::whole;
 };
 
 /// What one sequence of training holds.
@@ -81,9 +72,12 @@ class TokenStream {
   int64_t documents() const { return documents_; }
   /// Documents of one token, from which nothing can be learnt.
   int64_t skipped() const { return skipped_; }
+  /// Before they are cut for the sake of packing.
   int64_t pieces() const { return pieces_; }
   /// Tokens of all pieces: what an epoch reads.
   int64_t tokens() const { return tokens_; }
+  /// Packs of the first epoch; further ones may have some more or less. Packs them all once.
+  int64_t packs_of_epoch() const;
 
  private:
   /// Before `document` of `shard` there are `piece` pieces. Kept for every 64th document.
@@ -102,6 +96,8 @@ class TokenStream {
   int64_t pieces_of(int64_t document_tokens) const;
   Piece locate(int64_t index) const;
   int64_t windows() const;
+  /// Of an epoch, in no order.
+  std::vector<std::vector<Piece>> packs_of(int64_t epoch, int64_t window) const;
   void load_window();
   Result<void> append(const Piece& piece, TokenPack& pack) const;
 

@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -115,6 +116,23 @@ Result<void> Trainer::restore(const TrainingState& state) {
   return {};
 }
 
+namespace {
+
+/// Adds to the sums of the places.
+void add_places(const TrainingPass& pass, std::span<const double> losses,
+                std::vector<PlaceLoss>& places) {
+  for (size_t i = 0; i < losses.size(); ++i) {
+    if (pass.shares[i].place < 0) continue;
+    const auto place = static_cast<size_t>(pass.shares[i].place);
+    if (places.size() <= place) places.resize(place + 1);
+    places[place].labels += 1;
+    places[place].loss += losses[i];
+    places[place].probability += std::exp(-losses[i]);
+  }
+}
+
+}  // namespace
+
 Result<TextLoss> text_loss(Trainable& model, const Objective& objective, TokenStream& stream,
                            int packs) {
   std::vector<TokenPack> texts;
@@ -131,6 +149,12 @@ Result<TextLoss> text_loss(Trainable& model, const Objective& objective, TokenSt
     std::vector<double> losses(pass.labels.size());
     model.evaluate(pass.pass, pass.labels, losses);
     add_term_means(pass, losses, result.terms);
+    add_places(pass, losses, result.places);
+  }
+  for (PlaceLoss& place : result.places) {
+    const double labels = static_cast<double>(std::max<int64_t>(1, place.labels));
+    place.loss /= labels;
+    place.probability /= labels;
   }
   for (const TokenPack& pack : texts) result.tokens += static_cast<int64_t>(pack.tokens.size());
   result.loss = total_loss(objective.terms(), result.terms);

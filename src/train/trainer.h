@@ -87,10 +87,18 @@ class Trainer {
   TrainingState state_;
 };
 
+/// How well the masks of one place in their block tell its token.
+struct PlaceLoss {
+  int64_t labels = 0;
+  double loss = 0;         ///< mean cross-entropy, in nats
+  double probability = 0;  ///< mean of what the mask gives to the token of the text
+};
+
 /// Loss of a text that is not trained on.
 struct TextLoss {
   double loss = 0;
   std::vector<double> terms;
+  std::vector<PlaceLoss> places;  ///< tidar: of place 0, 1, …
   int64_t tokens = 0;
 };
 

@@ -360,6 +360,14 @@ TEST_F(TrainerTest, TextLossIsThatOfAStepWithoutChangingAnything) {
   const TextLoss loss = text_loss(*run.model, *run.objective, *stream, 2).value();
   EXPECT_EQ(run.weights(), before);
   EXPECT_NEAR(loss.loss, run.trainer->step().value().loss, 1e-5);
+  double sum = 0, labels = 0;
+  for (const PlaceLoss& place : loss.places) {
+    sum += place.loss * static_cast<double>(place.labels);
+    labels += static_cast<double>(place.labels);
+    EXPECT_GE(place.probability, std::exp(-place.loss));  // exp is convex
+    EXPECT_LE(place.probability, 1);
+  }
+  EXPECT_NEAR(sum / labels, loss.terms[1], 1e-5);
   // More packs than there are: one epoch.
   auto again = TokenStream::open({text_}, {kSequence, run.config.vocabulary, 7});
   EXPECT_EQ(text_loss(*run.model, *run.objective, *again, 1 << 20).value().tokens, again->tokens());
