@@ -37,5 +37,6 @@ void add_data(CLI::App& program, Action& action);
 void add_train(CLI::App& program, Action& action);
 void add_eval(CLI::App& program, Action& action);
 void add_report(CLI::App& program, Action& action);
+void add_convert(CLI::App& program, Action& action);
 
 }  // namespace tidar

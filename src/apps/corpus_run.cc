@@ -13,18 +13,6 @@ namespace {
 constexpr int64_t kNamed = 20;
 constexpr size_t kKept = 100;
 
-Result<DocumentForm> form_of(const CorpusFlags& flags) {
-  DocumentForm form;
-  form.text = DocumentTemplate::field(flags.field);
-  if (!flags.text_template.empty()) {
-    TIDAR_TRY(form.text, DocumentTemplate::parse(flags.text_template));
-  }
-  if (!flags.prompt.empty()) {
-    TIDAR_TRY(form.prompt, DocumentTemplate::parse(flags.prompt));
-  }
-  return form;
-}
-
 /// The bytes of all files; opens each, so that the last of them is missed now and not in an hour.
 Result<int64_t> bytes_of_files(const CorpusFlags& flags) {
   int64_t bytes = 0;
@@ -74,6 +62,18 @@ void note_bad_line(CorpusAccount& account, const std::string& file,
 
 }  // namespace
 
+Result<DocumentForm> form_of(const CorpusFlags& flags) {
+  DocumentForm form;
+  form.text = DocumentTemplate::field(flags.field);
+  if (!flags.text_template.empty()) {
+    TIDAR_TRY(form.text, DocumentTemplate::parse(flags.text_template));
+  }
+  if (!flags.prompt.empty()) {
+    TIDAR_TRY(form.prompt, DocumentTemplate::parse(flags.prompt));
+  }
+  return form;
+}
+
 void add_corpus_flags(CLI::App& command, CorpusFlags& flags) {
   command.option_defaults()->group("Corpus");
   command
@@ -82,6 +82,10 @@ void add_corpus_flags(CLI::App& command, CorpusFlags& flags) {
                   "zstd-compressed ones, too")
       ->required()
       ->type_name("FILE...");
+  add_document_flags(command, flags);
+}
+
+void add_document_flags(CLI::App& command, CorpusFlags& flags) {
   CLI::Option* field =
       command.add_option("--field", flags.field, "The field of a JSONL line that is the document")
           ->type_name("NAME")

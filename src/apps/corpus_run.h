@@ -22,8 +22,14 @@ struct CorpusFlags {
   std::string prompt;          ///< likewise, of the text that is only given; "": none
 };
 
-/// `flags` must outlive the parsing.
+/// Adds the files, as what stands behind the options, and the flags below. `flags` must outlive the
+/// parsing.
 void add_corpus_flags(CLI::App& command, CorpusFlags& flags);
+/// Adds the flags that say what of a line is text.
+void add_document_flags(CLI::App& command, CorpusFlags& flags);
+
+/// What the flags say documents are made of. An Error where a template cannot be parsed.
+Result<DocumentForm> form_of(const CorpusFlags& flags);
 
 /// What was found in the files.
 struct CorpusAccount {

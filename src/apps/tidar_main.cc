@@ -117,6 +117,7 @@ int run_program(int argc, char** argv) {
   add_inspect(program, action);
   add_quantize(program, action);
   add_bench(program, action);
+  add_convert(program, action);
   add_train(program, action);
   add_data(program, action);
   add_eval(program, action);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <fstream>
 #include <string_view>
 #include <utility>
 
@@ -74,6 +75,12 @@ Result<void> check_header(const Header& header, const std::string& where) {
 }
 
 }  // namespace
+
+bool is_token_shard(const std::filesystem::path& path) {
+  std::string begin(kMagic.size(), '\0');
+  std::ifstream file(path, std::ios::binary);
+  return file.read(begin.data(), static_cast<std::streamsize>(begin.size())) && begin == kMagic;
+}
 
 Result<TokenShard> TokenShard::parse(std::span<const std::byte> bytes, const std::string& where) {
   Header header;

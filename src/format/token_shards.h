@@ -26,6 +26,9 @@
 
 namespace tidar {
 
+/// Whether the file begins as one does.
+bool is_token_shard(const std::filesystem::path& path);
+
 /// A view of a shard that is in memory; does not own. Immutable: any number of threads may read.
 /// Documents and places that are asked for must exist.
 class TokenShard {

@@ -1,0 +1,41 @@
+#pragma once
+// The texts of a conversion: what is given becomes token shards, and what they hold is counted.
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "apps/corpus_run.h"
+#include "base/result.h"
+#include "text/tokenizer.h"
+
+namespace tidar {
+
+/// What a conversion reads.
+struct ConversionSources {
+  CorpusFlags data;                     ///< text files or token shards, not both
+  std::vector<std::string> validation;  ///< likewise; none: a part of the data is held out
+  int32_t end = -1;                     ///< put behind each text; -1: nothing
+};
+
+struct ConversionText {
+  std::vector<std::filesystem::path> train, validation;  ///< token shards
+  std::vector<int64_t> counts;  ///< of both: how often each id stands there, `end` behind texts too
+  int64_t documents = 0;        ///< of both, as all that follows
+  int64_t tokens = 0;
+  int64_t prompt_tokens = 0;
+  int64_t longest = 0;   ///< tokens of a document
+  int64_t ended = 0;     ///< documents whose last token is `end`
+  int64_t held_out = 0;  ///< documents of validation
+};
+
+/// Reads the sources once. Writes `folder`/train.tokens and, where no validation is given,
+/// `folder`/validation.tokens, with every twentieth document, but not more than 500; whoever gives
+/// shards and validation has his shards used as they are. An Error where a shard was made for a
+/// larger vocabulary than the tokenizer's, where texts and shards are mixed, where one document is
+/// all there is, and after Ctrl-C.
+Result<ConversionText> gather_text(const ConversionSources& sources, const Tokenizer& tokenizer,
+                                   const std::filesystem::path& folder);
+
+}  // namespace tidar
