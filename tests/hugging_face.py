@@ -23,18 +23,20 @@ def read_tensors(path):
 
 
 def write_tensors(path, tensors):
-    header, body = {}, b""
+    header, end = {}, 0
     for name, (kind, shape, data) in tensors.items():
         count = 1
         for dimension in shape:
             count *= dimension
         assert len(data) == count * SIZES[kind], name
         header[name] = {"dtype": kind, "shape": list(shape),
-                        "data_offsets": [len(body), len(body) + len(data)]}
-        body += data
+                        "data_offsets": [end, end + len(data)]}
+        end += len(data)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + body)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.writelines(data for _, _, data in tensors.values())
 
 
 def write_folder(folder, config, tensors):

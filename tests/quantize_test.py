@@ -241,15 +241,15 @@ class Quantize(FixtureCase):
         self.assertEqual([path.name for path in self.folder.glob("*.partial")], [])
 
     def large_model(self):
-        """Of 157 MB, a fifth of it the embedding; and the bytes of that."""
-        shape = {"hidden_size": 512, "num_hidden_layers": 18, "num_attention_heads": 8,
+        """Of 57 MB, a third of it the embedding; and the bytes of that."""
+        shape = {"hidden_size": 512, "num_hidden_layers": 6, "num_attention_heads": 8,
                  "num_key_value_heads": 8, "head_dim": 64, "intermediate_size": 1536,
-                 "vocab_size": 32768, "model_type": "llama", "tie_word_embeddings": True}
+                 "vocab_size": 16384, "model_type": "llama", "tie_word_embeddings": True}
         config = {**load(FIXTURES / "llama/config.json"), **shape}
         tensors = {name: ("BF16", size, b"\x01\x3c" * math.prod(size))
                    for name, size in hugging_face.weights(shape).items()}
         model = hugging_face.write_folder(self.folder / "large", config, tensors)
-        return model, 2 * 512 * 32768
+        return model, 2 * 512 * 16384
 
     def test_memory_is_that_of_a_tensor(self):
         if has_sanitizer():
