@@ -3,19 +3,16 @@
 // finished item. A run that was killed goes on where the lines end.
 
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/result.h"
+#include "eval/run_identity.h"
+#include "format/line_file.h"
 
 namespace tidar {
-
-/// What must be the same for results to stand in one file, in the order in which it is written:
-/// {"model", "3f…"}, {"method", "tidar"}, …
-using RunIdentity = std::vector<std::pair<std::string, std::string>>;
 
 /// One writer a folder at a time. Not thread-safe.
 class ResultsFile {
@@ -38,14 +35,14 @@ class ResultsFile {
  private:
   using Key = std::pair<std::string, int>;
 
-  explicit ResultsFile(std::filesystem::path folder) : folder_(std::move(folder)) {}
-  /// Returns how many bytes of the text are whole lines.
-  Result<size_t> read(const std::string& text);
+  ResultsFile(std::filesystem::path folder, LineFile file)
+      : folder_(std::move(folder)), file_(std::move(file)) {}
+  Result<void> take(std::string_view line, int64_t number);
 
   std::filesystem::path folder_;
+  LineFile file_;
   std::map<Key, std::string> lines_;
   int64_t resumed_ = 0;
-  std::ofstream file_;
 };
 
 }  // namespace tidar
