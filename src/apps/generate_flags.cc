@@ -53,14 +53,37 @@ void add_prompt_flags(CLI::App& command, GenerateFlags& flags) {
   command
       .add_option("--prompts", flags.prompts,
                   "JSONL file whose fields \"prompt\" are continued, some at a time; writes a JSON "
-                  "object a line, in the order in which they end; line i samples from seed --seed "
-                  "+ i - 1")
+                  "object a line, in the order in which they end; an empty prompt becomes what the "
+                  "tokenizer puts before a text, else the model's end-of-text token")
       ->type_name("FILE")
       ->excludes(text)
       ->excludes(file)
       ->excludes("--prompt-ids");
   command.add_flag("--no-special", flags.no_special,
                    "Leave out what the tokenizer puts around every text");
+}
+
+void add_documents_flags(CLI::App& command, GenerateFlags& flags) {
+  command.option_defaults()->group("Documents of the model's own (with --prompts)");
+  command
+      .add_option("--samples", flags.samples,
+                  "Texts for each prompt; the first of line i samples from seed --seed + i - 1, "
+                  "further ones from hashes of --seed, line and sample")
+      ->check(whole_number(1, 1 << 30))
+      ->type_name("N")
+      ->needs("--prompts")
+      ->capture_default_str();
+  command
+      .add_option("--out", flags.out,
+                  "Write to this file instead of stdout, and go on with one that is there: where a "
+                  "run was ended, the same command goes on; FILE.run says of what run it is")
+      ->type_name("FILE.jsonl")
+      ->needs("--prompts");
+  command.add_option("--together", flags.together, "Texts that share passes; none depends on it")
+      ->check(whole_number(1, 1024))
+      ->type_name("N")
+      ->needs("--prompts")
+      ->capture_default_str();
 }
 
 void add_stop_flags(CLI::App& command, GenerateFlags& flags) {
@@ -194,12 +217,13 @@ void add_decoding_flags(CLI::App& command, GenerateFlags& flags) {
 
 void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
   add_prompt_flags(command, flags);
+  add_documents_flags(command, flags);
   add_form_flags(command, flags);
   add_decoding_flags(command, flags);
   command.option_defaults()->group("Report");
-  command
-      .add_flag("--compare", flags.compare, "Also decode with ar, and say whether the tokens agree")
-      ->excludes("--prompts");
+  command.add_flag("--compare", flags.compare,
+                   "Also decode with ar, and say whether the tokens agree; with --prompts, of how "
+                   "many of the texts of this run");
   command
       .add_flag("--print-pass", flags.print_pass,
                 "Draw the first decoding pass on stderr: who sees whom")
@@ -218,7 +242,8 @@ void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
                   "Draw how often guesses were right, and groups' cases happened, over the chance "
                   "that --groups auto gave them before")
       ->type_name("FILE.svg")
-      ->needs("--prompts");
+      ->needs("--prompts")
+      ->excludes("--out");
   command
       .add_option(
           "--trace", flags.trace,
@@ -226,7 +251,8 @@ void add_generate_flags(CLI::App& command, GenerateFlags& flags) {
           "tidar bench --decode: a JSON object a text, with its ids (\"prompt\", "
           "\"answer\"), and for 1 to K masks and each token of the answer the ids that they "
           "guess from there on (\"guesses\") with their \"logprobs\"; needs --method tidar")
-      ->type_name("FILE.jsonl");
+      ->type_name("FILE.jsonl")
+      ->excludes("--out");
   command.add_flag(
       "--json", flags.json,
       "One JSON object on stdout instead of text; for each token, \"logprobs\" are the "

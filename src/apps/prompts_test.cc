@@ -29,6 +29,10 @@ TEST(Prompts, AreThoseThatFit) {
   EXPECT_EQ(lines_of({.shorter_than = 3}), (std::vector<int64_t>{4, 5}));
   EXPECT_EQ(read_prompts(path.string(), tokenizer, {}).value()[1].ids,
             (std::vector<int32_t>{0, 1}));
+  EXPECT_EQ(read_prompts(path.string(), tokenizer, {}).value()[1].text, "ab");
+  EXPECT_EQ(lines_of({.start = 7}), (std::vector<int64_t>{1, 3, 4, 5}));
+  EXPECT_EQ(read_prompts(path.string(), tokenizer, {.start = 7}).value()[1].ids,
+            (std::vector<int32_t>{7}));
   EXPECT_TRUE(says(read_prompts(path.string(), tokenizer, {.shorter_than = 1}).error().message,
                    "p.jsonl: no line has a \"prompt\" to continue"));
 }

@@ -5,7 +5,6 @@
 #include <set>
 #include <utility>
 
-#include "base/rng.h"
 #include "base/stopwatch.h"
 #include "eval/decoding_cost.h"
 #include "format/files.h"
@@ -20,11 +19,6 @@ struct Sample {
   int number = 0;
   std::string text{};
 };
-
-uint64_t seed_of(uint64_t seed, size_t problem, int sample) {
-  const auto bits = philox(seed, problem, static_cast<uint64_t>(sample));
-  return uint64_t{bits[0]} << 32 | bits[1];
-}
 
 Json result_line(const Problem& problem, const Sample& sample, const Update& last,
                  const Verdict& verdict, double seconds) {
@@ -86,7 +80,8 @@ Result<bool> Run::submit() {
       Request request = task_.request;
       TIDAR_TRY(request.sequence.prompt, prompt_tokens(task_, problem, tokenizer_));
       Sampling& sampling = request.sequence.sampling;
-      sampling.seed = seed_of(sampling.seed, next_.problem, next_.number);
+      sampling.seed =
+          seed_of_sample(sampling.seed, next_.problem, static_cast<uint64_t>(next_.number));
       const auto id = engine_.submit(std::move(request));
       if (!id.ok()) return error("problem {}: {}", problem.id, id.error().message);
       running_.emplace(*id, next_);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/scores.h"
+#include "format/json.h"
 
 namespace tidar {
 
@@ -22,6 +23,9 @@ struct RunHooks {
   bool stopped() const { return stop && stop(); }
 };
 
+/// The seed of one sample of an item, of a run that has one: a hash of the three.
+uint64_t seed_of_sample(uint64_t seed, uint64_t item, uint64_t sample);
+
 /// What an evaluation comes to, of the items that have results.
 struct EvalSummary {
   int64_t done = 0;
@@ -30,6 +34,9 @@ struct EvalSummary {
   std::vector<std::pair<std::string, double>> numbers;  ///< "seconds", "tokens_per_pass", …
   std::vector<int64_t> accepted;  ///< accepted[a]: decoding passes that brought a tokens, if any
 };
+
+/// {"mean", "standard_error", "count"}
+OrderedJson to_json(const Score& score);
 
 /// {"done", "all", "scores": {"acc": {"mean", "standard_error", "count"}}, "seconds", …,
 /// "accepted"}, without a line end.

@@ -153,7 +153,7 @@ Result<bool> CorpusReader::next_text(CorpusDocument& document) {
   if (std::exchange(line_, 1) == 1) return false;
   document.line = 1;
   TIDAR_TRY(document.text, file_.rest(kLongestText));
-  if (document.text.empty()) document.problem = "is empty";
+  if (document.text.empty() && !form_.may_be_empty) document.problem = "is empty";
   if (form_.prompt) {
     for (const auto& part : form_.prompt->parts()) {
       if (!part.is_field) {
@@ -179,7 +179,13 @@ void CorpusReader::read_line(std::string_view line, CorpusDocument& document) {
     if (document.problem.empty() && form_.prompt) {
       document.problem = render(*form_.prompt, object, document.prompt);
     }
-    if (document.problem.empty() && document.text.empty()) document.problem = "is empty";
+    if (document.problem.empty() && document.text.empty() && !form_.may_be_empty) {
+      document.problem = "is empty";
+    }
+    std::string_view reason;
+    if (object.at_key("finish_reason").get(reason) == simdjson::SUCCESS) {
+      document.finish_reason = reason;
+    }
   }
 }
 

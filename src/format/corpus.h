@@ -39,14 +39,16 @@ class DocumentTemplate {
 struct DocumentForm {
   DocumentTemplate text = DocumentTemplate::field("text");
   std::optional<DocumentTemplate> prompt;  ///< goes before the text
+  bool may_be_empty = false;               ///< an empty text is a good one
 };
 
 /// One document, or why there is none.
 struct CorpusDocument {
   std::string prompt;
   std::string text;
-  int64_t line = 0;     ///< in its file; the first is 1
-  std::string problem;  ///< empty when the document is good; otherwise the texts are not set
+  std::string finish_reason;  ///< of a line that has the field: why a model ended its text there
+  int64_t line = 0;           ///< in its file; the first is 1
+  std::string problem;        ///< empty when the document is good; otherwise the texts are not set
 };
 
 /// Reads one file: as JSONL when its name ends in .jsonl or .ndjson (and .zst), otherwise as text.
@@ -61,7 +63,8 @@ class CorpusReader {
 
   /// The next document, good or bad; false when there is none left. Bad are lines that are not a
   /// JSON object, lack a field, or have one that is neither text nor number, and documents that
-  /// come out empty. Blank lines are passed over. Errors are those of InputFile.
+  /// come out empty where the form does not allow it. Blank lines are passed over. Errors are those
+  /// of InputFile.
   Result<bool> next(CorpusDocument& document);
 
   int64_t bytes_read() const { return file_.bytes_read(); }
