@@ -148,6 +148,22 @@ class Shards(DataCase):
         self.assertEqual(report["prompt_tokens"], sum(prompts))
         self.assertEqual(report["bytes"], shard.stat().st_size)
 
+    def test_documents_that_were_cut_have_no_end(self):
+        tokenizer, _ = self.make_tokenizer()
+        reasons = [None, "stop", "length", "context", "cancelled", "eos", 5]
+        lines = [json.dumps({"text": "a dog", "finish_reason": reason}) for reason in reasons]
+        lines = self.put("c.jsonl", "\n".join([*lines, '{"text": "a dog"}']))
+        shard = self.folder / "c.tokens"
+        base = ["data", "tokens", lines, "--tokenizer", tokenizer, "--force", "--out", shard]
+        out, _ = self.succeed(*base, "--json")
+        self.assertEqual(json.loads(out)["cut_documents"], 3)
+        text, end = self.encode(tokenizer, "a dog"), self.encode(tokenizer, "<|endoftext|>")
+        _, documents, _ = read_shard(shard)
+        self.assertEqual(documents, [text + ([] if reason in ("length", "context", "cancelled")
+                                             else end) for reason in [*reasons, None]])
+        out, _ = self.succeed(*base)
+        self.assertIn("3 documents that were cut", out)
+
     def test_documents_of_one_token_and_long_ones(self):
         tokenizer, _ = self.make_tokenizer()
         long = "the quick fox " * 5000

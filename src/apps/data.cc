@@ -160,6 +160,9 @@ void print_report(const OrderedJson& report, const CorpusAccount& account) {
   if (const int64_t count = report["one_token_documents"]; count > 0) {
     print(counted(count, "document") + " of one token, from which nothing can be learnt\n");
   }
+  if (const int64_t count = report["cut_documents"]; count > 0) {
+    print(counted(count, "document") + " that were cut, as their finish_reason says: no end\n");
+  }
   for (const auto& [token, times] : report["special_tokens_in_text"].items()) {
     print(
         fmt::format("the special token {} stands in the text {}\n", token, counted(times, "time")));
@@ -218,7 +221,9 @@ void add_tokens(CLI::App& data, Action& action) {
   CLI::Option* end =
       command
           .add_option("--end", flags->end,
-                      "The token behind every document (default: the tokenizer's eos_token)")
+                      "The token behind every document (default: the tokenizer's eos_token), but "
+                      "those of lines whose finish_reason is length or another that says that "
+                      "their text was cut")
           ->type_name("TOKEN");
   command.add_flag("--no-end", flags->no_end, "Put no token behind documents")->excludes(end);
   command.option_defaults()->group("Report");

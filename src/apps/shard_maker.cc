@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "eval/documents.h"
 #include "format/files.h"
 
 namespace tidar {
@@ -20,20 +21,16 @@ std::string end_of_config(const std::filesystem::path& folder) {
 }
 
 Result<void> ShardMaker::add(const CorpusDocument& document) {
-  // The prompt is encoded by itself, because at decoding time it comes by itself.
-  std::vector<int32_t> ids;
-  if (!document.prompt.empty()) ids = tokenizer_.encode(document.prompt);
-  const size_t prompt = ids.size();
-  const auto text =
-      tokenizer_.encode(document.text, prompt == 0 ? AddSpecial::yes : AddSpecial::no);
-  ids.insert(ids.end(), text.begin(), text.end());
+  auto [ids, prompt] = encode_document(tokenizer_, document.prompt, document.text);
   for (const int32_t id : ids) ++counts_[static_cast<size_t>(id)];
-  if (end_ >= 0) ids.push_back(end_);
+  const bool cut = was_cut(document.finish_reason);
+  cut_documents_ += cut;
+  if (end_ >= 0 && !cut) ids.push_back(end_);
   if (ids.empty()) return {};  // a normaliser may leave nothing
-  prompt_tokens_ += static_cast<int64_t>(prompt);
+  prompt_tokens_ += prompt;
   longest_ = std::max(longest_, static_cast<int64_t>(ids.size()));
   one_token_documents_ += ids.size() == 1;
-  return writer_.add(ids, static_cast<int64_t>(prompt));
+  return writer_.add(ids, prompt);
 }
 
 OrderedJson ShardMaker::json() const {
@@ -44,11 +41,9 @@ OrderedJson ShardMaker::json() const {
       special[std::string(tokenizer_.bytes(token))] = counts_[id];
     }
   }
-  return {{"tokens", writer_.tokens()},
-          {"prompt_tokens", prompt_tokens_},
-          {"longest_document", longest_},
-          {"one_token_documents", one_token_documents_},
-          {"special_tokens_in_text", std::move(special)},
+  return {{"tokens", writer_.tokens()},      {"prompt_tokens", prompt_tokens_},
+          {"longest_document", longest_},    {"one_token_documents", one_token_documents_},
+          {"cut_documents", cut_documents_}, {"special_tokens_in_text", std::move(special)},
           {"bytes", writer_.bytes()}};
 }
 

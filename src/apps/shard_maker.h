@@ -28,7 +28,8 @@ class ShardMaker {
         end_(end),
         counts_(static_cast<size_t>(tokenizer.size())) {}
 
-  /// Adds a good document. One that has no token is left out.
+  /// Adds a good document. One that has no token is left out; one that was cut, as its
+  /// finish_reason says, gets no end.
   Result<void> add(const CorpusDocument& document);
   /// The file appears.
   Result<void> finish() { return writer_.finish(); }
@@ -39,7 +40,7 @@ class ShardMaker {
   std::span<const int64_t> counts() const { return counts_; }
 
   /// {"tokens", "prompt_tokens", "longest_document", "one_token_documents",
-  /// "special_tokens_in_text": {token: times}, "bytes"}
+  /// "cut_documents", "special_tokens_in_text": {token: times}, "bytes"}
   OrderedJson json() const;
 
  private:
@@ -50,6 +51,7 @@ class ShardMaker {
   int64_t prompt_tokens_ = 0;
   int64_t longest_ = 0;
   int64_t one_token_documents_ = 0;
+  int64_t cut_documents_ = 0;
 };
 
 }  // namespace tidar

@@ -7,11 +7,11 @@
 
 namespace tidar {
 
-Result<void> read_jsonl(const std::filesystem::path& path, const UseLine& use) {
+Result<void> read_jsonl(const std::filesystem::path& path, const UseLine& use, int64_t most) {
   TIDAR_TRY(InputFile file, InputFile::open(path));
-  bool any = false;
+  int64_t objects = 0;
   std::string text;
-  for (int64_t line = 1;; ++line) {
+  for (int64_t line = 1; objects < most; ++line) {
     TIDAR_TRY(const InputFile::Line kind, file.next_line(text, kTextFileLimit));
     if (kind == InputFile::Line::none) break;
     if (text.find_first_not_of(" \t\r") == text.npos) continue;
@@ -21,9 +21,9 @@ Result<void> read_jsonl(const std::filesystem::path& path, const UseLine& use) {
     }
     TIDAR_TRY(const Json object, parse_json_object(text, where));
     TIDAR_TRY_VOID(use(JsonFields(object, where), line));
-    any = true;
+    ++objects;
   }
-  if (!any) return error("{}: expected a JSON object a line, found none", path.string());
+  if (objects == 0) return error("{}: expected a JSON object a line, found none", path.string());
   return {};
 }
 
