@@ -12,6 +12,7 @@ import json
 import math
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import tempfile
@@ -67,6 +68,19 @@ class EvalCase(Case):
         self.assertEqual(load((out or self.out) / "summary.json"), summary)
         return summary
 
+    def logprobs_of(self, ids):
+        """Of each token but the first, as `tidar logits` has it."""
+        path = self.folder / "logits.f32"
+        self.succeed("logits", "--model", TRAINED, "--ids", comma(ids), "--out", path)
+        rows = array.array("f")
+        rows.frombytes(path.read_bytes())
+        size = len(rows) // len(ids)
+        found = []
+        for i, token in enumerate(ids[1:]):
+            row = rows[i * size:(i + 1) * size]
+            found.append(row[token] - math.log(sum(math.exp(logit) for logit in row)))
+        return found
+
     def results(self, out=None):
         """Lines by item and sample, without what depends on the clock."""
         lines = [json.loads(line) for line in
@@ -80,18 +94,8 @@ class EvalCase(Case):
 
 class Likelihood(EvalCase):
     def logprobs(self, text):
-        """Of each token but the first, as `tidar logits` has it."""
         ids = json.loads(self.succeed("tokenize", "--model", TRAINED, text=text)[0])
-        path = self.folder / "logits.f32"
-        self.succeed("logits", "--model", TRAINED, "--ids", comma(ids), "--out", path)
-        rows = array.array("f")
-        rows.frombytes(path.read_bytes())
-        size = len(rows) // len(ids)
-        found = []
-        for i, token in enumerate(ids[1:]):
-            row = rows[i * size:(i + 1) * size]
-            found.append(row[token] - math.log(sum(math.exp(logit) for logit in row)))
-        return ids, found
+        return ids, self.logprobs_of(ids)
 
     def test_choices(self):
         summary = self.eval(self.task(CHOICES), "--shots", 2, "--shots-file", self.task(CHOICES))
@@ -204,6 +208,115 @@ class Generation(EvalCase):
         summary = self.eval(task, *args, "--samples", 2)
         self.assertEqual((summary["done"], summary["all"]), (4, 4))
         self.assertEqual(self.results()["HumanEval/0", 0], first["HumanEval/0", 0])
+
+
+class Documents(EvalCase):
+    # Without prices, so that passes do not depend on the clock.
+    ARGS = ["--methods", "tidar,lookup", "--draft-lengths", "2,4", "--max-new", 20, "--prices",
+            "none"]
+
+    def documents(self):
+        rng = random.Random(4)
+        lines = [{"prompt": f"{a} + {b} = ", "text": f"{a + b}, and {b} + {a} is the same."}
+                 for a, b in ((rng.randrange(20), rng.randrange(20)) for _ in range(6))]
+        lines.append({"text": "12 + 3 = 15, and 3 + 12 is the same.", "finish_reason": "length"})
+        return self.task(lines), lines
+
+    def test_methods(self):
+        task, lines = self.documents()
+        for temperature in (0, 1):
+            out = self.folder / f"at {temperature}"
+            found = self.eval(f"documents:{task}", *self.ARGS, "--temperature", temperature,
+                              out=out)
+            self.assertEqual((found["done"], found["all"]), (7, 7))
+            self.assertEqual([(m["method"], m.get("draft_length")) for m in found["methods"]],
+                             [("ar", None), ("tidar", 2), ("tidar", 4), ("lookup", 2),
+                              ("lookup", 4)])
+            for method in found["methods"]:
+                own = method["own"]
+                self.assertEqual((own["texts"], own["same_as_ar"]), (7, 7), method)
+                self.assertEqual(own["tokens"], found["methods"][0]["own"]["tokens"])
+                self.assertGreater(own["tokens_per_s"], 0)
+                self.assertGreater(own["ratio_to_ar"], 0)
+                self.assertEqual("given" in method, method["method"] != "ar")
+                if "given" in method:
+                    self.assertEqual(method["given"]["tokens"], found["tokens"])
+                    places = method["draft_length"] - (method["method"] == "tidar")
+                    self.assertEqual(len(method["given"]["places"]), places)
+            self.assertEqual(found["methods"][0]["own"]["ratio_to_ar"], 1)
+        text, _ = self.succeed(*self.flags(f"documents:{task}", *self.ARGS, "--temperature", 1,
+                                           out=out))
+        self.assertIn(f"7 of 7 documents, {found['tokens']:,} tokens of text; nll ", text)
+        self.assertRegex(text, r"(?m)^tidar +4 +auto .* 7/7$")
+        self.assertLessEqual(max(map(len, text.splitlines())), 80)
+
+    def test_a_model_that_drafts_for_itself(self):
+        task, _ = self.documents()
+        found = self.eval(f"documents:{task}", "--method", "speculative", "--draft-model", TRAINED,
+                          "--draft-length", 3, "--max-new", 20)
+        own = found["methods"][1]["own"]
+        self.assertEqual(own["same_as_ar"], 7)
+        for place in own["places"]:
+            self.assertEqual(place["right"], place["guesses"])
+        self.assertEqual(len(own["places"]), 3)
+
+    def test_likelihood_and_shards(self):
+        task, lines = self.documents()
+        words = TRAINED.parent.parent / "words"
+        shard = self.folder / "d.tokens"
+        self.succeed("data", "tokens", self.task(lines[:-1]), "--prompt", "{prompt}", "--tokenizer",
+                     words, "--out", shard)
+        found = self.eval(shard, "--max-new", 5, "--prices", "none")
+        self.assertEqual([m["method"] for m in found["methods"]], ["ar", "tidar"])
+        self.assertEqual(found["methods"][1]["draft_length"], 4)
+        encode = lambda text: json.loads(
+            self.succeed("tokenize", "--model", TRAINED, text=text)[0])
+
+        def expect(found, end):
+            """What `tidar logits` has, where the token `end` ends documents."""
+            nats, tokens = 0, 0
+            for line in lines[:-1]:
+                prompt = encode(line["prompt"])
+                ids = prompt + encode(line["text"]) + [end]
+                nats -= sum(self.logprobs_of(ids)[len(prompt) - 1:])
+                tokens += len(ids) - len(prompt)
+            self.assertEqual(found["tokens"], tokens)
+            self.assertAlmostEqual(found["scores"]["nll"]["mean"], nats / tokens, delta=1e-5)
+
+        expect(found, *encode("<|endoftext|>"))  # the tokenizer's
+        expect(self.eval(self.task(lines[:-1]), "--max-new", 5, "--prices", "none",
+                         out=self.folder / "lines"), 318)  # the config's
+
+    def test_more_documents_later(self):
+        task, _ = self.documents()
+        flags = [f"documents:{task}", *self.ARGS]
+        self.eval(*flags, "--limit", 3)
+        first = self.results()
+        self.assertEqual(len(first), 3 * 5)
+        found = self.eval(*flags)
+        self.assertEqual((found["done"], found["all"]), (7, 7))
+        for key, line in first.items():
+            self.assertEqual(self.results()[key], line)
+        for wrong in (["--draft-lengths", "2"], ["--max-new", 21], ["--prompt-tokens", 3],
+                      ["--temperature", 1]):
+            at = flags.index(wrong[0]) if wrong[0] in flags else len(flags)
+            self.refuse(1, *self.flags(*flags[:at], *wrong, *flags[at + 2:]),
+                        holds=["holds results of another run"])
+
+    def test_misuse(self):
+        task, lines = self.documents()
+        for part, flags in {"meaning beside --methods": ["--methods", "ar", "--draft-length", 4],
+                            "methods to compare are": ["--methods", "block-diffusion"],
+                            "expected 1 to 64": ["--draft-lengths", "4,65"]}.items():
+            self.refuse(2, *self.flags(task, *flags), holds=[part])
+        self.refuse(1, *self.flags(task, "--shots", 1, "--shots-file", task), holds=["--shots"])
+        self.refuse(1, *self.flags(task, "--say-solutions"), holds=["has none"])
+        shard = self.folder / "d.tokens"
+        self.succeed("data", "tokenizer", task, "--out", self.folder / "other", "--vocabulary", 310)
+        self.succeed("data", "tokens", task, "--tokenizer", self.folder / "other", "--out", shard)
+        self.refuse(1, *self.flags(shard), holds=["d.tokens: is a shard of a vocabulary of"])
+        other = self.task([{"story": "x"}], "none.jsonl")
+        self.refuse(1, *self.flags(f"documents:{other}"), holds=["none.jsonl: no line has a"])
 
 
 class Killed(EvalCase):

@@ -6,6 +6,7 @@
 #include "apps/command.h"
 #include "apps/decode_bench.h"
 #include "apps/ids.h"
+#include "apps/method_list.h"
 #include "apps/output.h"
 #include "apps/ranges.h"
 
@@ -20,13 +21,9 @@ Result<std::vector<int32_t>> parse_batches(const std::string& text) {
   return batches;
 }
 
-Result<std::vector<int32_t>> parse_draft_lengths(const std::string& text) {
-  TIDAR_TRY(std::vector<int32_t> lengths, parse_ids(text, "", "numbers of tokens"));
-  for (const int32_t length : lengths) {
-    if (length >= 1 && length <= kLongestTracedDraft) continue;
-    return error("expected 1 to {} tokens, found {}", kLongestTracedDraft, length);
-  }
-  return lengths;
+/// Those that a trace can have.
+Result<std::vector<int32_t>> parse_traced_lengths(const std::string& text) {
+  return parse_draft_lengths(text, kLongestTracedDraft);
 }
 
 /// The prices that one of them goes by, if any does.
@@ -73,8 +70,9 @@ std::string decodings_text(const DecodingFlags& flags, const Session& session,
 std::vector<DecodingSpec> specs_of(const DecodingFlags& flags, const TraceFile& trace) {
   const std::string lengths =
       flags.draft_lengths.empty() ? std::to_string(trace.draft_length()) : flags.draft_lengths;
-  return decoding_specs(parse_methods(flags.methods).value(), parse_draft_lengths(lengths).value(),
-                        parse_batches(flags.batches).value());
+  const std::vector<Method> methods = with_draft_lengths(parse_methods(flags.methods).value(),
+                                                         parse_traced_lengths(lengths).value());
+  return decoding_specs(methods, parse_batches(flags.batches).value());
 }
 
 }  // namespace
@@ -127,7 +125,7 @@ void add_decoding_flags(CLI::App& command, DecodingFlags& flags,
       ->capture_default_str();
   command
       .add_option("--draft-length", flags.draft_lengths, "Tokens of a draft (default: the trace's)")
-      ->check(parsed_by(parse_draft_lengths))
+      ->check(parsed_by(parse_traced_lengths))
       ->type_name("K,K,...")
       ->needs(decode);
   command

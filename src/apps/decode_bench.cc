@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <string_view>
 #include <utility>
 
 #include "apps/ids.h"
+#include "apps/method_list.h"
 #include "apps/output.h"
 #include "base/stopwatch.h"
 
@@ -19,48 +19,6 @@ constexpr int kLeastSamples = 3;
 constexpr int kPassRows = 512;
 /// Reading prompts may take so many times as long as what is counted.
 constexpr double kMostOverhead = 5;
-
-/// Those whose drafts a trace can play; other methods have none to be accepted.
-constexpr std::string_view kPlayable = "ar, tidar, self-speculative and lookup";
-
-Result<Method> parse_method(std::string_view text) {
-  const size_t colon = std::min(text.find(':'), text.size());
-  TIDAR_TRY(Method method, method_named(text.substr(0, colon)));
-  if (!facts_of(method).equals_ar || std::holds_alternative<SpeculativeOptions>(method)) {
-    return error("drafts are played for {}, not for {}", kPlayable, name_of(method));
-  }
-  auto* tidar = std::get_if<TidarOptions>(&method);
-  if (tidar == nullptr && colon < text.size()) {
-    return error("only tidar has groups, found '{}'", text);
-  }
-  if (tidar != nullptr) {
-    const auto groups = colon < text.size() ? text.substr(colon + 1) : "auto";
-    TIDAR_TRY(tidar->groups, parse_policy(groups));
-  }
-  return method;
-}
-
-int* draft_length_of(Method& method) {
-  return std::visit(
-      [](auto& options) -> int* {
-        if constexpr (requires { options.draft_length; }) return &options.draft_length;
-        return nullptr;
-      },
-      method);
-}
-
-int draft_length_of(const Method& method) {
-  Method copy = method;
-  const int* length = draft_length_of(copy);
-  return length == nullptr ? 0 : *length;
-}
-
-std::string groups_of(const Method& method) {
-  const auto* tidar = std::get_if<TidarOptions>(&method);
-  return tidar == nullptr ? "" : text_of(tidar->groups);
-}
-
-bool is_ar(const Method& method) { return std::holds_alternative<ArOptions>(method); }
 
 int32_t mask_for(const ModelConfig& config) {
   const int known = known_mask_token(-1, config);
@@ -77,30 +35,11 @@ std::vector<DraftTrace> in_vocabulary(const TraceFile& trace, int vocabulary, in
 
 }  // namespace
 
-Result<std::vector<Method>> parse_methods(const std::string& text) {
-  std::vector<Method> methods;
-  for (size_t from = 0; from <= text.size();) {
-    const size_t comma = std::min(text.find(',', from), text.size());
-    TIDAR_TRY(Method method, parse_method(std::string_view(text).substr(from, comma - from)));
-    methods.push_back(std::move(method));
-    from = comma + 1;
-  }
-  return methods;
-}
-
 std::vector<DecodingSpec> decoding_specs(const std::vector<Method>& methods,
-                                         std::span<const int32_t> draft_lengths,
                                          std::span<const int32_t> batches) {
   std::vector<DecodingSpec> specs;
   for (const int32_t batch : batches) {
-    for (Method method : methods) {
-      int* const length = draft_length_of(method);
-      const auto lengths = draft_lengths.first(length == nullptr ? 1 : draft_lengths.size());
-      for (const int32_t one : lengths) {
-        if (length != nullptr) *length = one;
-        specs.push_back({method, batch});
-      }
-    }
+    for (const Method& method : methods) specs.push_back({method, batch});
   }
   return specs;
 }
@@ -262,11 +201,8 @@ std::string decodings_table(const std::vector<DecodingTimes>& all) {
 }
 
 OrderedJson to_json(const DecodingTimes& times) {
-  const Method& method = times.spec.method;
   OrderedJson json;
-  json["method"] = name_of(method);
-  if (!is_ar(method)) json["draft_length"] = draft_length_of(method);
-  if (std::holds_alternative<TidarOptions>(method)) json["groups"] = groups_of(method);
+  put_method(json, times.spec.method);
   json["batch"] = times.spec.batch;
   json["tokens_per_s"] = times.tokens_per_s.median();
   json["spread"] = times.tokens_per_s.spread();

@@ -54,13 +54,8 @@ struct DecodingTimes {
   }
 };
 
-/// "ar,tidar,tidar:last": names of methods, behind tidar perhaps groups as --groups takes them
-/// without commas (none named: auto). The Error says what was expected.
-Result<std::vector<Method>> parse_methods(const std::string& text);
-
-/// Each method with each draft length that it has, and each of these with each batch.
+/// Each method with each batch.
 std::vector<DecodingSpec> decoding_specs(const std::vector<Method>& methods,
-                                         std::span<const int32_t> draft_lengths,
                                          std::span<const int32_t> batches);
 
 /// What a network needs for all of them. An Error where the drafts of the trace are too short, or

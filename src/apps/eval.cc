@@ -8,15 +8,20 @@
 #include <vector>
 
 #include "apps/command.h"
+#include "apps/documents_report.h"
 #include "apps/draft_model.h"
 #include "apps/eval_flags.h"
+#include "apps/identity_text.h"
 #include "apps/ids.h"
 #include "apps/interrupt.h"
+#include "apps/method_list.h"
 #include "apps/output.h"
 #include "apps/price_source.h"
 #include "apps/session.h"
 #include "engine/engine.h"
 #include "eval/causal_scorer.h"
+#include "eval/document_runs.h"
+#include "eval/documents.h"
 #include "eval/fingerprint.h"
 #include "eval/likelihood_runs.h"
 #include "eval/monte_carlo_scorer.h"
@@ -52,22 +57,6 @@ std::vector<Item> limited(std::vector<Item> items, int limit) {
   return items;
 }
 
-std::string text_of(const MethodFlags& method) {
-  const auto number = [](const std::optional<float>& value) {
-    return value ? fmt::format("{}", *value) : std::string("-");
-  };
-  const auto text = [](const std::string& value) { return value.empty() ? "-" : value; };
-  return fmt::format(
-      "{} mask {} draft {} trust {} groups {} guessed {} match {}-{} drafter {} block {} order {} "
-      "per pass {} "
-      "confidence {} entropy {} keys {} borders {} steps {} shift {}",
-      method.name.empty() ? "default" : method.name, method.mask_token, method.draft_length,
-      method.trust_ar, method.groups, method.guessed, method.lookup.least_matched,
-      method.lookup.most_matched, text(method.draft_model), method.block_size, text(method.order),
-      method.per_pass, number(method.confidence), number(method.entropy_bound),
-      text(method.block_keys), text(method.block_borders), method.steps, method.shifted_logits);
-}
-
 /// What results of all kinds must share to stand in one file. How many items and samples there are
 /// does not belong to it: they can become more.
 Result<RunIdentity> identity_of(const Setting& setting, const Session& session) {
@@ -79,12 +68,10 @@ Result<RunIdentity> identity_of(const Setting& setting, const Session& session) 
     TIDAR_TRY(shots, fingerprint_of_file(flags.shots_file));
     shots = fmt::format("{} of {}", flags.shots, shots);
   }
-  return RunIdentity{
-      {"task", fmt::format("{} {}", name_of(setting.task.kind), task)},
-      {"shots", shots},
-      {"model", model},
-      {"computing", fmt::format("weights {}, products {}, keys {}", session.weights_text(),
-                                session.operands_text(), name_of(session.kv_type()))}};
+  return RunIdentity{{"task", fmt::format("{} {}", name_of(setting.task.kind), task)},
+                     {"shots", shots},
+                     {"model", model},
+                     {"computing", computing_text(session)}};
 }
 
 Result<const Tokenizer*> tokenizer_of(const Session& session, const EvalFlags& flags) {
@@ -276,11 +263,8 @@ Result<EvalSummary> evaluate_problems(const Setting& setting, Session& session) 
   TIDAR_TRY(ProblemTask task, read_problem_task(setting, session.config()));
   TIDAR_TRY(RunIdentity identity, identity_of(setting, session));
   identity.emplace_back("method", text_of(flags.method));
-  const Sampling& sampling = flags.sampling;
   identity.emplace_back(
-      "generation", fmt::format("{} tokens, temperature {}, top-k {}, top-p {}, min-p {}, seed {}",
-                                task.request.max_new, sampling.temperature, sampling.top_k,
-                                sampling.top_p, sampling.min_p, sampling.seed));
+      "generation", fmt::format("{} tokens, {}", task.request.max_new, text_of(flags.sampling)));
   TIDAR_TRY(ResultsFile results, ResultsFile::open(flags.out, identity));
 
   TIDAR_TRY(const auto draft_model, build_models(flags, task, *tokenizer, session));
@@ -293,22 +277,115 @@ Result<EvalSummary> evaluate_problems(const Setting& setting, Session& session) 
   return summary;
 }
 
+// --- Documents -----------------------------------------------------------------------------------
+
+/// AR and those that the flags name.
+Result<std::vector<Method>> methods_to_compare(const EvalFlags& flags, const ModelConfig& config,
+                                               int max_new) {
+  std::vector<Method> named;
+  if (flags.methods.empty()) {
+    TIDAR_TRY(Method own, make_method(flags.method, config, max_new));
+    named.push_back(std::move(own));
+  } else {
+    TIDAR_TRY(named, parse_methods(flags.methods));
+  }
+  std::vector<int32_t> lengths;
+  if (!flags.draft_lengths.empty()) {
+    TIDAR_TRY(lengths, parse_draft_lengths(flags.draft_lengths, kLongestDraft));
+  } else if (!flags.methods.empty() && config.tidar && config.tidar->block_size > 0) {
+    lengths = {config.tidar->block_size};
+  }
+  std::vector<Method> methods = {ArOptions{}};
+  for (Method& method : with_draft_lengths(named, lengths)) {
+    if (!is_ar(method)) methods.push_back(std::move(method));
+  }
+  return methods;
+}
+
+/// All but the documents and the prices.
+Result<DocumentTask> document_task(const EvalFlags& flags, const ModelConfig& config) {
+  DocumentTask task;
+  Request& request = task.request;
+  request.max_new = flags.max_new > 0 ? flags.max_new : 256;
+  request.sequence.sampling = flags.sampling;
+  request.sequence.mask_token = known_mask_token(flags.method.mask_token, config);
+  request.eos.assign(config.eos_tokens.begin(), config.eos_tokens.end());
+  TIDAR_TRY(auto methods, methods_to_compare(flags, config, request.max_new));
+  for (Method& method : methods) {
+    if (facts_of(method).needs_mask && request.sequence.mask_token < 0) {
+      return error("{}: needs a mask token, and the checkpoint names none; give --mask-token ID",
+                   name_of(method));
+    }
+    task.methods.push_back({.method = std::move(method)});
+  }
+  return task;
+}
+
+Result<DocumentSet> read_document_set(const Setting& setting, const Session& session) {
+  const EvalFlags& flags = setting.flags;
+  const ModelConfig& config = session.config();
+  return read_documents(
+      setting.task.file,
+      {.tokenizer = session.tokenizer(),
+       .vocabulary = config.vocabulary,
+       .end = config.eos_tokens.empty() ? -1 : config.eos_tokens.front(),
+       .prompt_tokens = flags.prompt_tokens,
+       .longest = flags.model.context > 0 ? flags.model.context : config.max_positions,
+       .limit = flags.limit});
+}
+
+std::string text_of(const DocumentTask& task) {
+  OrderedJson list = OrderedJson::array();
+  for (const ComparedMethod& compared : task.methods)
+    put_method(list.emplace_back(), compared.method);
+  return list.dump();
+}
+
+Result<DocumentSummary> measure_documents(const Setting& setting, Session& session) {
+  const EvalFlags& flags = setting.flags;
+  if (flags.shots > 0) return error("--shots: documents have no examples before them");
+  TIDAR_TRY(DocumentTask task, document_task(flags, session.config()));
+  TIDAR_TRY(DocumentSet set, read_document_set(setting, session));
+  if (set.too_short > 0) {
+    print_note(counted(set.too_short, "document") + " left out: no token behind a prompt");
+  }
+  if (set.shortened > 0) {
+    print_note(counted(set.shortened, "document") + " cut to the length of the context");
+  }
+  task.documents = std::move(set.documents);
+  TIDAR_TRY(RunIdentity identity, identity_of(setting, session));
+  identity.emplace_back("method", text_of(task) + ", " + text_of(flags.method));
+  identity.emplace_back(
+      "generation", fmt::format("{} tokens, {}", task.request.max_new, text_of(flags.sampling)));
+  identity.emplace_back(
+      "prompt", fmt::format("{} tokens, context {}", flags.prompt_tokens, flags.model.context));
+  TIDAR_TRY(ResultsFile results, ResultsFile::open(flags.out, identity));
+
+  const DocumentNeeds needs = needs_of(task, session.config().max_positions);
+  const Room room = {.rows = std::max(kReadingRows, needs.rows), .keys_each = needs.keys};
+  TIDAR_TRY_VOID(session.build_network(room));
+  std::vector<std::unique_ptr<DraftModel>> draft_models;
+  for (ComparedMethod& compared : task.methods) {
+    Request request = task.request;
+    request.method = compared.method;
+    TIDAR_TRY(draft_models.emplace_back(),
+              DraftModel::attach(flags.method.draft_model, session, room, request));
+    compared.method = std::move(request.method);
+    TIDAR_TRY(auto prices, engine_prices(flags.method.prices, compared.method, session));
+    if (!prices) continue;
+    compared.prices = std::move(prices->prices);
+    compared.price_use = prices->use;
+  }
+  return run_documents(task, session.network(), results, setting.hooks);
+}
+
 // --- All kinds -----------------------------------------------------------------------------------
 
-Result<EvalSummary> evaluate(const Setting& setting) {
-  if (setting.flags.say_solutions && !problem_kind(setting.task.kind)) {
-    return error("--say-solutions: a task of the kind {} has none", name_of(setting.task.kind));
-  }
-  TIDAR_TRY(Session session, Session::open(setting.flags.model));
-  switch (setting.task.kind) {
-    case TaskKind::choices:
-      return evaluate_choices(setting, session);
-    case TaskKind::text:
-      return evaluate_text(setting, session);
-    default:
-      return evaluate_problems(setting, session);
-  }
-}
+/// What a run tells.
+struct Evaluation {
+  std::string text;  ///< for people
+  std::string json;
+};
 
 std::string report(const EvalSummary& summary) {
   std::string text = fmt::format("{} of {}\n", summary.done, summary.all);
@@ -319,6 +396,30 @@ std::string report(const EvalSummary& summary) {
     text += fmt::format("{:<16} {:.6g}\n", name, number);
   }
   return text;
+}
+
+Result<EvalSummary> evaluate_items(const Setting& setting, Session& session) {
+  switch (setting.task.kind) {
+    case TaskKind::choices:
+      return evaluate_choices(setting, session);
+    case TaskKind::text:
+      return evaluate_text(setting, session);
+    default:
+      return evaluate_problems(setting, session);
+  }
+}
+
+Result<Evaluation> evaluate(const Setting& setting) {
+  if (setting.flags.say_solutions && !problem_kind(setting.task.kind)) {
+    return error("--say-solutions: a task of the kind {} has none", name_of(setting.task.kind));
+  }
+  TIDAR_TRY(Session session, Session::open(setting.flags.model));
+  if (setting.task.kind == TaskKind::documents) {
+    TIDAR_TRY(const DocumentSummary summary, measure_documents(setting, session));
+    return Evaluation{documents_text(summary), to_json(summary).dump()};
+  }
+  TIDAR_TRY(const EvalSummary summary, evaluate_items(setting, session));
+  return Evaluation{report(summary), to_json_text(summary)};
 }
 
 /// The solutions of the task's own file.
@@ -356,11 +457,11 @@ Result<int> eval(const EvalFlags& flags) {
   if (flags.check_solutions) return check(setting);
 
   TIDAR_TRY(const FolderLock lock, FolderLock::take(flags.out));
-  TIDAR_TRY(const EvalSummary summary, evaluate(setting));
+  TIDAR_TRY(const Evaluation evaluation, evaluate(setting));
   progress.clear();
-  const std::string json = to_json_text(summary) + "\n";
+  const std::string json = evaluation.json + "\n";
   TIDAR_TRY_VOID(write_text_file(std::filesystem::path(flags.out) / "summary.json", json));
-  print(flags.json ? json : report(summary));
+  print(flags.json ? json : evaluation.text);
   if (!interrupt.requested()) return kDone;
   print_note(fmt::format("{}: holds what is done; the same command goes on from there", flags.out));
   return kInterrupted;
@@ -370,7 +471,7 @@ Result<int> eval(const EvalFlags& flags) {
 
 void add_eval(CLI::App& program, Action& action) {
   CLI::App& command = *program.add_subcommand(
-      "eval", "How good a model is: choices, perplexity, GSM8K, HumanEval, MBPP");
+      "eval", "How good a model is: choices, perplexity, GSM8K, HumanEval, MBPP, documents");
   const auto flags = std::make_shared<EvalFlags>();  // shared by the parser and the action
   add_eval_flags(command, *flags);
   command.footer(

@@ -1,5 +1,6 @@
 #include "apps/eval_flags.h"
 
+#include "apps/method_list.h"
 #include "apps/ranges.h"
 #include "apps/sampling_flags.h"
 
@@ -10,8 +11,9 @@ void add_task_flags(CLI::App& command, EvalFlags& flags) {
   command.option_defaults()->group("Task");
   command
       .add_option("--task", flags.task,
-                  "What to evaluate on; its kind (choices, text, gsm8k, humaneval, mbpp) is told "
-                  "by its first line, or given before a colon")
+                  "What to evaluate on; its kind (choices, text, gsm8k, humaneval, mbpp, "
+                  "documents) is told by its first line, or given before a colon; a token shard "
+                  "holds documents")
       ->required()
       ->option_text("[KIND:]FILE");
   command
@@ -40,14 +42,14 @@ void add_task_flags(CLI::App& command, EvalFlags& flags) {
 }
 
 void add_generation_flags(CLI::App& command, EvalFlags& flags) {
-  command.option_defaults()->group("Generation (gsm8k, humaneval, mbpp)");
+  command.option_defaults()->group("Generation (gsm8k, humaneval, mbpp, documents)");
   command.add_option("--samples", flags.samples, "Answers to each problem, for pass@N")
       ->check(whole_number(1, 10000))
       ->type_name("N")
       ->capture_default_str();
   command
       .add_option("--max-new,-n", flags.max_new,
-                  "New tokens of an answer at most (0: 256 for gsm8k, 512 for programs)")
+                  "New tokens of an answer at most (0: 512 for programs, else 256)")
       ->check(whole_number(0))
       ->type_name("N")
       ->capture_default_str();
@@ -62,6 +64,30 @@ void add_generation_flags(CLI::App& command, EvalFlags& flags) {
           "Memory of a program, in MiB (default: 1024)")
       ->check(whole_number(64, 1 << 20))
       ->type_name("MIB");
+}
+
+void add_documents_flags(CLI::App& command, EvalFlags& flags) {
+  command.option_defaults()->group("Documents");
+  command
+      .add_option("--methods", flags.methods,
+                  "Methods to compare, names between commas; behind tidar perhaps its groups, else "
+                  "auto (default: ar and the checkpoint's own)")
+      ->check(parsed_by(parse_methods))
+      ->type_name("METHODS");
+  command
+      .add_option("--draft-lengths", flags.draft_lengths,
+                  "Tokens of a draft, each tried with each method that drafts (default: the "
+                  "checkpoint's block size, or 8)")
+      ->check(parsed_by(
+          [](const std::string& text) { return parse_draft_lengths(text, kLongestDraft); }))
+      ->type_name("K,K,...");
+  command
+      .add_option("--prompt-tokens", flags.prompt_tokens,
+                  "First tokens that are the prompt of a document without one, but not more than "
+                  "half of it")
+      ->check(whole_number(1))
+      ->type_name("N")
+      ->capture_default_str();
 }
 
 void add_likelihood_flags(CLI::App& command, EvalFlags& flags) {
@@ -89,6 +115,7 @@ void add_likelihood_flags(CLI::App& command, EvalFlags& flags) {
 void add_eval_flags(CLI::App& command, EvalFlags& flags) {
   add_task_flags(command, flags);
   add_generation_flags(command, flags);
+  add_documents_flags(command, flags);
   add_likelihood_flags(command, flags);
   add_method_flags(command, flags.method);
   add_model_flags(command, flags.model);
@@ -96,7 +123,8 @@ void add_eval_flags(CLI::App& command, EvalFlags& flags) {
   add_context_flag(command, flags.model);
   command
       .add_option("--together", flags.together,
-                  "Items that share passes; their texts and scores do not depend on it")
+                  "Items that share passes; their texts and scores do not depend on it; of "
+                  "documents it is always one")
       ->check(whole_number(1, 256))
       ->type_name("N")
       ->capture_default_str();
@@ -113,6 +141,14 @@ void check_eval_flags(const EvalFlags& flags) {
   }
   if (flags.model.model.empty()) refuse("--model is required");
   check_method_flags(flags.method);
+  if (!flags.methods.empty()) {
+    const auto& of_methods = flags.method.of_methods;
+    for (const FlagOfMethods& flag : of_methods) {
+      if (flag.option->count() == 0 || flag.option->get_name() == "--prices") continue;
+      refuse(flag.option->get_name() + " has no meaning beside --methods; leave one of them out");
+    }
+    if (!flags.method.name.empty()) refuse("--method has no meaning beside --methods");
+  }
   if (flags.out.empty()) refuse("--out is required");
   if (flags.window == 1) refuse("--window: expected at least 2 tokens, of which one is predicted");
   if (flags.window > 0 && flags.stride >= flags.window) {

@@ -23,11 +23,16 @@ struct EvalFlags {
   bool say_solutions = false;    ///< decode those solutions instead of the model's own choices
   int together = 4;              ///< items that share passes; no result depends on it
 
-  // Of tasks that are answered: gsm8k, humaneval, mbpp.
+  // Of tasks that are answered: gsm8k, humaneval, mbpp; and of documents, but for samples.
   int samples = 1;  ///< answers to each problem
   int max_new = 0;  ///< tokens of an answer; 0: as the kind of task has it
   Sampling sampling;
   SandboxLimits sandbox;  ///< of each program
+
+  // Of documents.
+  std::string methods;        ///< as parse_methods() reads them; "": ar, and that of `method`
+  std::string draft_lengths;  ///< of those that draft; "": that of `method`
+  int prompt_tokens = 16;     ///< that are the prompt of documents without one
 
   // Of tasks that are scored: choices, text.
   int monte_carlo_samples = 128;  ///< of each text, with a method of diffusion

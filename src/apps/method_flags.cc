@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apps/ids.h"
+#include "apps/method_list.h"
 #include "apps/price_source.h"
 #include "apps/ranges.h"
 
@@ -20,8 +21,6 @@ namespace {
 /// paper trains, and the longest.
 constexpr int kDefaultDraftLength = 8;
 constexpr int kDefaultBlockSize = 16;
-/// A step of K drafts holds K (K + 1) rows.
-constexpr int kLongestDraft = 64;
 /// A pass of block diffusion holds two blocks.
 constexpr int kLargestBlock = 4096;
 

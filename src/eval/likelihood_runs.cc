@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/stopwatch.h"
+#include "eval/token_mean.h"
 #include "format/json.h"
 
 namespace tidar {
@@ -149,24 +150,6 @@ std::vector<Window> windows_of(const PerplexityTask& task) {
   return windows;
 }
 
-/// Nats a token, where windows of different lengths are the samples: a ratio of two means.
-Score nll_of(const std::vector<double>& logprobs, const std::vector<double>& tokens) {
-  Score score;
-  score.count = static_cast<int64_t>(logprobs.size());
-  if (logprobs.empty()) return score;
-  const double all = sum(tokens);
-  score.mean = -sum(logprobs) / all;
-  const auto n = static_cast<double>(logprobs.size());
-  if (n < 2) return score;
-  double squares = 0;
-  for (size_t i = 0; i < logprobs.size(); ++i) {
-    const double rest = -logprobs[i] - score.mean * tokens[i];
-    squares += rest * rest;
-  }
-  score.standard_error = std::sqrt(squares * n / (n - 1)) / all;
-  return score;
-}
-
 }  // namespace
 
 Result<EvalSummary> run_choices(const ChoiceTask& task, const Tokenizer& tokenizer,
@@ -226,15 +209,17 @@ Result<EvalSummary> run_perplexity(const PerplexityTask& task, const Tokenizer& 
       scorer, [&](size_t i) { return name(windows[i]); }, make, line));
 
   const auto lines = found_lines(windows, results, name);
-  const auto logprobs = column(lines, "logprob"), counts = column(lines, "tokens");
+  auto nats = column(lines, "logprob");
+  for (double& value : nats) value = -value;
+  const auto counts = column(lines, "tokens");
   const double bytes = sum(column(lines, "bytes"));
-  const Score nll = nll_of(logprobs, counts);
+  const Score nll = mean_of_tokens(nats, counts);
   EvalSummary summary;
   summary.done = static_cast<int64_t>(lines.size());
   summary.all = static_cast<int64_t>(windows.size());
   summary.scores = {{"nll", nll}};
   summary.numbers = {{"perplexity", std::exp(nll.mean)},
-                     {"bits_per_byte", bytes > 0 ? -sum(logprobs) / bytes / std::numbers::ln2 : 0},
+                     {"bits_per_byte", bytes > 0 ? sum(nats) / bytes / std::numbers::ln2 : 0},
                      {"tokens", sum(counts)},
                      {"bytes", bytes},
                      {"seconds", sum(column(lines, "seconds"))}};

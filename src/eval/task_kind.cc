@@ -6,22 +6,25 @@
 #include "format/files.h"
 #include "format/input_file.h"
 #include "format/json.h"
+#include "format/token_shards.h"
 
 namespace tidar {
 namespace {
 
 struct KindInfo {
   std::string_view name;
-  std::string_view field;  ///< that only its lines have; "": none
+  std::string_view field;  ///< that its lines have; "": none
   std::optional<ProblemKind> problem;
 };
 
-constexpr std::array<KindInfo, 5> kKinds = {{
+// The first whose field a line has: published lines of mbpp have a text, too.
+constexpr std::array<KindInfo, 6> kKinds = {{
     {"choices", "choices", {}},
     {"text", "", {}},
     {"gsm8k", "question", ProblemKind::gsm8k},
     {"humaneval", "canonical_solution", ProblemKind::humaneval},
     {"mbpp", "test_list", ProblemKind::mbpp},
+    {"documents", "text", {}},
 }};
 
 const KindInfo& info(TaskKind kind) { return kKinds[static_cast<size_t>(kind)]; }
@@ -36,6 +39,7 @@ Result<std::string> first_line(const std::filesystem::path& file) {
 }
 
 Result<TaskKind> kind_of_file(const std::filesystem::path& file) {
+  if (is_token_shard(file)) return TaskKind::documents;
   TIDAR_TRY(const std::string line, first_line(file));
   const Json object = Json::parse(line, nullptr, false);
   if (!object.is_object()) return TaskKind::text;
@@ -44,8 +48,8 @@ Result<TaskKind> kind_of_file(const std::filesystem::path& file) {
     if (!field.empty() && object.contains(field)) return static_cast<TaskKind>(i);
   }
   return error(
-      "{}: its fields are those of no task; expected choices, question, canonical_solution or "
-      "test_list",
+      "{}: its fields are those of no task; expected choices, question, canonical_solution, "
+      "test_list or text",
       file.string());
 }
 

@@ -11,9 +11,9 @@
 
 namespace tidar {
 
-enum class TaskKind : uint8_t { choices, text, gsm8k, humaneval, mbpp };
+enum class TaskKind : uint8_t { choices, text, gsm8k, humaneval, mbpp, documents };
 
-/// "choices", "text", "gsm8k", "humaneval", "mbpp".
+/// "choices", "text", "gsm8k", "humaneval", "mbpp", "documents".
 std::string_view name_of(TaskKind kind);
 
 /// Of kinds that are solved by generated text.
@@ -24,9 +24,9 @@ struct TaskSource {
   std::filesystem::path file;
 };
 
-/// "FILE" or "KIND:FILE". Without a kind it is told by the first line: the fields of a JSON object
-/// say which, and anything else is text. An Error when the file cannot be read, or its fields are
-/// those of no kind.
+/// "FILE" or "KIND:FILE". Without a kind it is told by the beginning: a token shard holds
+/// documents, the fields of a JSON object in the first line say which kind, and anything else is
+/// text. An Error when the file cannot be read, or its fields are those of no kind.
 Result<TaskSource> find_task(std::string_view text);
 
 }  // namespace tidar

@@ -17,6 +17,9 @@ TEST(TaskKinds, AreToldByTheFirstLine) {
   EXPECT_EQ(kind("\n{\"question\": 1}\nnonsense"), "gsm8k");
   EXPECT_EQ(kind("{\"canonical_solution\": 1}"), "humaneval");
   EXPECT_EQ(kind("{\"test_list\": 1}"), "mbpp");
+  EXPECT_EQ(kind("{\"text\": \"\", \"test_list\": 1}"), "mbpp");
+  EXPECT_EQ(kind("{\"text\": 1}"), "documents");
+  EXPECT_EQ(kind("tidartok and more"), "documents");
   EXPECT_EQ(kind("Call me Ishmael."), "text");
   EXPECT_EQ(kind("[1]"), "text");
   EXPECT_TRUE(says(kind("{\"story\": 1}"), "task: its fields are those of no task"));
