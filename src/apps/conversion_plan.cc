@@ -72,7 +72,7 @@ double default_learning_rate(int64_t parameters) {
   constexpr double kSmall = 6e6, kSmallRate = 1e-3, kLarge = 1.5e9, kLargeRate = 1e-5;
   const double slope = std::log(kLargeRate / kSmallRate) / std::log(kLarge / kSmall);
   const double rate = kSmallRate * std::pow(static_cast<double>(parameters) / kSmall, slope);
-  return std::clamp(in_two_digits(rate), 1e-5, 3e-3);
+  return std::clamp(in_two_digits(rate), kLargeRate, kSmallRate);
 }
 
 OrderedJson planned_fields(const ConversionFacts& facts) {

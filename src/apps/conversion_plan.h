@@ -36,7 +36,7 @@ struct ConversionFacts {
 
 /// The highest learning rate for a model of so many parameters. Between those that were found good
 /// for a model of 6 million parameters (1e-3, mini/tidar.json) and for one of 1.5 billion (1e-5,
-/// arXiv 2511.08923) a power law; 3e-3 at most and 1e-5 at least.
+/// arXiv 2511.08923) a power law; not above the one nor below the other.
 double default_learning_rate(int64_t parameters);
 
 /// Fields of a config (train/run_config.h), without "out" and "steps". Documents that fit are read

@@ -33,7 +33,7 @@ TEST(ConversionPlan, WhatBoundsStepsFirstEndsThem) {
 }
 
 TEST(ConversionPlan, RatesFallWithTheSizeOfModels) {
-  EXPECT_EQ(default_learning_rate(100'000), 3e-3);
+  EXPECT_EQ(default_learning_rate(100'000), 1e-3);
   EXPECT_NEAR(default_learning_rate(6'000'000), 1e-3, 1e-9);
   EXPECT_NEAR(default_learning_rate(1'500'000'000), 1e-5, 1e-9);
   EXPECT_EQ(default_learning_rate(70'000'000'000), 1e-5);
