@@ -50,7 +50,7 @@ class Convert(Case):
         for part in ("data: ", "end of text: ", "mask token: ", "which is made for it", "plan: "):
             self.assertIn(part, err)
         for part in ("What it costs the AR model", "| before |", "| after |", "AR alone",
-                     "What it drafts", "| 4 |", "How it was trained", "What next"):
+                     "What it drafts", "| 4 |", "greedily", "at temperature 1", "lookup", "How it was trained", "What next"):
             self.assertIn(part, page)
         for place in (self.out, self.out / "latest"):
             self.assertEqual((place / "README.md").read_text(), page)

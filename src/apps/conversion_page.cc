@@ -103,6 +103,14 @@ std::string places(const Validated& run) {
   return text;
 }
 
+std::string decoding(const ConversionPage& page) {
+  std::string text = "## What that brings in decoding\n\n";
+  for (const auto& [how, tables] : page.decoding) {
+    text += fmt::format("On held-out documents, {}:\n\n```\n{}```\n\n", how, tables);
+  }
+  return text;
+}
+
 std::string advice(const ConversionPage& page, const Validated& run) {
   std::vector<std::string> items;
   const double before = loss_of(run.before, "ar"), after = loss_of(run.after, "ar");
@@ -162,7 +170,7 @@ Result<std::string> write_page(const ConversionPage& page) {
       "---\nbase_model: {0}\ntags: [tidar, text-generation]\n---\n# {0}, converted to TiDAR\n\n"
       "    tidar generate --model {1} --prompt \"…\"\n\n",
       name, (page.out / "latest").string());
-  text += losses(run, control) + "\n" + places(run) + "\n" +
+  text += losses(run, control) + "\n" + places(run) + "\n" + decoding(page) +
           training(OrderedJson::parse(config), run, page) + "\n" + advice(page, run);
   TIDAR_TRY_VOID(write_text_file(page.out / "README.md", text));
   TIDAR_TRY_VOID(write_text_file(page.out / "latest" / "README.md", text));

@@ -14,6 +14,12 @@ struct ConversionPage {
   std::filesystem::path out;      ///< of the run, which has ended
   std::filesystem::path control;  ///< of the run of AR alone; "": none
   std::vector<std::string> data;  ///< files of text
+
+  struct Decoding {
+    std::string how;     ///< "greedily"
+    std::string tables;  ///< apps/documents_report.h
+  };
+  std::vector<Decoding> decoding;
 };
 
 /// Makes the page, in Markdown, of the logs of the runs, and writes it as README.md beside the

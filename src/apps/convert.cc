@@ -10,11 +10,13 @@
 #include <vector>
 
 #include "apps/command.h"
+#include "apps/conversion_decoding.h"
 #include "apps/conversion_page.h"
 #include "apps/conversion_plan.h"
 #include "apps/conversion_text.h"
 #include "apps/ends_of_text.h"
 #include "apps/ids.h"
+#include "apps/interrupt.h"
 #include "apps/mask_choice.h"
 #include "apps/output.h"
 #include "apps/ranges.h"
@@ -239,12 +241,16 @@ class Conversion {
   }
 
   Result<int> train(const std::filesystem::path& config) const {
-    TIDAR_TRY(const std::string text, read_text_file(config));
-    TIDAR_TRY(const RunConfig fields, parse_run_config(text, config.string()));
+    TIDAR_TRY(const RunConfig fields, config_of(config));
     TrainFlags training = train_flags(config);
     training.resume = !checkpoints_of(fields.out).empty();
     TIDAR_TRY(TrainingRun run, TrainingRun::open(training));
     return run.go();
+  }
+
+  static Result<RunConfig> config_of(const std::filesystem::path& file) {
+    TIDAR_TRY(const std::string text, read_text_file(file));
+    return parse_run_config(text, file.string());
   }
 
   /// The config of AR trained on: the same text, steps and rate.
@@ -256,11 +262,40 @@ class Conversion {
     return write_text_file(folder_.control_config(), fields.dump(2) + "\n");
   }
 
+  /// Tables of what drafts bring, greedily and at temperature 1; nothing after Ctrl-C.
+  Result<std::optional<std::vector<ConversionPage::Decoding>>> decode() const {
+    TIDAR_TRY(const RunConfig config, config_of(folder_.config()));
+    const Interrupt interrupt;
+    Progress progress;
+    const RunHooks hooks = {.progress =
+                                [&](int64_t done, int64_t all) {
+                                  progress.show(fmt::format("decoding {} of {}", done, all));
+                                },
+                            .stop = [&] { return interrupt.requested(); }};
+    std::vector<ConversionPage::Decoding> parts;
+    for (const auto& [name, temperature] : {std::pair{"greedy", 0.0f}, {"sampled", 1.0f}}) {
+      HeldOutDecoding what = {.model = {},
+                              .validation = config.validation.begin()->second,
+                              .results = folder_.out / "decoding" / name,
+                              .temperature = temperature};
+      what.model.model = (folder_.out / "latest").string();
+      what.model.isa = flags_.isa;
+      what.model.threads = flags_.threads;
+      TIDAR_TRY(std::string tables, decode_held_out(what, hooks));
+      if (interrupt.requested()) return std::optional<std::vector<ConversionPage::Decoding>>();
+      parts.push_back({temperature == 0 ? "greedily" : "at temperature 1", std::move(tables)});
+    }
+    return std::optional(std::move(parts));
+  }
+
   Result<int> finish() const {
+    TIDAR_TRY(auto decoding, decode());
+    if (!decoding) return kInterrupted;
     const ConversionPage page = {.model = flags_.model,
                                  .out = folder_.out,
                                  .control = flags_.control ? folder_.control() : "",
-                                 .data = flags_.sources.data.files};
+                                 .data = flags_.sources.data.files,
+                                 .decoding = std::move(*decoding)};
     TIDAR_TRY(const std::string text, write_page(page));
     print(text);
     return kDone;

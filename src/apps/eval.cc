@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/command.h"
+#include "apps/document_measurement.h"
 #include "apps/documents_report.h"
 #include "apps/draft_model.h"
 #include "apps/eval_flags.h"
@@ -341,7 +342,7 @@ std::string text_of(const DocumentTask& task) {
   return list.dump();
 }
 
-Result<DocumentSummary> measure_documents(const Setting& setting, Session& session) {
+Result<DocumentSummary> evaluate_documents(const Setting& setting, Session& session) {
   const EvalFlags& flags = setting.flags;
   if (flags.shots > 0) return error("--shots: documents have no examples before them");
   TIDAR_TRY(DocumentTask task, document_task(flags, session.config()));
@@ -360,23 +361,9 @@ Result<DocumentSummary> measure_documents(const Setting& setting, Session& sessi
   identity.emplace_back(
       "prompt", fmt::format("{} tokens, context {}", flags.prompt_tokens, flags.model.context));
   TIDAR_TRY(ResultsFile results, ResultsFile::open(flags.out, identity));
-
-  const DocumentNeeds needs = needs_of(task, session.config().max_positions);
-  const Room room = {.rows = std::max(kReadingRows, needs.rows), .keys_each = needs.keys};
-  TIDAR_TRY_VOID(session.build_network(room));
-  std::vector<std::unique_ptr<DraftModel>> draft_models;
-  for (ComparedMethod& compared : task.methods) {
-    Request request = task.request;
-    request.method = compared.method;
-    TIDAR_TRY(draft_models.emplace_back(),
-              DraftModel::attach(flags.method.draft_model, session, room, request));
-    compared.method = std::move(request.method);
-    TIDAR_TRY(auto prices, engine_prices(flags.method.prices, compared.method, session));
-    if (!prices) continue;
-    compared.prices = std::move(prices->prices);
-    compared.price_use = prices->use;
-  }
-  return run_documents(task, session.network(), results, setting.hooks);
+  return measure_documents(session, std::move(task),
+                           {.draft_model = flags.method.draft_model, .prices = flags.method.prices},
+                           results, setting.hooks);
 }
 
 // --- All kinds -----------------------------------------------------------------------------------
@@ -415,7 +402,7 @@ Result<Evaluation> evaluate(const Setting& setting) {
   }
   TIDAR_TRY(Session session, Session::open(setting.flags.model));
   if (setting.task.kind == TaskKind::documents) {
-    TIDAR_TRY(const DocumentSummary summary, measure_documents(setting, session));
+    TIDAR_TRY(const DocumentSummary summary, evaluate_documents(setting, session));
     return Evaluation{documents_text(summary), to_json(summary).dump()};
   }
   TIDAR_TRY(const EvalSummary summary, evaluate_items(setting, session));
