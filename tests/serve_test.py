@@ -475,12 +475,24 @@ class Serve(served.ServedCase):
         self.assertEqual(server.post("/v1/completions", prompt="a")["usage"]["prompt_tokens"], 1)
         self.assertEqual(server.end(), (0, ""))
 
+    def ask_until_refused(self, body, headers):
+        """The first answer that is not 200: a quick machine may have begun within any time."""
+        for _ in range(100):
+            connection = self.server.connect()
+            connection.request("POST", "/v1/completions", json.dumps(body), headers)
+            response = connection.getresponse()
+            status, text = response.status, response.read()
+            connection.close()
+            if status != 200:
+                return status, json.loads(text)
+        return self.fail("it was never refused")
+
     def test_a_request_that_allows_too_little_time(self):
         many = {"prompt": "a" * 400, "n": 20, "ignore_eos": True, "method": "ar"}
         before = self.server.metrics()
         for body, headers in (({**many, "timeout": 0.001}, {}),
                               ({**many, "stream": True}, {"X-Request-Timeout": "0.001"})):
-            status, content, _ = self.server.ask("POST", "/v1/completions", body, headers=headers)
+            status, content = self.ask_until_refused(body, headers)
             self.assertEqual((status, content["error"]["type"]), (504, "server_error"))
             self.assertIn("0.001 s", content["error"]["message"])
         late = 'tidar:request_success_total{finished_reason="deadline"}'
