@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/ranges.h"
 #include "ops/cpu/cpu_backward.h"
 #include "ops/ref/ref_backward.h"
 #include "ops/ref/ref_ops.h"
@@ -24,6 +25,20 @@ std::vector<std::string> isa_choices() {
   for (const Isa isa : kIsas) choices.emplace_back(name_of(isa));
   choices.emplace_back("ref");
   return choices;
+}
+
+void add_isa_flag(CLI::App& command, std::string& isa) {
+  command.add_option("--isa", isa, "Instruction set")
+      ->check(CLI::IsMember(isa_choices()))
+      ->type_name("")
+      ->capture_default_str();
+}
+
+void add_threads_flag(CLI::App& command, int& threads) {
+  command.add_option("--threads", threads, "Threads (0: all that this process may use)")
+      ->check(whole_number(0, 1024))
+      ->type_name("N")
+      ->capture_default_str();
 }
 
 Result<Backend> make_backend(const std::string& isa, Precision precision, Threads& threads) {

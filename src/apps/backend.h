@@ -1,6 +1,7 @@
 #pragma once
 // Chooses the arithmetic: the one place of the program that knows which backends there are.
 
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,11 @@ namespace tidar {
 /// What --isa may be: "best", the names of the instruction sets, and "ref": the plain float code
 /// that everything else is tested against.
 std::vector<std::string> isa_choices();
+
+/// Adds --isa, and --threads: 0 for as many as this process may run on. What they are given holds
+/// the default, and must outlive the parsing.
+void add_isa_flag(CLI::App& command, std::string& isa);
+void add_threads_flag(CLI::App& command, int& threads);
 
 /// The verbs, and what they allocate besides what they are asked for.
 struct Backend {

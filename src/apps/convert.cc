@@ -369,14 +369,8 @@ void add_convert(CLI::App& program, Action& action) {
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false);
   command.option_defaults()->group("Computing");
-  command.add_option("--isa", flags->isa, "Instruction set")
-      ->check(CLI::IsMember(isa_choices()))
-      ->type_name("")
-      ->capture_default_str();
-  command.add_option("--threads", flags->threads, "Threads (0: all that this process may use)")
-      ->check(whole_number(0, 1024))
-      ->type_name("N")
-      ->capture_default_str();
+  add_isa_flag(command, flags->isa);
+  add_threads_flag(command, flags->threads);
   command.footer(
       "OUT/run.json is the config of the training, to be changed and run by hand with\n"
       "tidar train; OUT/latest the model; OUT/README.md the page that this ends with.\n"

@@ -6,11 +6,11 @@
 #include <string>
 #include <system_error>
 
+#include "apps/backend.h"
 #include "apps/command.h"
 #include "apps/interrupt.h"
 #include "apps/output.h"
 #include "apps/quantized_folder.h"
-#include "apps/ranges.h"
 #include "apps/weight_choice.h"
 #include "format/gguf.h"
 
@@ -160,10 +160,7 @@ void add_quantize(CLI::App& program, Action& action) {
                    "Format of the matrices: w8 or w4, and other ones by role, as in w4,down=w8 "
                    "(default: w8); f32 and bf16 leave a role as it is stored");
   command.option_defaults()->group("Computing");
-  command.add_option("--threads", flags->threads, "Threads (0: all that this process may use)")
-      ->check(whole_number(0, 1024))
-      ->type_name("N")
-      ->capture_default_str();
+  add_threads_flag(command, flags->threads);
   command.option_defaults()->group("Report");
   command.add_flag("--json", flags->json, "JSON on stdout");
   command.footer(

@@ -56,14 +56,8 @@ void add_computing_flags(CLI::App& command, ModelFlags& flags) {
       flags.precision == Precision::f32
           ? "Operands of products with bf16 weights (default: f32)"
           : "Operands of products with bf16 weights (default: bf16 if the processor can)");
-  command.add_option("--isa", flags.isa, "Instruction set")
-      ->check(CLI::IsMember(isa_choices()))
-      ->type_name("")
-      ->capture_default_str();
-  command.add_option("--threads", flags.threads, "Threads (0: all that this process may use)")
-      ->check(whole_number(0, 1024))
-      ->type_name("N")
-      ->capture_default_str();
+  add_isa_flag(command, flags.isa);
+  add_threads_flag(command, flags.threads);
 }
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {

@@ -3,9 +3,9 @@
 #include <memory>
 #include <string>
 
+#include "apps/backend.h"
 #include "apps/command.h"
 #include "apps/output.h"
-#include "apps/ranges.h"
 #include "apps/training_run.h"
 
 namespace tidar {
@@ -37,14 +37,8 @@ void add_train(CLI::App& program, Action& action) {
       ->check(CLI::NonNegativeNumber)
       ->type_name("STEP");
   command.option_defaults()->group("Computing");
-  command.add_option("--isa", flags->isa, "Instruction set")
-      ->check(CLI::IsMember(isa_choices()))
-      ->type_name("")
-      ->capture_default_str();
-  command.add_option("--threads", flags->threads, "Threads (0: all that this process may use)")
-      ->check(whole_number(0, 1024))
-      ->type_name("N")
-      ->capture_default_str();
+  add_isa_flag(command, flags->isa);
+  add_threads_flag(command, flags->threads);
   command.footer(
       "Fields of the config: docs/training.md; --set may be given for many of them.\n"
       "Paths in it are relative to the folder in which the program runs. Ctrl-C saves\n"
