@@ -99,7 +99,7 @@ class Convert(Case):
         self.assertIn("What next", page)
 
     def test_rates_are_tried_on_request(self):
-        _, err = self.succeed(*self.command("--budget", "10ktokens", "--range-test"))
+        _, err = self.succeed(*self.command("--set", "epochs=1", "--range-test"))
         self.assertGreaterEqual(err.count("after 60 steps"), 3)
         self.assertFalse((self.out / "trial").exists())
 
@@ -113,6 +113,9 @@ class Convert(Case):
         self.refuse(1, *self.command("--mask-token", "<none>"), holds=["<none>"], alone=False)
         self.refuse(1, *self.command("--end", "1"), holds=["--end", "config.json"], alone=False)
         self.refuse(2, *self.command("--budget", "long"), holds=["30min"])
+        for field, value in (("out", "elsewhere"), ("objective", "ar"), ("validation", "{}")):
+            self.refuse(1, *self.command("--set", f"{field}={value}"), holds=[f"--set {field}"],
+                        alone=False)
         self.refuse(1, *self.command("--set", "stps=1"), holds=["did you mean 'steps'"],
                     alone=False)
         end = load(FOLDER / "ar" / "latest" / "config.json")["eos_token_id"]

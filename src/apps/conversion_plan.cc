@@ -119,4 +119,8 @@ int64_t steps_of(const Budget& budget, const StepCost& cost) {
   return std::max<int64_t>(kLeastSteps, std::llround(steps));
 }
 
+double seconds_of(int64_t steps, const StepCost& cost) {
+  return static_cast<double>(steps) * cost.seconds + kValidations * cost.validation_s;
+}
+
 }  // namespace tidar

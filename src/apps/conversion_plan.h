@@ -52,7 +52,11 @@ struct StepCost {
   double validation_s = 0;  ///< one validation
 };
 
-/// Steps that the budget pays for, at least 10: time is left for nine validations.
+/// Steps that the budget pays for, at least 10, where validations come before the first of them and
+/// after each eighth.
 int64_t steps_of(const Budget& budget, const StepCost& cost);
+
+/// What so many steps take with these validations.
+double seconds_of(int64_t steps, const StepCost& cost);
 
 }  // namespace tidar

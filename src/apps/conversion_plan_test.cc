@@ -30,6 +30,7 @@ TEST(ConversionPlan, WhatBoundsStepsFirstEndsThem) {
   EXPECT_EQ(steps_of({.epochs = 4}, cost), 200);
   EXPECT_EQ(steps_of({.seconds = 1090, .tokens = 3e5, .epochs = 4}, cost), 200);
   EXPECT_EQ(steps_of({.seconds = 1}, cost), 10);
+  EXPECT_EQ(seconds_of(500, cost), 1090);
 }
 
 TEST(ConversionPlan, RatesFallWithTheSizeOfModels) {

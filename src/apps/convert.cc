@@ -158,8 +158,19 @@ class Conversion {
   }
 
   Result<OrderedJson> with_settings(OrderedJson fields) const {
+    const std::string planned_out = fields["out"];
     TIDAR_TRY(const std::string text, with_fields(fields.dump(), "--set", flags_.set));
-    return OrderedJson::parse(text);
+    fields = OrderedJson::parse(text);
+    if (fields["out"] != planned_out) return error("--set out: --out names the folder");
+    const OrderedJson& objective = fields["objective"];
+    if (!objective.is_string() || !objective.get<std::string>().starts_with("tidar")) {
+      return error("--set objective: a conversion is to tidar:K; tidar train has the others");
+    }
+    const OrderedJson& validation = fields["validation"];
+    if (!validation.is_object() || validation.empty()) {
+      return error("--set validation: a conversion measures on validation text; leave it out");
+    }
+    return fields;
   }
 
   TrainFlags train_flags(const std::filesystem::path& config) const {
@@ -176,6 +187,7 @@ class Conversion {
     const auto config = folder_.trial() / "run.json";
     fields["out"] = (folder_.trial() / "out").string();
     fields["steps"] = std::max<int64_t>(steps, 2);
+    fields.erase("epochs");
     TIDAR_TRY_VOID(write_text_file(config, fields.dump(2)));
     auto trial = [&]() -> Result<Trial> {
       TIDAR_TRY(TrainingRun run, TrainingRun::open(train_flags(config)));
@@ -231,12 +243,12 @@ class Conversion {
     if (!fields.contains("validate_every")) fields["validate_every"] = every;
     if (!fields.contains("checkpoint_every")) fields["checkpoint_every"] = every;
     if (!fields.contains("log_every")) fields["log_every"] = std::max<int64_t>(1, steps / 500);
-    const double seconds = static_cast<double>(steps) * cost.seconds + 9 * cost.validation_s;
-    print_note(fmt::format(
-        "plan: {} steps, {} tokens, {:.1f} epochs, about {}; memory {}; {}", format_count(steps),
-        format_count(std::llround(static_cast<double>(steps) * cost.tokens)),
-        static_cast<double>(steps) * cost.tokens / cost.epoch_tokens, clock_text(seconds),
-        format_bytes(trial.memory_bytes), folder_.config().string()));
+    print_note(fmt::format("plan: {} steps, {} tokens, {:.1f} epochs, about {}; memory {}; {}",
+                           format_count(steps),
+                           format_count(std::llround(static_cast<double>(steps) * cost.tokens)),
+                           static_cast<double>(steps) * cost.tokens / cost.epoch_tokens,
+                           clock_text(seconds_of(steps, cost)), format_bytes(trial.memory_bytes),
+                           folder_.config().string()));
     return {};
   }
 

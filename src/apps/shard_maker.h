@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <span>
 #include <vector>
 
 #include "apps/output.h"
@@ -34,11 +33,6 @@ class ShardMaker {
   /// The file appears.
   Result<void> finish() { return writer_.finish(); }
 
-  int64_t tokens() const { return writer_.tokens(); }
-  int64_t documents() const { return writer_.documents(); }
-  /// How often each id stands in the texts, ends not counted.
-  std::span<const int64_t> counts() const { return counts_; }
-
   /// {"tokens", "prompt_tokens", "longest_document", "one_token_documents",
   /// "cut_documents", "special_tokens_in_text": {token: times}, "bytes"}
   OrderedJson json() const;
@@ -47,7 +41,7 @@ class ShardMaker {
   const Tokenizer& tokenizer_;
   TokenShardWriter writer_;
   int32_t end_;
-  std::vector<int64_t> counts_;
+  std::vector<int64_t> counts_;  // how often each id stands in the texts, ends not counted
   int64_t prompt_tokens_ = 0;
   int64_t longest_ = 0;
   int64_t one_token_documents_ = 0;
