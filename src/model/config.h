@@ -105,9 +105,9 @@ Result<ModelConfig> parse_model_config(std::string_view json, const std::string&
 /// Reads config.json, and generation_config.json, of a checkpoint folder; or what a GGUF file says.
 Result<ModelConfig> read_model_config(const std::filesystem::path& model);
 
-/// A named shape without weights: qwen2.5-0.5b, qwen2.5-1.5b, qwen3-0.6b, qwen3-1.7b with the
-/// numbers of the published models, and mini, a small one of Qwen3's family. All of them name a
-/// mask token, so that every method can be timed on random weights.
+/// A named shape without weights: qwen2.5-0.5b, qwen2.5-1.5b, qwen3-0.6b, qwen3-1.7b and qwen3-8b
+/// with the numbers of the published models, and mini, a small one of Qwen3's family. All of them
+/// name a mask token, so that every method can be timed on random weights.
 Result<ModelConfig> named_shape(std::string_view name);
 std::vector<std::string> shape_names();
 

@@ -110,6 +110,7 @@ TEST(ModelConfig, CountsParameters) {
   EXPECT_EQ(named_shape("qwen2.5-1.5b").value().parameters(), 1543714304);
   EXPECT_EQ(named_shape("qwen3-0.6b").value().parameters(), 596049920);
   EXPECT_EQ(named_shape("qwen3-1.7b").value().parameters(), 1720574976);
+  EXPECT_EQ(named_shape("qwen3-8b").value().parameters(), 8190735360);
 }
 
 TEST(NamedShape, IsKnownOrListsTheKnown) {

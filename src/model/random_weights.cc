@@ -58,35 +58,47 @@ std::vector<float> normal_quantiles(size_t count) {
   return quantiles;
 }
 
+constexpr int64_t kDrawn = 8;  // numbers of one draw
+
+/// Numbers [kDrawn · draws.begin, kDrawn · draws.end) of row `row` of the table, as far as there
+/// are `count` in all.
 template <class T>
-void fill_from(const std::vector<T>& values, uint64_t seed, size_t row, size_t count, T* out) {
-  for (size_t i = 0; i < count; i += 8) {
-    const auto words = philox(seed, row, i / 8);
-    for (size_t k = 0; k < 8 && i + k < count; ++k) {
-      out[i + k] = values[(words[k / 2] >> (16 * (k % 2))) & 0xffffu];
+void fill_from(const std::vector<T>& values, uint64_t seed, size_t row, Range draws, int64_t count,
+               T* out) {
+  for (int64_t draw = draws.begin; draw < draws.end; ++draw) {
+    const auto words = philox(seed, row, static_cast<uint64_t>(draw));
+    const int64_t first = kDrawn * draw;
+    for (int64_t k = 0; k < kDrawn && first + k < count; ++k) {
+      out[first + k] = values[(words[static_cast<size_t>(k / 2)] >> (16 * (k % 2))) & 0xffffu];
     }
   }
 }
 
 }  // namespace
 
-RandomWeights::RandomWeights(uint64_t seed)
-    : seed_(seed), quantiles_(normal_quantiles(kQuantiles)) {}
+RandomWeights::RandomWeights(uint64_t seed, Threads* threads)
+    : seed_(seed), threads_(threads), quantiles_(normal_quantiles(kQuantiles)) {}
 
 void RandomWeights::fill(const WeightSpec& spec, size_t row, DType dtype, std::byte* out) const {
-  size_t count = 1;
-  for (const int64_t dimension : spec.shape) count *= static_cast<size_t>(dimension);
+  int64_t count = 1;
+  for (const int64_t dimension : spec.shape) count *= dimension;
   const Distribution distribution = distribution_of(spec);
   std::vector<float> values(kQuantiles);
   for (size_t i = 0; i < kQuantiles; ++i) {
     values[i] = distribution.mean + distribution.deviation * quantiles_[i];
   }
-  if (dtype == DType::f32) {
-    return fill_from(values, seed_, row, count, reinterpret_cast<float*>(out));
-  }
+  const auto fill_with = [&]<class T>(const std::vector<T>& numbers) {
+    const int64_t draws = (count + kDrawn - 1) / kDrawn;
+    const auto fill_range = [&](Range range, int) {
+      fill_from(numbers, seed_, row, range, count, reinterpret_cast<T*>(out));
+    };
+    if (threads_ == nullptr) return fill_range({0, draws}, 0);
+    constexpr int64_t kGrain = 1 << 13;  // some 0.1 ms
+    threads_->split(draws, kGrain, fill_range);
+  };
+  if (dtype == DType::f32) return fill_with(values);
   TIDAR_CHECK(dtype == DType::bf16);
-  const std::vector<BFloat16> rounded(values.begin(), values.end());
-  fill_from(rounded, seed_, row, count, reinterpret_cast<BFloat16*>(out));
+  fill_with(std::vector<BFloat16>(values.begin(), values.end()));
 }
 
 namespace {
@@ -94,8 +106,8 @@ namespace {
 /// Nothing is there before it is asked for.
 class RandomSource final : public WeightSource {
  public:
-  RandomSource(const ModelConfig& config, DType dtype, uint64_t seed)
-      : table_(weight_table(config)), dtype_(dtype), weights_(seed) {}
+  RandomSource(const ModelConfig& config, DType dtype, uint64_t seed, Threads* threads)
+      : table_(weight_table(config)), dtype_(dtype), weights_(seed, threads) {}
 
   StoredTensor tensor(size_t row) const override {
     const WeightSpec& spec = table_[row];
@@ -116,9 +128,10 @@ class RandomSource final : public WeightSource {
 
 }  // namespace
 
-std::unique_ptr<WeightSource> random_source(const ModelConfig& config, DType dtype, uint64_t seed) {
+std::unique_ptr<WeightSource> random_source(const ModelConfig& config, DType dtype, uint64_t seed,
+                                            Threads* threads) {
   TIDAR_CHECK(dtype == DType::f32 || dtype == DType::bf16);
-  return std::make_unique<RandomSource>(config, dtype, seed);
+  return std::make_unique<RandomSource>(config, dtype, seed, threads);
 }
 
 }  // namespace tidar

@@ -14,13 +14,15 @@ namespace tidar {
 /// each, and within ±4.2 deviations. Immutable after construction.
 class RandomWeights {
  public:
-  explicit RandomWeights(uint64_t seed);
+  /// `threads`, unless it is nullptr, fill together, and must outlive this.
+  explicit RandomWeights(uint64_t seed, Threads* threads = nullptr);
 
   /// Writes all elements of `spec`, row `row` of the weight table, as `dtype` (f32 or bf16).
   void fill(const WeightSpec& spec, size_t row, DType dtype, std::byte* out) const;
 
  private:
   uint64_t seed_;
+  Threads* threads_;
   std::vector<float> quantiles_;
 };
 

@@ -14,16 +14,18 @@ namespace {
 struct Shape {
   std::string_view name, architecture;
   int hidden, layers, heads, kv_heads, head_size, ffn, vocabulary, max_positions;
+  HeadWeight head = HeadWeight::tied;
 };
 
 constexpr std::string_view kQwen2 = "Qwen2ForCausalLM";
 constexpr std::string_view kQwen3 = "Qwen3ForCausalLM";
 
-constexpr std::array<Shape, 5> kShapes = {{
+constexpr std::array<Shape, 6> kShapes = {{
     {"qwen2.5-0.5b", kQwen2, 896, 24, 14, 2, 64, 4864, 151936, 32768},
     {"qwen2.5-1.5b", kQwen2, 1536, 28, 12, 2, 128, 8960, 151936, 131072},
     {"qwen3-0.6b", kQwen3, 1024, 28, 16, 8, 128, 3072, 151936, 32768},
     {"qwen3-1.7b", kQwen3, 2048, 28, 16, 8, 128, 6144, 151936, 32768},
+    {"qwen3-8b", kQwen3, 4096, 36, 32, 8, 128, 12288, 151936, 32768, HeadWeight::own},
     {"mini", kQwen3, 512, 8, 8, 4, 64, 1536, 8192, 4096},
 }};
 
@@ -44,7 +46,7 @@ ModelConfig config_of(const Shape& shape) {
   config.max_positions = shape.max_positions;
   config.norm_eps = 1e-6;
   config.rope.theta = 1e6;
-  config.head = HeadWeight::tied;
+  config.head = shape.head;
   const bool published = shape.vocabulary == kQwenVocabulary;
   config.bos_token = published ? kQwenEndOfText : shape.vocabulary - 2;
   config.eos_tokens = {config.bos_token};

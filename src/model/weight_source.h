@@ -42,7 +42,8 @@ Result<std::unique_ptr<WeightSource>> folder_source(const std::filesystem::path&
                                                     const ModelConfig& config);
 Result<std::unique_ptr<WeightSource>> gguf_source(const std::filesystem::path& path,
                                                   const ModelConfig& config);
-std::unique_ptr<WeightSource> random_source(const ModelConfig& config, DType dtype, uint64_t seed);
+std::unique_ptr<WeightSource> random_source(const ModelConfig& config, DType dtype, uint64_t seed,
+                                            Threads* threads);
 std::unique_ptr<WeightSource> memory_source(std::vector<StoredTensor> tensors);
 
 }  // namespace tidar

@@ -192,8 +192,9 @@ Result<ModelWeights> ModelWeights::open(const std::filesystem::path& model,
   return ModelWeights(std::make_unique<Impl>(config, std::move(source)));
 }
 
-ModelWeights ModelWeights::random(const ModelConfig& config, DType dtype, uint64_t seed) {
-  return ModelWeights(std::make_unique<Impl>(config, random_source(config, dtype, seed)));
+ModelWeights ModelWeights::random(const ModelConfig& config, DType dtype, uint64_t seed,
+                                  Threads* threads) {
+  return ModelWeights(std::make_unique<Impl>(config, random_source(config, dtype, seed, threads)));
 }
 
 ModelWeights ModelWeights::of_memory(const ModelConfig& config, std::vector<StoredTensor> tensors) {

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/result.h"
+#include "base/threads.h"
 #include "format/tensors.h"
 #include "model/config.h"
 
@@ -82,8 +83,10 @@ class ModelWeights {
   ///   embedding and head  2.5 / sqrt(D): logits deviate by about 2.5, as those of trained models
   ///   biases              0.5, so that one that is left out shows
   ///   norms               0.1, around 1
-  /// dtype f32 or bf16, of all tensors.
-  static ModelWeights random(const ModelConfig& config, DType dtype, uint64_t seed);
+  /// dtype f32 or bf16, of all tensors. `threads`, where given, make them, whatever their number,
+  /// and must outlive the result; then get() is not to be called while they do something else.
+  static ModelWeights random(const ModelConfig& config, DType dtype, uint64_t seed,
+                             Threads* threads = nullptr);
 
   /// Weights that stand in memory already, one for each row of weight_table(config), in its order
   /// and of its shapes. What they view must outlive the result.
@@ -94,8 +97,8 @@ class ModelWeights {
   ~ModelWeights();
 
   /// The tensor of a role, which must be in the table of the config. What is made is made here, on
-  /// first use: about a second per 0.5 billion values. The reference stays valid, but its data only
-  /// until release().
+  /// first use: about a second per 0.5 billion values and thread. The reference stays valid, but
+  /// its data only until release().
   const StoredTensor& get(WeightRole role, int layer = -1) const;
 
   StoredForm form(WeightRole role, int layer = -1) const;

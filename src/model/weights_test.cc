@@ -229,6 +229,21 @@ TEST(RandomWeights, AreAFunctionOfTheSeedAlone) {
   EXPECT_EQ(rounded.matrix_dtype(), DType::bf16);
 }
 
+TEST(RandomWeights, AreTheSameFromAnyNumberOfThreads) {
+  ModelConfig config = small_qwen2();
+  config.vocabulary = 20011;  // enough for several parts, the last of them shorter
+  Threads threads(3);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const auto alone = ModelWeights::random(config, dtype, 5);
+    const auto together = ModelWeights::random(config, dtype, 5, &threads);
+    for (const auto& spec : weight_table(config)) {
+      EXPECT_EQ(values_of(alone.get(spec.role, spec.layer)),
+                values_of(together.get(spec.role, spec.layer)))
+          << spec.name;
+    }
+  }
+}
+
 TEST(RandomWeights, DifferFromTensorToTensor) {
   const auto weights = ModelWeights::random(small_qwen2(), DType::f32, 1);
   EXPECT_NE(values_of(weights.get(WeightRole::gate, 0)), values_of(weights.get(WeightRole::up, 0)));
