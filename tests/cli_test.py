@@ -39,7 +39,7 @@ class CommandLine(FixtureCase):
             --json --stop --repetition-penalty --presence-penalty --frequency-penalty --logit-bias
             --ignore-eos --draft-model --least-match --most-match --block-size --order --confidence
             --entropy-bound --per-pass --block-keys --block-borders --steps --shifted-logits
-            --groups --guessed --prices --weights --kv --isa --precision --context --print-pass --trace"""
+            --groups --guessed --prices --weights --kv --device --exact --isa --precision --context --print-pass --trace"""
         out, _ = self.succeed("generate", "--help")
         self.assertNotRegex(out, r"(?m)^[a-z]", "a description that left its column")
         for flag in flags.split():
@@ -191,6 +191,23 @@ class CommandLine(FixtureCase):
             else:
                 self.assertEqual(code, 1)
                 self.assertRegex(err, f"--isa {isa}: this processor has only ref")
+
+
+    def test_devices(self):
+        """What is refused wherever it runs; whether there is a GPU, the test does not know."""
+        args = ["generate", "--model", FIXTURES / "qwen2", "--prompt-ids", "1,2", "--mask-token", 511]
+        for wrong in ["gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cuda:99999999999", ""]:
+            self.refuse(2, *args, "--device", wrong, holds=["--device", "cuda:N", f"'{wrong}'"])
+        self.refuse(1, *args, "--device", "cuda:999", holds=["--device cuda:999: "])
+        self.refuse(1, *args, "--device", "cuda", "--isa", "ref", holds=["--isa ref", "give one"])
+        for weights in ["w8", "w4", "bf16,head=w8"]:
+            self.refuse(1, *args, "--device", "cuda", "--weights", weights,
+                        holds=[f"--weights {weights[-2:]}", "f32 or bf16"])
+        self.refuse(1, "bench", "--shape", "mini", "--device", "cuda:999", holds=["cuda:999"])
+        self.refuse(2, "train", "--device", "cuda", holds=["unknown flag --device"])
+        here, _ = self.succeed(*args, "-n", 8)
+        named, _ = self.succeed(*args, "-n", 8, "--device", "cpu", "--exact")
+        self.assertEqual(here, named)
 
 
 class Text(FixtureCase):
@@ -585,7 +602,31 @@ class Bench(FixtureCase):
         for line in out.splitlines():
             self.assertLessEqual(len(line), 80, line)
         self.assertRegex(out, r"(?m)^prefill 512 +1 ")
-        self.assertRegex(out, r"(?m)^linear ")
+        self.assertRegex(out, r"(?m)^64: 64 rows behind 40 keys, 64 asked$")
+        self.assertEqual(len(re.findall(r"(?m)^linear +\d", out)), 5)
+
+    def test_contexts_and_steps_of_tidar(self):
+        args = ["bench", "--model", FIXTURES / "qwen2", "--rows", "1,6", "--seconds", 0,
+                "--context", "0,40", "--tidar-steps", "2,4"]
+        passes = json.loads(self.succeed(*args, "--json")[0])["passes"]
+        here = [("1", 1, 1), ("6", 6, 6), ("K = 2", 6, 4), ("K = 4", 20, 8)]
+        decode = ("decode", 1, 1)
+        expected = [(0, "prefill", 512, 1)]
+        expected += [(0, *one) for one in [decode, *here]]
+        expected += [(40, *one) for one in [decode, *here]]
+        self.assertEqual([(entry["context"], entry["name"], entry["rows"], entry["asked"])
+                          for entry in passes], expected)
+        # A row of a step sees no more keys than one that is read causally in a pass as long.
+        causal, step = (next(entry for entry in passes if (entry["name"], entry["context"]) == at)
+                        for at in [("6", 0), ("K = 2", 0)])
+        self.assertLess(step["gflop_per_s"] * step["median_ms"],
+                        causal["gflop_per_s"] * causal["median_ms"])
+        out, _ = self.succeed(*args)
+        self.assertEqual(len(re.findall(r"(?m)^\d+ keys cached", out)), 2)
+        self.assertRegex(out, r"(?m)^K = 4 20 +8 ")
+        for steps in ["0", "65", "x"]:
+            self.refuse(2, "bench", "--model", FIXTURES / "qwen2", "--tidar-steps", steps,
+                        holds=["--tidar-steps"])
 
     def trace(self, draft_length, tokens=40):
         path = self.folder / f"trace-{draft_length}-{tokens}.jsonl"
@@ -668,7 +709,6 @@ class Bench(FixtureCase):
         self.assertEqual(re.findall(r"(?m)^\d+(?= +\d+ )", out), ["1", "5", "64"])
         self.assertIn("roofs: memory", out)
         model = args[:3]
-        self.refuse(2, *model, "--context", "0,40", holds=["--context", "--prices"])
         self.refuse(2, *model, "--plot", plot, holds=["--plot", "--prices"])
         self.refuse(2, *model, "--context", "x", holds=["--context", "'x'"])
         self.refuse(1, *args, "--context", "512", holds=["--context"])

@@ -2,7 +2,9 @@
 // trace brings, beside what the machine could do at best; and what a server brings its clients.
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
+#include <utility>
 
 #include "apps/bench_decoding.h"
 #include "apps/bench_frame.h"
@@ -26,11 +28,14 @@ constexpr int kPrefillRows = 512;
 /// Passes of up to this many rows ask every row for its next token, as decoding does; longer ones
 /// ask the last row only, as reading a prompt does.
 constexpr int kMostAsked = 64;
+constexpr int kMostDrafts = 64;
+
 struct BenchFlags {
   ModelFlags model;
   std::string contexts = "0";
   std::string rows = "1,2,4,8,16,32,64,128,256,512";
   bool rows_given = false;
+  std::string steps;  ///< numbers of drafts; "": none
   std::string ask = "auto";
   double seconds = 1;
   bool prices = false;
@@ -42,8 +47,9 @@ struct BenchFlags {
 
 /// The passes to be timed, as the flags name them.
 struct BenchSizes {
-  std::vector<int32_t> contexts;  ///< one, but for prices
-  std::vector<int32_t> rows;      ///< none: those that prices are measured of
+  std::vector<int32_t> contexts;
+  std::vector<int32_t> rows;   ///< none: those that prices are measured of
+  std::vector<int32_t> steps;  ///< of TiDAR: drafts
   int most_rows = 0, most_keys = 0;
 };
 
@@ -52,22 +58,25 @@ int rows_asked(const std::string& ask, int rows) {
   return ask == "last" || rows > kMostAsked ? 1 : rows;
 }
 
-/// Prefill, decoding, and passes of the given rows.
-std::vector<PassSpec> make_specs(const BenchFlags& flags, const BenchSizes& sizes) {
-  const int context = sizes.contexts.front();
-  std::vector<PassSpec> specs = {{.name = "prefill", .rows = kPrefillRows},
-                                 {.name = "decode", .rows = 1, .cached = context, .commits = true}};
+const PassSpec kPrefill = {.name = "prefill", .rows = kPrefillRows};
+
+/// Decoding, passes of the given rows, and steps of TiDAR.
+std::vector<PassSpec> make_specs(const BenchFlags& flags, const BenchSizes& sizes, int context) {
+  std::vector<PassSpec> specs = {{.name = "decode", .rows = 1, .cached = context, .commits = true}};
   for (const int32_t count : sizes.rows) {
     specs.push_back({.name = std::to_string(count),
                      .rows = count,
                      .asked = rows_asked(flags.ask, count),
                      .cached = context});
   }
+  for (const int32_t drafts : sizes.steps) specs.push_back(tidar_step(drafts, context));
   return specs;
 }
 
+using AllPassTimes = std::vector<PassTimes>;
+
 /// The pass of one row, by which others are divided; nullptr if there is none.
-const PassTimes* one_row(const std::vector<PassTimes>& all) {
+const PassTimes* one_row(const AllPassTimes& all) {
   for (const PassTimes& times : all) {
     if (times.spec.rows == 1 && !times.spec.commits) return &times;
   }
@@ -90,21 +99,21 @@ OrderedJson to_json(const PassTimes& times, const PassTimes* one) {
   return json;
 }
 
-std::string passes_table(const std::vector<PassTimes>& all, const CpuRoofs& roofs,
-                         double peak_gflops) {
+std::string passes_table(const AllPassTimes& all, const CpuRoofs& roofs, double peak_gflops) {
   Table table({"rows", "asked", "ms", "+-", "x 1 row", "tokens/s", "GB/s", "%", "GFLOP/s", "%"});
   const PassTimes* one = one_row(all);
   for (const PassTimes& times : all) {
     const double seconds = times.seconds.median();
     const double gbps = times.bytes_per_s() / 1e9, gflops = times.flops_per_s() / 1e9;
-    const bool prefill = times.spec.name == "prefill";
-    table.add({prefill ? fmt::format("prefill {}", times.spec.rows) : times.spec.name,
-               std::to_string(times.spec.asked), fmt::format("{:.2f}", 1e3 * seconds),
-               fmt::format("{:.0f}%", 100 * times.seconds.spread()),
-               one == nullptr ? "-" : fmt::format("{:.2f}", seconds / one->seconds.median()),
-               fmt::format("{:.1f}", times.spec.rows / seconds), fmt::format("{:.1f}", gbps),
-               fmt::format("{:.0f}", 100 * gbps / roofs.memory_gbps), fmt::format("{:.0f}", gflops),
-               peak_gflops > 0 ? fmt::format("{:.0f}", 100 * gflops / peak_gflops) : "-"});
+    const bool tells_rows = times.spec.name == "prefill" || times.spec.drafts > 0;
+    table.add(
+        {tells_rows ? fmt::format("{} {}", times.spec.name, times.spec.rows) : times.spec.name,
+         std::to_string(times.spec.asked), fmt::format("{:.2f}", 1e3 * seconds),
+         fmt::format("{:.0f}%", 100 * times.seconds.spread()),
+         one == nullptr ? "-" : fmt::format("{:.2f}", seconds / one->seconds.median()),
+         fmt::format("{:.1f}", times.spec.rows / seconds), fmt::format("{:.1f}", gbps),
+         fmt::format("{:.0f}", 100 * gbps / roofs.memory_gbps), fmt::format("{:.0f}", gflops),
+         peak_gflops > 0 ? fmt::format("{:.0f}", 100 * gflops / peak_gflops) : "-"});
   }
   return table.text();
 }
@@ -125,6 +134,17 @@ Result<std::vector<int32_t>> parse_contexts(const std::string& text) {
   return contexts;
 }
 
+Result<std::vector<int32_t>> parse_steps(const std::string& text) {
+  if (text.empty()) return std::vector<int32_t>();
+  TIDAR_TRY(std::vector<int32_t> steps, parse_ids(text, "", "numbers of drafts"));
+  for (const int32_t drafts : steps) {
+    if (drafts < 1 || drafts > kMostDrafts) {
+      return error("a step has 1 to {} drafts, found {}", kMostDrafts, drafts);
+    }
+  }
+  return steps;
+}
+
 Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) {
   BenchSizes sizes;
   TIDAR_TRY(sizes.contexts, parse_contexts(flags.contexts));
@@ -132,7 +152,11 @@ Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) 
     TIDAR_TRY(sizes.rows, parse_rows(flags.rows));
   }
   sizes.most_rows = flags.prices ? kMostPricedRows : kPrefillRows;
+  TIDAR_TRY(sizes.steps, parse_steps(flags.steps));
   for (const int32_t count : sizes.rows) sizes.most_rows = std::max(sizes.most_rows, count);
+  for (const int32_t drafts : sizes.steps) {
+    sizes.most_rows = std::max(sizes.most_rows, tidar_step(drafts, 0).rows);
+  }
   const int context = *std::max_element(sizes.contexts.begin(), sizes.contexts.end());
   sizes.most_keys = context + sizes.most_rows;
   // As much room as decoding long texts has, so that prices know what keys cost.
@@ -141,6 +165,7 @@ Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) 
   // Prices are measured as far as there is room.
   int needed = flags.prices ? context + 1 : kPrefillRows;
   for (const int32_t count : sizes.rows) needed = std::max(needed, context + count);
+  for (const int32_t drafts : sizes.steps) needed = std::max(needed, context + 2 * drafts);
   if (needed > config.max_positions) {
     return error("--context {}: {} positions are more than the model's {}", flags.contexts, needed,
                  config.max_positions);
@@ -151,14 +176,28 @@ Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) 
 /// What a run measured: passes, or prices.
 struct Measured {
   BenchRoofs roofs;
-  std::vector<PassTimes> passes;
+  std::vector<AllPassTimes> passes;  ///< one a context
   PriceTimes prices;
+  std::string verbs;  ///< accounts of them, if they were asked for
 };
 
-Measured measure(const BenchFlags& flags, const BenchSizes& sizes, Session& session,
-                 Progress& progress) {
+/// The account of each verb in each of the passes, carried out anew.
+std::string verbs_of(PassBench& bench, const std::vector<AllPassTimes>& all, const Roofs& roofs) {
+  std::string text;
+  for (const AllPassTimes& passes : all) {
+    for (const PassTimes& times : passes) {
+      const PassSpec& spec = times.spec;
+      text += fmt::format("{}{}: {} rows behind {} keys, {} asked\n{}", text.empty() ? "" : "\n",
+                          spec.name, spec.rows, spec.cached, spec.asked, bench.verbs(spec, roofs));
+    }
+  }
+  return text;
+}
+
+Result<Measured> measure(const BenchFlags& flags, const BenchSizes& sizes, Session& session,
+                         Progress& progress) {
   Measured measured;
-  RoofReader reader(session);
+  TIDAR_TRY(RoofReader reader, RoofReader::of(session));
   if (session.timed_ops() != nullptr) session.timed_ops()->reset();
   PassBench bench(session);
   const auto on_round = [&](int round) {
@@ -170,9 +209,25 @@ Measured measure(const BenchFlags& flags, const BenchSizes& sizes, Session& sess
     measured.prices =
         bench_prices(session, bench, sizes.contexts, sizes.rows, asked, flags.seconds, on_round);
   } else {
-    measured.passes = bench.run(make_specs(flags, sizes), flags.seconds, on_round);
+    for (const int32_t context : sizes.contexts) {
+      std::vector<PassSpec> specs = make_specs(flags, sizes, context);
+      AllPassTimes passes;
+      if (context == 0) {
+        specs.insert(specs.begin(), kPrefill);
+      } else if (measured.passes.empty()) {
+        // By itself: in turn with the others, it would have their keys read anew each time.
+        passes = bench.run({kPrefill}, flags.seconds, on_round);
+      }
+      std::ranges::move(bench.run(specs, flags.seconds, on_round), std::back_inserter(passes));
+      measured.passes.push_back(std::move(passes));
+    }
   }
   measured.roofs = reader.roofs();
+  if (session.timed_ops() != nullptr) {
+    const Roofs roofs = verb_roofs(session, measured.roofs);
+    measured.verbs =
+        flags.prices ? session.timed_ops()->table(roofs) : verbs_of(bench, measured.passes, roofs);
+  }
   return measured;
 }
 
@@ -181,10 +236,11 @@ OrderedJson to_json(const BenchFlags& flags, const Session& session, const Measu
   if (flags.prices) {
     json["prices"] = to_json(measured.prices);
   } else {
-    json["context"] = measured.passes.back().spec.cached;
     json["passes"] = OrderedJson::array();
-    const PassTimes* one = one_row(measured.passes);
-    for (const PassTimes& times : measured.passes) json["passes"].push_back(to_json(times, one));
+    for (const AllPassTimes& passes : measured.passes) {
+      const PassTimes* one = one_row(passes);
+      for (const PassTimes& times : passes) json["passes"].push_back(to_json(times, one));
+    }
   }
   put_memory(json, session);
   return json;
@@ -194,11 +250,13 @@ std::string tables(const BenchFlags& flags, const Session& session, const Measur
                    double peak_gflops) {
   std::string text = heading(session, measured.roofs);
   if (!flags.prices) {
-    text +=
-        fmt::format("{} keys cached (prefill: 0); 'asked' rows go through the head; +- is half\n",
-                    measured.passes.back().spec.cached);
-    text += "  the distance between quartiles; the last % is of the products in registers\n";
-    return text + "\n" + passes_table(measured.passes, measured.roofs, peak_gflops);
+    text += "'asked' rows go through the head; +- is half the distance between quartiles;\n";
+    text += "  the last % is of the products above\n";
+    for (const AllPassTimes& passes : measured.passes) {
+      text += fmt::format("\n{} keys cached (prefill: 0)\n", passes.back().spec.cached);
+      text += passes_table(passes, measured.roofs, peak_gflops);
+    }
+    return text;
   }
   const PriceTimes& prices = measured.prices;
   const KeyPrice& key = prices.prices.key();
@@ -221,12 +279,14 @@ Result<int> bench(const BenchFlags& flags) {
   TIDAR_TRY_VOID(
       session.build_network({.rows = sizes.most_rows, .keys_each = sizes.most_keys + kPageSlots}));
   progress.show("measuring the machine");
-  const Measured measured = measure(flags, sizes, session, progress);
+  TIDAR_TRY(const Measured measured, measure(flags, sizes, session, progress));
   progress.clear();
   const double peak_gflops = measured.roofs.products_of(session.usual_operand_type());
   flags.json ? print_json(to_json(flags, session, measured))
              : print(tables(flags, session, measured, peak_gflops));
-  print_verbs(session, measured.roofs, flags.json);
+  if (!measured.verbs.empty()) {
+    flags.json ? print_note(measured.verbs) : print("\n" + measured.verbs);
+  }
   if (!flags.plot.empty()) {
     TIDAR_TRY_VOID(write_text_file(flags.plot, draw_svg(prices_plot(measured.prices))));
   }
@@ -252,11 +312,9 @@ void add_bench(CLI::App& program, Action& action) {
   add_computing_flags(command, flags->model);
   command.option_defaults()->group("Measurement");
   CLI::Option* contexts =
-      command
-          .add_option("--context", flags->contexts,
-                      "Keys that are cached before each pass; several numbers with --prices")
+      command.add_option("--context", flags->contexts, "Keys that are cached before each pass")
           ->check(parsed_by(parse_contexts))
-          ->type_name("N")
+          ->type_name("N,N,...")
           ->capture_default_str();
   CLI::Option* rows = command.add_option("--rows", flags->rows, "Sizes of passes")
                           ->check(parsed_by(parse_rows))
@@ -269,11 +327,19 @@ void add_bench(CLI::App& program, Action& action) {
           ->check(CLI::IsMember({"auto", "all", "last"}))
           ->type_name("")
           ->capture_default_str();
+  CLI::Option* steps =
+      command
+          .add_option("--tidar-steps", flags->steps,
+                      "Also steps of TiDAR with so many drafts, K (K + 1) rows each")
+          ->check(parsed_by(parse_steps))
+          ->type_name("K,K,...");
   command.add_option("--seconds", flags->seconds, "Time for each size")
       ->check(number(0.0, 3600.0))
       ->type_name("S")
       ->capture_default_str();
-  command.add_flag("--ops", flags->model.timed, "Also a table of the time that each verb took");
+  command.add_flag("--ops", flags->model.timed,
+                   "Also a table of the time that each verb took, for each pass; on a GPU it is "
+                   "waited for, so that passes take longer");
   CLI::Option* prices = command.add_flag(
       "--prices", flags->prices,
       "What decoding takes passes to cost, from less than a second of measuring, beside passes "
@@ -284,13 +350,11 @@ void add_bench(CLI::App& program, Action& action) {
       ->type_name("FILE.svg")
       ->needs(prices);
   command.add_flag("--json", flags->json, "JSON on stdout");
-  add_decoding_flags(command, flags->decoding, {contexts, rows, ask, prices});
-  add_serving_flags(command, flags->serving, {shape, model, contexts, rows, ask, prices});
+  prices->excludes(steps);
+  add_decoding_flags(command, flags->decoding, {contexts, rows, steps, ask, prices});
+  add_serving_flags(command, flags->serving, {shape, model, contexts, rows, steps, ask, prices});
   command.callback([flags, shape, model, rows, &action] {
     flags->rows_given = !rows->empty();
-    if (!flags->prices && parse_contexts(flags->contexts)->size() > 1) {
-      throw CLI::ValidationError("--context: several numbers of keys need --prices");
-    }
     const bool serving = !flags->serving.url.empty();
     if (shape->empty() && model->empty() && !serving) {
       throw CLI::RequiredError("--shape, --model or --serve");

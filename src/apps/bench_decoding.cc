@@ -88,7 +88,7 @@ Result<int> bench_decoding(const DecodingFlags& flags, const ModelFlags& model, 
   TIDAR_TRY_VOID(session.build_network(room));
   progress.show("measuring the machine");
   TIDAR_TRY(const auto prices, prices_for(specs, flags, session));
-  RoofReader reader(session);
+  TIDAR_TRY(RoofReader reader, RoofReader::of(session));
   if (session.timed_ops() != nullptr) session.timed_ops()->reset();
   DecodeBench bench(session, trace, prices);
   const auto on_turn = [&](int round) {

@@ -291,7 +291,7 @@ class Conversion {
                               .results = folder_.out / "decoding" / name,
                               .temperature = temperature};
       what.model.model = (folder_.out / "latest").string();
-      what.model.isa = flags_.isa;
+      what.model.backend.isa = flags_.isa;
       what.model.threads = flags_.threads;
       TIDAR_TRY(std::string tables, decode_held_out(what, hooks));
       if (interrupt.requested()) return std::optional<std::vector<ConversionPage::Decoding>>();

@@ -18,6 +18,7 @@
 #include "apps/tracing.h"
 #include "engine/engine.h"
 #include "ops/cpu/roofs.h"
+#include "ops/cuda/roofs.h"
 #include "serve/explanation_json.h"
 
 namespace tidar {
@@ -221,7 +222,12 @@ void report_comparison(const Outcome& outcome, const Outcome& ar, const Method& 
 /// weights may come from a cache, or nobody measured it.
 double memory_roof(const Session& session) {
   constexpr int64_t kMostThatCachesHold = int64_t{256} << 20;
-  if (!session.isa() || session.network().weight_bytes(true) < kMostThatCachesHold) return 0;
+  if (session.network().weight_bytes(true) < kMostThatCachesHold) return 0;
+  if (session.gpu()) {
+    const auto roofs = cuda::measure_gpu_roofs(*session.gpu());
+    return roofs.ok() ? 1e9 * roofs->read_gbps : 0;
+  }
+  if (!session.isa()) return 0;
   return 1e9 * measure_memory_gbps(session.threads(), *session.isa());
 }
 

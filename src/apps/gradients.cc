@@ -133,7 +133,8 @@ void add_gradients(CLI::App& program, Action& action) {
   CLI::App& command = *program.add_subcommand(
       "gradients", "The loss of one text and its gradient with respect to every weight");
   const auto flags = std::make_shared<GradientsFlags>();  // shared by the parser and the action
-  flags->model.precision = Precision::f32;  // a tool for verification: exact unless told otherwise
+  flags->model.backend.precision =
+      Precision::f32;  // a tool for verification: exact unless told otherwise
   add_model_flags(command, flags->model);
   command.option_defaults()->group("Loss");
   command

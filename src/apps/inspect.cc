@@ -129,15 +129,17 @@ OrderedJson weights_json(const std::vector<RoleSummary>& roles) {
   return weights;
 }
 
-std::string print_memory(const std::vector<MemoryUse>& uses, int64_t peak) {
-  Table table({"memory", "bytes", ""});
+std::string print_memory(const Session& session, int64_t peak) {
+  const std::vector<MemoryUse> uses = session.memory();
+  Table table({session.gpu() ? "memory of the GPU" : "memory", "bytes", ""});
   int64_t total = 0;
   for (const MemoryUse& use : uses) {
     table.add({use.purpose, format_count(use.bytes), format_bytes(use.bytes)});
     total += use.bytes;
   }
   table.add({"planned, in all", format_count(total), format_bytes(total)});
-  table.add({"peak resident", format_count(peak), format_bytes(peak)});
+  table.add({session.gpu() ? "peak resident on the host" : "peak resident", format_count(peak),
+             format_bytes(peak)});
   return table.text();
 }
 
@@ -173,7 +175,6 @@ Result<int> inspect(const InspectFlags& flags) {
   const std::vector<RoleSummary> roles = summarize(session);
   TIDAR_TRY_VOID(session.build_network({.rows = flags.rows, .keys_each = kDefaultContext}));
   use_memory(session.network());
-  const std::vector<MemoryUse> uses = session.memory();
   const int64_t peak = peak_resident_bytes();
   const int context = session.network().limits().pages * kPageSlots;
   if (flags.json) {
@@ -186,7 +187,8 @@ Result<int> inspect(const InspectFlags& flags) {
                 {"kernels", session.ops().name()},
                 {"rows", flags.rows},
                 {"context", context},
-                {"memory", memory_json(uses)},
+                {"device", session.flags().backend.device},
+                {"memory", memory_json(session.memory())},
                 {"peak_resident", peak}});
     return kDone;
   }
@@ -205,10 +207,10 @@ Result<int> inspect(const InspectFlags& flags) {
   }
   print("\n" + print_weights(roles) + "\n" + print_kept(roles) + "\n");
   print(fmt::format("weights {}\n", session.weights_text()));
-  print(fmt::format("{} kernels, products {}, keys and values {}\n", session.ops().name(),
+  print(fmt::format("{}, products {}, keys and values {}\n", session.backend_text(),
                     session.operands_text(), name_of(session.kv_type())));
   print(fmt::format("passes of {} rows, room for {} keys\n\n", flags.rows, context));
-  print(print_memory(uses, peak));
+  print(print_memory(session, peak));
   return kDone;
 }
 

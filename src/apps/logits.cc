@@ -216,7 +216,8 @@ void add_logits(CLI::App& program, Action& action) {
   CLI::App& command =
       *program.add_subcommand("logits", "The logits of every row of one pass, as raw float32");
   const auto flags = std::make_shared<LogitsFlags>();  // shared by the parser and the action
-  flags->model.precision = Precision::f32;  // a tool for verification: exact unless told otherwise
+  flags->model.backend.precision =
+      Precision::f32;  // a tool for verification: exact unless told otherwise
   add_model_flags(command, flags->model);
   command.option_defaults()->group("Pass");
   command.add_option("--ids", flags->ids, "Token ids: 1,2,3 or a JSON array; - reads stdin")

@@ -12,6 +12,14 @@ constexpr int kLeastSamples = 3;
 
 }  // namespace
 
+PassSpec tidar_step(int drafts, int cached) {
+  return {.name = fmt::format("K = {}", drafts),
+          .rows = drafts * (drafts + 1),
+          .asked = 2 * drafts,
+          .cached = cached,
+          .drafts = drafts};
+}
+
 PassBench::PassBench(Session& session)
     : session_(session),
       meter_(session.network(), session.key_bytes()),
@@ -49,13 +57,33 @@ double PassBench::time(const PassSpec& spec) {
   TIDAR_CHECK(cache_.reserve(cache_.length() + spec.rows));
   pass_.clear();
   pass_.begin_sequence(cache_);
+  spec.drafts > 0 ? carry_out_step(spec, tokens) : carry_out(spec, tokens);
+  if (spec.commits) cache_.commit(spec.rows);
+  return watch.seconds();
+}
+
+void PassBench::carry_out(const PassSpec& spec, std::span<const int32_t> tokens) {
   add_causal(pass_, tokens, Keep::page);
   for (int i = spec.rows - spec.asked; i < spec.rows; ++i) {
     pass_.asks.add({.row = i, .draw = static_cast<uint64_t>(i)});
   }
   meter_.evaluate(pass_, answers_);
-  if (spec.commits) cache_.commit(spec.rows);
-  return watch.seconds();
+}
+
+void PassBench::carry_out_step(const PassSpec& spec, std::span<const int32_t> tokens) {
+  const auto drafts = static_cast<size_t>(spec.drafts);
+  std::vector<MaskGroup> groups;
+  for (int j = 1; j <= spec.drafts; ++j) groups.push_back({.accepted = j, .masks = spec.drafts});
+  const int32_t first = add_tidar_step(pass_, tokens.first(drafts), tokens.back(), groups);
+  asks_.clear();
+  for (int i = 0; i < spec.drafts; ++i) {
+    const auto draw = static_cast<uint64_t>(i);
+    pass_.asks.add({.row = first + i, .draw = draw});
+    asks_.add({.row = groups.back().first_row + i, .draw = drafts + draw});
+  }
+  const std::span answers(answers_);
+  meter_.evaluate(pass_, answers.first(drafts));
+  meter_.answer(asks_, answers.last(drafts));
 }
 
 double PassBench::flops(const PassSpec& spec) const {
@@ -65,9 +93,18 @@ double PassBench::flops(const PassSpec& spec) const {
   // The embedding is looked up, not multiplied with.
   const double tables = config.head == HeadWeight::tied ? head : 2 * head;
   const double body = static_cast<double>(config.parameters()) - tables;
-  const double keys_seen = rows * spec.cached + rows * (rows + 1) / 2;
+  double keys_seen = 0;
+  for (const Sight& sight : pass_.sights) keys_seen += sight.prefix.size() + sight.block.size();
   const double attention = 4.0 * config.layers * config.heads * config.head_size * keys_seen;
   return 2 * rows * body + 2 * spec.asked * head + attention;
+}
+
+std::string PassBench::verbs(const PassSpec& spec, const Roofs& roofs) {
+  cached(spec.cached);
+  time(spec);
+  session_.timed_ops()->reset();
+  for (int i = 0; i < kLeastSamples; ++i) time(spec);
+  return session_.timed_ops()->table(roofs);
 }
 
 void PassBench::add_samples(PassTimes& times) {

@@ -3,6 +3,7 @@
 // a while slows all of them down alike.
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,11 @@ struct PassSpec {
   int asked = 1;         ///< rows whose next token is chosen: the last ones of the pass
   int cached = 0;        ///< keys that are there before
   bool commits = false;  ///< goes on from where the last one of its kind ended
+  int drafts = 0;        ///< a TiDAR step of so many, with all groups; 0: rows are read causally
 };
+
+/// The step: K (K + 1) rows, of which the drafts are asked, and then one group of masks.
+PassSpec tidar_step(int drafts, int cached);
 
 /// What passes of one kind took.
 struct PassTimes {
@@ -48,11 +53,18 @@ class PassBench {
   /// A sequence with so many keys. Until the next call of this or of run().
   const SequenceCache& cached(int keys);
 
+  /// Carries the pass out a few times and returns TimedOps::table() of that alone. The session's
+  /// verbs must be timed.
+  std::string verbs(const PassSpec& spec, const Roofs& roofs);
+
  private:
   /// One pass; returns its seconds.
   double time(const PassSpec& spec);
+  void carry_out(const PassSpec& spec, std::span<const int32_t> tokens);
+  void carry_out_step(const PassSpec& spec, std::span<const int32_t> tokens);
   /// Those of one turn.
   void add_samples(PassTimes& times);
+  /// Of the last pass, which was this.
   double flops(const PassSpec& spec) const;
   std::vector<int32_t> random_tokens(int count);
 
@@ -62,6 +74,7 @@ class PassBench {
   SequenceCache cache_;
   Rng rng_{1};
   Pass pass_;
+  Asks asks_;
   std::vector<Answer> answers_;
 };
 

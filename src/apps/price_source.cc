@@ -26,16 +26,21 @@ std::string processor() {
   return "unknown";
 }
 
+/// What computes.
+std::string priced_backend(const Session& session) {
+  if (session.gpu()) return session.backend_text();
+  return fmt::format("{} on {}", session.backend_text(), processor());
+}
+
 /// All that the time of a pass depends on.
 std::string priced(const Session& session) {
   const ModelConfig& config = session.config();
   return fmt::format(
       "{} of {} layers, hidden {}, heads {} and {} of {}, ffn {}, vocabulary {}; weights {}, "
-      "operands {}, keys and values {}; {} kernels, {} threads on {}",
+      "operands {}, keys and values {}; {}",
       config.architecture, config.layers, config.hidden, config.heads, config.kv_heads,
       config.head_size, config.ffn, config.vocabulary, session.weights_text(),
-      session.operands_text(), name_of(session.kv_type()), session.ops().name(),
-      session.threads().size(), processor());
+      session.operands_text(), name_of(session.kv_type()), priced_backend(session));
 }
 
 /// By the XDG base directory specification; empty where the user has no folder.

@@ -9,6 +9,7 @@
 #include "apps/ids.h"
 #include "apps/ranges.h"
 #include "format/gguf.h"
+#include "ops/cuda/kernels.h"
 
 namespace tidar {
 namespace {
@@ -35,6 +36,24 @@ DType kv_type_beside(const WeightFormats& weights, const ModelConfig& config, co
   return ops.operand(WeightFormat::bf16);
 }
 
+/// An Error where the kernels for GPUs lack something that the model needs.
+Result<void> check_fits_gpu(const ModelConfig& config, const WeightFormats& weights) {
+  for (const PackedPlace& place : packed_weights(config)) {
+    const WeightFormat format = weights.of(place);
+    if (facts_of(format).plain) continue;
+    return error(
+        "--weights {}: on a GPU weights are f32 or bf16; choose one of them, or compute on the CPU",
+        name_of(format));
+  }
+  if (config.head_size > cuda::kMostHead) {
+    return error(
+        "the model's heads have {} elements; on a GPU they have {} at most: compute on the "
+        "CPU",
+        config.head_size, cuda::kMostHead);
+  }
+  return {};
+}
+
 }  // namespace
 
 void add_computing_flags(CLI::App& command, ModelFlags& flags) {
@@ -51,12 +70,13 @@ void add_computing_flags(CLI::App& command, ModelFlags& flags) {
   add_choice_flag(
       command, "--precision", {"f32", "bf16"},
       [&flags](const std::string& name) {
-        flags.precision = name == "bf16" ? Precision::bf16 : Precision::f32;
+        flags.backend.precision = name == "bf16" ? Precision::bf16 : Precision::f32;
       },
-      flags.precision == Precision::f32
-          ? "Operands of products with bf16 weights (default: f32)"
-          : "Operands of products with bf16 weights (default: bf16 if the processor can)");
-  add_isa_flag(command, flags.isa);
+      flags.backend.precision == Precision::f32
+          ? "Operands of products with bf16 weights, on the CPU (default: f32)"
+          : "Operands of products with bf16 weights, on the CPU (default: bf16 if it can)");
+  add_device_flags(command, flags.backend);
+  add_isa_flag(command, flags.backend.isa);
   add_threads_flag(command, flags.threads);
 }
 
@@ -80,6 +100,7 @@ void add_context_flag(CLI::App& command, ModelFlags& flags) {
 Result<Session> Session::open(const ModelFlags& flags) {
   Session session;
   session.flags_ = flags;
+  session.threads_ = std::make_unique<Threads>(flags.threads);
   if (flags.shape.empty()) {
     const std::filesystem::path model = flags.model;
     if (!std::filesystem::is_directory(model) && !is_gguf_path(model)) {
@@ -97,14 +118,18 @@ Result<Session> Session::open(const ModelFlags& flags) {
     TIDAR_TRY(session.config_, named_shape(flags.shape));
     const WeightFormatFacts& facts = facts_of(flags.weights.all.value_or(WeightFormat::bf16));
     session.weights_ = ModelWeights::random(session.config_, facts.plain.value_or(DType::bf16),
-                                            kRandomWeightsSeed);
+                                            kRandomWeightsSeed, session.threads_.get());
   }
   TIDAR_TRY(session.weight_formats_,
             chosen_formats(flags.weights, session.config_,
                            stored_formats(session.config_, *session.weights_)));
-  session.threads_ = std::make_unique<Threads>(flags.threads);
-  TIDAR_TRY(session.backend_, make_backend(flags.isa, flags.precision, *session.threads_));
-  if (flags.timed) session.timed_ = std::make_unique<TimedOps>(*session.backend_.ops);
+  TIDAR_TRY(const std::optional<int> gpu, parse_device(flags.backend.device));
+  if (gpu) TIDAR_TRY_VOID(check_fits_gpu(session.config_, session.weight_formats_));
+  TIDAR_TRY(session.backend_, make_backend(flags.backend, *session.threads_));
+  if (flags.timed) {
+    session.timed_ = std::make_unique<TimedOps>(
+        *session.backend_.ops, session.gpu() ? VerbEnds::done : VerbEnds::returned);
+  }
   const Ops& ops = *session.backend_.ops;
   const DType products = kv_type_beside(session.weight_formats_, session.config_, ops);
   session.kv_type_ = flags.kv.value_or(ops.supports_kv(products) ? products : DType::f32);
@@ -148,6 +173,9 @@ Result<void> Session::build_network(Room room) {
 
 Result<void> Session::build_trainable(int rows) {
   TIDAR_CHECK(weights_.has_value());
+  if (gpu()) {
+    return error("--device {}: gradients are computed on the CPU only", flags_.backend.device);
+  }
   backward_ = make_backward(backend_, *threads_);
   WeightFormat compute = usual_format(weight_formats_, config_);
   if (flags_.weights.is_default()) {
@@ -169,6 +197,14 @@ std::string Session::operands_text() const {
     names.insert(name_of(operand_type(weight_formats_.of(place))));
   }
   return fmt::format("{}", fmt::join(names, "+"));
+}
+
+std::string Session::backend_text() const {
+  if (gpu()) {
+    return fmt::format("{}, GPU number {}{}", ops().name(), *gpu(),
+                       flags_.backend.exact ? ", exact rows" : "");
+  }
+  return fmt::format("{} kernels, {} threads", ops().name(), threads().size());
 }
 
 std::vector<MemoryUse> Session::memory() const {

@@ -29,15 +29,14 @@ struct ModelFlags {
   std::string shape;  ///< a named shape, with random weights
   WeightChoice weights;
   std::optional<DType> kv;  ///< none: as precise as the products
-  Precision precision = Precision::bf16;
-  std::string isa = "best";
+  BackendFlags backend;
   int threads = 0;     ///< 0: as many as this process may run on
   int context = 0;     ///< tokens of one sequence to make room for; 0: what the task needs
   bool timed = false;  ///< measure every verb
 };
 
-/// Adds --weights, --kv, --precision, --isa and --threads. `flags` must outlive the parsing; what
-/// it holds is the default.
+/// Adds --weights, --kv, --precision, --device, --exact, --isa and --threads. `flags` must outlive
+/// the parsing; what it holds is the default.
 void add_computing_flags(CLI::App& command, ModelFlags& flags);
 /// Adds --model, required, and the flags above.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
@@ -76,8 +75,12 @@ class Session {
   TimedOps* timed_ops() const { return timed_.get(); }
   Network& network() const { return *network_; }
   Trainable& trainable() const { return *trainable_; }
-  /// What the kernels are compiled for; none with the reference.
+  /// What the CPU's kernels are compiled for; none with the reference, and on a GPU.
   std::optional<Isa> isa() const { return backend_.isa; }
+  /// The number of the GPU that computes; none: the CPU does.
+  std::optional<int> gpu() const { return backend_.gpu; }
+  /// What computes, for people: "avx512 kernels, 8 threads"; of a GPU its name.
+  std::string backend_text() const;
   const WeightFormats& weight_formats() const { return weight_formats_; }
   /// As --weights would say them: "w4,head=w8".
   std::string weights_text() const { return text_of(weight_formats_, config_); }
@@ -102,11 +105,11 @@ class Session {
 
   ModelFlags flags_;
   ModelConfig config_;
+  std::unique_ptr<Threads> threads_;  // which may make the weights
   std::optional<ModelWeights> weights_;
   std::optional<Tokenizer> tokenizer_;
   WeightFormats weight_formats_;
   DType kv_type_ = DType::f32;
-  std::unique_ptr<Threads> threads_;
   // Each after those that it uses, so that it ends before them.
   Backend backend_;
   std::unique_ptr<TimedOps> timed_;

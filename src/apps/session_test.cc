@@ -22,8 +22,8 @@ struct Kernels {
 Session open_session(const Kernels& kernels) {
   ModelFlags flags;
   flags.model = std::string(TIDAR_FIXTURES) + "/" + kernels.model;
-  flags.isa = kernels.isa;
-  flags.precision = kernels.precision;
+  flags.backend.isa = kernels.isa;
+  flags.backend.precision = kernels.precision;
   flags.kv = kernels.kv;
   flags.threads = 2;
   Session session = Session::open(flags).value();
@@ -103,7 +103,7 @@ TEST(Session, TidarInCompanyGivesTheTokensOfArAlone) {
 TEST(Session, KeysAreAsPreciseAsProductsUnlessAskedOtherwise) {
   ModelFlags flags;
   flags.model = std::string(TIDAR_FIXTURES) + "/qwen3_bf16";
-  flags.precision = Precision::f32;
+  flags.backend.precision = Precision::f32;
   EXPECT_EQ(Session::open(flags)->kv_type(), DType::f32);
   EXPECT_EQ(Session::open(flags)->weights_text(), "bf16");
   flags.kv = DType::bf16;

@@ -145,7 +145,8 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
   threads_ = std::make_unique<Threads>(flags.threads);
   const bool narrow = config_.compute == WeightFormat::bf16;
   TIDAR_TRY(backend_,
-            make_backend(flags.isa, narrow ? Precision::bf16 : Precision::f32, *threads_));
+            make_backend({.isa = flags.isa, .precision = narrow ? Precision::bf16 : Precision::f32},
+                         *threads_));
   backward_ = make_backward(backend_, *threads_);
   const bool fresh = config_.init.empty();
   TIDAR_TRY(const ModelWeights weights,

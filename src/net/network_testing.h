@@ -172,8 +172,15 @@ std::vector<BackendUnderTest> backends_where(Predicate&& wanted) {
 
 /// Instantiates a suite over a list of backends.
 #define TIDAR_TEST_BACKENDS(Suite, backends)                             \
+  TIDAR_ALLOW_NO_BACKENDS(Suite);                                        \
   INSTANTIATE_TEST_SUITE_P(Backends, Suite, testing::ValuesIn(backends), \
                            [](const auto& parameter) { return parameter.param.name; })
+// A list that is empty is a mistake, but where there is no GPU (net/gpu_testing.h).
+#ifdef TIDAR_ON_GPU
+#define TIDAR_ALLOW_NO_BACKENDS(Suite) GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Suite)
+#else
+#define TIDAR_ALLOW_NO_BACKENDS(Suite) static_assert(true)
+#endif
 
 inline Logits rows_of(const Logits& logits, int64_t first, int64_t count) {
   return Logits(logits.begin() + first, logits.begin() + first + count);

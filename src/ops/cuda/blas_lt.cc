@@ -20,9 +20,9 @@ constexpr size_t kWorkspaceBytes = size_t{32} << 20;
 /// Pointers that are aligned further bring nothing more.
 constexpr uint64_t kMostAlignment = 256;
 /// What is called here is the same in both.
-constexpr const char* kLibraries[] = {"libcublasLt.so.13", "libcublasLt.so.12",
-                                      "/usr/local/cuda/lib64/libcublasLt.so.13",
-                                      "/usr/local/cuda/lib64/libcublasLt.so.12"};
+constexpr const char* kLibraries[] = {
+    "libcublasLt.so.13", "libcublasLt.so.12", "/usr/local/cuda/lib64/libcublasLt.so.13",
+    "/usr/local/cuda/lib64/libcublasLt.so.12", "/usr/local/cuda/lib/libcublasLt.so.13"};
 
 void check_blas(cublasStatus_t status, const char* what,
                 const std::source_location& where = std::source_location::current()) {

@@ -2,6 +2,7 @@
 // Measures every verb of a backend: calls, seconds, bytes, operations, share of the roof.
 
 #include <array>
+#include <memory>
 #include <string>
 
 #include "ops/wrap/forward_ops.h"
@@ -27,11 +28,15 @@ struct VerbTimes {
   double share_of_roof(const Roofs& roofs) const;
 };
 
+/// When a verb is taken to be done: when it returns, or, where the backend queues its work, when
+/// that is done, for which a number of its memory is read.
+enum class VerbEnds : uint8_t { returned, done };
+
 /// Calls go through to `inner`, which must outlive it; two readings of the clock are added to each,
-/// about 50 ns.
+/// about 50 ns, and where verbs end when they are done a wait, so that none overlaps the next.
 class TimedOps final : public ForwardOps {
  public:
-  using ForwardOps::ForwardOps;
+  explicit TimedOps(Ops& inner, VerbEnds ends = VerbEnds::returned);
 
   const VerbTimes& times(Verb verb) const { return times_[static_cast<size_t>(verb)]; }
   VerbTimes total() const;
@@ -59,6 +64,7 @@ class TimedOps final : public ForwardOps {
   void measure(Verb verb, const Work& work, Call&& call);
 
   std::array<VerbTimes, kVerbs> times_{};
+  std::unique_ptr<Memory> awaited_;  // what is read to wait; none: verbs end when they return
 };
 
 }  // namespace tidar
