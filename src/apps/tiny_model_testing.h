@@ -7,6 +7,9 @@
 
 #include "base/rng.h"
 #include "net/network_testing.h"
+#ifdef TIDAR_ON_GPU
+#include "net/gpu_testing.h"
+#endif
 
 namespace tidar {
 
@@ -38,9 +41,13 @@ struct TinyModel {
   }
 };
 
-/// Those that such tests run over.
+/// Those that such tests run over: all that keep the bits of a row whatever its company.
 inline std::vector<BackendUnderTest> tiny_model_backends() {
+#ifdef TIDAR_ON_GPU
+  return gpu_backends({.exact_rows = true});
+#else
   return backends_where([](const BackendUnderTest& backend) { return backend.name != "ref_f64"; });
+#endif
 }
 
 }  // namespace tidar

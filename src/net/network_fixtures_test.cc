@@ -9,6 +9,9 @@
 #ifdef TIDAR_KERNELS_ON_HOST
 #include "net/kernels_on_host_testing.h"
 #endif
+#ifdef TIDAR_ON_GPU
+#include "net/gpu_testing.h"
+#endif
 
 namespace tidar {
 namespace {
@@ -328,9 +331,15 @@ std::vector<BackendUnderTest> those_where(std::vector<BackendUnderTest> backends
   return backends;
 }
 
-// A program of its own holds the kernels for GPUs against the fixtures, on the CPU.
-#ifdef TIDAR_KERNELS_ON_HOST
+// Programs of their own hold the kernels for GPUs against the fixtures: on the CPU, and on a GPU.
+#if defined(TIDAR_KERNELS_ON_HOST)
 std::vector<BackendUnderTest> tested() { return kernels_on_host(); }
+#elif defined(TIDAR_ON_GPU)
+std::vector<BackendUnderTest> tested() {
+  std::vector<BackendUnderTest> backends = gpu_backends({});
+  std::ranges::move(gpu_backends({.exact_rows = true}), std::back_inserter(backends));
+  return backends;
+}
 #else
 std::vector<BackendUnderTest> tested() { return all_backends(); }
 #endif
