@@ -608,17 +608,17 @@ class Bench(FixtureCase):
     def test_contexts_and_steps_of_tidar(self):
         args = ["bench", "--model", FIXTURES / "qwen2", "--rows", "1,6", "--seconds", 0,
                 "--context", "0,40", "--tidar-steps", "2,4"]
-        passes = json.loads(self.succeed(*args, "--json")[0])["passes"]
-        here = [("1", 1, 1), ("6", 6, 6), ("K = 2", 6, 4), ("K = 4", 20, 8)]
-        decode = ("decode", 1, 1)
-        expected = [(0, "prefill", 512, 1)]
-        expected += [(0, *one) for one in [decode, *here]]
-        expected += [(40, *one) for one in [decode, *here]]
-        self.assertEqual([(entry["context"], entry["name"], entry["rows"], entry["asked"])
-                          for entry in passes], expected)
+        found = json.loads(self.succeed(*args, "--json")[0])
+        passes, steps = ([(entry["context"], entry["name"], entry["rows"], entry["asked"])
+                          for entry in found[kind]] for kind in ["passes", "tidar_steps"])
+        here = [("decode", 1, 1), ("1", 1, 1), ("6", 6, 6)]
+        self.assertEqual(passes, [(0, "prefill", 512, 1), *((context, *one) for context in [0, 40]
+                                                            for one in here)])
+        self.assertEqual(steps, [(context, *one) for context in [0, 40]
+                                 for one in [("K = 2", 6, 4), ("K = 4", 20, 8)]])
         # A row of a step sees no more keys than one that is read causally in a pass as long.
-        causal, step = (next(entry for entry in passes if (entry["name"], entry["context"]) == at)
-                        for at in [("6", 0), ("K = 2", 0)])
+        causal, step = found["passes"][3], found["tidar_steps"][0]
+        self.assertEqual((causal["rows"], step["rows"]), (6, 6))
         self.assertLess(step["gflop_per_s"] * step["median_ms"],
                         causal["gflop_per_s"] * causal["median_ms"])
         out, _ = self.succeed(*args)

@@ -239,7 +239,9 @@ OrderedJson to_json(const BenchFlags& flags, const Session& session, const Measu
     json["passes"] = OrderedJson::array();
     for (const AllPassTimes& passes : measured.passes) {
       const PassTimes* one = one_row(passes);
-      for (const PassTimes& times : passes) json["passes"].push_back(to_json(times, one));
+      for (const PassTimes& times : passes) {
+        json[times.spec.drafts > 0 ? "tidar_steps" : "passes"].push_back(to_json(times, one));
+      }
     }
   }
   put_memory(json, session);

@@ -113,6 +113,10 @@ TEST_F(StudyFile, UnknownWordsAreRefusedAndTheNearestIsNamed) {
   EXPECT_TRUE(says(failure("pass@10", "pass@"), {"task 2", "'pass@'", "'pass@N'"}));
   EXPECT_TRUE(says(failure("\"math\": \"there\"", "\"maths\": \"there\""), {"'maths'", "'math'"}));
   EXPECT_TRUE(says(failure("\"bench\"", "\"bank\""), {"latency 1", "'bank'"}));
+  folder_.put("bench.json", R"({"passes": [
+      {"name": "1", "rows": 1, "median_ms": 2, "context": 0},
+      {"name": "1", "rows": 1, "median_ms": 3, "context": 40}]})");
+  EXPECT_TRUE(says(failure("Title", "Title"), {"bench.json", "behind 0 and 40", "one --context"}));
 }
 
 TEST_F(StudyFile, WrongValuesAreRefused) {

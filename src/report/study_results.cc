@@ -75,11 +75,18 @@ Result<LatencyCurve> read_latency(const std::filesystem::path& path, std::string
     return fields.wrong("passes", "a list of objects, as tidar bench --json prints it");
   }
   LatencyCurve curve{std::move(label), {}};
+  std::optional<int> context;
   for (const Json& item : bench.at("passes")) {
     if (!item.is_object()) return fields.wrong("passes", "a list of objects");
     const JsonFields pass(item, path.string() + ": a pass");
     TIDAR_TRY(const std::string name, pass.text("name"));
     if (name == "prefill" || name == "decode") continue;
+    TIDAR_TRY(const int cached, pass.integer("context", {0, 1 << 24}, 0));
+    if (context && *context != cached) {
+      return error("{}: has passes behind {} and {} cached keys; give tidar bench one --context",
+                   path.string(), *context, cached);
+    }
+    context = cached;
     LatencyCurve::Point point;
     TIDAR_TRY(point.rows, pass.integer("rows", {1, 1 << 20}));
     TIDAR_TRY(point.ms, pass.number("median_ms", kPositive));

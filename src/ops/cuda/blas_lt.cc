@@ -86,7 +86,7 @@ struct Plan {
 /// All that a plan depends on.
 using Shape = std::array<int64_t, 10>;
 
-Shape shape_of(const BlasOperands& operands, Product product) {
+Shape shape_of(const BlasOperands& operands, BlasResult result) {
   const auto aligned = [](const void* pointer) {
     return static_cast<int64_t>(alignment_of(pointer));
   };
@@ -94,7 +94,7 @@ Shape shape_of(const BlasOperands& operands, Product product) {
           operands.outputs,       operands.x_stride,
           operands.weight_stride, operands.out_stride,
           aligned(operands.x),    aligned(operands.weight),
-          aligned(operands.out),  static_cast<int64_t>(product)};
+          aligned(operands.out),  static_cast<int64_t>(result)};
 }
 
 class LoadedBlasLt final : public BlasLt {
@@ -124,12 +124,12 @@ class LoadedBlasLt final : public BlasLt {
     cudaFree(workspace_);
   }
 
-  void multiply(void* stream, const BlasOperands& operands, Product product) override {
-    const Shape shape = shape_of(operands, product);
+  void multiply(void* stream, const BlasOperands& operands, BlasResult result) override {
+    const Shape shape = shape_of(operands, result);
     auto found = plans_.find(shape);
     if (found == plans_.end()) found = plans_.emplace(shape, make_plan(operands)).first;
     const Plan& plan = found->second;
-    const float one = 1, kept = product == Product::adds ? 1 : 0;
+    const float one = 1, kept = result == BlasResult::adds ? 1 : 0;
     check_blas(
         library_.matmul(handle_, product_, &one, operands.weight, plan.weight, operands.x, plan.x,
                         &kept, operands.out, plan.out, operands.out, plan.out, &plan.algorithm,

@@ -8,7 +8,7 @@
 namespace tidar::cuda {
 
 /// What a product does to its result.
-enum class Product : uint8_t { replaces, adds };
+enum class BlasResult : uint8_t { replaces, adds };
 
 /// The operands of out = x W^T, or out += x W^T, on the device. Strides are counted in elements.
 struct BlasOperands {
@@ -39,7 +39,7 @@ class BlasLt {
   /// on the device and nothing waits, so that a stream which is being captured takes it as well. R,
   /// K and N are 1 at least. Which algorithm computes a shape is the library's choice: a row's bits
   /// may depend on R. Stops the program where the library refuses.
-  virtual void multiply(void* stream, const BlasOperands& operands, Product product) = 0;
+  virtual void multiply(void* stream, const BlasOperands& operands, BlasResult result) = 0;
 };
 
 }  // namespace tidar::cuda

@@ -57,7 +57,7 @@ class BlasLtProducts : public testing::Test {
   }
 
   /// Products of random shapes, each twice: the second time by the plan that is there.
-  void expect_sums(Product product, Rng& rng) {
+  void expect_sums(BlasResult result, Rng& rng) {
     const int64_t rows = 1 + rng.below(100), inputs = 8 * (1 + rng.below(100)),
                   outputs = 8 * (1 + rng.below(60));
     const OnBothSides<BFloat16> x(rows, inputs, 8 * rng.below(3), rng);
@@ -74,7 +74,7 @@ class BlasLtProducts : public testing::Test {
                        .rows = rows,
                        .inputs = inputs,
                        .outputs = outputs},
-                      product);
+                      result);
       const std::vector<float> found = out.read();
       for (int64_t r = 0; r < rows; ++r) {
         for (int64_t n = 0; n < out.stride; ++n) {
@@ -83,7 +83,7 @@ class BlasLtProducts : public testing::Test {
             sum += x.at(r, k) * weight.at(n, k);
             size += std::abs(x.at(r, k) * weight.at(n, k));
           }
-          const bool adds = product == Product::adds;
+          const bool adds = result == BlasResult::adds;
           const double before = n < outputs && !adds ? 0 : out.at(r, n);
           const double expected = before + (adds ? call : 1) * sum;
           const double limit =
@@ -103,7 +103,7 @@ TEST_F(BlasLtProducts, AreSums) {
   constexpr int kShapes = 12;
   for (int i = 0; i < kShapes; ++i) {
     Rng rng(static_cast<uint64_t>(i));
-    expect_sums(i % 2 == 0 ? Product::replaces : Product::adds, rng);
+    expect_sums(i % 2 == 0 ? BlasResult::replaces : BlasResult::adds, rng);
   }
 }
 

@@ -111,7 +111,8 @@ double product_gflops(int blocks, Timer& timer, Status& status) {
                                  .rows = kSide,
                                  .inputs = kSide,
                                  .outputs = kSide};
-  const double seconds = timer.least([&] { blas->multiply(nullptr, operands, Product::replaces); });
+  const double seconds =
+      timer.least([&] { blas->multiply(nullptr, operands, BlasResult::replaces); });
   return status.ok() ? 2e-9 * kSide * static_cast<double>(kCount) / seconds : 0;
 }
 
