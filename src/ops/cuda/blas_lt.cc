@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <source_location>
+#include <string_view>
 #include <utility>
 
 #include "base/check.h"
@@ -24,10 +24,9 @@ constexpr const char* kLibraries[] = {
     "libcublasLt.so.13", "libcublasLt.so.12", "/usr/local/cuda/lib64/libcublasLt.so.13",
     "/usr/local/cuda/lib64/libcublasLt.so.12", "/usr/local/cuda/lib/libcublasLt.so.13"};
 
-void check_blas(cublasStatus_t status, const char* what,
-                const std::source_location& where = std::source_location::current()) {
+void check_blas(cublasStatus_t status, std::string_view what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  fail_check(where.file_name(), static_cast<int>(where.line()),
+  fail_check(__FILE__, __LINE__,
              fmt::format("cuBLASLt refuses {}: status {}", what, static_cast<int>(status)));
 }
 
@@ -159,27 +158,27 @@ class LoadedBlasLt final : public BlasLt {
         .out = layout(CUDA_R_32F, operands.outputs, operands.rows, operands.out_stride)};
     cublasLtMatmulPreference_t preference = nullptr;
     check_blas(library_.create_preference(&preference), "a preference");
-    const auto prefer = [&]<class Value>(cublasLtMatmulPreferenceAttributes_t attribute,
-                                         Value value) {
-      check_blas(library_.set_preference(preference, attribute, &value, sizeof value),
-                 "a preference");
-    };
-    const auto alignment = [](const void* pointer) {
-      return static_cast<uint32_t>(alignment_of(pointer));
-    };
-    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kWorkspaceBytes});
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(operands.weight));
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(operands.x));
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(operands.out));
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(operands.out));
+    const uint64_t workspace = kWorkspaceBytes;
+    check_blas(library_.set_preference(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                       &workspace, sizeof workspace),
+               "a size of workspace");
+    const std::pair<cublasLtMatmulPreferenceAttributes_t, const void*> aligned[] = {
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, operands.weight},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, operands.x},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, operands.out},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, operands.out}};
+    for (const auto& [attribute, pointer] : aligned) {
+      const auto bytes = static_cast<uint32_t>(alignment_of(pointer));
+      check_blas(library_.set_preference(preference, attribute, &bytes, sizeof bytes),
+                 "an alignment");
+    }
     cublasLtMatmulHeuristicResult_t choice{};
     int found = 0;
     const cublasStatus_t status = library_.choose(handle_, product_, plan.weight, plan.x, plan.out,
                                                   plan.out, preference, 1, &choice, &found);
     library_.destroy_preference(preference);
     check_blas(status, fmt::format("a product of {} rows, {} of {}", operands.rows,
-                                   operands.outputs, operands.inputs)
-                           .c_str());
+                                   operands.outputs, operands.inputs));
     TIDAR_CHECK_EQ(found, 1);
     plan.algorithm = choice.algo;
     return plan;
