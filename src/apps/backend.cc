@@ -49,8 +49,8 @@ void add_device_flags(CLI::App& command, BackendFlags& flags) {
       ->capture_default_str();
   command.add_flag("--exact", flags.exact,
                    "On a GPU: a row's bits are the same whatever other rows share its pass; "
-                   "products of more than 64 rows read weights once for every 64 of them. On the "
-                   "CPU that always holds");
+                   "passes of more than 8 rows take longer, since weights are read once for every "
+                   "64 of them, and not by cuBLASLt. On the CPU that always holds");
 }
 
 void add_isa_flag(CLI::App& command, std::string& isa) {

@@ -1,5 +1,6 @@
 #pragma once
-// For tests: every backend that runs here, bare and behind the fence.
+// For tests: every backend that runs here, bare and behind the fence. Where TIDAR_KERNELS_ON_HOST
+// is defined: that for GPUs, its kernels carried out on the CPU.
 
 #include <gtest/gtest.h>
 
@@ -14,6 +15,9 @@
 #include "ops/cpu/cpu_ops.h"
 #include "ops/ref/ref_ops.h"
 #include "ops/wrap/fenced_ops.h"
+#ifdef TIDAR_KERNELS_ON_HOST
+#include "ops/cuda/host/host_backend_testing.h"
+#endif
 
 namespace tidar {
 
@@ -23,6 +27,12 @@ struct TestedBackend {
 };
 
 inline std::vector<TestedBackend> tested_backends() {
+#ifdef TIDAR_KERNELS_ON_HOST
+  return {{"kernels", [](Threads&) -> std::unique_ptr<Ops> {
+             return std::make_unique<cuda::host::OpsOnHost>(1,
+                                                            cuda::CudaOptions{.exact_rows = true});
+           }}};
+#else
   std::vector<TestedBackend> all = {{"ref_f32", [](Threads&) { return make_ref_ops(DType::f32); }},
                                     {"ref_f64", [](Threads&) { return make_ref_ops(DType::f64); }}};
   for (const Isa isa : usable_isas()) {
@@ -36,6 +46,7 @@ inline std::vector<TestedBackend> tested_backends() {
     }
   }
   return all;
+#endif
 }
 
 /// The name of a test over one of them.

@@ -1,11 +1,12 @@
-// Attention over sights, in two kernels: parts of the keys are attended to by themselves, then the
-// parts are merged in their order. Which parts there are stands in attend_plan.h.
+// Attention over sights, in two kernels: parts of the keys are attended to by themselves (here in
+// f32; in attend_mma.cu on tensor cores), then the parts are merged in their order. Which parts
+// there are stands in attend_plan.h.
 //
 // A row's result depends on what it sees alone. Its keys come in tiles of 32 that begin where the
 // key order, or the row's block, says; a tile of which it sees nothing leaves it as it was; and so
 // does a part.
 
-#include "ops/cuda/gpu.h"
+#include "ops/cuda/attend_parts.h"
 #include "ops/cuda/warp.h"
 
 namespace tidar::cuda {
@@ -17,8 +18,6 @@ constexpr int kWarps = kThreads / kLanes;
 constexpr int kPairs = 32;                   // pairs of a row and a head of a block
 constexpr int kOwn = kPairs / kWarps;        // of a warp
 constexpr int kSlices = kMostHead / kLanes;  // elements of a head of a lane: lane, lane + 32, …
-
-constexpr float kNever = -INFINITY;
 
 struct AttendShared {
   Array<Array<float, kMostHead>, kPairs> queries;
@@ -34,21 +33,8 @@ struct Softmax {
   float average[kSlices];
 };
 
-// Row and head of pair p of a block.
-struct Pair {
-  int row;  // of the part
-  int head;
-};
-
-__device__ Pair pair_at(const AttendCall& call, int p) {
-  const int pair = static_cast<int>(blockIdx.z) * kPairs + p;
-  const int head = static_cast<int>(blockIdx.y) * call.group + pair % call.group;
-  return {pair / call.group, head};
-}
-
-__device__ int64_t slot_of(const AttendCall& call, const KeyPart& part, int key) {
-  if (key >= part.paged) return int64_t{part.scratch} + key;
-  return int64_t{call.pages[part.first_page + key / kPageKeys]} * kPageKeys + key % kPageKeys;
+__device__ Pair own_pair(const AttendCall& call, int p) {
+  return pair_at(call, static_cast<int>(blockIdx.z) * kPairs, p);
 }
 
 // The queries of the block's pairs, rounded as the store rounds keys.
@@ -57,7 +43,7 @@ __device__ void stage_queries(const AttendCall& call, const KeyPart& part, int p
                               AttendShared& shared) {
   const int size = call.kv.head_size;
   for (int i = static_cast<int>(threadIdx.x); i < pairs * size; i += kThreads) {
-    const auto [row, head] = pair_at(call, i / size);
+    const auto [row, head] = own_pair(call, i / size);
     const float q = call.q.row<float>(part.first_row + row)[head * size + i % size];
     shared.queries[i / size][i % size] = widen(narrow<T>(q));
   }
@@ -81,8 +67,7 @@ __device__ void stage_keys(const AttendCall& call, const KeyPart& part, int firs
 template <class T>
 __device__ uint32_t weigh_tile(const AttendCall& call, const KeyPart& part, int p, int first,
                                AttendShared& shared, Softmax& softmax) {
-  const int32_t* const sight =
-      call.sights + 4 * (part.first_row + pair_at(call, p).row) + (part.is_block ? 2 : 0);
+  const int32_t* const sight = sight_of(call, part, own_pair(call, p).row);
   const int key = first + lane_index();
   const bool sees = key >= sight[0] && key < sight[1] && key >= part.from && key < part.to;
   const uint32_t seen = __ballot_sync(kAllLanes, sees);
@@ -141,6 +126,8 @@ __device__ void add_values(const AttendCall& call, const KeyPart& part, int firs
 // head while it averages.
 template <class T>
 __global__ void __launch_bounds__(kThreads) attend_kernel(AttendCall call) {
+  let_next_begin();
+  wait_for_earlier();
   TIDAR_SHARED(AttendShared, shared);
   const KeyPart part = call.parts[blockIdx.x];
   const int left = part.rows * call.group - static_cast<int>(blockIdx.z) * kPairs;
@@ -170,7 +157,7 @@ __global__ void __launch_bounds__(kThreads) attend_kernel(AttendCall call) {
   for (int i = 0; i < kOwn; ++i) {
     const int p = warp_index() * kOwn + i;
     if (p >= pairs) continue;
-    const auto [row, head] = pair_at(call, p);
+    const auto [row, head] = own_pair(call, p);
     float* const partial = call.partial(part.partial + row, head);
     const float sum = warp_sum(softmax[i].sum);
     if (lane_index() == 0) partial[0] = softmax[i].largest, partial[1] = sum;
@@ -182,39 +169,81 @@ __global__ void __launch_bounds__(kThreads) attend_kernel(AttendCall call) {
   }
 }
 
-// Block (r, h): row r and head h, a thread an element. Every thread goes through the parts in their
-// order, leaving out those in which the row sees nothing.
+struct MergeShared {
+  Array<float, kMostHead> weights;  // of the parts at hand; -1: the row sees nothing of it
+  Array<float, kMostHead / kLanes> of_warps;
+};
+
+// Block (r, h): row r and head h, a thread an element. Parts are taken in their order, leaving out
+// those in which the row sees nothing.
 template <class T>
-__global__ void merge_kernel(AttendCall call) {
+__global__ void __launch_bounds__(kMostHead) merge_kernel(AttendCall call) {
+  TIDAR_SHARED(MergeShared, shared);
+  let_next_begin();
   const int row = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
-  const int e = static_cast<int>(threadIdx.x);
-  if (e >= call.kv.head_size) return;
-  const RowParts parts = call.row_parts[row];
+  const int e = static_cast<int>(threadIdx.x), size = call.kv.head_size;
+  const RowParts parts = call.row_parts[row];  // not of the kernel before
+  wait_for_earlier();
+  const auto partial = [&](int i) { return call.partial(parts.first + i * parts.step, head); };
   float largest = kNever;
-  for (int i = 0; i < parts.count; ++i) {
-    const float other = call.partial(parts.first + i * parts.step, head)[0];
+  for (int i = e; i < parts.count; i += kMostHead) {
+    const float other = partial(i)[0];
+    largest = other > largest ? other : largest;
+  }
+  largest = warp_max(largest);
+  if (lane_index() == 0) shared.of_warps[warp_index()] = largest;
+  __syncthreads();
+  for (int warp = 0; warp < kMostHead / kLanes; ++warp) {
+    const float other = shared.of_warps[warp];
     largest = other > largest ? other : largest;
   }
   float sum = 0, average = 0;
-  for (int i = 0; i < parts.count; ++i) {
-    const float* const partial = call.partial(parts.first + i * parts.step, head);
-    if (partial[0] == kNever && partial[1] == 0) continue;
-    const float rescale = expf(partial[0] - largest);
-    sum = fmaf(partial[1], rescale, sum);
-    average = fmaf(partial[2 + e], rescale, average);
+  for (int first = 0; first < parts.count; first += kMostHead) {
+    const int count = parts.count - first < kMostHead ? parts.count - first : kMostHead;
+    __syncthreads();  // the weights before have been used
+    if (e < count) {
+      const float* const own = partial(first + e);
+      const bool sees = !(own[0] == kNever && own[1] == 0);
+      shared.weights[e] = sees ? expf(own[0] - largest) : -1.0f;
+    }
+    __syncthreads();
+    // Eight at a time, so that their loads are under way together.
+    constexpr int kAtOnce = 8;
+    for (int i = 0; i < count; i += kAtOnce) {
+      float sums[kAtOnce], averages[kAtOnce];
+      TIDAR_UNROLL
+      for (int j = 0; j < kAtOnce; ++j) {
+        sums[j] = averages[j] = 0;
+        if (i + j >= count || shared.weights[i + j] < 0) continue;
+        const float* const own = partial(first + i + j);
+        sums[j] = own[1];
+        if (e < size) averages[j] = own[2 + e];
+      }
+      TIDAR_UNROLL
+      for (int j = 0; j < kAtOnce; ++j) {
+        if (i + j >= count || shared.weights[i + j] < 0) continue;
+        sum = fmaf(sums[j], shared.weights[i + j], sum);
+        average = fmaf(averages[j], shared.weights[i + j], average);
+      }
+    }
   }
-  call.out.row<T>(row)[int64_t{head} * call.kv.head_size + e] = narrow<T>(average / sum);
+  if (e < size) call.out.row<T>(row)[int64_t{head} * size + e] = narrow<T>(average / sum);
 }
 
 }  // namespace
 
 void attend(Stream stream, const AttendCall& call) {
   if (call.q.rows == 0) return;
-  const int batches = static_cast<int>(blocks_for(int64_t{call.most_rows} * call.group, kPairs));
-  with_element(call.kv.type, [&]<class T>(T*) {
-    launch(stream, {.x = call.part_count, .y = call.kv.kv_heads, .z = batches, .threads = kThreads},
-           attend_kernel<T>, call);
-  });
+  if (call.tensor_cores && can_attend_mma(call)) {
+    attend_parts_mma(stream, call);
+  } else {
+    const int64_t batches = blocks_for(int64_t{call.most_rows} * call.group, kPairs);
+    with_element(call.kv.type, [&]<class T>(T*) {
+      launch(stream,
+             {.x = call.part_count, .y = call.kv.kv_heads, .z = batches, .threads = kThreads},
+             attend_kernel<T>, call);
+    });
+  }
   with_element(call.out.type, [&]<class T>(T*) {
     launch(stream,
            {.x = call.q.rows, .y = int64_t{call.kv.kv_heads} * call.group, .threads = kMostHead},

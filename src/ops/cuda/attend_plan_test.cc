@@ -76,11 +76,17 @@ TEST(AttendPlan, EveryKeyThatARowSeesIsInOnePartOfItsOwn) {
         EXPECT_EQ(part.partial + row - part.first_row, own.first + i * own.step);
         EXPECT_GE(part.from, before);  // in the order of the keys
         before = part.to;
-        for (int key = part.from; key < part.to; ++key) {
-          const KeyRange& range = part.is_block ? sight.block : sight.prefix;
+        for (int place = part.from; place < part.to; ++place) {
+          const bool stands_in = place == part.stand_in;
+          const int key = stands_in ? sight.block.from : place;
+          const KeyRange& range = part.is_block || stands_in ? sight.block : sight.prefix;
           if (range.contains(key)) found.insert(key);
+          if (stands_in) {
+            EXPECT_EQ(place, sight.prefix.to);
+          }
           const int slot =
-              key < part.paged
+              stands_in ? part.stand_in_slot
+              : key < part.paged
                   ? plan.pages[static_cast<size_t>(part.first_page + key / kPageKeys)] * kPageKeys +
                         key % kPageKeys
                   : part.scratch + key;
@@ -119,6 +125,25 @@ TEST(AttendPlan, PartsEndWhereTheKeysSay) {
     if (part.is_block) {
       EXPECT_TRUE(part.to == 333 + 256 || part.to == block.to);
     }
+  }
+}
+
+// 4 rows and 1000 keys, 16 tiles of them.
+TEST(AttendPlan, PartsAreSoManyThatAllProcessorsHaveSome) {
+  Pass pass;
+  pass.begin_sequence();
+  for (int row = 0; row < 992; ++row) pass.add_row(0, 0, {{0, 1}, {}}, Keep::scratch);
+  for (int row = 0; row < 4; ++row) pass.add_row(0, 0, {{0, 1000}, {}}, Keep::scratch);
+  constexpr int kTile = AttendPlan::kTileKeys;
+  // The rows before: 62 times one tile.
+  EXPECT_EQ(AttendPlan::part_keys_for(pass, 1000), kTile);
+  EXPECT_EQ(AttendPlan::part_keys_for(pass, 40), kTile);
+  EXPECT_EQ(AttendPlan::part_keys_for(pass, 39), 2 * kTile);
+  EXPECT_EQ(AttendPlan::part_keys_for(pass, 1), 64 * kTile);
+  AttendPlan plan;
+  for (const int tiles : {1, 2, 4}) {
+    plan.make(pass, 0, tiles * kTile);
+    EXPECT_EQ(plan.parts.size(), 62u + 16u / static_cast<unsigned>(tiles));
   }
 }
 

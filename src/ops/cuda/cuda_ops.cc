@@ -1,5 +1,6 @@
 #include "ops/cuda/cuda_ops.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -7,6 +8,8 @@
 #include "base/check.h"
 #include "ops/checks.h"
 #include "ops/cuda/attend_plan.h"
+#include "ops/cuda/logit_answers.h"
+#include "ops/cuda/pending_heads.h"
 #include "ops/host_matrix.h"
 #include "ops/host_ops.h"
 #include "ops/ref/ref_ops.h"
@@ -48,15 +51,16 @@ class Numbers {
   std::unique_ptr<Memory> memory_;
 };
 
-// Memory that is written anew for each use, and grows to the largest. Work that was queued before
-// has its use of it first, since the stream keeps the order.
+// Memory that is written anew for each use, and grows to twice the largest: it should seldom move,
+// since what is recorded of passes names it. Work that was queued before has its use of it first,
+// since the stream keeps the order.
 class Scratch {
  public:
   explicit Scratch(Device& device) : device_(device) {}
   std::byte* at_least(int64_t bytes) {
     if (memory_ == nullptr || memory_->bytes < bytes) {
       memory_.reset();
-      memory_ = device_.allocate(bytes);
+      memory_ = device_.allocate(2 * bytes);
     }
     return memory_->data;
   }
@@ -107,6 +111,9 @@ struct DevicePass final : HostPass {
   const RowParts* row_parts = nullptr;
 
   void upload();
+
+ private:
+  static constexpr size_t kRoundedParts = 16;
 };
 
 // Lists of 32-bit integers, or of structs of them, one behind another.
@@ -127,12 +134,16 @@ class IntegerList {
   std::vector<int32_t> integers_;
 };
 
+// Lists whose length follows from the number of rows come first, then parts, of which there are
+// some that are empty, then pages: so where a list begins changes seldom, and what is queued for
+// one step is what was queued for the one before (ops/cuda/launch_queue.h).
 void DevicePass::upload() {
   IntegerList list;
   const size_t at_tokens = list.add(tokens), at_positions = list.add(positions);
   const size_t at_slots = list.add(plan.slots), at_sights = list.add(plan.sights);
-  const size_t at_pages = list.add(plan.pages);
-  const size_t at_parts = list.add(plan.parts), at_row_parts = list.add(plan.row_parts);
+  const size_t at_row_parts = list.add(plan.row_parts);
+  plan.parts.resize((plan.parts.size() + kRoundedParts - 1) / kRoundedParts * kRoundedParts);
+  const size_t at_parts = list.add(plan.parts), at_pages = list.add(plan.pages);
   const int32_t* const first = memory.put(list.all());
   device_tokens = first + at_tokens;
   device_positions = first + at_positions;
@@ -161,6 +172,16 @@ void read_weights(const HostMatrix& part, int64_t row, BFloat16* out) {
   for (size_t k = 0; k < numbers.size(); ++k) out[k] = BFloat16(numbers[k]);
 }
 
+template <class T>
+constexpr DType kDType = sizeof(T) == sizeof(float) ? DType::f32 : DType::bf16;
+
+// Where a library may read rows of bf16.
+bool is_aligned(const View& x) {
+  constexpr int64_t kElements = kWeightAlignment / int64_t{sizeof(BFloat16)};
+  return x.stride % kElements == 0 &&
+         reinterpret_cast<uintptr_t>(x.data) % static_cast<uintptr_t>(kWeightAlignment) == 0;
+}
+
 class KernelOps final : public CudaOps {
  public:
   KernelOps(Device& device, const CudaOptions& options)
@@ -168,7 +189,11 @@ class KernelOps final : public CudaOps {
         options_(options),
         reference_(make_ref_ops(DType::f32)),
         indices_(device),
-        partials_(device) {}
+        partials_(device),
+        sums_(device),
+        questions_(device),
+        changes_(device),
+        facts_(device) {}
 
   std::string_view name() const override { return device_.name(); }
   DType activation() const override { return DType::f32; }
@@ -178,22 +203,29 @@ class KernelOps final : public CudaOps {
   bool supports_kv(DType dtype) const override {
     return dtype == DType::f32 || dtype == DType::bf16;
   }
-  int64_t scratch_bytes() const override { return indices_.bytes() + partials_.bytes(); }
+  int64_t scratch_bytes() const override {
+    return indices_.bytes() + partials_.bytes() + sums_.bytes() + questions_.bytes() +
+           changes_.bytes() + facts_.bytes();
+  }
 
   std::unique_ptr<Memory> allocate(int64_t bytes) override { return device_.allocate(bytes); }
   void read(Matrix from, Matrix host) override {
     check_copy(from, host);
+    settle();
     if (from.rows * from.cols > 0) device_.read(lines_of(from), lines_of(host));
   }
   void write(Matrix host, Matrix to) override {
     check_copy(host, to);
+    settle();
     if (host.rows * host.cols > 0) device_.write(lines_of(host), lines_of(to));
   }
   void copy(Matrix from, Matrix to) override {
     check_copy(from, to);
+    settle();
     if (from.rows * from.cols > 0) device_.copy(lines_of(from), lines_of(to));
   }
   void clear(Matrix x) override {
+    settle();
     if (x.rows * x.cols > 0) device_.clear(lines_of(x));
   }
 
@@ -208,14 +240,21 @@ class KernelOps final : public CudaOps {
 
   void embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) override {
     check_embed(*this, host(pass).tokens, table, out);
+    settle();
     cuda::embed(stream(), own(pass).device_tokens, own(table).view, view(out));
   }
   void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override {
     check_gather(*this, x, rows, out);
+    settle();
     cuda::gather(stream(), view(x), indices_.put(rows), view(out));
   }
   void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     check_rms_norm(*this, x, weight, heads, out);
+    if (heads > 1 && out.data == x.data &&
+        heads_.take_norm(view(x), heads, own(weight).values.floats(), static_cast<float>(eps))) {
+      return;
+    }
+    settle();
     cuda::rms_norm(stream(), view(x), own(weight).values.floats(), static_cast<float>(eps), heads,
                    view(out));
   }
@@ -235,11 +274,23 @@ class KernelOps final : public CudaOps {
   void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override {
     check_rope(*this, x, heads, host(pass).positions, table);
     const auto& angles = static_cast<const DeviceRope&>(table);
-    cuda::rope(stream(), view(x), heads, own(pass).device_positions,
-               {angles.cosines.floats(), angles.sines.floats(), angles.half});
+    const Angles own_angles = {angles.cosines.floats(), angles.sines.floats(), angles.half};
+    const int32_t* const positions = own(pass).device_positions;
+    if (heads_.take_rotation(view(x), heads, positions, own_angles)) return;
+    settle();
+    cuda::rope(stream(), view(x), heads, positions, own_angles);
   }
   void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) override {
     check_store_kv(*this, k, v, pass, kv, layer);
+    if (auto call = heads_.take_store(view(k), own(pass).device_positions)) {
+      call->v = view(v);
+      call->slots = own(pass).slots;
+      call->kv = own(kv).view;
+      call->layer = layer;
+      finish_heads(stream(), *call);
+      return;
+    }
+    settle();
     cuda::store_kv(stream(), view(k), view(v), own(pass).slots, own(kv).view, layer);
   }
   void move_kv(std::span<const SlotMove> moves, KvStore& kv) override;
@@ -251,21 +302,59 @@ class KernelOps final : public CudaOps {
   Stream stream() { return device_.stream(); }
   template <class T>
   void write_rows(std::span<const HostMatrix> parts, PackOrder order, const DeviceWeight& weight);
-  void multiply(const Product& product) {
-    if (product.x.rows > kFewRows && !options_.exact_rows) {
-      multiply_many(stream(), product);
-    } else if (product.weight.type == Element::bf16 && options_.tensor_cores) {
-      multiply_few_mma(stream(), product);
-    } else {
-      multiply_few(stream(), product);
-    }
-  }
+  void multiply(const Product& product);
+  void multiply_by_library(const Product& product);
+  int part_keys(const Pass& pass, const KvShape& shape) const;
+  // Carries out what waits in heads_.
+  void settle();
+  std::vector<LogitFacts> look_at(Matrix logits, const Asks& asks);
 
   Device& device_;
   const CudaOptions options_;
   std::unique_ptr<Ops> reference_;  // for what the host does: small tables, answers
-  Scratch indices_, partials_;
+  PendingHeads heads_;
+  Scratch indices_, partials_, sums_, questions_, changes_, facts_;
 };
+
+void KernelOps::settle() {
+  for (const PendingHeads::Verb& verb : heads_.take_all()) {
+    const HeadsPart& part = verb.part;
+    if (part.norm != nullptr) {
+      cuda::rms_norm(stream(), part.x, part.norm, part.eps, part.heads, part.x);
+    }
+    if (part.rotates) cuda::rope(stream(), part.x, part.heads, verb.positions, part.angles);
+  }
+}
+
+// Without exact_rows, whatever is fastest.
+void KernelOps::multiply(const Product& product) {
+  settle();
+  const bool is_small = product.weight.type == Element::bf16 && options_.tensor_cores;
+  const int64_t rows = product.x.rows;
+  if (is_small && !options_.exact_rows && rows > kFewestRows && device_.has_products() &&
+      is_aligned(product.x)) {
+    multiply_by_library(product);
+  } else if (is_small && (options_.exact_rows || rows <= kFewRows)) {
+    multiply_few_mma(stream(), product);
+  } else if (options_.exact_rows || rows <= kFewRows) {
+    multiply_few(stream(), product);
+  } else {
+    multiply_many(stream(), product);
+  }
+}
+
+void KernelOps::multiply_by_library(const Product& product) {
+  const int64_t rows = product.x.rows, outputs = product.weight.outputs;
+  View out = product.out;
+  if (product.epilogue == Epilogue::swiglu) {
+    out = {sums_.at_least(rows * outputs * static_cast<int64_t>(sizeof(float))), Element::f32, rows,
+           outputs, outputs};
+  }
+  if (product.bias != nullptr) spread(stream(), product.bias, out);
+  device_.multiply(product.x, product.weight, out,
+                   product.epilogue == Epilogue::add || product.bias != nullptr);
+  if (product.epilogue == Epilogue::swiglu) swiglu(stream(), out, product.out);
+}
 
 template <class T>
 void KernelOps::write_rows(std::span<const HostMatrix> parts, PackOrder order,
@@ -275,14 +364,19 @@ void KernelOps::write_rows(std::span<const HostMatrix> parts, PackOrder order,
   std::vector<T> rows;
   int64_t first = 0;
   for (const HostMatrix& part : parts) {
-    rows.resize(static_cast<size_t>(part.rows * part.cols));
-    for (int64_t row = 0; row < part.rows; ++row)
-      read_weights(part, row, rows.data() + row * part.cols);
-    if (!rows.empty()) {
+    // Most are stored in the type that they have here.
+    const bool is_as_stored = part.made == nullptr && part.dtype == kDType<T>;
+    auto* data = const_cast<std::byte*>(part.data);
+    if (!is_as_stored) {
+      rows.resize(static_cast<size_t>(part.rows * part.cols));
+      for (int64_t row = 0; row < part.rows; ++row)
+        read_weights(part, row, rows.data() + row * part.cols);
+      data = reinterpret_cast<std::byte*>(rows.data());
+    }
+    if (part.rows * part.cols > 0) {
       const int64_t pitch = weight.view.stride * bytes;
       device_.write(
-          {reinterpret_cast<std::byte*>(rows.data()), part.rows, part.cols * bytes,
-           part.cols * bytes},
+          {data, part.rows, part.cols * bytes, part.cols * bytes},
           {weight.memory->data + first * pitch, part.rows, part.cols * bytes, step * pitch});
     }
     first += order == PackOrder::interleaved ? 1 : part.rows;
@@ -354,6 +448,7 @@ std::unique_ptr<KvStore> KernelOps::make_kv(const KvShape& shape) {
 
 void KernelOps::prepare(const Pass& pass, const KvStore* kv,
                         std::unique_ptr<PreparedPass>& prepared) {
+  settle();
   if (prepared == nullptr) prepared = std::make_unique<DevicePass>(device_);
   auto& made = static_cast<DevicePass&>(*prepared);
   if (kv == nullptr) {
@@ -361,14 +456,24 @@ void KernelOps::prepare(const Pass& pass, const KvStore* kv,
     made.plan = {};
   } else {
     made.take(pass);
-    made.plan.make(pass, kv->shape.pages);
+    made.plan.make(pass, kv->shape.pages, part_keys(pass, kv->shape));
     made.keys_read = made.plan.keys_read;
   }
   made.upload();
 }
 
+// With exact_rows always as many; else as many as give every processor some work, for parts cost
+// time when they are merged.
+int KernelOps::part_keys(const Pass& pass, const KvShape& shape) const {
+  constexpr int64_t kBlocksEach = 2;
+  if (options_.exact_rows) return AttendPlan::kPartKeys;
+  const int64_t wanted = kBlocksEach * device_.processors();
+  return AttendPlan::part_keys_for(pass, (wanted + shape.kv_heads - 1) / shape.kv_heads);
+}
+
 void KernelOps::move_kv(std::span<const SlotMove> moves, KvStore& kv) {
   check_move_kv(moves, kv);
+  settle();
   std::vector<Move> all;
   for (const SlotMove& move : moves) all.push_back({move.from, move.to});
   cuda::move_kv(stream(), indices_.put(std::span<const Move>(all)),
@@ -378,6 +483,7 @@ void KernelOps::move_kv(std::span<const SlotMove> moves, KvStore& kv) {
 void KernelOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
                        Matrix out) {
   check_attend(*this, q, pass, kv, layer, out);
+  settle();
   const DevicePass& rows = own(pass);
   const int64_t heads = q.cols / kv.shape.head_size;
   const int64_t floats = rows.plan.partials * heads * (kv.shape.head_size + 2);
@@ -396,15 +502,41 @@ void KernelOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, in
   call.partials =
       reinterpret_cast<float*>(partials_.at_least(floats * static_cast<int64_t>(sizeof(float))));
   call.out = view(out);
+  call.tensor_cores = options_.tensor_cores;
   cuda::attend(stream(), call);
 }
 
+std::vector<LogitFacts> KernelOps::look_at(Matrix logits, const Asks& asks) {
+  const LogitQuestions asked = questions_of(asks);
+  const auto count = static_cast<int64_t>(asked.questions.size());
+  const auto size = static_cast<int64_t>(sizeof(LogitFacts));
+  const int64_t parts = count * logit_parts(logits.cols);
+  std::byte* const room = facts_.at_least((count + parts) * size);
+  auto* const rows = reinterpret_cast<LogitFacts*>(room);
+  const auto* const questions = questions_.put(std::span<const LogitQuestion>(asked.questions));
+  const auto* const changes = changes_.put(std::span<const LogitChange>(asked.changes));
+  find_facts(stream(), view(logits), questions, count, changes, rows + count, rows);
+  std::vector<LogitFacts> facts(asked.questions.size());
+  device_.read(line_of(room, count * size), line_of(facts.data(), count * size));
+  return facts;
+}
+
+// The host draws, changes and lists; but probabilities are by the facts in any case, so that they
+// do not depend on what else was asked.
 void KernelOps::read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) {
   check_read_logits(*this, logits, asks, answers);
+  settle();
+  if (asks.empty()) return;
+  const std::vector<LogitFacts> facts = look_at(logits, asks);
+  if (std::all_of(asks.begin(), asks.end(), is_answered_by_facts)) {
+    for (size_t i = 0; i < asks.size(); ++i) answers[i] = answer_by(facts[i], asks[i]);
+    return;
+  }
   const Buffer buffer(static_cast<size_t>(logits.bytes()));
   const Matrix host(buffer.data(), DType::f32, logits.rows, logits.cols);
   read(logits, host);
   reference_->read_logits(host, asks, answers);
+  for (size_t i = 0; i < asks.size(); ++i) retell_by(facts[i], asks[i], host, answers[i]);
 }
 
 }  // namespace

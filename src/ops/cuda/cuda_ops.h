@@ -2,8 +2,9 @@
 // The verbs on a GPU. Activations are f32; weights f32 or bf16, and the operands that meet them of
 // the same type; keys and values f32 or bf16. Sums are f32.
 //
-// Verbs queue their work and return. read() and read_logits() wait for it; the latter copies the
-// logits to the host, which answers as the reference does (ops/ref): nothing of it is a kernel yet.
+// Verbs queue their work and return. read() and read_logits() wait for it. Where an ask wants the
+// most probable token, or a given one's probability, a few numbers leave the device; otherwise
+// logits are copied to the host, which answers as the reference does (ops/ref).
 //
 // What there is not: weights with scales (w8, w4), which pack() refuses; heads of more than 128
 // elements. CudaOptions::exact_rows says what holds of a row's bits.
@@ -17,11 +18,11 @@ namespace tidar::cuda {
 
 struct CudaOptions {
   /// A row's result is the same, to the bit, whatever other rows share its call. It costs reading
-  /// weights once for every kFewRows (64) rows of a product, instead of the tiles of
-  /// multiply_many(). Without it, that holds among products of up to 64 rows, and among those of
-  /// more; of all other verbs it holds in any case.
+  /// weights once for every kFewRows (64) rows of a product, and attention in parts of always as
+  /// many keys. Without it products of more than kFewestRows (8) rows are the device's library's,
+  /// and parts as large as give all processors work; of all other verbs it holds in any case.
   bool exact_rows = false;
-  /// Products of up to 64 rows with bf16 weights are the tensor cores' work.
+  /// Products with bf16 weights, and attention over stores of bf16, may be the tensor cores' work.
   bool tensor_cores = true;
 };
 

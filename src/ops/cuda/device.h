@@ -29,6 +29,8 @@ class Device {
 
   virtual std::string_view name() const = 0;
   virtual Stream stream() = 0;
+  /// How many blocks it works on at the same time, at least.
+  virtual int processors() const = 0;
 
   /// Zeroed, aligned to 64 bytes at least. It may be destroyed while queued work uses it, and
   /// before the device. Throws OutOfMemory.
@@ -40,6 +42,11 @@ class Device {
   virtual void clear(const Lines& lines) = 0;
   /// To the host's memory; complete when it returns, and so is all that was queued before.
   virtual void read(const Lines& from, const Lines& host) = 0;
+
+  /// Whether it has products of a library that is good at many rows.
+  virtual bool has_products() const = 0;
+  /// out = x W^T, or out += x W^T; x and W bf16, x as aligned as W is; out f32.
+  virtual void multiply(const View& x, const WeightView& weight, const View& out, bool adds) = 0;
 };
 
 }  // namespace tidar::cuda

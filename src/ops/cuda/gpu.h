@@ -6,6 +6,7 @@
 // Arithmetic is what the source says, on both: no compiler makes one operation of two (-fmad=false,
 // -ffp-contract=off); fmaf() stands where one is meant.
 
+#include <cfloat>
 #include <cstdint>
 #include <source_location>
 
@@ -14,8 +15,14 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 
+#include "ops/cuda/gpu_launch.h"
+
 /// The block's own `name` of type Type, which is trivial: nothing is constructed.
 #define TIDAR_SHARED(Type, name) __shared__ Type name
+/// The same for a type that may be larger than 48 KiB; Grid::shared of the launch is its size.
+#define TIDAR_LARGE_SHARED(Type, name)                            \
+  extern __shared__ __align__(128) unsigned char large_shared_[]; \
+  Type& name = *reinterpret_cast<Type*>(large_shared_)
 /// Before a loop whose turns are known: arrays that it indexes stay in registers.
 #define TIDAR_UNROLL _Pragma("unroll")
 #else
@@ -31,12 +38,11 @@ inline constexpr int kLanes = 32;  // of a warp
 struct Grid {
   int64_t x = 1, y = 1, z = 1;
   int threads = kLanes;
+  int64_t shared = 0;  ///< bytes of what TIDAR_LARGE_SHARED names
   std::source_location where = std::source_location::current();
 };
 
 #ifdef __CUDACC__
-/// Stops the program where the device has refused the last launch.
-void check_launch(const std::source_location& where);
 __device__ inline void check_index(int64_t, int) {}
 #endif
 
@@ -47,11 +53,34 @@ void launch(Stream stream, const Grid& grid, void (*kernel)(Parameters...),
   const auto x = static_cast<unsigned>(grid.x), y = static_cast<unsigned>(grid.y),
              z = static_cast<unsigned>(grid.z), threads = static_cast<unsigned>(grid.threads);
 #ifdef __CUDACC__
-  kernel<<<dim3(x, y, z), threads, 0, static_cast<cudaStream_t>(stream.handle)>>>(arguments...);
-  check_launch(grid.where);
+  const auto queue = [&](const Parameters&... converted) {
+    const void* const pointers[] = {&converted...};
+    constexpr size_t kSizes[] = {sizeof(Parameters)...};
+    queue_launch(stream.handle,
+                 {reinterpret_cast<const void*>(kernel), x, y, z, threads, grid.shared, grid.where,
+                  pointers, kSizes, static_cast<int>(sizeof...(Parameters))});
+  };
+  queue(arguments...);
 #else
-  host::enqueue(stream.handle, {{x, y, z}, threads, grid.where},
+  host::enqueue(stream.handle, {{x, y, z}, threads, grid.where, static_cast<size_t>(grid.shared)},
                 [kernel, arguments...] { kernel(arguments...); });
+#endif
+}
+
+/// Every kernel calls both. A device may begin a kernel while the one before it is still at work,
+/// so that weights are on their way when their turn comes (Hopper and later; others never do).
+///
+/// Lets the next kernel of the queue begin as soon as there is room beside this one.
+__device__ inline void let_next_begin() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+/// Waits for all that was queued before this kernel. What a kernel reads before it has been there
+/// since before the kernel that stands before it in the queue: weights, and the lists of a pass.
+__device__ inline void wait_for_earlier() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
 
@@ -100,6 +129,17 @@ __device__ inline Bf16 narrow<Bf16>(float value) {
   // The instruction makes every NaN this one.
   if ((wide & 0x7fffffffu) > 0x7f800000u) return {0x7fff};
   return {static_cast<uint16_t>((wide + 0x7fffu + ((wide >> 16) & 1u)) >> 16)};
+#endif
+}
+
+/// exp(x) for x <= 0, good to a few units of the 20th bit: for what is rounded to bf16.
+__device__ inline float fast_exp(float x) {
+#ifdef __CUDACC__
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x * 1.4426950408889634f));
+  return result;
+#else
+  return expf(x);
 #endif
 }
 

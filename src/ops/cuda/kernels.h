@@ -11,6 +11,8 @@
 
 #include <cstdint>
 
+#include "base/sampling.h"
+
 namespace tidar::cuda {
 
 /// Where work is queued. What the handle is, launch() and the device (device.h) know.
@@ -103,6 +105,30 @@ struct Angles {
 /// in place. x f32.
 void rope(Stream stream, const View& x, int heads, const int32_t* positions, const Angles& angles);
 
+// ---- heads.cu ----
+
+/// Heads of a matrix that are worked on in place.
+struct HeadsPart {
+  View x;  ///< [R, heads · E] f32
+  int heads = 0;
+  const float* norm = nullptr;  ///< [E]; nullptr: none
+  float eps = 0;
+  bool rotates = false;
+  Angles angles{};
+};
+
+/// rms_norm() of each head where there is a norm, then rope() where they rotate, of q and k; then
+/// store_kv().
+struct HeadsCall {
+  HeadsPart q, k;  ///< q may have no heads
+  View v;
+  const int32_t* positions = nullptr;
+  const int32_t* slots = nullptr;
+  KvView kv;
+  int layer = 0;
+};
+void finish_heads(Stream stream, const HeadsCall& call);
+
 // ---- linear.cu ----
 
 enum class Epilogue : uint8_t {
@@ -122,6 +148,8 @@ struct Product {
 
 /// Rows for which a weight is read once.
 inline constexpr int kFewRows = 64;
+/// Rows up to which nothing is faster than multiply_few_mma().
+inline constexpr int kFewestRows = 8;
 /// For any number of rows; reads the weight once for every kFewRows of them. A row's result does
 /// not depend on the others, or on how many they are.
 void multiply_few(Stream stream, const Product& product);
@@ -129,6 +157,12 @@ void multiply_few(Stream stream, const Product& product);
 void multiply_few_mma(Stream stream, const Product& product);
 /// For many rows: tiles of 64 rows and 64 outputs.
 void multiply_many(Stream stream, const Product& product);
+
+/// What an epilogue makes of products that stand somewhere already: `sums` [R, N] f32, for
+/// Epilogue::swiglu only.
+void swiglu(Stream stream, const View& sums, const View& out);
+/// out[r] = bias for every row; out [R, N] f32.
+void spread(Stream stream, const float* bias, const View& out);
 
 // ---- kv.cu ----
 
@@ -159,6 +193,9 @@ struct KeyPart {
   int32_t paged = 0;  ///< keys from this on are of rows kept nowhere: key k in slot scratch + k
   int32_t scratch = 0;
   int32_t partial = 0;  ///< index of the first row's partial result; the other rows' follow
+  /// A key of the part that lies elsewhere, and where; -1: there is none (attend_plan.h).
+  int32_t stand_in = -1;
+  int32_t stand_in_slot = 0;
 };
 
 /// A row's partial results: first, first + step, …, in the order of their keys.
@@ -182,12 +219,57 @@ struct AttendCall {
   const RowParts* row_parts = nullptr;  ///< [R]
   /// [partials, H, E + 2]: largest score, sum of weights, and average times that.
   float* partials = nullptr;
-  View out;  ///< [R, H · E] f32 or bf16
+  View out;                  ///< [R, H · E] f32 or bf16
+  bool tensor_cores = true;  ///< may be used
 
   constexpr float* partial(int64_t index, int head) const {
     return partials + (index * kv.kv_heads * group + head) * (kv.head_size + 2);
   }
 };
 void attend(Stream stream, const AttendCall& call);
+
+// ---- attend_mma.cu, for attend() ----
+
+/// Whether the store is one for tensor cores.
+bool can_attend_mma(const AttendCall& call);
+/// Writes the parts' partial results.
+void attend_parts_mma(Stream stream, const AttendCall& call);
+
+// ---- logits.cu ----
+
+/// Which logits are asked: `trust` of `row` and the rest of `other_row`, if that is >= 0; and how
+/// they are changed before one is chosen.
+struct LogitQuestion {
+  int32_t row = 0;
+  int32_t other_row = -1;
+  float trust = 1;
+  int32_t token = -1;                     ///< that is scored; -1: none
+  int32_t first_change = 0, changes = 0;  ///< of a list; each token once
+};
+
+/// A token, -1: none; its logit, and what changes have made of that.
+struct BestLogit {
+  float changed;
+  float logit;
+  int32_t token;
+};
+
+/// What a row of logits x comes to. Sums are of logits as they are.
+struct LogitFacts {
+  double sum;       ///< of exp(x - largest)
+  double weighted;  ///< of exp(x - largest) · (x - largest)
+  float largest;
+  float scored;             ///< of LogitQuestion::token
+  int32_t is_odd;           ///< 1: one of them is no number, or +infinity
+  int32_t choice_is_odd;    ///< the same of changed ones
+  BestLogit first, second;  ///< after changes, the largest two; the lower id first on ties
+};
+
+/// How many parts a row is worked on in.
+int64_t logit_parts(int64_t vocabulary);
+/// For each of `count` questions to logits [rows, V] f32: rows[i]. `parts` is room for `count`
+/// times logit_parts(V).
+void find_facts(Stream stream, const View& logits, const LogitQuestion* questions, int64_t count,
+                const LogitChange* changes, LogitFacts* parts, LogitFacts* rows);
 
 }  // namespace tidar::cuda

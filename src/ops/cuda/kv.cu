@@ -11,6 +11,8 @@ constexpr int kThreads = 256;
 // Block (r): the key and the value of row r, element by element.
 template <class T>
 __global__ void store_kv_kernel(View k, View v, const int32_t* slots, KvView kv, int layer) {
+  let_next_begin();
+  wait_for_earlier();
   const int64_t slot = slots[blockIdx.x];
   const float* const key = k.row<float>(blockIdx.x);
   const float* const value = v.row<float>(blockIdx.x);
@@ -24,6 +26,8 @@ __global__ void store_kv_kernel(View k, View v, const int32_t* slots, KvView kv,
 // Block (move, layer): all heads of one slot.
 template <class T>
 __global__ void move_kv_kernel(const Move* moves, KvView kv) {
+  let_next_begin();
+  wait_for_earlier();
   const auto [from, to] = moves[blockIdx.x];
   const int layer = static_cast<int>(blockIdx.y);
   for (int i = static_cast<int>(threadIdx.x); i < kv.kv_heads * kv.head_size; i += kThreads) {

@@ -78,6 +78,8 @@ template <int kRows, class T>
 __global__ void __launch_bounds__(kThreads, 1) skinny_kernel(Product product) {
   using Shared = SkinnyShared<kRows, T>;
   TIDAR_SHARED(Shared, shared);
+  let_next_begin();
+  wait_for_earlier();
   const WeightView& weight = product.weight;
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kRows;
   const int64_t n = 2 * (static_cast<int64_t>(blockIdx.x) * kWarps + warp_index());
@@ -125,80 +127,157 @@ void launch_skinny(Stream stream, const Product& product) {
 
 // ---- Few rows, on tensor cores ----
 
-constexpr int kMmaOutputs = 16;  // of a block, and of an instruction
-constexpr int kMmaRows = 8;      // of an instruction
-constexpr int kMmaInputs = 32;   // of a warp in one step: of two instructions
-constexpr int kMmaStep = kWarps * kMmaInputs;
+constexpr int kMmaOutputs = 16;        // of a block, and of an instruction
+constexpr int kMmaRows = kFewestRows;  // of an instruction
+constexpr int kMmaWarps = 16;          // of a block
+constexpr int kMmaInputs = 64;         // of a warp in one step: a line of memory for each output
+constexpr int kMmaStages = 3;          // of a warp's ring of weights
+constexpr int kMmaThreads = kMmaWarps * kLanes;
+constexpr int kMmaStep = kMmaWarps * kMmaInputs;
+constexpr int kLineWords = kMmaInputs / kWordElements;
 
-// 8 bf16, as pairs.
-struct alignas(kWeightAlignment) Words {
-  uint32_t pairs[4];
+// A warp's weights of one step, an output a line.
+struct MmaStage {
+  Array<Array<Words, kLineWords>, kMmaOutputs> lines;
+
+  // Where a word of a line stands: lanes that read words of even and odd lines at once then reach
+  // different banks.
+  __device__ static int place(int line, int word) { return word ^ (line % 2 * (kLineWords / 2)); }
 };
-constexpr int kWordElements = 8;
 
 template <int kRowTiles>
 union MmaShared {
-  // Inputs of the step under way; one more than there are, so that rows begin in different banks.
-  Array<Array<Words, kMmaStep / kWordElements + 1>, kMmaRows * kRowTiles> x;
-  // Sums of each warp, once all steps are done.
-  Array<Array<Array<float, kMmaRows * kRowTiles>, kMmaOutputs>, kWarps> sums;
+  Array<Array<MmaStage, kMmaStages>, kMmaWarps> ring;
+  // Sums of each warp, once all steps are done; one more than there are rows, so that outputs begin
+  // in different banks.
+  Array<Array<Array<float, kMmaRows * kRowTiles + 1>, kMmaOutputs>, kMmaWarps> sums;
 };
 
-// The step's inputs of all rows: 0 behind the last row and the last input.
-template <int kRowTiles>
-__device__ void stage_words(const View& x, int64_t first_row, int64_t first,
-                            MmaShared<kRowTiles>& shared) {
-  for (int i = static_cast<int>(threadIdx.x); i < kMmaRows * kRowTiles * kMmaStep / 2;
-       i += kThreads) {
-    const int row = i / (kMmaStep / 2), pair = i % (kMmaStep / 2);
-    const int64_t k = first + 2 * pair;
-    uint32_t bits = 0;
-    if (first_row + row < x.rows) {
-      const Bf16* const inputs = x.row<Bf16>(first_row + row);
-      if (k < x.cols) bits = inputs[k].bits;
-      if (k + 1 < x.cols) bits |= static_cast<uint32_t>(inputs[k + 1].bits) << 16;
-    }
-    shared.x[row][pair / 4].pairs[pair % 4] = bits;
+// 8 inputs of a row from `first` on: 0 behind the last row and the last input.
+__device__ Words load_inputs(const View& x, int64_t row, int64_t first, bool is_aligned) {
+  Words words = {};
+  if (row >= x.rows || first >= x.cols) return words;
+  const Bf16* const inputs = x.row<Bf16>(row) + first;
+  if (is_aligned) return *reinterpret_cast<const Words*>(inputs);
+  TIDAR_UNROLL
+  for (int i = 0; i < kWordElements; ++i) {
+    const uint32_t bits = first + i < x.cols ? inputs[i].bits : 0;
+    words.pairs[i / 2] |= bits << (16 * (i % 2));
   }
+  return words;
 }
 
-// Block (n, r): 16 outputs, A of the instruction, for up to 8 · kRowTiles rows, its columns. The
-// warps take turns along K, 32 inputs each: lane (g, t) loads 8 inputs of outputs g and g + 8 from
-// 8 t on, and which of them an instruction takes for its k is the same for weights and rows. The
-// warps' sums are added in their order. So an output's chain depends on K alone, whatever kRowTiles
-// is.
+// A warp's part of 16 outputs along K: steps of 64 inputs, in turn with the other warps.
+struct MmaPart {
+  const WeightView& weight;
+  int64_t first_output;
+  int64_t steps;  // of this warp
+
+  __device__ MmaPart(const WeightView& weight_, int64_t first_output_)
+      : weight(weight_), first_output(first_output_) {
+    const int64_t all = blocks_for(weight.inputs, kMmaInputs);
+    steps = (all - warp_index() + kMmaWarps - 1) / kMmaWarps;
+  }
+  __device__ int64_t first_input(int64_t step) const {
+    return step * kMmaStep + warp_index() * kMmaInputs;
+  }
+  // Lanes take words one behind another, so that a line of memory is read at once.
+  __device__ void load(int64_t step, MmaStage& stage, AsyncCopies& copies) const {
+    const int word = lane_index() % kLineWords;
+    const int64_t k = first_input(step) + word * kWordElements;
+    TIDAR_UNROLL
+    for (int i = 0; i < kMmaOutputs; i += kLanes / kLineWords) {
+      const int line = i + lane_index() / kLineWords;
+      const bool is_there = first_output + line < weight.outputs && k < weight.stride;
+      copies.add(stage.lines[line][MmaStage::place(line, word)],
+                 weight.row<Bf16>(is_there ? first_output + line : 0) + (is_there ? k : 0),
+                 is_there);
+    }
+  }
+};
+
+// Block (n, r): 16 outputs, A of the instruction, for up to 8 · kRowTiles rows, its columns. Lane
+// (g, t) has words t and t + 4 of outputs g and g + 8, and of rows g, g + 8, …: which inputs an
+// instruction takes for its k is the same for both. The warps' sums are added in their order. So
+// an output's chain depends on K alone, whatever kRowTiles is.
 template <int kRowTiles>
-__global__ void __launch_bounds__(kThreads, 1) mma_kernel(Product product) {
+__global__ void __launch_bounds__(kMmaThreads, kRowTiles == 1 ? 2 : 1)
+    mma_kernel(Product product, bool is_aligned) {
   using Shared = MmaShared<kRowTiles>;
-  TIDAR_SHARED(Shared, shared);
+  TIDAR_LARGE_SHARED(Shared, shared);
+  let_next_begin();
   const WeightView& weight = product.weight;
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kMmaRows * kRowTiles;
   const int64_t first_output = static_cast<int64_t>(blockIdx.x) * kMmaOutputs;
   const int g = lane_index() / 4, t = lane_index() % 4;
+  const MmaPart part(weight, first_output);
+  Array<MmaStage, kMmaStages>& ring = shared.ring[warp_index()];
+  AsyncCopies copies;
+  TIDAR_UNROLL
+  for (int step = 0; step < kMmaStages - 1; ++step) {
+    if (step < part.steps) part.load(step, ring[step], copies);
+    copies.commit();
+  }
+  wait_for_earlier();
+
+  // Rows of a step are loaded while the step before is multiplied, as far as registers go.
+  constexpr bool kAhead = kRowTiles <= 4;
   MmaD d[kRowTiles] = {};
-  for (int64_t first = 0; first < weight.inputs; first += kMmaStep) {
-    __syncthreads();  // the step before has been used
-    stage_words(product.x, first_row, first, shared);
-    __syncthreads();
-    const int in_step = warp_index() * kMmaInputs + t * kWordElements;
-    Words w[2] = {};
-    TIDAR_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      const int64_t output = first_output + g + 8 * i;
-      if (output < weight.outputs && first + in_step < weight.stride)
-        w[i] = *reinterpret_cast<const Words*>(weight.row<Bf16>(output) + first + in_step);
-    }
-    TIDAR_UNROLL
-    for (int tile = 0; tile < kRowTiles; ++tile) {
-      const Words x = shared.x[tile * kMmaRows + g][in_step / kWordElements];
+  Words x[kAhead ? kRowTiles : 1][2];
+  const auto load_row = [&](int64_t step, int tile, int half) {
+    const int word = t + half * (kLineWords / 2);
+    return load_inputs(product.x, first_row + tile * kMmaRows + g,
+                       part.first_input(step) + word * kWordElements, is_aligned);
+  };
+  const auto load_rows = [&](int64_t step) {
+    if constexpr (kAhead) {
       TIDAR_UNROLL
-      for (int i = 0; i < 4; i += 2) {
-        mma({{w[0].pairs[i], w[1].pairs[i], w[0].pairs[i + 1], w[1].pairs[i + 1]}},
-            {{x.pairs[i], x.pairs[i + 1]}}, d[tile]);
+      for (int tile = 0; tile < kRowTiles; ++tile) {
+        TIDAR_UNROLL
+        for (int half = 0; half < 2; ++half) x[tile][half] = load_row(step, tile, half);
       }
     }
+  };
+  if (part.steps > 0) load_rows(0);
+  int stage = 0;
+  for (int64_t step = 0; step < part.steps; ++step) {
+    copies.wait<kMmaStages - 2>();
+    __syncwarp();  // the step's weights are there, from all lanes
+    Words w[2][2];
+    TIDAR_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      TIDAR_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        const int line = g + 8 * i;
+        w[i][half] = ring[stage].lines[line][MmaStage::place(line, t + half * (kLineWords / 2))];
+      }
+    }
+    __syncwarp();  // the stage before, which is filled next, has been used
+    const int next = stage == 0 ? kMmaStages - 1 : stage - 1;
+    if (step + kMmaStages - 1 < part.steps) part.load(step + kMmaStages - 1, ring[next], copies);
+    copies.commit();
+    stage = stage == kMmaStages - 1 ? 0 : stage + 1;
+    TIDAR_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      TIDAR_UNROLL
+      for (int tile = 0; tile < kRowTiles; ++tile) {
+        Words row;
+        if constexpr (kAhead) {
+          row = x[tile][half];
+        } else {
+          row = load_row(step, tile, half);
+        }
+        TIDAR_UNROLL
+        for (int i = 0; i < 4; i += 2) {
+          mma({{w[0][half].pairs[i], w[1][half].pairs[i], w[0][half].pairs[i + 1],
+                w[1][half].pairs[i + 1]}},
+              {{row.pairs[i], row.pairs[i + 1]}}, d[tile]);
+        }
+      }
+    }
+    if (step + 1 < part.steps) load_rows(step + 1);
   }
-  __syncthreads();  // the last step has been used
+  __syncthreads();  // all stages have been used
   TIDAR_UNROLL
   for (int tile = 0; tile < kRowTiles; ++tile) {
     TIDAR_UNROLL
@@ -209,11 +288,11 @@ __global__ void __launch_bounds__(kThreads, 1) mma_kernel(Product product) {
   // A thread takes two outputs of a row, which stay together for swiglu.
   constexpr int kOutputPairs = kMmaOutputs / 2;
   for (int i = static_cast<int>(threadIdx.x); i < kOutputPairs * kMmaRows * kRowTiles;
-       i += kThreads) {
+       i += kMmaThreads) {
     const int row = i / kOutputPairs, output = i % kOutputPairs * 2;
     if (first_row + row >= product.x.rows || first_output + output >= weight.outputs) continue;
     float even = 0, odd = 0;
-    for (int warp = 0; warp < kWarps; ++warp) {
+    for (int warp = 0; warp < kMmaWarps; ++warp) {
       even += shared.sums[warp][output][row];
       odd += shared.sums[warp][output + 1][row];
     }
@@ -223,11 +302,15 @@ __global__ void __launch_bounds__(kThreads, 1) mma_kernel(Product product) {
 
 template <int kRowTiles>
 void launch_mma(Stream stream, const Product& product) {
+  const View& x = product.x;
+  const bool is_aligned = x.cols % kWordElements == 0 && x.stride % kWordElements == 0 &&
+                          reinterpret_cast<uintptr_t>(x.data) % alignof(Words) == 0;
   launch(stream,
          {.x = blocks_for(product.weight.outputs, kMmaOutputs),
-          .y = blocks_for(product.x.rows, kMmaRows * kRowTiles),
-          .threads = kThreads},
-         mma_kernel<kRowTiles>, product);
+          .y = blocks_for(x.rows, kMmaRows * kRowTiles),
+          .threads = kMmaThreads,
+          .shared = sizeof(MmaShared<kRowTiles>)},
+         mma_kernel<kRowTiles>, product, is_aligned);
 }
 
 // ---- Many rows ----
@@ -257,6 +340,8 @@ __device__ void stage_columns(const Rows& matrix, int64_t rows, int64_t first_ro
 template <class T>
 __global__ void __launch_bounds__(kThreads, 1) tiled_kernel(Product product) {
   TIDAR_SHARED(TileShared, shared);
+  let_next_begin();
+  wait_for_earlier();
   constexpr int kAcross = kTile / kEach;
   const WeightView& weight = product.weight;
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kTile;
@@ -289,12 +374,49 @@ __global__ void __launch_bounds__(kThreads, 1) tiled_kernel(Product product) {
   }
 }
 
+// ---- What stands around a library's products ----
+
+// Block (r, part): kThreads outputs of row r, a thread each.
+__global__ void swiglu_kernel(View sums, View out) {
+  let_next_begin();
+  wait_for_earlier();
+  const int64_t n = static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x;
+  if (n >= out.cols) return;
+  const float* const pair = sums.row<float>(blockIdx.x) + 2 * n;
+  const float value = silu(pair[0]) * pair[1];
+  if (out.type == Element::bf16) {
+    out.row<Bf16>(blockIdx.x)[n] = narrow<Bf16>(value);
+  } else {
+    out.row<float>(blockIdx.x)[n] = value;
+  }
+}
+
+// The same.
+__global__ void spread_kernel(const float* bias, View out) {
+  let_next_begin();
+  wait_for_earlier();
+  const int64_t n = static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x;
+  if (n < out.cols) out.row<float>(blockIdx.x)[n] = bias[n];
+}
+
 }  // namespace
+
+void swiglu(Stream stream, const View& sums, const View& out) {
+  if (out.rows == 0) return;
+  launch(stream, {.x = out.rows, .y = blocks_for(out.cols, kThreads), .threads = kThreads},
+         swiglu_kernel, sums, out);
+}
+
+void spread(Stream stream, const float* bias, const View& out) {
+  if (out.rows == 0) return;
+  launch(stream, {.x = out.rows, .y = blocks_for(out.cols, kThreads), .threads = kThreads},
+         spread_kernel, bias, out);
+}
 
 void multiply_few_mma(Stream stream, const Product& product) {
   if (product.x.rows == 0 || product.weight.outputs == 0) return;
   const int64_t rows = product.x.rows;
-  if (rows <= kMmaRows) {
+  if (rows <= kFewestRows) {
     launch_mma<1>(stream, product);
   } else if (rows <= 2 * kMmaRows) {
     launch_mma<2>(stream, product);

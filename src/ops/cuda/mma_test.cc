@@ -1,5 +1,5 @@
-// The twin of mma against the matrices that its fragments are parts of, by the formulas in which
-// the PTX ISA gives them element by element.
+// The twins of instructions against the matrices that their fragments are parts of, by the formulas
+// in which the PTX ISA gives them element by element.
 
 #include "ops/cuda/mma.h"
 
@@ -80,6 +80,52 @@ TEST(Mma, ProductsOfSmallWholeNumbersAreExact) {
       }
     }
   }
+}
+
+struct Blocks {
+  Array<Words, 4 * 8> rows;  // of four blocks, one behind another
+};
+
+TEST(LoadTransposed, GivesEachLaneTheColumnsThatItMustHave) {
+  int checked = 0;
+  host::Grids(1).run({{1, 1, 1}, kLanes, {}}, [&] {
+    TIDAR_SHARED(Blocks, shared);
+    // The element (row, column) of block i is 64 i + 8 row + column.
+    for (int pair = 0; pair < 4; ++pair) {
+      const auto first = static_cast<uint32_t>(8 * lane_index() + 2 * pair);
+      shared.rows[lane_index()].pairs[pair] = first | (first + 1) << 16;
+    }
+    __syncwarp();
+    // Lanes name their rows in another order: blocks swapped, rows reversed.
+    const int block = (lane_index() / 8) ^ 1, row = 7 - lane_index() % 8;
+    const Words loaded = load_transposed(shared.rows[8 * block + row]);
+    const auto g = static_cast<uint32_t>(lane_index() / 4),
+               t = static_cast<uint32_t>(lane_index() % 4);
+    for (uint32_t i = 0; i < 4; ++i) {
+      const auto element = [&](uint32_t of_block) { return 64 * (i ^ 1) + 8 * (7 - of_block) + g; };
+      EXPECT_EQ(loaded.pairs[i], element(2 * t) | element(2 * t + 1) << 16);
+      ++checked;
+    }
+  });
+  EXPECT_EQ(checked, 4 * kLanes);
+}
+
+TEST(AsyncCopies, ArriveWhenTheyAreWaitedFor) {
+  const Words from[] = {{{1, 2, 3, 4}}, {{5, 6, 7, 8}}};
+  Words to[] = {{{9, 9, 9, 9}}, {{9, 9, 9, 9}}, {{9, 9, 9, 9}}};
+  AsyncCopies copies;
+  copies.add(to[0], &from[0], true);
+  copies.add(to[1], nullptr, false);
+  copies.commit();
+  copies.add(to[2], &from[1], true);
+  copies.commit();
+  EXPECT_EQ(to[0].pairs[0], 9u);
+  copies.wait<1>();
+  EXPECT_EQ(to[0].pairs[3], 4u);
+  EXPECT_EQ(to[1].pairs[0], 0u);
+  EXPECT_EQ(to[2].pairs[0], 9u);
+  copies.wait<0>();
+  EXPECT_EQ(to[2].pairs[0], 5u);
 }
 
 }  // namespace

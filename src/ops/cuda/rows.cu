@@ -13,6 +13,8 @@ constexpr int kThreads = 256;
 // Block (r): row r of the result, a thread an element and then every kThreads-th.
 template <class T>
 __global__ void embed_kernel(const int32_t* tokens, WeightView table, View out) {
+  let_next_begin();
+  wait_for_earlier();
   const T* const from = table.row<T>(tokens[blockIdx.x]);
   float* const to = out.row<float>(blockIdx.x);
   for (int64_t c = threadIdx.x; c < out.cols; c += kThreads) to[c] = widen(from[c]);
@@ -20,6 +22,8 @@ __global__ void embed_kernel(const int32_t* tokens, WeightView table, View out) 
 
 // As embed_kernel().
 __global__ void gather_kernel(View x, const int32_t* rows, View out) {
+  let_next_begin();
+  wait_for_earlier();
   const float* const from = x.row<float>(rows[blockIdx.x]);
   float* const to = out.row<float>(blockIdx.x);
   for (int64_t c = threadIdx.x; c < out.cols; c += kThreads) to[c] = from[c];
@@ -27,6 +31,7 @@ __global__ void gather_kernel(View x, const int32_t* rows, View out) {
 
 // Vectors up to this are a warp's work.
 constexpr int64_t kWarpVector = 1024;
+constexpr int kVectorThreads = 512;  // of larger ones
 
 template <int kNormThreads>
 struct NormShared {
@@ -34,25 +39,41 @@ struct NormShared {
 };
 
 // Block (r, h): vector h of row r. Each thread squares and scales the same elements, so that out
-// may be x.
+// may be x. The first of them stay in registers, all loaded at once; their weights come before.
 template <int kNormThreads, class T>
-__global__ void rms_norm_kernel(View x, const float* weight, float eps, int64_t size, View out) {
+__global__ void __launch_bounds__(kNormThreads, 1)
+    rms_norm_kernel(View x, const float* weight, float eps, int64_t size, View out) {
   TIDAR_SHARED(NormShared<kNormThreads>, shared);
+  constexpr int kKept = 8;
+  let_next_begin();
+  const auto place = [](int i) { return int64_t{threadIdx.x} + i * kNormThreads; };
+  float weights[kKept], values[kKept];
+  TIDAR_UNROLL
+  for (int i = 0; i < kKept; ++i) weights[i] = place(i) < size ? weight[place(i)] : 0.0f;
+  wait_for_earlier();
   const float* const from = x.row<float>(blockIdx.x) + blockIdx.y * size;
   T* const to = out.row<T>(blockIdx.x) + blockIdx.y * size;
+  TIDAR_UNROLL
+  for (int i = 0; i < kKept; ++i) values[i] = place(i) < size ? from[place(i)] : 0.0f;
   float squares = 0;
-  for (int64_t i = threadIdx.x; i < size; i += kNormThreads) {
+  TIDAR_UNROLL
+  for (int i = 0; i < kKept; ++i) squares = fmaf(values[i], values[i], squares);
+  for (int64_t i = place(kKept); i < size; i += kNormThreads)
     squares = fmaf(from[i], from[i], squares);
-  }
   squares = block_sum<kNormThreads>(squares, shared.sums);
   const float scale = 1.0f / sqrtf(squares / static_cast<float>(size) + eps);
-  for (int64_t i = threadIdx.x; i < size; i += kNormThreads) {
-    to[i] = narrow<T>(from[i] * scale * weight[i]);
+  TIDAR_UNROLL
+  for (int i = 0; i < kKept; ++i) {
+    if (place(i) < size) to[place(i)] = narrow<T>(values[i] * scale * weights[i]);
   }
+  for (int64_t i = place(kKept); i < size; i += kNormThreads)
+    to[i] = narrow<T>(from[i] * scale * weight[i]);
 }
 
 // Block (r, part): kThreads pairs of row r, a thread each.
 __global__ void rope_kernel(View x, int heads, const int32_t* positions, Angles angles) {
+  let_next_begin();
+  wait_for_earlier();
   const int pair = static_cast<int>(blockIdx.y) * kThreads + static_cast<int>(threadIdx.x);
   if (pair >= heads * angles.half) return;
   const int head = pair / angles.half, i = pair % angles.half;
@@ -89,8 +110,8 @@ void rms_norm(Stream stream, const View& x, const float* weight, float eps, int 
       launch(stream, {.x = x.rows, .y = heads, .threads = kLanes}, rms_norm_kernel<kLanes, T>, x,
              weight, eps, size, out);
     } else {
-      launch(stream, {.x = x.rows, .y = heads, .threads = kThreads}, rms_norm_kernel<kThreads, T>,
-             x, weight, eps, size, out);
+      launch(stream, {.x = x.rows, .y = heads, .threads = kVectorThreads},
+             rms_norm_kernel<kVectorThreads, T>, x, weight, eps, size, out);
     }
   });
 }

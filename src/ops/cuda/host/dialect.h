@@ -31,6 +31,7 @@
 
 /// The block's own `name` of type Type, which is trivial: nothing is constructed.
 #define TIDAR_SHARED(Type, name) Type& name = ::tidar::cuda::host::shared_memory<Type>()
+#define TIDAR_LARGE_SHARED(Type, name) TIDAR_SHARED(Type, name)
 
 namespace tidar::cuda::host {
 
@@ -64,7 +65,7 @@ T from_lane(uint32_t mask, const char* purpose, T value, unsigned lane,
 template <class T>
 T& shared_memory(std::source_location where = std::source_location::current()) {
   static_assert(std::is_trivially_default_constructible_v<T> &&
-                std::is_trivially_destructible_v<T> && alignof(T) <= 16);
+                std::is_trivially_destructible_v<T> && alignof(T) <= 128);
   static const char key = 0;  // its address names the type
   return *reinterpret_cast<T*>(block_memory(&key, sizeof(T), where));
 }

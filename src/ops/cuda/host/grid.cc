@@ -54,7 +54,7 @@ class SharedMemory {
   void poison() { std::memset(data_, 0xff, bytes_); }
 
  private:
-  static constexpr std::align_val_t kAligned{16};
+  static constexpr std::align_val_t kAligned{128};
   const void* key_;
   size_t bytes_;
   std::byte* data_;
@@ -117,7 +117,11 @@ class Block {
 };
 
 void Block::check_launch() const {
-  const auto& [blocks, threads, where] = launch_;
+  const auto& [blocks, threads, where, shared] = launch_;
+  if (shared > kMostAskedSharedBytes) {
+    stop(where, fmt::format("a launch that asks for {} bytes of shared memory; {} are possible",
+                            shared, kMostAskedSharedBytes));
+  }
   if (threads < 1 || threads > kMostThreads) {
     stop(where, fmt::format("a launch with blocks of {} threads; 1 to {} are possible", threads,
                             kMostThreads));
@@ -261,9 +265,10 @@ std::byte* Block::memory(const void* key, size_t bytes, const std::source_locati
     if (memory.key() == key) return memory.data();
     sum += memory.bytes();
   }
-  if (sum > kMostSharedBytes) {
-    stop_thread(where, fmt::format("{} bytes of shared memory, of which a block has {}", sum,
-                                   kMostSharedBytes));
+  const size_t most = std::max(launch_.shared, kMostSharedBytes);
+  if (sum > most) {
+    stop_thread(where,
+                fmt::format("{} bytes of shared memory, of which a block has {}", sum, most));
   }
   return shared_.emplace_back(key, bytes).data();
 }

@@ -27,6 +27,8 @@ inline constexpr int kWarp = 32;
 /// What every architecture that is compiled for grants a kernel that asks for nothing special.
 inline constexpr int kMostThreads = 1024;
 inline constexpr size_t kMostSharedBytes = size_t{48} << 10;
+/// What it grants at most, to a launch that asks for it.
+inline constexpr size_t kMostAskedSharedBytes = size_t{99} << 10;
 
 struct Index3 {
   unsigned x = 0, y = 0, z = 0;
@@ -43,6 +45,7 @@ struct Launch {
   Index3 blocks{1, 1, 1};
   unsigned threads = 1;          ///< of each block
   std::source_location where{};  ///< for messages
+  size_t shared = 0;             ///< bytes of shared memory that are asked for; 0: nothing special
 };
 
 class Block;  // the one that runs, and what is kept from one to the next

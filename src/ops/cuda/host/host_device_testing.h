@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ops/cuda/device.h"
+#include "ops/cuda/gpu.h"
 #include "ops/cuda/host/queue.h"
 
 namespace tidar::cuda::host {
@@ -19,6 +20,7 @@ class HostDevice final : public Device {
 
   std::string_view name() const override { return "kernels on the CPU"; }
   Stream stream() override { return {&queue_}; }
+  int processors() const override { return 4; }
 
   std::unique_ptr<Memory> allocate(int64_t bytes) override {
     return std::make_unique<OwnMemory>(queue_, bytes);
@@ -46,6 +48,21 @@ class HostDevice final : public Device {
   void read(const Lines& from, const Lines& host) override {
     queue_.catch_up();
     move_lines(from, host);
+  }
+
+  bool has_products() const override { return true; }
+  void multiply(const View& x, const WeightView& weight, const View& out, bool adds) override {
+    queue_.add([=] {
+      for (int64_t r = 0; r < x.rows; ++r) {
+        for (int64_t n = 0; n < weight.outputs; ++n) {
+          float sum = 0;
+          for (int64_t k = 0; k < weight.inputs; ++k)
+            sum += widen(x.row<Bf16>(r)[k]) * widen(weight.row<Bf16>(n)[k]);
+          float& to = out.row<float>(r)[n];
+          to = adds ? to + sum : sum;
+        }
+      }
+    });
   }
 
  private:
