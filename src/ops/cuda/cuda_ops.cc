@@ -329,12 +329,12 @@ void KernelOps::settle() {
 // Without exact_rows, whatever is fastest.
 void KernelOps::multiply(const Product& product) {
   settle();
-  const bool is_small = product.weight.type == Element::bf16 && options_.tensor_cores;
+  const bool on_tensor_cores = product.weight.type == Element::bf16 && options_.tensor_cores;
   const int64_t rows = product.x.rows;
-  if (is_small && !options_.exact_rows && rows > kFewestRows && device_.has_products() &&
+  if (on_tensor_cores && !options_.exact_rows && rows > kFewestRows && device_.has_products() &&
       is_aligned(product.x)) {
     multiply_by_library(product);
-  } else if (is_small && (options_.exact_rows || rows <= kFewRows)) {
+  } else if (on_tensor_cores) {
     multiply_few_mma(stream(), product);
   } else if (options_.exact_rows || rows <= kFewRows) {
     multiply_few(stream(), product);

@@ -6,6 +6,7 @@
 #include "base/check.h"
 
 #ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -34,7 +35,12 @@ Stack::Stack() {
 }
 
 Stack::~Stack() {
-  if (base_ != nullptr) munmap(base_, bytes() + page_bytes());
+  if (base_ == nullptr) return;
+#ifdef __SANITIZE_ADDRESS__
+  // The last frames of fibers never returned. What is mapped here next is not theirs.
+  __asan_unpoison_memory_region(bottom(), bytes());
+#endif
+  munmap(base_, bytes() + page_bytes());
 }
 
 std::byte* Stack::bottom() const { return base_ + page_bytes(); }

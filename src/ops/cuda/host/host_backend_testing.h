@@ -19,13 +19,8 @@ struct OwnsHostDevice {
 class OpsOnHost final : private OwnsHostDevice, public ForwardOps {
  public:
   OpsOnHost(uint64_t seed, const CudaOptions& options)
-      : OwnsHostDevice{HostDevice(seed), nullptr}, ForwardOps(open(options)) {}
-
- private:
-  Ops& open(const CudaOptions& options) {
-    ops = make_cuda_ops(device, options);
-    return *ops;
-  }
+      : OwnsHostDevice{HostDevice(seed), nullptr},
+        ForwardOps(*(ops = make_cuda_ops(device, options))) {}
 };
 
 }  // namespace tidar::cuda::host
