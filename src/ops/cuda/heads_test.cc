@@ -132,6 +132,7 @@ TEST(PendingHeads, GiveBackWhatIsCarriedOutWithoutAStore) {
   PendingHeads pending;
   EXPECT_TRUE(pending.take_norm(q, 4, norm, kEps));
   EXPECT_TRUE(pending.take_rotation(k, 2, positions, {}));
+  EXPECT_FALSE(pending.take_norm(k, 2, norm, kEps)) << "behind the rotation";
   const auto verbs = pending.take_all();
   ASSERT_EQ(verbs.size(), 2u);
   EXPECT_TRUE(verbs[0].part.norm == norm && !verbs[0].part.rotates);

@@ -93,8 +93,12 @@ TEST(LogitAnswers, AreTheReferences) {
     const ChangeRange all = asks.add_changes(some_changes(rng, rows));
     const ChangeRange own =
         asks.add_changes(std::array{LogitChange{.token = 0, .scale = 2, .add = 1}});
+    const ChangeRange odd =
+        asks.add_changes(std::array{LogitChange{.token = vocabulary - 1, .add = kInfinity}});
     for (int32_t row = 0; row < 5; ++row) {
       asks.add({.row = row, .runner_up = true});
+      asks.add({.row = row, .changes = odd, .runner_up = true});
+      asks.add({.kind = AskKind::score, .row = row, .token = 0, .changes = odd});
       asks.add({.row = row, .changes = all, .runner_up = true});
       asks.add({.row = row, .changes = all, .own_changes = own, .runner_up = true});
       asks.add({.row = row, .other_row = 0, .trust = 0.25f, .changes = all, .runner_up = true});
@@ -133,6 +137,10 @@ TEST(LogitAnswers, SayTheSameOfTokensThatOthersChose) {
   std::vector<Answer> found = rows.by_reference(listing);
   const std::vector<LogitFacts> facts = rows.facts_of(listing);
   for (size_t i = 0; i < asks.size(); ++i) {
+    // As if the other had been far off.
+    found[i].logprob = found[i].entropy = 7;
+    if (found[i].runner_up.token >= 0) found[i].runner_up.logprob = 7;
+    for (ListedToken& listed : found[i].top) listed.logprob = 7;
     retell_by(facts[i], listing[i], rows.matrix(), found[i]);
     EXPECT_EQ(found[i].token, expected[i].token);
     if (std::isnan(expected[i].logprob)) continue;
