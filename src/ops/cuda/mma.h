@@ -121,12 +121,12 @@ class AsyncCopies {
 inline Words load_transposed(const Words& row,
                              std::source_location where = std::source_location::current()) {
   const host::LaneValues rows =
-      host::meet(kAllLanes, "load_transposed()", host::bits_of(&row), where);
+      host::meet(kAllLanes, "load_transposed()", reinterpret_cast<uintptr_t>(&row), where);
   const int g = lane_index() / 4, t = lane_index() % 4;
   const auto element = [&](int lane) {
     uint16_t bits = 0;
     const auto* const begin =
-        reinterpret_cast<const std::byte*>(host::value_of<const Words*>(rows[lane]));
+        std::bit_cast<const std::byte*>(uintptr_t{rows[static_cast<size_t>(lane)]});
     std::memcpy(&bits, begin + 2 * g, sizeof(bits));
     return uint32_t{bits};
   };

@@ -17,7 +17,7 @@
 #include "ops/cuda/host/grid.h"
 #include "ops/cuda/host/queue.h"
 
-// NOLINTBEGIN(bugprone-reserved-identifier): they are CUDA's names.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): they are CUDA's names.
 #define __global__
 #define __device__
 #define __host__
@@ -104,7 +104,7 @@ inline uint32_t __ballot_sync(uint32_t mask, bool predicate,
     ballot |= static_cast<uint32_t>(votes[lane]) << lane;
   return ballot;
 }
-// NOLINTEND(bugprone-reserved-identifier)
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 namespace tidar::cuda {
 

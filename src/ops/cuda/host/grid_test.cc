@@ -181,7 +181,7 @@ TEST(Grids, AMissingBarrierShows) {
 
 // Barriers on two lines: the same number of threads come to each as would to one.
 __global__ void wait_by_halves() {
-  if (threadIdx.x < 32) {
+  if (threadIdx.x < 32) {  // NOLINT(bugprone-branch-clone): that is the mistake
     __syncthreads();
   } else {
     __syncthreads();
