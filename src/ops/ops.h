@@ -3,6 +3,7 @@
 //
 //   ref/   plain and readable, float or double: the truth that the others are tested against
 //   cpu/   vector kernels, one source compiled once per instruction set, chosen at start
+//   cuda/  kernels for GPUs; no_cuda/ stands for them where a program is built without
 //   wrap/  verbs around verbs: check one backend against another, time each call, put memory behind
 //          a fence as a device would
 //   cases/ one case a verb, used to test, to time and to list what a backend supports
@@ -24,9 +25,9 @@
 // inputs except where a verb says so. Activations (x, out, q, …) have the backend's activation()
 // type, or, where a verb says "operand", operand(). Shapes that do not fit stop the program.
 //
-// Row-invariance: in every backend here, a row's result is bitwise the same whatever other rows are
-// in the call and however many threads run it. Each output element is one fixed chain of
-// operations; kernels tile over rows, never into them.
+// Row-invariance: in every backend here (in ops/cuda, where it is asked for), a row's result is
+// bitwise the same whatever other rows are in the call and however many threads run it. Each output
+// element is one fixed chain of operations; kernels tile over rows, never into them.
 
 #include <cstdint>
 #include <memory>

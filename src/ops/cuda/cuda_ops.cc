@@ -193,7 +193,10 @@ class KernelOps final : public CudaOps {
         sums_(device),
         questions_(device),
         changes_(device),
-        facts_(device) {}
+        facts_(device) {
+    device_.before_release = [this] { settle(); };
+  }
+  ~KernelOps() override { device_.before_release = nullptr; }
 
   std::string_view name() const override { return device_.name(); }
   DType activation() const override { return DType::f32; }

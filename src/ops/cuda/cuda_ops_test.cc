@@ -43,6 +43,31 @@ TEST(CudaOps, OrdersOfThreadsAndBlocksDoNotMatter) {
   for (const auto& failure : match_bits(*a.ops, *b.ops, 4, kPlainFormats)) ADD_FAILURE() << failure;
 }
 
+// A rotation may wait for the store of its keys; its pass may go before.
+TEST(CudaOps, WhatWaitsIsDoneBeforeMemoryGoes) {
+  const auto rotated = [](bool pass_goes_first) {
+    OnHost on(6, {});
+    Pass pass;
+    pass.begin_sequence();
+    for (int row = 0; row < 3; ++row) pass.add_row(0, 5 + row, {{0, row + 1}, {}}, Keep::scratch);
+    std::unique_ptr<PreparedPass> prepared;
+    on.ops->prepare(pass, nullptr, prepared);
+    const double frequencies[] = {1, 0.5};
+    const auto table = on.ops->make_rope(frequencies, 1, 10);
+    std::vector<float> numbers(12, 1.0f);
+    const Matrix host = {reinterpret_cast<std::byte*>(numbers.data()), DType::f32, 3, 4};
+    const auto memory = on.ops->allocate(host.bytes());
+    Matrix x = host;
+    x.data = memory->data;
+    on.ops->write(host, x);
+    on.ops->rope(x, 1, *prepared, *table);
+    if (pass_goes_first) prepared.reset();
+    on.ops->read(x, host);
+    return numbers;
+  };
+  EXPECT_EQ(rotated(true), rotated(false));
+}
+
 TEST(CudaOpsDeathTest, WhatThereIsNot) {
   const OnHost on(1, {});
   const float number = 1;

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -26,6 +27,10 @@ struct Lines {
 class Device {
  public:
   virtual ~Device() = default;
+
+  /// Called before any of this device's memory goes, by whoever has work that names memory and is
+  /// not queued yet. Empty: nobody has.
+  std::function<void()> before_release;
 
   virtual std::string_view name() const = 0;
   virtual Stream stream() = 0;

@@ -268,7 +268,7 @@ struct LogitFacts {
 /// How many parts a row is worked on in.
 int64_t logit_parts(int64_t vocabulary);
 /// For each of `count` questions to logits [rows, V] f32: rows[i]. `parts` is room for `count`
-/// times logit_parts(V).
+/// times logit_parts(V); `changes` is the list that questions name.
 void find_facts(Stream stream, const View& logits, const LogitQuestion* questions, int64_t count,
                 const LogitChange* changes, LogitFacts* parts, LogitFacts* rows);
 

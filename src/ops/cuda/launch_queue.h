@@ -32,7 +32,8 @@ class LaunchQueue {
   static constexpr size_t kMostInGraph = 64;
   static constexpr size_t kMostGraphs = 512;
 
-  /// `overlaps`: kernels may begin while the ones before them are still at work (gpu.h).
+  /// `stream` must outlive it. Not thread-safe. `overlaps`: kernels may begin while the ones before
+  /// them are still at work (gpu.h).
   LaunchQueue(cudaStream_t stream, bool overlaps) : stream_(stream), overlaps_(overlaps) {}
   ~LaunchQueue();
   LaunchQueue(const LaunchQueue&) = delete;

@@ -30,7 +30,8 @@ namespace {
 
 // Gives what is queued to the device before memory that it uses is gone.
 struct DeviceMemory final : Memory {
-  DeviceMemory(LaunchQueue& queue_, int64_t size) : queue(queue_) {
+  DeviceMemory(Device& device_, LaunchQueue& queue_, int64_t size)
+      : device(device_), queue(queue_) {
     bytes = size;
     if (size == 0) return;
     void* allocated = nullptr;
@@ -43,9 +44,11 @@ struct DeviceMemory final : Memory {
   }
   // Waits for all work that may use it.
   ~DeviceMemory() override {
+    if (device.before_release) device.before_release();
     queue.flush();
     check_cuda(cudaFree(data));
   }
+  Device& device;
   LaunchQueue& queue;
 };
 
@@ -63,7 +66,7 @@ class RuntimeDevice final : public Device {
   int processors() const override { return processors_; }
 
   std::unique_ptr<Memory> allocate(int64_t bytes) override {
-    auto memory = std::make_unique<DeviceMemory>(queue_, bytes);
+    auto memory = std::make_unique<DeviceMemory>(*this, queue_, bytes);
     if (bytes > 0)
       check_cuda(cudaMemsetAsync(memory->data, 0, static_cast<size_t>(bytes), owns_.stream));
     return memory;

@@ -4,7 +4,7 @@
 //
 // Within kernels: threadIdx, blockIdx, blockDim, gridDim, __syncthreads(), and of a warp
 // __syncwarp(), __shfl_sync(), __shfl_xor_sync(), __ballot_sync(). Shared memory is one struct a
-// kernel, of numbers and Arrays, declared with TIDAR_SHARED(Type, name).
+// kernel, of numbers and Arrays, declared with TIDAR_SHARED(Type, name) or TIDAR_LARGE_SHARED.
 
 #include <bit>
 #include <cmath>

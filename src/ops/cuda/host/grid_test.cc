@@ -269,6 +269,8 @@ TEST(GridsDeathTest, LaunchesThatNoDeviceTakes) {
                      shared.bytes[0] = 0;
                    }),
                "49153 bytes of shared memory, of which a block has 49152");
+  EXPECT_DEATH(Grids(1).run({{1, 1, 1}, 1, {}, kMostAskedSharedBytes + 1}, nothing),
+               "asks for 101377 bytes of shared memory; 101376 are possible");
 }
 
 }  // namespace
