@@ -31,6 +31,7 @@ FOR_TESTS = re.compile(r"_testing\.\w+$|^ops/cases/")
 TESTS = re.compile(r"_(test|fuzz|testing)\.\w+$|^src/ops/cases/")
 # Words that mean something else, or say a name from elsewhere, outside their rooms.
 OTHER_MEANINGS = {
+    ("src/comm/mpi/mpi_ranks.cc", "request"),  # MPI_Request
     ("src/engine/request.cc", "draft"),  # MethodFacts::draft_keys
     ("src/engine/stats.cc", "draft"),  # DraftPlace: how guesses fared
     ("src/engine/stats.h", "draft"),
@@ -41,6 +42,7 @@ OTHER_MEANINGS = {
     ("src/serve/api_request.h", "draft"),
     ("src/serve/metrics.cc", "draft"),  # DraftPlace
     ("src/serve/server.cc", "accept"),  # a connection
+    ("src/train/gradient_exchange.cc", "layer"),  # whose weights are neighbours
     ("src/train/initial_weights.cc", "layer"),  # the depth of the network
 }
 # Pairs of folders that may not know each other though they are of one room.

@@ -35,6 +35,17 @@ def setUpModule():
     FIELDS = small_run(FOLDER, steps=STEPS)
 
 
+def tensors(folder, file="model.safetensors", prefix=""):
+    """Bytes by name, of the tensors whose names begin so."""
+    data = (folder / file).read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + size])
+    header.pop("__metadata__", None)
+    return {name.removeprefix(prefix): data[8 + size + of["data_offsets"][0]:
+                                            8 + size + of["data_offsets"][1]]
+            for name, of in header.items() if name.startswith(prefix)}
+
+
 class TrainCase(Case):
     def config(self, **changes):
         fields = {**FIELDS, "out": str(self.out), **changes}
@@ -142,6 +153,33 @@ class Run(TrainCase):
         self.train(steps=1, weights="bf16")
         narrow = (self.out / "latest/model.safetensors").stat().st_size
         self.assertLess(narrow, 0.6 * wide)
+
+    def test_some_weights_stay_and_a_mean_is_kept(self):
+        self.train(steps=3)
+        start = self.out / "latest"
+        config = json.loads((start / "config.json").read_text())
+        self.assertEqual(config["torch_dtype"], "float32")
+        (start / "config.json").write_text(json.dumps({**config, "initializer_range": 0.02}))
+        before = tensors(start)
+        self.out = self.folder / "second"
+        err = self.train(model_config=None, tokenizer=None, init=str(start), steps=20,
+                         frozen=["*embed*", "model.layers.0.*"], no_decay=["*down_proj*"],
+                         rates={"*mlp.up*": 0}, ema=0.9, activation_gib=0.001, logit_gib=0.001,
+                         weights="bf16", keep=1, validate_every=5, validation_packs=2,
+                         validation={"held": [str(FOLDER / "text.tokens")]}, best="held.ar")
+        self.assertIn("of them frozen", err)
+        self.assertIn("average of weights", err)
+        self.assertRegex(err, r"best: step \d+, where held\.ar was")
+        config = json.loads((self.out / "latest/config.json").read_text())
+        self.assertEqual((config["torch_dtype"], config["initializer_range"]), ("bfloat16", 0.02))
+        after = tensors(self.out / "best", "optimizer.safetensors", "master.")
+        for name, values in before.items():
+            stays = "embed" in name or "layers.0." in name
+            self.assertEqual(after[name] == values, stays or "mlp.up" in name, name)
+        held = {line["step"]: line["held"]["ar"] for line in self.log() if "held" in line}
+        best = min((value, step) for step, value in held.items() if step > 0)[1]
+        self.assertEqual(os.readlink(self.out / "best"), f"step-{best:08}")
+        self.assertEqual(os.readlink(self.out / "latest"), "step-00000020")
 
     def test_another_seed_is_another_run(self):
         self.train(steps=2)
@@ -347,6 +385,15 @@ class Refusals(TrainCase):
         self.assertIn("JSON", err)
         self.assertEqual(run("train")[0], 2)
         self.assertEqual(run("train", "--config", "nowhere.json")[0], 1)
+
+    def test_what_names_nothing(self):
+        self.refuse_run("frozen", "embd", "model.embed_tokens.weight", frozen=["embd"])
+        self.refuse_run("nothing is left", frozen=["*"])
+        self.refuse_run("'repeat' names", "b.tokens", repeat={"b.tokens": 2})
+        self.refuse_run("best", "held.ar", "held.ar", best="held.ar")
+        held = {"validation": {"held": [str(FOLDER / "text.tokens")]}, "validation_packs": 1}
+        self.refuse_run("best", "validate_every", best="held.ar", validate_every=0, **held)
+        self.refuse_run("held.arr", "log.jsonl", best="held.arr", validate_every=5, **held)
 
     def test_prompts(self):
         prompts = self.folder / "prompts.jsonl"

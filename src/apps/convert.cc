@@ -190,7 +190,8 @@ class Conversion {
     fields.erase("epochs");
     TIDAR_TRY_VOID(write_text_file(config, fields.dump(2)));
     auto trial = [&]() -> Result<Trial> {
-      TIDAR_TRY(TrainingRun run, TrainingRun::open(train_flags(config)));
+      const auto alone = make_solo();
+      TIDAR_TRY(TrainingRun run, TrainingRun::open(train_flags(config), *alone));
       return run.try_out(steps, seconds);
     }();
     std::filesystem::remove_all(folder_.trial());
@@ -256,7 +257,8 @@ class Conversion {
     TIDAR_TRY(const RunConfig fields, config_of(config));
     TrainFlags training = train_flags(config);
     training.resume = !checkpoints_of(fields.out).empty();
-    TIDAR_TRY(TrainingRun run, TrainingRun::open(training));
+    const auto alone = make_solo();
+    TIDAR_TRY(TrainingRun run, TrainingRun::open(training, *alone));
     return run.go();
   }
 

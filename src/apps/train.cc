@@ -6,14 +6,21 @@
 #include "apps/backend.h"
 #include "apps/command.h"
 #include "apps/output.h"
+#include "apps/ranks.h"
 #include "apps/training_run.h"
 
 namespace tidar {
 namespace {
 
 Result<int> train(const TrainFlags& flags) {
-  TIDAR_TRY(TrainingRun run, TrainingRun::open(flags));
-  return run.go();
+  TIDAR_TRY(const std::unique_ptr<Communicator> ranks, open_ranks());
+  Result<TrainingRun> run = TrainingRun::open(flags, *ranks);
+  if (auto failure = failure_of_all(*ranks, run.ok() ? nullptr : &run.error())) return *failure;
+  Result<int> outcome = run->go();
+  if (auto failure = failure_of_all(*ranks, outcome.ok() ? nullptr : &outcome.error())) {
+    return *failure;
+  }
+  return outcome;
 }
 
 }  // namespace
@@ -42,7 +49,8 @@ void add_train(CLI::App& program, Action& action) {
   command.footer(
       "Fields of the config: docs/training.md; --set may be given for many of them.\n"
       "Paths in it are relative to the folder in which the program runs. Ctrl-C saves\n"
-      "a checkpoint and stops; --resume goes on, bit for bit.");
+      "a checkpoint and stops; --resume goes on, bit for bit. mpirun -n 2 tidar train …\n"
+      "trains in two processes, each with its own packs of every step.");
   command.callback([flags, &action] { action = [flags] { return train(*flags); }; });
 }
 

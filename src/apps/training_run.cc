@@ -53,18 +53,49 @@ TidarConfig trained_layout(const ObjectiveOptions& objective) {
   }
 }
 
-/// The model file of which `run` speaks.
-Result<ModelConfig> read_config(const RunConfig& run) {
-  if (!run.init.empty()) {
-    if (!std::filesystem::is_directory(run.init)) {
-      return error("{}: no such folder; 'init' names the Hugging Face folder to go on from",
-                   run.init.string());
-    }
-    return read_model_config(run.init);
+/// The model of which `run` speaks.
+struct NamedModel {
+  ModelConfig config;
+  std::string json;  ///< its config.json
+};
+
+Result<NamedModel> read_config(const RunConfig& run) {
+  NamedModel model;
+  if (run.init.empty()) {
+    TIDAR_TRY(model.json, read_text_file(run.model_config));
+    TIDAR_TRY(model.config, parse_model_config(model.json, run.model_config.string()));
+    return model;
   }
-  TIDAR_TRY(const std::string text, read_text_file(run.model_config));
-  return parse_model_config(text, run.model_config.string());
+  if (!std::filesystem::is_directory(run.init)) {
+    return error("{}: no such folder; 'init' names the Hugging Face folder to go on from",
+                 run.init.string());
+  }
+  TIDAR_TRY(model.config, read_model_config(run.init));
+  TIDAR_TRY(model.json, read_text_file(run.init / "config.json"));
+  return model;
 }
+
+/// "best" must name what validation will tell; which numbers there are is known after the first.
+Result<void> check_best(const RunConfig& run) {
+  if (run.best.empty()) return {};
+  const std::string first = run.best.substr(0, run.best.find('.'));
+  const bool drafts = first.starts_with("draft_") && !run.prompts.empty();
+  if (run.validate_every > 0 && (drafts || run.validation.contains(first))) return {};
+  return error(
+      "best: {} is no number of a validation; it is the name of a set of \"validation\" and of one "
+      "of its numbers, such as held.ar, or with a \"prompts_file\" draft_8.tokens_per_pass, and "
+      "\"validate_every\" must not be 0",
+      in_quotes(run.best));
+}
+
+/// Of numbers that a validation tells, which are losses but for these.
+bool higher_is_better(std::string_view measure) {
+  return measure.ends_with(".tokens_per_pass") || measure.ends_with(".same_as_ar") ||
+         measure.find(".place_probability.") != std::string_view::npos;
+}
+
+/// GiB as bytes.
+int64_t bytes_of_gib(double gib) { return std::llround(gib * 1024 * 1024 * 1024); }
 
 /// Numbers by name, of terms.
 OrderedJson terms_json(const Objective& objective, const std::vector<double>& means) {
@@ -97,14 +128,16 @@ struct TrainingRun::Pace {
   double gflops() const { return flops / watch.seconds() / 1e9; }
 };
 
-Result<TrainingRun> TrainingRun::open(const TrainFlags& flags) {
-  TrainingRun run;
+Result<TrainingRun> TrainingRun::open(const TrainFlags& flags, Communicator& ranks) {
+  TrainingRun run(ranks);
   TIDAR_TRY(const std::string file, read_text_file(flags.config));
   TIDAR_TRY(run.config_text_, with_fields(file, flags.config, flags.set));
   TIDAR_TRY(run.config_, parse_run_config(run.config_text_, flags.config));
   const auto& out = run.config_.out;
-  TIDAR_TRY(FolderLock lock, FolderLock::take(out));
-  run.lock_.emplace(std::move(lock));
+  if (ranks.first()) {
+    TIDAR_TRY(FolderLock lock, FolderLock::take(out));
+    run.lock_.emplace(std::move(lock));
+  }
   const bool resumed = flags.resume || flags.resume_from;
   if (!resumed && !checkpoints_of(out).empty()) {
     return error(
@@ -115,15 +148,20 @@ Result<TrainingRun> TrainingRun::open(const TrainFlags& flags) {
   TIDAR_TRY_VOID(run.open_model(flags));
   TIDAR_TRY_VOID(run.open_texts());
   if (resumed) TIDAR_TRY_VOID(run.resume(flags.resume_from));
-  // A run that begins says all anew, what it says of step 0 included.
-  const int64_t step = run.trainer_->state().step;
-  TIDAR_TRY(RunLog log, RunLog::open(out, step > 0 ? step : -1));
-  run.log_.emplace(std::move(log));
+  if (ranks.first()) {
+    // A run that begins says all anew, what it says of step 0 included.
+    const int64_t step = run.trainer_->state().step;
+    TIDAR_TRY(RunLog log, RunLog::open(out, step > 0 ? step : -1));
+    run.log_.emplace(std::move(log));
+  }
   return run;
 }
 
 Result<void> TrainingRun::open_model(const TrainFlags& flags) {
-  TIDAR_TRY(model_config_, read_config(config_));
+  TIDAR_TRY_VOID(check_best(config_));
+  TIDAR_TRY(NamedModel named, read_config(config_));
+  model_config_ = std::move(named.config);
+  config_json_ = std::move(named.json);
   if (!config_.tokenizer.empty() && std::filesystem::exists(config_.tokenizer / "tokenizer.json")) {
     TIDAR_TRY(tokenizer_, Tokenizer::open(config_.tokenizer));
     TIDAR_TRY_VOID(check_fits(*tokenizer_, model_config_.vocabulary, config_.tokenizer.string()));
@@ -153,8 +191,14 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
             fresh ? ModelWeights::random(model_config_, DType::f32, config_.seed)
                   : ModelWeights::open(config_.init, model_config_));
   const PassExtent largest = objective_->largest_pass(config_.sequence);
-  const TrainableOptions options = {
-      .max_rows = largest.rows, .max_position = largest.positions, .compute = config_.compute};
+  TIDAR_TRY(RuledParameters ruled, apply_rules(config_.rules, weight_table(model_config_)));
+  updates_ = std::move(ruled.updates);
+  const TrainableOptions options = {.max_rows = largest.rows,
+                                    .max_position = largest.positions,
+                                    .compute = config_.compute,
+                                    .activation_bytes = bytes_of_gib(config_.activation_gib),
+                                    .logit_bytes = bytes_of_gib(config_.logit_gib),
+                                    .frozen = std::move(ruled.frozen)};
   TIDAR_TRY(model_, Trainable::build(model_config_, weights, *backward_, options));
   if (fresh) {
     initialise(model_config_, config_.seed, model_->parameters());
@@ -166,12 +210,16 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
 Result<void> TrainingRun::open_texts() {
   StreamOptions options = {config_.sequence, model_config_.vocabulary, config_.seed,
                            config_.objective.mask_token, config_.packing};
+  for (const std::filesystem::path& shard : config_.train) {
+    const auto times = config_.repeat.find(shard.string());
+    options.repeat.push_back(times == config_.repeat.end() ? 1 : times->second);
+  }
   TIDAR_TRY(TokenStream stream, TokenStream::open(config_.train, options));
   epoch_tokens_ = stream.tokens();
   const int64_t packs = stream.packs_of_epoch();
-  step_tokens_ = static_cast<double>(epoch_tokens_) / static_cast<double>(packs) * config_.packs;
+  step_tokens_ = static_cast<double>(epoch_tokens_) / static_cast<double>(packs) * step_packs();
   if (config_.epochs > 0) {
-    const double steps = config_.epochs * static_cast<double>(packs) / config_.packs;
+    const double steps = config_.epochs * static_cast<double>(packs) / step_packs();
     TIDAR_TRY_VOID(set_steps(config_, std::max<int64_t>(1, std::llround(steps))));
   }
   text_note_ = fmt::format(
@@ -179,8 +227,9 @@ Result<void> TrainingRun::open_texts() {
       "full to {:.0f} %",
       format_count(stream.tokens()), format_count(stream.documents()),
       format_count(stream.skipped()), format_count(packs), config_.sequence,
-      100 * step_tokens_ / config_.packs / config_.sequence);
-  options.packing = Packing::whole;  // validation reads whole documents
+      100 * step_tokens_ / step_packs() / config_.sequence);
+  options.packing = Packing::whole;  // validation reads whole documents, each once
+  options.repeat.clear();
   for (const auto& [name, shards] : config_.validation) {
     TIDAR_TRY_VOID(TokenStream::open(shards, options));  // now, and not after the first 500 steps
     validation_.emplace(name, shards);
@@ -196,19 +245,22 @@ Result<void> TrainingRun::open_texts() {
                                           .seed = config_.seed,
                                           .schedule = config_.schedule,
                                           .adamw = config_.adamw,
+                                          .updates = updates_,
+                                          .ema = config_.ema,
                                           .clip = config_.clip,
                                           .spike_factor = config_.spike_factor};
   return with_memory_for("the optimizer's moments", "a smaller model needs less", [&] {
     trainer_ = std::make_unique<Trainer>(*model_, *objective_, std::move(stream), trainer_options,
-                                         *threads_);
+                                         ranks_, *threads_);
   });
 }
 
-Error TrainingRun::broken(const Checkpoint& checkpoint, const Error& why) const {
+Error TrainingRun::broken(const Checkpoint& checkpoint, const RunMemory& memory,
+                          const Error& why) const {
   const std::vector<Checkpoint> saved = checkpoints_of(config_.out);
   for (const Checkpoint& older : std::ranges::reverse_view(saved)) {
     if (older.step >= checkpoint.step) continue;
-    if (check_checkpoint(older, model_->parameters(), trainer_->optimizer()).ok()) {
+    if (check_checkpoint(older, memory).ok()) {
       return error("{}; the checkpoint of step {} is good: go on from it with --resume-from {}",
                    why.message, older.step, older.step);
     }
@@ -219,7 +271,7 @@ Error TrainingRun::broken(const Checkpoint& checkpoint, const Error& why) const 
 Result<void> TrainingRun::resume(std::optional<int64_t> from) {
   const std::vector<Checkpoint> saved = checkpoints_of(config_.out);
   if (saved.empty() && !from) {
-    print_note(fmt::format("{}: no checkpoint yet; the run begins", config_.out.string()));
+    say(fmt::format("{}: no checkpoint yet; the run begins", config_.out.string()));
     return {};
   }
   const auto found = std::find_if(saved.begin(), saved.end(), [&](const Checkpoint& one) {
@@ -232,20 +284,38 @@ Result<void> TrainingRun::resume(std::optional<int64_t> from) {
                  config_.out.string(),
                  steps.empty() ? "none" : fmt::format("those of {}", fmt::join(steps, ", ")));
   }
-  const auto restored = restore_checkpoint(*found, model_->parameters(), trainer_->optimizer());
-  if (!restored.ok()) return broken(*found, restored.error());
+  AllMoments moments;
+  const RunMemory memory = trainer_->memory(moments);
+  const auto restored = restore_checkpoint(*found, memory);
+  if (!restored.ok()) return broken(*found, memory, restored.error());
+  trainer_->take(moments);
   TIDAR_TRY_VOID(trainer_->restore(restored->state));
-  if (from) TIDAR_TRY_VOID(leave_newer_behind(config_.out, *found));
-  print_note(fmt::format("{}: going on at step {}", found->folder.string(), restored->state.step));
+  best_ = restored->best;
+  if (from && ranks_.first()) TIDAR_TRY_VOID(leave_newer_behind(config_.out, *found));
+  say(fmt::format("{}: going on at step {}", found->folder.string(), restored->state.step));
   if (restored->run != config_text_) {
-    print_note("the config is not the one that the checkpoint was made with; the new one counts");
+    say("the config is not the one that the checkpoint was made with; the new one counts");
   }
   return {};
 }
 
+void TrainingRun::say(std::string_view text) const {
+  if (ranks_.first()) print_note(text);
+}
+
+Result<void> TrainingRun::on_first_rank(const std::function<Result<void>()>& body) {
+  Result<void> here;
+  if (ranks_.first()) here = body();
+  if (!any(ranks_, !here.ok())) return {};
+  return ranks_.first() ? here : error("");  // rank 0 says why
+}
+
+int TrainingRun::step_packs() const { return config_.packs * ranks_.ranks(); }
+
 std::vector<MemoryUse> TrainingRun::memory() const {
   std::vector<MemoryUse> uses = model_->memory();
-  uses.push_back({"optimizer's moments", trainer_->optimizer().bytes()});
+  uses.push_back({"optimizer's moments", trainer_->moment_bytes()});
+  if (config_.ema > 0) uses.push_back({"average of weights", trainer_->average_bytes()});
   if (backend_.cpu != nullptr) uses.push_back({"kernels' scratch", backend_.scratch_bytes()});
   return uses;
 }
@@ -257,13 +327,20 @@ int64_t TrainingRun::memory_bytes() const {
 }
 
 void TrainingRun::describe() const {
-  print_note(text_note_);
-  print_note(fmt::format("model: {} parameters, {}, {} layers, hidden {}, vocabulary {}",
-                         format_count(model_config_.parameters()), model_config_.architecture,
-                         model_config_.layers, model_config_.hidden, model_config_.vocabulary));
-  print_note(fmt::format(
-      "objective: {}; {} steps of {} packs, some {} tokens, {:.2f} epochs; products in {} on {}",
+  say(text_note_);
+  int64_t frozen = 0;
+  for (const Parameter& parameter : model_->parameters().all()) {
+    if (parameter.frozen()) frozen += parameter.value.rows * parameter.value.cols;
+  }
+  say(fmt::format("model: {} parameters{}, {}, {} layers, hidden {}, vocabulary {}",
+                  format_count(model_config_.parameters()),
+                  frozen > 0 ? fmt::format(" ({} of them frozen)", format_count(frozen)) : "",
+                  model_config_.architecture, model_config_.layers, model_config_.hidden,
+                  model_config_.vocabulary));
+  say(fmt::format(
+      "objective: {}; {} steps of {} packs{}, some {} tokens, {:.2f} epochs; products in {} on {}",
       config_.objective_text, format_count(config_.schedule.steps), config_.packs,
+      ranks_.ranks() > 1 ? fmt::format(" on each of {} ranks", ranks_.ranks()) : "",
       format_count(std::llround(step_tokens_)),
       static_cast<double>(config_.schedule.steps) * step_tokens_ /
           static_cast<double>(epoch_tokens_),
@@ -273,15 +350,16 @@ void TrainingRun::describe() const {
   table.add({"total", format_bytes(memory_bytes())});
   std::string text = table.text();
   if (text.ends_with('\n')) text.pop_back();
-  print_note(text);
+  say(text);
 }
 
 void TrainingRun::measure_roof() {
   if (!backend_.isa) return;
   const DType operand = backend_.ops->operand(config_.compute);
   product_gflops_ = measure_product_gflops(*threads_, *backend_.isa, operand);
-  print_note(fmt::format("roof: {} products at {:.0f} GFLOP/s on {} threads", name_of(operand),
-                         product_gflops_, threads_->size()));
+  ranks_.sum({&product_gflops_, 1});
+  say(fmt::format("roof: {} products at {:.0f} GFLOP/s on {} threads", name_of(operand),
+                  product_gflops_, threads_->size() * ranks_.ranks()));
 }
 
 // In parts, of which a narrow terminal shows the first.
@@ -331,7 +409,7 @@ Result<TextLoss> TrainingRun::loss_on(const Objective& objective,
   TIDAR_TRY(TokenStream stream,
             TokenStream::open(shards, {config_.sequence, model_config_.vocabulary, 0,
                                        config_.objective.mask_token}));
-  return text_loss(*model_, objective, stream, config_.validation_packs);
+  return text_loss(*model_, objective, stream, config_.validation_packs, ranks_);
 }
 
 Result<OrderedJson> TrainingRun::losses_on(const std::vector<std::filesystem::path>& shards) {
@@ -376,7 +454,21 @@ Result<Trial> TrainingRun::try_out(int64_t steps, double seconds) {
   return trial;
 }
 
+Result<bool> TrainingRun::is_best(const OrderedJson& line, BestStep& best) const {
+  std::string pointer = "/" + config_.best;
+  std::replace(pointer.begin(), pointer.end(), '.', '/');
+  const OrderedJson::json_pointer at(pointer);
+  if (!line.contains(at) || !line[at].is_number()) {
+    return error("best: {} is no number of this line of log.jsonl: {}", in_quotes(config_.best),
+                 line.dump());
+  }
+  best = {line[at].get<double>(), trainer_->state().step};
+  if (!best_) return true;
+  return higher_is_better(config_.best) ? best.value > best_->value : best.value < best_->value;
+}
+
 Result<void> TrainingRun::validate() {
+  const AverageInUse average(*trainer_);
   OrderedJson line = {{"step", trainer_->state().step}};
   std::string text = fmt::format("step {}:", trainer_->state().step);
   for (const auto& [name, shards] : validation_) {
@@ -392,38 +484,58 @@ Result<void> TrainingRun::validate() {
     text += first_places(terms) + ";";
     line[name] = terms;
   }
-  if (!prompts_.empty() && !config_.draft_lengths.empty()) {
-    const DecodingCheckOptions options = {config_.draft_lengths, config_.objective.mask_token,
-                                          config_.max_new, config_.compute};
-    TIDAR_TRY(const auto results, check_decoding(*model_, backend_, prompts_, options));
-    for (const DecodedAt& at : results) {
-      text += fmt::format(
-          " K={} {:.2f} tokens per pass{};", at.draft_length, at.tokens_per_pass(),
-          at.same_as_ar == at.prompts
-              ? ", as AR"
-              : fmt::format(", {} of {} texts NOT as AR", at.prompts - at.same_as_ar, at.prompts));
-      line["draft_" + std::to_string(at.draft_length)] = {{"tokens_per_pass", at.tokens_per_pass()},
-                                                          {"same_as_ar", at.same_as_ar},
-                                                          {"prompts", at.prompts}};
-    }
-  }
+  TIDAR_TRY_VOID(on_first_rank([&] { return try_drafts(line, text); }));
   text.pop_back();
-  print_note(text);
-  return log_->add("validation", line);
+  say(text);
+  TIDAR_TRY_VOID(on_first_rank([&]() -> Result<void> {
+    if (!config_.best.empty()) {
+      BestStep best;
+      TIDAR_TRY(const bool better, is_best(line, best));
+      if (better && best.step > 0) best_ = best;  // there is no checkpoint of the beginning
+    }
+    return log_->add("validation", line);
+  }));
+  BestStep best = best_.value_or(BestStep{.step = 0});
+  ranks_.share(std::as_writable_bytes(std::span(&best, 1)));
+  if (best.step > 0) best_ = best;
+  return {};
+}
+
+Result<void> TrainingRun::try_drafts(OrderedJson& line, std::string& text) {
+  if (prompts_.empty() || config_.draft_lengths.empty()) return {};
+  const DecodingCheckOptions options = {config_.draft_lengths, config_.objective.mask_token,
+                                        config_.max_new, config_.compute};
+  TIDAR_TRY(const auto results, check_decoding(*model_, backend_, prompts_, options));
+  for (const DecodedAt& at : results) {
+    text += fmt::format(
+        " K={} {:.2f} tokens per pass{};", at.draft_length, at.tokens_per_pass(),
+        at.same_as_ar == at.prompts
+            ? ", as AR"
+            : fmt::format(", {} of {} texts NOT as AR", at.prompts - at.same_as_ar, at.prompts));
+    line["draft_" + std::to_string(at.draft_length)] = {{"tokens_per_pass", at.tokens_per_pass()},
+                                                        {"same_as_ar", at.same_as_ar},
+                                                        {"prompts", at.prompts}};
+  }
+  return {};
 }
 
 Result<void> TrainingRun::save() {
   const TrainingState state = trainer_->state();
-  TIDAR_TRY_VOID(save_checkpoint(config_.out,
-                                 {.config = model_config_,
-                                  .parameters = model_->parameters(),
-                                  .optimizer = trainer_->optimizer(),
-                                  .state = state,
-                                  .weights = config_.saved_weights,
-                                  .tokenizer = tokenizer_ ? config_.tokenizer : "",
-                                  .run = config_text_},
-                                 config_.keep));
-  return {};
+  AllMoments moments;
+  const RunMemory memory = trainer_->memory(moments);
+  return on_first_rank([&]() -> Result<void> {
+    TIDAR_TRY_VOID(save_checkpoint(config_.out,
+                                   {.config = model_config_,
+                                    .memory = memory,
+                                    .state = state,
+                                    .best = best_,
+                                    .config_json = config_json_,
+                                    .weights = config_.saved_weights,
+                                    .tokenizer = tokenizer_ ? config_.tokenizer : "",
+                                    .run = config_text_},
+                                   config_.keep));
+    return {};
+  });
 }
 
 Result<int> TrainingRun::go() {
@@ -437,13 +549,13 @@ Result<int> TrainingRun::go() {
   training_ = {};
   Pace pace;
   Progress progress;
-  while (!trainer_->done() && !interrupt.requested()) {
+  while (!trainer_->done() && !any(ranks_, interrupt.requested())) {
     TIDAR_TRY(const StepReport report, trainer_->step());
     pace.tokens += report.tokens;
     pace.flops += report.flops;
-    show(report, pace, progress);
+    if (ranks_.first()) show(report, pace, progress);
     if (report.left_out || due(config_.log_every, report.step) || trainer_->done()) {
-      TIDAR_TRY_VOID(log_step(report, pace));
+      TIDAR_TRY_VOID(on_first_rank([&] { return log_step(report, pace); }));
       pace = Pace();
     }
     if (watched && (due(config_.validate_every, report.step) || trainer_->done())) {
@@ -451,13 +563,18 @@ Result<int> TrainingRun::go() {
       TIDAR_TRY_VOID(validate());
       pace = Pace();
     }
-    if (due(config_.checkpoint_every, report.step)) TIDAR_TRY_VOID(save());
+    const bool best = best_ && best_->step == report.step;
+    if (best || due(config_.checkpoint_every, report.step)) TIDAR_TRY_VOID(save());
   }
   progress.clear();
   TIDAR_TRY_VOID(save());
   const int64_t step = trainer_->state().step;
-  print_note(fmt::format("{}: step {} of {} saved{}", (config_.out / "latest").string(), step,
-                         config_.schedule.steps, trainer_->done() ? "" : "; go on with --resume"));
+  say(fmt::format("{}: step {} of {} saved{}", (config_.out / "latest").string(), step,
+                  config_.schedule.steps, trainer_->done() ? "" : "; go on with --resume"));
+  if (best_) {
+    say(fmt::format("{}: step {}, where {} was {:.4f}", (config_.out / "best").string(),
+                    best_->step, config_.best, best_->value));
+  }
   return trainer_->done() ? kDone : kInterrupted;
 }
 

@@ -4,10 +4,12 @@
 // train/trainer.h.
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apps/backend.h"
@@ -19,6 +21,7 @@
 #include "base/result.h"
 #include "base/stopwatch.h"
 #include "base/threads.h"
+#include "comm/communicator.h"
 #include "format/folder_lock.h"
 #include "model/config.h"
 #include "net/trainable.h"
@@ -57,11 +60,14 @@ class TrainingRun {
   /// 0, or with --resume at its newest checkpoint, or at that of --resume-from. An Error when the
   /// folder `out` holds checkpoints and the run is not to be resumed, when another program trains
   /// into it, and when anything that the config names cannot be used.
-  static Result<TrainingRun> open(const TrainFlags& flags);
+  /// Called on all ranks, of which the first one locks, writes and speaks; `ranks` must outlive the
+  /// result.
+  static Result<TrainingRun> open(const TrainFlags& flags, Communicator& ranks);
 
   /// Trains to the end, or until Ctrl-C, and saves a checkpoint then. The value is the program's
   /// exit code. An Error when a loss is not finite (nothing is saved of that step), when text or a
-  /// file of `out` cannot be read or written.
+  /// file of `out` cannot be read or written. Where rank 0 alone fails, the others' Error is
+  /// without words.
   Result<int> go();
 
   /// In place of go(): some steps, of which nothing is kept; at least two, and then until `steps`
@@ -71,13 +77,20 @@ class TrainingRun {
  private:
   struct Pace;  // what was done since the last line of the log
 
-  TrainingRun() = default;
+  explicit TrainingRun(Communicator& ranks) : ranks_(ranks) {}
   Result<void> open_model(const TrainFlags& flags);
   Result<void> open_texts();  // behind open_model: texts must fit the model
   /// From the checkpoint of a step, or from the newest; newer ones are left behind.
   Result<void> resume(std::optional<int64_t> from);
   /// The Error of a checkpoint that cannot be restored, and which older one can.
-  Error broken(const Checkpoint& checkpoint, const Error& why) const;
+  Error broken(const Checkpoint& checkpoint, const RunMemory& memory, const Error& why) const;
+
+  /// A note of the first rank.
+  void say(std::string_view text) const;
+  /// What the first rank alone does; all learn whether it could.
+  Result<void> on_first_rank(const std::function<Result<void>()>& body);
+  /// Of all ranks.
+  int step_packs() const;
 
   std::vector<MemoryUse> memory() const;
   int64_t memory_bytes() const;
@@ -95,15 +108,23 @@ class TrainingRun {
   Result<double> validation_loss();
   /// Those, and how well the model drafts (apps/decoding_check.h), shown and logged.
   Result<void> validate();
+  /// How well the model drafts, for both.
+  Result<void> try_drafts(OrderedJson& line, std::string& text);
+  /// Whether what `measure` names is better than ever before, in the line of a validation.
+  Result<bool> is_best(const OrderedJson& line, BestStep& best) const;
   /// A checkpoint of the last step; removes those that are too many.
   Result<void> save();
 
+  Communicator& ranks_;
   RunConfig config_;
   std::string config_text_;  // kept in every checkpoint
   ModelConfig model_config_;
+  std::string config_json_;       // of the folder that it began with; or ""
+  std::optional<BestStep> best_;  // by config_.best
   std::optional<Tokenizer> tokenizer_;
   std::map<std::string, std::vector<std::filesystem::path>> validation_;
   std::vector<NumberedPrompt> prompts_;
+  std::vector<ParameterUpdate> updates_;
   double product_gflops_ = 0;  // 0: not measured
   std::string text_note_;      // what there is to read
   int64_t epoch_tokens_ = 0;

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/dtype.h"
 #include "base/result.h"
 
 namespace tidar {
@@ -113,5 +114,11 @@ std::vector<std::string> shape_names();
 
 /// The config.json of this model, readable by parse_model_config and by other tools of the family.
 std::string to_json(const ModelConfig& config);
+
+/// The same for weights of this type, after a config.json that the model had before, every field of
+/// which stays as it is unless it says how weights are stored or what the model is as a TiDAR
+/// model;
+/// "" stands for none. An Error where it is no JSON object.
+Result<std::string> to_json(const ModelConfig& config, std::string_view before, DType weights);
 
 }  // namespace tidar

@@ -177,6 +177,37 @@ TEST(ModelConfig, RoundTrips) {
   }
 }
 
+TEST(ModelConfig, WhatAConfigSaidBeforeStays) {
+  ModelConfig config = named_shape("mini").value();
+  config.tidar = {7, 8, TrainedLayout::tidar};
+  OrderedJson before = OrderedJson::parse(to_json(config));
+  before["tidar"] = {{"mask_token_id", 3}, {"layout", "block"}};
+  before["auto_map"] = {{"AutoModel", "x.Model"}};
+  before["initializer_range"] = 0.02;
+  before["quantization_config"] = {{"quant_method", "compressed-tensors"}};
+  const auto after = [&] {
+    return OrderedJson::parse(to_json(config, before.dump(), DType::bf16).value());
+  };
+  before["dtype"] = "float16";
+  EXPECT_EQ(after()["dtype"], "bfloat16");
+  EXPECT_FALSE(after().contains("torch_dtype"));
+  before.erase("dtype");
+  before["torch_dtype"] = "float16";
+  const OrderedJson found = after();
+  EXPECT_EQ(found["torch_dtype"], "bfloat16");
+  EXPECT_EQ(found["auto_map"], before["auto_map"]);
+  EXPECT_EQ(found["initializer_range"], 0.02);
+  EXPECT_FALSE(found.contains("quantization_config"));
+  EXPECT_EQ(parse_model_config(found.dump(), "after").value(), config);
+  config.tidar.reset();
+  EXPECT_FALSE(after().contains("tidar"));
+
+  const std::string alone = to_json(config, "", DType::f32).value();
+  EXPECT_EQ(parse_model_config(alone, "alone").value(), config);
+  EXPECT_EQ(OrderedJson::parse(alone)["torch_dtype"], "float32");
+  EXPECT_FALSE(to_json(config, "[1]", DType::f32).ok());
+}
+
 TEST(ModelConfig, FillsWhatAFamilyLeavesUnsaid) {
   // Qwen3's head size is 128 unless given; the others' is hidden / heads.
   EXPECT_EQ(parse_patched("Qwen3ForCausalLM", R"({"head_dim": "-"})").value().head_size, 128);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "model/config.h"
+#include "net/parameters.h"
 #include "plan/pass.h"
 
 namespace tidar {
@@ -13,8 +14,9 @@ namespace tidar {
 /// that rows see, and nothing else; norms, rotations and activations are left out, as is usual.
 double forward_flops(const ModelConfig& config, const Pass& pass, int64_t head_rows);
 
-/// Of forward and backward: three times as many, since each product has two gradients. What is
-/// computed a second time to save memory is not counted.
-double training_flops(const ModelConfig& config, const Pass& pass, int64_t head_rows);
+/// Of forward and backward: three times as many, since each product has two gradients; frozen
+/// weights have one only. What is computed a second time to save memory is not counted.
+double training_flops(const ModelConfig& config, const Parameters& parameters, const Pass& pass,
+                      int64_t head_rows);
 
 }  // namespace tidar

@@ -24,7 +24,17 @@ TEST(Flops, AreThoseOfEveryMatrixAndEveryKeySeen) {
     const double attention = 25 * 4 * heads;
     const double expected = c.layers * (9 * layer + attention) + 3 * 2.0 * c.vocabulary * c.hidden;
     EXPECT_DOUBLE_EQ(forward_flops(c, pass, 3), expected);
-    EXPECT_DOUBLE_EQ(training_flops(c, pass, 3), 3 * expected);
+    const auto weights = ModelWeights::random(c, DType::f32, 1);
+    const auto training = [&](const std::vector<std::string>& frozen) {
+      return training_flops(c, Parameters(c, weights, DType::f32, frozen), pass, 3);
+    };
+    EXPECT_DOUBLE_EQ(training({}), 3 * expected);
+    // The embedding is looked up; where it is the head, too, it is multiplied with.
+    const double head = 3 * 2.0 * c.vocabulary * c.hidden;
+    const bool tied = c.head == HeadWeight::tied;
+    EXPECT_DOUBLE_EQ(training({"model.embed_tokens.weight"}), 3 * expected - (tied ? head : 0));
+    EXPECT_DOUBLE_EQ(training({"model.layers.0.mlp.up_proj.weight", "model.norm.weight"}),
+                     3 * expected - 9 * 2.0 * c.hidden * c.ffn);
   }
 }
 

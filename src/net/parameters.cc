@@ -14,19 +14,30 @@ int64_t rows_of(const WeightSpec& spec) { return spec.shape.size() == 2 ? spec.s
 
 }  // namespace
 
-Parameters::Parameters(const ModelConfig& config, const ModelWeights& weights, DType gradients) {
+Parameters::Parameters(const ModelConfig& config, const ModelWeights& weights, DType gradients,
+                       std::span<const std::string> frozen) {
   const std::vector<WeightSpec> table = weight_table(config);
-  for (const WeightSpec& spec : table) count_ += rows_of(spec) * cols_of(spec);
+  const auto is_frozen = [&](const WeightSpec& spec) {
+    return std::find(frozen.begin(), frozen.end(), spec.name) != frozen.end();
+  };
+  int64_t trained = 0;
+  for (const WeightSpec& spec : table) {
+    const int64_t count = rows_of(spec) * cols_of(spec);
+    count_ += count;
+    if (!is_frozen(spec)) trained += count;
+  }
   values_ = Buffer(static_cast<size_t>(count_) * sizeof(float));
-  gradients_ = Buffer(static_cast<size_t>(count_) * size_of(gradients));
-  int64_t at = 0;  // elements behind the parameters so far
+  gradients_ = Buffer(static_cast<size_t>(trained) * size_of(gradients));
+  int64_t at = 0;                           // elements behind the parameters so far
+  std::byte* gradient = gradients_.data();  // of the next one that has one
   for (const WeightSpec& spec : table) {
     const int64_t rows = rows_of(spec), cols = cols_of(spec);
     Parameter parameter;
     parameter.spec = spec;
     parameter.value = Matrix(values_.as<float>() + at, DType::f32, rows, cols);
-    parameter.gradient = Matrix(gradients_.data() + static_cast<size_t>(at) * size_of(gradients),
-                                gradients, rows, cols);
+    const bool trains = !is_frozen(spec);
+    parameter.gradient = Matrix(trains ? gradient : nullptr, gradients, rows, cols);
+    if (trains) gradient += static_cast<size_t>(rows * cols) * size_of(gradients);
     const StoredTensor& stored = weights.get(spec.role, spec.layer);
     const HostMatrix host = {stored.data.data(), stored.dtype, rows, cols};
     for (int64_t r = 0; r < rows; ++r) read_row(host, r, parameter.value.row<float>(r));

@@ -17,7 +17,9 @@ namespace tidar {
 struct Parameter {
   WeightSpec spec;
   Matrix value;     ///< f32, the layout of the checkpoint
-  Matrix gradient;  ///< f32, or f64 where activations are f64
+  Matrix gradient;  ///< f32, or f64 where activations are f64; without data: frozen
+
+  bool frozen() const { return gradient.data == nullptr; }
 
   std::span<const float> vector() const {
     return {value.row<float>(0), static_cast<size_t>(value.cols)};
@@ -28,7 +30,9 @@ struct Parameter {
 class Parameters {
  public:
   /// Copies the weights, widened to f32, and lets go of their files. `gradients`: f32 or f64.
-  Parameters(const ModelConfig& config, const ModelWeights& weights, DType gradients);
+  /// `frozen`: names of those that stay as they are and have no gradient.
+  Parameters(const ModelConfig& config, const ModelWeights& weights, DType gradients,
+             std::span<const std::string> frozen = {});
 
   std::span<Parameter> all() { return parameters_; }
   std::span<const Parameter> all() const { return parameters_; }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/out_of_memory.h"
+#include "net/flops.h"
 #include "net/planes.h"
 #include "net/trained_block.h"
 
@@ -57,7 +58,7 @@ struct Trainable::Impl {
       : config(config_),
         ops(ops_),
         max_rows(options.max_rows),
-        parameters(config, weights, forward().activation()),
+        parameters(config, weights, forward().activation(), options.frozen),
         gradients(config, forward(), max_rows),
         d_x(config, forward(), max_rows),
         head_rows(head_rows_of(config, forward(), options)),
@@ -145,8 +146,20 @@ struct Trainable::Impl {
     ops.gather(d_normed, labelled, d_x.rows(rows));
   }
 
+  /// The parameters behind all layers, of a layer, or before all of them.
+  Range of_layer(int layer) const {
+    const auto all = parameters.all();
+    const auto is_of = [&](const Parameter& one) { return one.spec.layer == layer; };
+    const auto first = std::find_if(all.begin(), all.end(), is_of);
+    const auto end = std::find_if_not(first, all.end(), is_of);
+    return {first - all.begin(), end - all.begin()};
+  }
+  Range behind_layers() const {
+    return {of_layer(config.layers - 1).end, std::ssize(parameters.all())};
+  }
+
   void run(const Pass& pass, std::span<const Label> labels, std::span<double> losses,
-           Gradients wanted) {
+           Gradients wanted, const GradientsReady& ready = {}) {
     TIDAR_CHECK_EQ(labels.size(), losses.size());
     TIDAR_CHECK_LE(pass.rows(), max_rows);
     pass.check();
@@ -163,18 +176,27 @@ struct Trainable::Impl {
       read_labels(rows, labels.subspan(begin, count), losses.subspan(begin, count), wanted);
     }
     if (wanted == Gradients::none) return;
-    run_backward(trained, d_stream);
-    ops.embed(*prepared, d_stream, parameters.get(WeightRole::embedding).gradient);
+    run_backward(trained, d_stream, ready);
+    const Parameter& table = parameters.get(WeightRole::embedding);
+    if (!table.frozen()) ops.embed(*prepared, d_stream, table.gradient);
     ops.finish();
+    if (ready) ready({0, of_layer(0).begin});
   }
 
   // d_stream: from the gradient behind the last block to that before the first.
-  void run_backward(const TrainedPass& pass, Matrix d_stream) {
+  void run_backward(const TrainedPass& pass, Matrix d_stream, const GradientsReady& ready) {
+    const auto tell = [&](Range done) {
+      if (!ready) return;
+      ops.finish();
+      ready(done);
+    };
+    tell(behind_layers());
     for (size_t layer = blocks.size(); layer-- > 0;) {
       const Matrix entrance = streams[layer].rows(d_stream.rows);
       BlockInside& inside = inside_of(layer);
       if (is_recomputed(layer)) blocks[layer].forward(pass, entrance, inside, {});
       blocks[layer].backward(pass, entrance, inside, gradients, d_stream);
+      tell(of_layer(static_cast<int>(layer)));
     }
   }
 };
@@ -228,13 +250,17 @@ Parameters& Trainable::parameters() { return impl_->parameters; }
 void Trainable::refresh() { impl_->refresh(); }
 
 void Trainable::add_gradients(const Pass& pass, std::span<const Label> labels,
-                              std::span<double> losses) {
-  impl_->run(pass, labels, losses, Impl::Gradients::add);
+                              std::span<double> losses, const GradientsReady& ready) {
+  impl_->run(pass, labels, losses, Impl::Gradients::add, ready);
 }
 
 void Trainable::evaluate(const Pass& pass, std::span<const Label> labels,
                          std::span<double> losses) {
   impl_->run(pass, labels, losses, Impl::Gradients::none);
+}
+
+double Trainable::flops(const Pass& pass, int64_t labels) const {
+  return training_flops(impl_->config, impl_->parameters, pass, labels);
 }
 
 int Trainable::recomputed_layers() const {

@@ -8,11 +8,14 @@
 // the backward comes to them: about a quarter more arithmetic if that is all of them. Results are
 // the same, to the bit.
 
+#include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/threads.h"
 #include "model/config.h"
 #include "net/network.h"
 #include "net/parameters.h"
@@ -29,7 +32,11 @@ struct TrainableOptions {
   WeightFormat compute = WeightFormat::f32;  ///< weights in products, a plain one; masters are f32
   int64_t activation_bytes = int64_t{1} << 30;  ///< for the inside of layers; one has room anyway
   int64_t logit_bytes = int64_t{256} << 20;  ///< for logits: so many rows at a time, at least one
+  std::vector<std::string> frozen{};         ///< names of weights that have no gradient
 };
+
+/// Told the indices in Parameters::all() of neighbours of one layer, or of none.
+using GradientsReady = std::function<void(Range parameters)>;
 
 /// Not thread-safe.
 class Trainable {
@@ -50,11 +57,17 @@ class Trainable {
 
   /// Carries out a pass whose rows are kept nowhere (Keep::scratch, sequences without cache) and
   /// adds the gradient of sum_i labels[i].weight * CE_i to parameters(). losses[i] becomes CE_i,
-  /// the cross-entropy of label i in nats. A row may have one label at most.
-  void add_gradients(const Pass& pass, std::span<const Label> labels, std::span<double> losses);
+  /// the cross-entropy of label i in nats. A row may have one label at most. `ready` is called for
+  /// what stands behind the layers, for each layer from the last to the first, and for the
+  /// embedding, as soon as their gradients have all that this pass adds to them.
+  void add_gradients(const Pass& pass, std::span<const Label> labels, std::span<double> losses,
+                     const GradientsReady& ready = {});
 
   /// The losses alone.
   void evaluate(const Pass& pass, std::span<const Label> labels, std::span<double> losses);
+
+  /// Floating-point operations that add_gradients() must do, see net/flops.h.
+  double flops(const Pass& pass, int64_t labels) const;
 
   /// Layers whose inside the backward computes a second time.
   int recomputed_layers() const;

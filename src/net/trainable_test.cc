@@ -4,6 +4,7 @@
 #include "net/trainable.h"
 
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 
 #include "net/fixture_files_testing.h"
@@ -253,6 +254,41 @@ TEST_P(TrainableTest, GradientsAreThoseOfTheFloat64Reference) {
         }
       });
   std::printf("    worst gradient %.1e of its tensor's largest\n", worst);
+}
+
+// Whatever is frozen, the other gradients are what they were, to the bit.
+TEST_P(TrainableTest, FrozenWeightsHaveNoGradient) {
+  for (const int kind : {0, 1, 2}) {
+    Rng rng(static_cast<uint64_t>(70 + kind));
+    const ModelConfig config = random_model(rng, kind);
+    const auto weights = ModelWeights::random(config, DType::f32, 3);
+    const RandomPass made = random_pass(rng, 1, config.vocabulary, 40);
+    std::vector<double> losses(made.labels.size()), frozen_losses = losses;
+    TrainableOnBackend all(config, weights, GetParam());
+    all->add_gradients(made.pass, made.labels, losses);
+    for (int round = 0; round < 4; ++round) {
+      TrainableOptions options = TrainableOnBackend::kOptions;
+      for (const WeightSpec& spec : weight_table(config)) {
+        if (rng.below(2) == 0) options.frozen.push_back(spec.name);
+      }
+      TrainableOnBackend some(config, weights, GetParam(), WeightFormat::f32, 2, options);
+      some->add_gradients(made.pass, made.labels, frozen_losses);
+      EXPECT_EQ(frozen_losses, losses);
+      size_t frozen = 0;
+      for (size_t p = 0; p < some->parameters().all().size(); ++p) {
+        const Parameter& parameter = some->parameters().all()[p];
+        frozen += parameter.frozen();
+        if (parameter.frozen()) continue;
+        const Matrix& wanted = all->parameters().all()[p].gradient;
+        EXPECT_EQ(
+            std::memcmp(parameter.gradient.data, wanted.data, static_cast<size_t>(wanted.bytes())),
+            0)
+            << parameter.spec.name;
+      }
+      EXPECT_EQ(frozen, options.frozen.size());
+      EXPECT_LE(some->parameters().bytes(), all->parameters().bytes());
+    }
+  }
 }
 
 TEST_P(TrainableTest, GradientsAddUp) {

@@ -43,7 +43,7 @@ inline std::vector<TrainingBackend> all_training_backends() {
 class TrainableOnBackend {
  public:
   static constexpr int kRows = 700;
-  static constexpr TrainableOptions kOptions = {.max_rows = kRows, .max_position = 400};
+  inline static const TrainableOptions kOptions = {.max_rows = kRows, .max_position = 400};
   TrainableOnBackend(const ModelConfig& config, const ModelWeights& weights,
                      const TrainingBackend& backend, WeightFormat compute = WeightFormat::f32,
                      int threads = 2, TrainableOptions options = kOptions)

@@ -8,8 +8,8 @@
 // *writes* others. Gradients of weights have the type of activations (f32; f64 in the float64
 // reference), in the layout of the checkpoint; those of a vector are a matrix of one row. They and
 // the masters are the trainer's, in host memory, whatever the backend: optimizer and checkpoints
-// look at them. A matrix without data stands for a gradient that nobody wants. Results do not
-// depend on the number of threads, to the bit.
+// look at them. A matrix without data stands for a gradient that nobody wants; among several it has
+// its shape. Results do not depend on the number of threads, to the bit.
 //
 // Where a backend rounds operands to bf16 (Ops::operand), products round theirs here as well, and
 // those of attention do wherever operand(bf16) is bf16; sums are of the activation type.

@@ -42,15 +42,18 @@ Result<void> check_finite(const TensorToWrite& tensor) {
       tensor.name, *at);
 }
 
-Result<void> write_weights(const fs::path& path, const Parameters& parameters, DType dtype) {
+/// The average of weights, or where there is none the weights.
+Result<void> write_weights(const fs::path& path, const RunMemory& memory, DType dtype) {
   std::vector<TensorToWrite> tensors;
   std::vector<std::vector<BFloat16>> rounded;
-  for (const Parameter& parameter : parameters.all()) {
-    TensorToWrite tensor = {parameter.spec.name, dtype, parameter.spec.shape,
-                            bytes_of(parameter.value)};
+  for (size_t i = 0; i < memory.parameters.all().size(); ++i) {
+    const Parameter& parameter = memory.parameters.all()[i];
+    const bool averaged = memory.average != nullptr && !parameter.frozen();
+    const Matrix& value = averaged ? memory.average->means()[i] : parameter.value;
+    TensorToWrite tensor = {parameter.spec.name, dtype, parameter.spec.shape, bytes_of(value)};
     if (dtype == DType::bf16) {
-      const float* const values = parameter.value.row<float>(0);
-      const int64_t count = parameter.value.rows * parameter.value.cols;
+      const float* const values = value.row<float>(0);
+      const int64_t count = value.rows * value.cols;
       rounded.emplace_back(values, values + count);
       tensor.data = std::as_bytes(std::span(rounded.back()));
     }
@@ -68,18 +71,20 @@ struct RunTensor {
 };
 
 /// All of them, in a fixed order.
-std::vector<RunTensor> tensors_of(const Parameters& parameters, const AdamW& optimizer) {
+std::vector<RunTensor> tensors_of(const RunMemory& memory) {
   std::vector<RunTensor> tensors;
-  for (size_t i = 0; i < parameters.all().size(); ++i) {
-    const Parameter& parameter = parameters.all()[i];
-    const AdamW::Moments& moments = optimizer.moments()[i];
+  for (size_t i = 0; i < memory.parameters.all().size(); ++i) {
+    const Parameter& parameter = memory.parameters.all()[i];
+    const AdamMoments& moments = memory.moments[i];
     const auto add = [&](std::string_view kind, const Matrix& values) {
       tensors.push_back(
           {fmt::format("{}.{}", kind, parameter.spec.name), parameter.spec.shape, values});
     };
     add("master", parameter.value);
+    if (parameter.frozen()) continue;
     add("first", moments.first);
     add("second", moments.second);
+    if (memory.average != nullptr) add("average", memory.average->means()[i]);
   }
   return tensors;
 }
@@ -109,29 +114,37 @@ Result<std::vector<std::span<const std::byte>>> stored_bytes(const TensorFile& f
     const auto at = stored.find(tensor.name);
     if (at == stored.end() || at->second->dtype != DType::f32 ||
         at->second->shape != tensor.shape) {
-      return error("{}: tensor {} is missing or of another shape; it belongs to another model",
-                   path.string(), in_quotes(tensor.name));
+      return error(
+          "{}: tensor {} is missing or of another shape; it belongs to another model, or to a run "
+          "with other fields \"frozen\" and \"ema\"",
+          path.string(), in_quotes(tensor.name));
     }
     found.push_back(at->second->data);
   }
-  return found;
+  if (stored.size() == tensors.size()) return found;
+  return error("{}: has {} tensors, but a run with these fields \"frozen\" and \"ema\" has {}",
+               path.string(), stored.size(), tensors.size());
 }
 
-std::string to_json(const TrainingState& state, uint32_t checksum, const std::string& run) {
+std::string to_json(const CheckpointContents& contents, uint32_t checksum) {
+  const TrainingState& state = contents.state;
   const StreamPosition& at = state.position;
-  const Json json = {{"step", state.step},
-                     {"tokens", state.tokens},
-                     {"updates", state.updates},
-                     // Text, as JSON readers that know doubles only would round it.
-                     {"corpus", fmt::format("{:016x}", at.corpus)},
-                     {"epoch", at.epoch},
-                     {"window", at.window},
-                     {"pack", at.pack},
-                     {"spikes_left_out", state.spikes.left_out},
-                     {"recent_losses", state.spikes.losses},
-                     {"recent_norms", state.spikes.norms},
-                     {kChecksum, fmt::format("{:08x}", checksum)},
-                     {"run", run}};
+  Json json = {{"step", state.step},
+               {"tokens", state.tokens},
+               {"updates", state.updates},
+               // Text, as JSON readers that know doubles only would round it.
+               {"corpus", fmt::format("{:016x}", at.corpus)},
+               {"epoch", at.epoch},
+               {"window", at.window},
+               {"pack", at.pack},
+               {"spikes_left_out", state.spikes.left_out},
+               {"recent_losses", state.spikes.losses},
+               {"recent_norms", state.spikes.norms},
+               {kChecksum, fmt::format("{:08x}", checksum)},
+               {"run", contents.run}};
+  if (contents.best) {
+    json["best"] = {{"value", contents.best->value}, {"step", contents.best->step}};
+  }
   return json.dump(1) + "\n";
 }
 
@@ -184,6 +197,12 @@ Result<StoredState> read_state(const fs::path& path) {
     TIDAR_TRY(stored.checksum, hexadecimal<uint32_t>(fields, kChecksum));
   }
   TIDAR_TRY(stored.run.run, fields.text("run"));
+  TIDAR_TRY(const auto best, fields.object("best"));
+  if (best) {
+    stored.run.best.emplace();
+    TIDAR_TRY(stored.run.best->value, best->number("value", {-1e300, 1e300}));
+    TIDAR_TRY(stored.run.best->step, best->count("step", 0));
+  }
   return stored;
 }
 
@@ -199,17 +218,27 @@ Result<void> copy_tokenizer(const fs::path& from, const fs::path& to) {
 }
 
 // A link is renamed over another in one step.
-Result<void> point_latest(const fs::path& out, const fs::path& name) {
-  const fs::path fresh = out / "latest.partial";
+Result<void> point(const fs::path& link, const fs::path& name) {
+  fs::path fresh = link;
+  fresh += ".partial";
   std::error_code failure;
   fs::remove(fresh, failure);
   fs::create_symlink(name, fresh, failure);
-  if (!failure) fs::rename(fresh, out / "latest", failure);
+  if (!failure) fs::rename(fresh, link, failure);
   if (failure) {
-    return error("{}: cannot be made to point to {}: {}", (out / "latest").string(), name.string(),
+    return error("{}: cannot be made to point to {}: {}", link.string(), name.string(),
                  failure.message());
   }
   return {};
+}
+
+std::string name_of_step(int64_t step) { return fmt::format("{}{:08}", kPrefix, step); }
+
+/// Lets `latest` and `best` point to their checkpoints, of which the best may be one to come.
+Result<void> point_links(const fs::path& out, const CheckpointContents& contents) {
+  TIDAR_TRY_VOID(point(out / "latest", name_of_step(contents.state.step)));
+  if (!contents.best) return {};
+  return point(out / "best", name_of_step(contents.best->step));
 }
 
 }  // namespace
@@ -232,14 +261,14 @@ std::vector<Checkpoint> checkpoints_of(const fs::path& out) {
 
 namespace {
 
-// Removes the oldest checkpoints until `keep` are left, that of `step` among them. A checkpoint
-// loses its name before its files, so that what has the name is whole even if this is killed; what
-// an earlier run was killed over goes as well.
-void remove_all_but(const fs::path& out, int64_t step, int keep) {
+// Removes the oldest checkpoints until `keep` are left, those of `spared` steps besides. A
+// checkpoint loses its name before its files, so that what has the name is whole even if this is
+// killed; what an earlier run was killed over goes as well.
+void remove_all_but(const fs::path& out, std::span<const int64_t> spared, int keep) {
   std::error_code ignored;
   const std::vector<Checkpoint> all = checkpoints_of(out);
   for (size_t i = 0; i + static_cast<size_t>(keep) < all.size(); ++i) {
-    if (all[i].step == step) continue;
+    if (std::find(spared.begin(), spared.end(), all[i].step) != spared.end()) continue;
     fs::path unnamed = all[i].folder;
     fs::rename(all[i].folder, unnamed += ".partial", ignored);
   }
@@ -259,12 +288,11 @@ struct CheckedCheckpoint {
   std::vector<std::span<const std::byte>> stored;  ///< of `file`, one for each tensor
 };
 
-Result<CheckedCheckpoint> open_checked(const Checkpoint& checkpoint, const Parameters& parameters,
-                                       const AdamW& optimizer) {
+Result<CheckedCheckpoint> open_checked(const Checkpoint& checkpoint, const RunMemory& memory) {
   const fs::path path = checkpoint.folder / kOptimizerFile;
   TIDAR_TRY(StoredState state, read_state(checkpoint.folder / kStateFile));
   TIDAR_TRY(TensorFile file, TensorFile::open(path));
-  std::vector<RunTensor> tensors = tensors_of(parameters, optimizer);
+  std::vector<RunTensor> tensors = tensors_of(memory);
   TIDAR_TRY(auto stored, stored_bytes(file, tensors, path));
   if (state.checksum) {
     uint32_t checksum = 0;
@@ -280,7 +308,7 @@ Result<CheckedCheckpoint> open_checked(const Checkpoint& checkpoint, const Param
 
 /// Whether the checkpoint that has the name of this step is this very step, to the bit.
 bool is_saved(const Checkpoint& checkpoint, const CheckpointContents& contents) {
-  const auto checked = open_checked(checkpoint, contents.parameters, contents.optimizer);
+  const auto checked = open_checked(checkpoint, contents.memory);
   if (!checked.ok() || checked->run.state.step != contents.state.step) return false;
   for (size_t i = 0; i < checked->tensors.size(); ++i) {
     const auto bytes = bytes_of(checked->tensors[i].values);
@@ -307,38 +335,35 @@ Result<void> leave_behind(const fs::path& folder) {
 Result<Checkpoint> save_checkpoint(const fs::path& out, const CheckpointContents& contents,
                                    int keep) {
   const int64_t step = contents.state.step;
-  const Checkpoint saved = {step, out / fmt::format("{}{:08}", kPrefix, step)};
+  const Checkpoint saved = {step, out / name_of_step(step)};
   if (is_saved(saved, contents)) {
-    TIDAR_TRY_VOID(point_latest(out, saved.folder.filename()));
+    TIDAR_TRY_VOID(point_links(out, contents));
     return saved;
   }
   TIDAR_TRY_VOID(leave_behind(saved.folder));
   TIDAR_TRY(FolderWriter writer, FolderWriter::create(saved.folder));
   const fs::path folder = writer.folder();
-  TIDAR_TRY_VOID(write_text_file(folder / "config.json", to_json(contents.config)));
+  TIDAR_TRY(const std::string config,
+            to_json(contents.config, contents.config_json, contents.weights));
+  TIDAR_TRY_VOID(write_text_file(folder / "config.json", config));
   TIDAR_TRY_VOID(copy_tokenizer(contents.tokenizer, folder));
-  TIDAR_TRY_VOID(
-      write_weights(folder / "model.safetensors", contents.parameters, contents.weights));
+  TIDAR_TRY_VOID(write_weights(folder / "model.safetensors", contents.memory, contents.weights));
   TIDAR_TRY(const uint32_t checksum,
-            write_optimizer(folder / kOptimizerFile,
-                            tensors_of(contents.parameters, contents.optimizer)));
-  TIDAR_TRY_VOID(
-      write_text_file(folder / kStateFile, to_json(contents.state, checksum, contents.run)));
+            write_optimizer(folder / kOptimizerFile, tensors_of(contents.memory)));
+  TIDAR_TRY_VOID(write_text_file(folder / kStateFile, to_json(contents, checksum)));
   TIDAR_TRY_VOID(writer.commit());
-  TIDAR_TRY_VOID(point_latest(out, saved.folder.filename()));
-  remove_all_but(out, step, keep);
+  TIDAR_TRY_VOID(point_links(out, contents));
+  remove_all_but(out, std::array{step, contents.best ? contents.best->step : step}, keep);
   return saved;
 }
 
-Result<void> check_checkpoint(const Checkpoint& checkpoint, const Parameters& parameters,
-                              const AdamW& optimizer) {
-  TIDAR_TRY_VOID(open_checked(checkpoint, parameters, optimizer));
+Result<void> check_checkpoint(const Checkpoint& checkpoint, const RunMemory& memory) {
+  TIDAR_TRY_VOID(open_checked(checkpoint, memory));
   return {};
 }
 
-Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, Parameters& parameters,
-                                       const AdamW& optimizer) {
-  TIDAR_TRY(const CheckedCheckpoint checked, open_checked(checkpoint, parameters, optimizer));
+Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, const RunMemory& memory) {
+  TIDAR_TRY(const CheckedCheckpoint checked, open_checked(checkpoint, memory));
   for (size_t i = 0; i < checked.tensors.size(); ++i) {
     std::memcpy(checked.tensors[i].values.data, checked.stored[i].data(), checked.stored[i].size());
   }
@@ -346,7 +371,7 @@ Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, Parameters&
 }
 
 Result<void> leave_newer_behind(const fs::path& out, const Checkpoint& checkpoint) {
-  TIDAR_TRY_VOID(point_latest(out, checkpoint.folder.filename()));
+  TIDAR_TRY_VOID(point(out / "latest", checkpoint.folder.filename()));
   for (const Checkpoint& other : checkpoints_of(out)) {
     if (other.step > checkpoint.step) TIDAR_TRY_VOID(leave_behind(other.folder));
   }

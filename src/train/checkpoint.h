@@ -4,9 +4,11 @@
 //   OUT/step-00001500/
 //     config.json, tokenizer.json, …   so that any tool which knows the family can read it
 //     model.safetensors                the weights, F32 or BF16
-//     optimizer.safetensors            master.NAME, first.NAME, second.NAME of every weight, F32
+//     optimizer.safetensors            master.NAME of every weight, first.NAME and second.NAME of
+//                                      those that are trained, average.NAME where one is kept, F32
 //     training.json                    where the run stands, and a checksum of those tensors
 //   OUT/latest -> step-00001500
+//   OUT/best -> step-00000500          where a measure of it is kept
 //
 // A folder appears whole or not at all, and older ones are removed only afterwards: whenever the
 // program is killed, the newest folder is good.
@@ -32,19 +34,27 @@ struct Checkpoint {
 /// The checkpoints of a run, oldest first; none when there is no such folder.
 std::vector<Checkpoint> checkpoints_of(const std::filesystem::path& out);
 
+/// Where validation was best so far.
+struct BestStep {
+  double value = 0;  ///< of the measure
+  int64_t step = 0;
+};
+
 /// Views of what goes into a checkpoint.
 struct CheckpointContents {
   const ModelConfig& config;
-  const Parameters& parameters;
-  const AdamW& optimizer;
+  RunMemory memory;
   TrainingState state;
+  std::optional<BestStep> best{};
+  std::string config_json{};          ///< the config.json that the model had before; or ""
   DType weights = DType::f32;         ///< of model.safetensors: f32 or bf16
   std::filesystem::path tokenizer{};  ///< folder from which the tokenizer's files are copied; or ""
   std::string run{};                  ///< the text of the run's config, kept for who comes later
 };
 
-/// Writes a checkpoint, lets `latest` point to it, and removes all but the `keep` newest. One of
-/// this step that is there already stays if it holds the same bits, and else is renamed to
+/// Writes a checkpoint, lets `latest` point to it and `best` to the best one, and removes all but
+/// that and the `keep` newest. model.safetensors has the average where one is kept. One of this
+/// step that is there already stays if it holds the same bits, and else is renamed to
 /// "step-NNNNNNNN.left". Weights or moments that are NaN or infinite are an Error, as is a full
 /// disk; nothing that was there is lost.
 Result<Checkpoint> save_checkpoint(const std::filesystem::path& out,
@@ -53,19 +63,17 @@ Result<Checkpoint> save_checkpoint(const std::filesystem::path& out,
 /// What restore_checkpoint() brings besides weights and moments.
 struct RestoredRun {
   TrainingState state;
+  std::optional<BestStep> best{};
   std::string run;  ///< the text of the config that wrote it
 };
 
 /// Whether the checkpoint can be restored into them: all of its tensors are there in their shapes,
 /// and have the bytes that were written. An Error says what is damaged, or that the folder holds
 /// another model's.
-Result<void> check_checkpoint(const Checkpoint& checkpoint, const Parameters& parameters,
-                              const AdamW& optimizer);
+Result<void> check_checkpoint(const Checkpoint& checkpoint, const RunMemory& memory);
 
-/// Reads masters and moments back, once all of it has been checked; after an Error they are as they
-/// were.
-Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, Parameters& parameters,
-                                       const AdamW& optimizer);
+/// Reads back what `memory` views, once all of it has been checked; after an Error it is as it was.
+Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, const RunMemory& memory);
 
 /// Makes `checkpoint` the newest of its run: `latest` points to it, and newer ones are renamed to
 /// "step-NNNNNNNN.left", which nobody reads, until a later call replaces them.

@@ -1,7 +1,9 @@
 #include "train/optimizer.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "base/check.h"
 
@@ -21,17 +23,50 @@ int64_t elements(const Matrix& matrix) {
 struct Chunk {
   size_t parameter = 0;
   int64_t begin = 0, end = 0;
+  int64_t moment = 0;  // index of the first one's moment among those of the shard
 };
 
-std::vector<Chunk> cut(const Parameters& parameters) {
+/// All of the shard.
+std::vector<Chunk> cut(const Parameters& parameters, const Shard& shard) {
   std::vector<Chunk> chunks;
+  int64_t at = 0;  // elements before the parameter, of those that are not frozen
   for (size_t p = 0; p < parameters.all().size(); ++p) {
+    if (parameters.all()[p].frozen()) continue;
     const int64_t count = elements(parameters.all()[p].value);
-    for (int64_t begin = 0; begin < count; begin += kChunk) {
-      chunks.push_back({p, begin, std::min(begin + kChunk, count)});
+    int64_t moment = 0;  // elements of the shard's ranges so far
+    for (const Range& range : shard) {
+      const int64_t from = std::max<int64_t>(range.begin - at, 0);
+      const int64_t to = std::min(range.end - at, count);
+      for (int64_t begin = from; begin < to; begin += kChunk) {
+        const int64_t end = std::min(begin + kChunk, to);
+        chunks.push_back({p, begin, end, moment + at + begin - range.begin});
+      }
+      moment += range.size();
     }
+    at += count;
   }
   return chunks;
+}
+
+int64_t elements(const Shard& shard) {
+  int64_t count = 0;
+  for (const Range& range : shard) count += range.size();
+  return count;
+}
+
+/// Views of moments that stand one after another.
+std::vector<AdamMoments> views_of(const Parameters& parameters, float* first, float* second) {
+  std::vector<AdamMoments> moments;
+  for (const Parameter& parameter : parameters.all()) {
+    const Matrix& value = parameter.value;
+    const bool frozen = parameter.frozen();
+    moments.push_back({Matrix(frozen ? nullptr : first, DType::f32, value.rows, value.cols),
+                       Matrix(frozen ? nullptr : second, DType::f32, value.rows, value.cols)});
+    if (frozen) continue;
+    first += elements(value);
+    second += elements(value);
+  }
+  return moments;
 }
 
 // Sums in eight lanes, which vector registers hold and a chain of additions does not hold up.
@@ -94,8 +129,8 @@ void with_gradient(const Matrix& gradient, F&& f) {
 
 }  // namespace
 
-double gradient_norm(const Parameters& parameters, Threads& threads) {
-  const std::vector<Chunk> chunks = cut(parameters);
+double gradient_squares(const Parameters& parameters, const Shard& shard, Threads& threads) {
+  const std::vector<Chunk> chunks = cut(parameters, shard);
   std::vector<double> sums(chunks.size());
   threads.split(static_cast<int64_t>(chunks.size()), 1, [&](Range range, int) {
     for (int64_t i = range.begin; i < range.end; ++i) {
@@ -108,32 +143,74 @@ double gradient_norm(const Parameters& parameters, Threads& threads) {
   });
   double total = 0;
   for (const double sum : sums) total += sum;
-  return std::sqrt(total);
+  return total;
+}
+
+double gradient_norm(const Parameters& parameters, Threads& threads) {
+  return std::sqrt(gradient_squares(parameters, whole_shard(parameters), threads));
+}
+
+Shard whole_shard(const Parameters& parameters) {
+  int64_t count = 0;
+  for (const Parameter& parameter : parameters.all()) {
+    if (!parameter.frozen()) count += elements(parameter.value);
+  }
+  return {{0, count}};
 }
 
 double clip_scale(double norm, double limit) {
   return limit > 0 && norm > limit ? limit / norm : 1;
 }
 
-AdamW::AdamW(const Parameters& parameters, const AdamWOptions& options, Threads& threads)
+AdamW::AdamW(const Parameters& parameters, const AdamWOptions& options, Threads& threads,
+             std::vector<ParameterUpdate> own)
+    : AdamW(parameters, options, threads, std::move(own), whole_shard(parameters)) {
+  float* const first = memory_.as<float>();
+  moments_ = views_of(parameters, first, first + elements(shard_));
+}
+
+AdamW::AdamW(const Parameters& parameters, const AdamWOptions& options, Threads& threads,
+             std::vector<ParameterUpdate> own, Shard shard)
     : options_(options),
+      own_(std::move(own)),
       threads_(threads),
-      memory_(static_cast<size_t>(parameters.count()) * 2 * sizeof(float)) {
-  float* at = memory_.as<float>();
-  for (const Parameter& parameter : parameters.all()) {
-    const Matrix& value = parameter.value;
-    const int64_t count = elements(value);
-    moments_.push_back({Matrix(at, DType::f32, value.rows, value.cols),
-                        Matrix(at + count, DType::f32, value.rows, value.cols)});
-    at += 2 * count;
+      shard_(std::move(shard)),
+      memory_(static_cast<size_t>(elements(shard_)) * 2 * sizeof(float)) {
+  own_.resize(parameters.all().size());
+}
+
+AllMoments AdamW::all_moments(const Parameters& parameters) const {
+  const auto count = static_cast<size_t>(elements(whole_shard(parameters)));
+  AllMoments all;
+  all.memory = Buffer(count * 2 * sizeof(float));
+  float* const first = all.memory.as<float>();
+  all.first = {first, count};
+  all.second = {first + count, count};
+  all.of_parameters = views_of(parameters, first, first + count);
+  const float* from = memory_.as<float>();
+  for (const std::span<float> to : {all.first, all.second}) {
+    for (const Range& range : shard_) {
+      std::copy_n(from, range.size(), to.begin() + range.begin);
+      from += range.size();
+    }
+  }
+  return all;
+}
+
+void AdamW::take(const AllMoments& all) {
+  float* to = memory_.as<float>();
+  for (const std::span<float> from : {all.first, all.second}) {
+    for (const Range& range : shard_) {
+      to = std::copy(from.begin() + range.begin, from.begin() + range.end, to);
+    }
   }
 }
 
 void AdamW::update(Parameters& parameters, double rate, double gradient_scale) {
-  TIDAR_CHECK_EQ(parameters.all().size(), moments_.size());
+  TIDAR_CHECK_EQ(parameters.all().size(), own_.size());
   ++updates_;
   const auto t = static_cast<double>(updates_);
-  const double step = rate / (1 - std::pow(options_.beta1, t));
+  const double warm = 1 - std::pow(options_.beta1, t);
   const double root = 1 / std::sqrt(1 - std::pow(options_.beta2, t));
   const auto f32 = [](double value) { return static_cast<float>(value); };
   const Factors factors = {.scale = f32(gradient_scale),
@@ -141,21 +218,24 @@ void AdamW::update(Parameters& parameters, double rate, double gradient_scale) {
                            .take1 = f32(1 - options_.beta1),
                            .keep2 = f32(options_.beta2),
                            .take2 = f32(1 - options_.beta2),
-                           .step = f32(step),
+                           .step = 0,
                            .root = f32(root),
                            .epsilon = f32(options_.epsilon),
-                           .decay = f32(rate * options_.weight_decay)};
-  const std::vector<Chunk> chunks = cut(parameters);
+                           .decay = 0};
+  const std::vector<Chunk> chunks = cut(parameters, shard_);
+  float* const first = memory_.as<float>();
+  float* const second = first + elements(shard_);
   threads_.split(static_cast<int64_t>(chunks.size()), 1, [&](Range range, int) {
     for (int64_t i = range.begin; i < range.end; ++i) {
       const Chunk& chunk = chunks[static_cast<size_t>(i)];
       const Parameter& parameter = parameters.all()[chunk.parameter];
-      const Moments& moments = moments_[chunk.parameter];
+      const ParameterUpdate& its = own_[chunk.parameter];
+      const bool decays = its.decays && parameter.spec.shape.size() == 2;
       Factors own = factors;
-      if (parameter.spec.shape.size() < 2) own.decay = 0;
-      const Elements to = {parameter.value.row<float>(0) + chunk.begin,
-                           moments.first.row<float>(0) + chunk.begin,
-                           moments.second.row<float>(0) + chunk.begin};
+      own.step = f32(rate * its.rate / warm);
+      own.decay = decays ? f32(rate * its.rate * options_.weight_decay) : 0;
+      const Elements to = {parameter.value.row<float>(0) + chunk.begin, first + chunk.moment,
+                           second + chunk.moment};
       with_gradient(parameter.gradient, [&](const auto* gradient) {
         update_chunk(own, gradient + chunk.begin, to, chunk.end - chunk.begin);
       });

@@ -14,7 +14,7 @@ namespace {
 
 // A model whose matrices are larger than a chunk and no multiple of one, nor of what registers
 // hold.
-Parameters some_parameters(DType gradients) {
+Parameters some_parameters(DType gradients, const std::vector<std::string>& frozen = {}) {
   ModelConfig config;
   config.family = Family::qwen2;
   config.architecture = "Qwen2ForCausalLM";
@@ -27,7 +27,7 @@ Parameters some_parameters(DType gradients) {
   config.ffn = 51;
   config.vocabulary = 2501;
   config.max_positions = 10;
-  return Parameters(config, ModelWeights::random(config, DType::f32, 1), gradients);
+  return Parameters(config, ModelWeights::random(config, DType::f32, 1), gradients, frozen);
 }
 
 int64_t count_of(const Parameter& parameter) { return parameter.value.rows * parameter.value.cols; }
@@ -36,6 +36,7 @@ int64_t count_of(const Parameter& parameter) { return parameter.value.rows * par
 template <class F>
 void for_each_gradient(Parameters& parameters, F&& f) {
   for (Parameter& parameter : parameters.all()) {
+    if (parameter.frozen()) continue;
     for (int64_t i = 0; i < count_of(parameter); ++i) {
       if (parameter.gradient.dtype == DType::f64) {
         f(parameter.gradient.row<double>(0)[i]);
@@ -169,6 +170,64 @@ TEST_P(OptimizerTest, OnlyMatricesDecay) {
                   is_matrix ? 4 * 0x1p-24 * std::abs(double{old[i]}) : 0)
           << parameter.spec.name;
     }
+  }
+}
+
+std::vector<float> values_of(const Parameter& parameter) {
+  const float* const first = parameter.value.row<float>(0);
+  return {first, first + count_of(parameter)};
+}
+
+// One with its own rate is as it would be if all had that rate; so is one without decay.
+TEST_P(OptimizerTest, ParametersMayHaveTheirOwnRatesAndNoDecay) {
+  const auto updated = [](double rate, double decay, std::vector<ParameterUpdate> own) {
+    Parameters parameters = some_parameters(GetParam());
+    Threads threads(2);
+    AdamW optimizer(parameters, {.weight_decay = decay}, threads, std::move(own));
+    Rng rng(6);
+    for (int update = 0; update < 3; ++update) {
+      fill_gradients(parameters, rng);
+      optimizer.update(parameters, rate);
+    }
+    return parameters;
+  };
+  const size_t count = some_parameters(GetParam()).all().size();
+  std::vector<ParameterUpdate> own(count);
+  for (size_t p = 0; p < count; ++p) own[p] = {p % 3 == 0 ? 0.25 : 1, p % 2 == 0};
+  const Parameters mixed = updated(0.5, 0.5, own);
+  for (size_t p = 0; p < count; ++p) {
+    const Parameters alike = updated(0.5 * own[p].rate, own[p].decays ? 0.5 : 0, {});
+    EXPECT_EQ(values_of(mixed.all()[p]), values_of(alike.all()[p])) << p;
+  }
+}
+
+TEST_P(OptimizerTest, FrozenParametersStayAndHaveNoMoments) {
+  const Parameters all = some_parameters(GetParam());
+  std::vector<std::string> frozen;
+  for (size_t p = 0; p < all.all().size(); p += 2) frozen.push_back(all.all()[p].spec.name);
+  Parameters parameters = some_parameters(GetParam(), frozen), free = some_parameters(GetParam());
+  Threads threads(2);
+  AdamW optimizer(parameters, {}, threads), other(free, {}, threads);
+  EXPECT_LT(optimizer.bytes(), other.bytes());
+  Rng rng(7);
+  fill_gradients(parameters, rng);
+  double squares = 0;
+  for (size_t p = 0; p < free.all().size(); ++p) {
+    const Parameter& from = parameters.all()[p];
+    if (from.frozen()) continue;
+    std::copy_n(from.gradient.data, from.gradient.bytes(), free.all()[p].gradient.data);
+  }
+  for_each_gradient(parameters, [&](auto& gradient) {
+    squares += static_cast<double>(gradient) * static_cast<double>(gradient);
+  });
+  EXPECT_NEAR(gradient_norm(parameters, threads) / std::sqrt(squares), 1, 1e-12);
+  optimizer.update(parameters, 0.1);
+  other.update(free, 0.1);
+  for (size_t p = 0; p < all.all().size(); ++p) {
+    const bool stays = p % 2 == 0;
+    EXPECT_EQ(parameters.all()[p].frozen(), stays);
+    EXPECT_EQ(optimizer.moments()[p].first.data == nullptr, stays);
+    EXPECT_EQ(values_of(parameters.all()[p]), values_of((stays ? all : free).all()[p])) << p;
   }
 }
 

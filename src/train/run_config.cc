@@ -1,10 +1,12 @@
 #include "train/run_config.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <span>
 
 #include "base/nearest.h"
+#include "format/files.h"
 #include "format/json.h"
 
 namespace tidar {
@@ -16,8 +18,9 @@ constexpr int kMostPacks = 1 << 16;
 constexpr int64_t kUnknown = -1;
 constexpr NumberRange kPositive = {0, 1e30};
 constexpr NumberRange kBeta = {0, 0.999999};
+constexpr NumberRange kGibibytes = {0, 1e6};
 
-constexpr std::array<std::string_view, 43> kFields = {"out",
+constexpr std::array<std::string_view, 51> kFields = {"out",
                                                       "init",
                                                       "model_config",
                                                       "tokenizer",
@@ -32,6 +35,7 @@ constexpr std::array<std::string_view, 43> kFields = {"out",
                                                       "mask_token",
                                                       "train",
                                                       "validation",
+                                                      "repeat",
                                                       "sequence",
                                                       "packs",
                                                       "packing",
@@ -47,9 +51,15 @@ constexpr std::array<std::string_view, 43> kFields = {"out",
                                                       "beta2",
                                                       "epsilon",
                                                       "weight_decay",
+                                                      "frozen",
+                                                      "no_decay",
+                                                      "rates",
+                                                      "ema",
                                                       "clip",
                                                       "spike_factor",
                                                       "precision",
+                                                      "activation_gib",
+                                                      "logit_gib",
                                                       "validate_every",
                                                       "validation_packs",
                                                       "prompts_file",
@@ -58,6 +68,7 @@ constexpr std::array<std::string_view, 43> kFields = {"out",
                                                       "draft_lengths",
                                                       "checkpoint_every",
                                                       "keep",
+                                                      "best",
                                                       "weights",
                                                       "log_every"};
 
@@ -150,6 +161,26 @@ Result<void> parse_loss(const JsonFields& fields, RunConfig& run) {
   return {};
 }
 
+Result<std::map<std::string, double>> numbers_by_name(const JsonFields& fields,
+                                                      std::string_view key, NumberRange range) {
+  std::map<std::string, double> numbers;
+  TIDAR_TRY(const auto object, fields.object(key));
+  if (!object) return numbers;
+  for (const std::string& name : object->keys()) {
+    TIDAR_TRY(numbers[name], object->number(name, range));
+  }
+  return numbers;
+}
+
+Result<void> parse_repeat(const JsonFields& fields, RunConfig& run) {
+  TIDAR_TRY(run.repeat, numbers_by_name(fields, "repeat", {1e-6, 1e6}));
+  for (const auto& [name, times] : run.repeat) {
+    if (std::find(run.train.begin(), run.train.end(), name) != run.train.end()) continue;
+    return error("{}: 'repeat' names {}, which 'train' does not", fields.where(), in_quotes(name));
+  }
+  return {};
+}
+
 Result<void> parse_data(const JsonFields& fields, RunConfig& run) {
   TIDAR_TRY(run.train, paths_of(fields, "train"));
   if (run.train.empty()) {
@@ -165,6 +196,7 @@ Result<void> parse_data(const JsonFields& fields, RunConfig& run) {
       }
     }
   }
+  TIDAR_TRY_VOID(parse_repeat(fields, run));
   TIDAR_TRY(run.sequence, fields.integer("sequence", {2, kMostTokens}, run.sequence));
   TIDAR_TRY(run.packs, fields.integer("packs", {1, kMostPacks}, run.packs));
   TIDAR_TRY(run.packing, choose(fields, "packing", kPackings, run.packing));
@@ -201,9 +233,15 @@ Result<void> parse_optimizer(const JsonFields& fields, RunConfig& run) {
   TIDAR_TRY(adamw.beta2, fields.number("beta2", kBeta, adamw.beta2));
   TIDAR_TRY(adamw.epsilon, fields.number("epsilon", {1e-30, 1}, adamw.epsilon));
   TIDAR_TRY(adamw.weight_decay, fields.number("weight_decay", {0, 1e3}, adamw.weight_decay));
+  TIDAR_TRY(run.rules.frozen, fields.texts("frozen"));
+  TIDAR_TRY(run.rules.no_decay, fields.texts("no_decay"));
+  TIDAR_TRY(run.rules.rates, numbers_by_name(fields, "rates", kPositive));
+  TIDAR_TRY(run.ema, fields.number("ema", kBeta, run.ema));
   TIDAR_TRY(run.clip, fields.number("clip", kPositive, run.clip));
   TIDAR_TRY(run.spike_factor, fields.number("spike_factor", kPositive, run.spike_factor));
   TIDAR_TRY(run.compute, choose(fields, "precision", kPrecisions, run.compute));
+  TIDAR_TRY(run.activation_gib, fields.number("activation_gib", kGibibytes, run.activation_gib));
+  TIDAR_TRY(run.logit_gib, fields.number("logit_gib", kGibibytes, run.logit_gib));
   return {};
 }
 
@@ -220,6 +258,7 @@ Result<void> parse_watch(const JsonFields& fields, RunConfig& run) {
   }
   TIDAR_TRY(run.checkpoint_every, fields.count("checkpoint_every", 0, run.checkpoint_every));
   TIDAR_TRY(run.keep, fields.integer("keep", {1, 1 << 20}, run.keep));
+  TIDAR_TRY(run.best, fields.text("best", ""));
   TIDAR_TRY(run.saved_weights, choose(fields, "weights", kTypes, run.saved_weights));
   TIDAR_TRY(run.log_every, fields.count("log_every", 1, run.log_every));
   return {};

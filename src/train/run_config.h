@@ -16,6 +16,7 @@
 #include "train/objective.h"
 #include "train/optimizer.h"
 #include "train/packing.h"
+#include "train/parameter_rules.h"
 #include "train/schedule.h"
 
 namespace tidar {
@@ -51,8 +52,10 @@ struct RunConfig {
   // The data.
   std::vector<std::filesystem::path> train;                              ///< "train": token shards
   std::map<std::string, std::vector<std::filesystem::path>> validation;  ///< "validation": by name
+  /// "repeat": how often an epoch reads a shard of "train", by its name there: 2.5, 0.1. Else once.
+  std::map<std::string, double> repeat;
   int sequence = 512;  ///< "sequence": tokens of a pack
-  int packs = 8;       ///< "packs": of a step, each a pass; their gradients are summed up
+  int packs = 8;       ///< "packs": of a step and rank, each a pass; gradients are summed up
   Packing packing = Packing::filled;  ///< "packing": "filled" or "whole", see packing.h
   uint64_t seed = 0;                  ///< "seed": of random weights, shuffle and noise
 
@@ -62,9 +65,14 @@ struct RunConfig {
                              ///< "final_learning_rate", "warmup_steps", "decay_steps"; where
                              ///< "epochs" are given, without steps until set_steps()
   AdamWOptions adamw;        ///< "beta1", "beta2", "epsilon", "weight_decay"
+  ParameterRules rules;      ///< "frozen", "no_decay", "rates"
+  double ema = 0;            ///< "ema": decay of the mean of weights that is kept; 0: none
   double clip = 1;           ///< "clip": largest norm of gradients; 0: any
   double spike_factor = 10;  ///< "spike_factor", see spike_guard.h; 0: no guard
   WeightFormat compute = WeightFormat::f32;  ///< "precision": "f32" or "bf16"; masters are f32
+  double activation_gib = 1;  ///< "activation_gib": for what is kept of layers, else it is computed
+                              ///< a second time
+  double logit_gib = 0.25;    ///< "logit_gib": for logits, so many rows at a time
 
   // What is measured and kept meanwhile. 0: never, but for checkpoints, of which the last is kept.
   int64_t validate_every = 500;      ///< "validate_every": steps
@@ -75,6 +83,9 @@ struct RunConfig {
   std::vector<int> draft_lengths;    ///< "draft_lengths": default: the block size
   int64_t checkpoint_every = 500;    ///< "checkpoint_every": steps
   int keep = 2;                      ///< "keep": this many newest checkpoints
+  std::string best;                  ///< "best": a number of the validation's log lines, such as
+                                     ///< "held.ar" or "draft_8.tokens_per_pass"; the checkpoint
+                                     ///< where it was best is kept, too
   DType saved_weights = DType::f32;  ///< "weights": type of model.safetensors; "f32" or "bf16"
   int64_t log_every = 10;            ///< "log_every": steps
 };

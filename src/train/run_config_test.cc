@@ -109,6 +109,7 @@ TEST(RunConfig, ReadsEveryField) {
                                     {"mask_token", "<|mask|>"},
                                     {"tokenizer", "words"},
                                     {"validation", {{"text", {"b.shard", "c.shard"}}}},
+                                    {"repeat", {{"a.shard", 2.5}}},
                                     {"sequence", 64},
                                     {"packs", 3},
                                     {"packing", "whole"},
@@ -122,9 +123,15 @@ TEST(RunConfig, ReadsEveryField) {
                                     {"beta2", 0.9},
                                     {"epsilon", 1e-6},
                                     {"weight_decay", 0.2},
+                                    {"frozen", {"*embed*"}},
+                                    {"no_decay", {"*.mlp.*", "lm_head"}},
+                                    {"rates", {{"*norm*", 0.1}}},
+                                    {"ema", 0.99},
                                     {"clip", 0},
                                     {"spike_factor", 5},
                                     {"precision", "bf16"},
+                                    {"activation_gib", 2},
+                                    {"logit_gib", 0.5},
                                     {"validate_every", 11},
                                     {"validation_packs", 12},
                                     {"prompts_file", "p.jsonl"},
@@ -132,9 +139,18 @@ TEST(RunConfig, ReadsEveryField) {
                                     {"max_new", 14},
                                     {"checkpoint_every", 15},
                                     {"keep", 16},
+                                    {"best", "text.ar"},
                                     {"weights", "bf16"},
                                     {"log_every", 17}}))
                             .value();
+  EXPECT_EQ(run.repeat, (std::map<std::string, double>{{"a.shard", 2.5}}));
+  EXPECT_EQ(run.rules.frozen, (std::vector<std::string>{"*embed*"}));
+  EXPECT_EQ(run.rules.no_decay, (std::vector<std::string>{"*.mlp.*", "lm_head"}));
+  EXPECT_EQ(run.rules.rates, (std::map<std::string, double>{{"*norm*", 0.1}}));
+  EXPECT_EQ(run.ema, 0.99);
+  EXPECT_EQ(run.activation_gib, 2);
+  EXPECT_EQ(run.logit_gib, 0.5);
+  EXPECT_EQ(run.best, "text.ar");
   EXPECT_EQ(run.objective.kind, ObjectiveKind::tidar);
   EXPECT_EQ(run.objective.block_size, 8);
   EXPECT_EQ(run.objective.alpha, 0.5);

@@ -1,6 +1,7 @@
 #include "train/token_stream.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/rng.h"
@@ -18,6 +19,10 @@ uint64_t mix(uint64_t state, uint64_t value) {
   return uint64_t{bits[0]} << 32 | bits[1];
 }
 
+double part_of(int64_t count, int64_t all) {
+  return all == 0 ? 0 : static_cast<double>(count) / static_cast<double>(all);
+}
+
 /// Of the permutations of an epoch: round 0 orders the pieces, round 1 + w the packs of window w.
 uint64_t epoch_key(uint64_t seed, int64_t epoch) { return mix(seed, static_cast<uint64_t>(epoch)); }
 
@@ -26,6 +31,7 @@ uint64_t epoch_key(uint64_t seed, int64_t epoch) { return mix(seed, static_cast<
 Result<TokenStream> TokenStream::open(const std::vector<std::filesystem::path>& paths,
                                       const StreamOptions& options) {
   TIDAR_CHECK_GE(options.rows, 2);
+  TIDAR_CHECK(options.repeat.empty() || options.repeat.size() == paths.size());
   if (paths.empty()) return error("no token shards to train on; tidar data tokens makes them");
   std::vector<TokenShardFile> shards;
   for (const auto& path : paths) {
@@ -52,23 +58,48 @@ Result<TokenStream> TokenStream::open(const std::vector<std::filesystem::path>& 
 void TokenStream::index_documents() {
   uint64_t print = mix(options_.seed, static_cast<uint64_t>(options_.rows));
   if (options_.packing != Packing::whole) print = mix(print, 1);
+  int64_t stored = 0;
   for (size_t s = 0; s < shards_.size(); ++s) {
     const TokenShard& shard = shards_[s].shard();
+    const int64_t first = stored;
+    int64_t tokens = 0;
     print = mix(print, static_cast<uint64_t>(shard.documents()));
     for (int64_t document = 0; document < shard.documents(); ++document) {
       if (document % kMarkEvery == 0) {
-        marks_.push_back({pieces_, static_cast<int32_t>(s), document});
+        marks_.push_back({stored, static_cast<int32_t>(s), document});
       }
       const int64_t size = shard.size_of(document);
       const int64_t pieces = pieces_of(size);
       print = mix(print, static_cast<uint64_t>(size));
-      pieces_ += pieces;
+      stored += pieces;
       skipped_ += pieces == 0;
-      tokens_ += pieces == 0 ? 0 : size - (size % options_.rows == 1);
+      tokens += pieces == 0 ? 0 : size - (size % options_.rows == 1);
     }
     documents_ += shard.documents();
+    const double times = options_.repeat.empty() ? 1 : options_.repeat[s];
+    Share share = {first, stored - first, pieces_, stored - first};
+    if (times != 1 && share.stored > 0) {
+      share.pieces = std::max<int64_t>(1, std::llround(times * static_cast<double>(share.stored)));
+      print = mix(print, static_cast<uint64_t>(share.pieces));
+    }
+    pieces_ += share.pieces;
+    tokens_ += std::llround(static_cast<double>(tokens) * part_of(share.pieces, share.stored));
+    shares_.push_back(share);
   }
   position_.corpus = print;
+}
+
+int64_t TokenStream::stored_index(int64_t index, int64_t epoch) const {
+  const auto after =
+      std::upper_bound(shares_.begin(), shares_.end(), index,
+                       [](int64_t piece, const Share& share) { return piece < share.first; });
+  // Of shares that begin at one piece all but the last are empty.
+  const Share& share = *std::prev(after);
+  const int64_t at = index - share.first;
+  if (share.pieces == share.stored) return share.first_stored + at;
+  // Epoch after epoch goes on in one order of the shard, in which passages have no fixed place.
+  const Permutation order(share.stored, options_.seed, static_cast<uint64_t>(share.first_stored));
+  return share.first_stored + order((epoch * share.pieces + at) % share.stored);
 }
 
 int64_t TokenStream::pieces_of(int64_t document_tokens) const {
@@ -76,21 +107,21 @@ int64_t TokenStream::pieces_of(int64_t document_tokens) const {
   return document_tokens / options_.rows + (rest >= 2);
 }
 
-Piece TokenStream::locate(int64_t index) const {
+Piece TokenStream::locate(int64_t stored_index) const {
   const auto after =
-      std::upper_bound(marks_.begin(), marks_.end(), index,
+      std::upper_bound(marks_.begin(), marks_.end(), stored_index,
                        [](int64_t piece, const Mark& mark) { return piece < mark.piece; });
   Mark at = *std::prev(after);
   const TokenShard& from = shard(at.shard);
   int64_t size = from.size_of(at.document);
-  for (; at.piece + pieces_of(size) <= index; size = from.size_of(at.document)) {
+  for (; at.piece + pieces_of(size) <= stored_index; size = from.size_of(at.document)) {
     at.piece += pieces_of(size);
     at.document += 1;
   }
   Piece piece;
   piece.shard = at.shard;
   piece.document = at.document;
-  piece.from = (index - at.piece) * options_.rows;
+  piece.from = (stored_index - at.piece) * options_.rows;
   piece.rows = static_cast<int32_t>(std::min<int64_t>(options_.rows, size - piece.from));
   const int64_t prompt = from.prompt_of(at.document) - piece.from;
   piece.prompt = static_cast<int32_t>(std::clamp<int64_t>(prompt, 0, piece.rows));
@@ -103,7 +134,8 @@ std::vector<std::vector<Piece>> TokenStream::packs_of(int64_t epoch, int64_t win
   const Permutation order(pieces_, epoch_key(options_.seed, epoch), 0);
   const int64_t end = std::min((window + 1) * kWindow, pieces_);
   std::vector<Piece> pieces;
-  for (int64_t i = window * kWindow; i < end; ++i) pieces.push_back(locate(order(i)));
+  for (int64_t i = window * kWindow; i < end; ++i)
+    pieces.push_back(locate(stored_index(order(i), epoch)));
   return pack_pieces(std::move(pieces), options_.rows, options_.packing);
 }
 

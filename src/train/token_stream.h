@@ -30,6 +30,9 @@ struct StreamOptions {
   uint64_t seed = 0;        ///< of the shuffle
   int32_t mask_token = -1;  ///< a text that holds it is refused when it is read; -1: none
   Packing packing = Packing::whole;
+  /// How often an epoch reads each shard, in their order; empty: each once. 2.5: two of its
+  /// passages in an epoch, and half of a third, which the next epoch goes on with.
+  std::vector<double> repeat{};
 };
 
 /// What one sequence of training holds.
@@ -72,9 +75,9 @@ class TokenStream {
   int64_t documents() const { return documents_; }
   /// Documents of one token, from which nothing can be learnt.
   int64_t skipped() const { return skipped_; }
-  /// Before they are cut for the sake of packing.
+  /// What an epoch reads, before pieces are cut for the sake of packing.
   int64_t pieces() const { return pieces_; }
-  /// Tokens of all pieces: what an epoch reads.
+  /// Of these pieces; on average, where shards are not read as a whole.
   int64_t tokens() const { return tokens_; }
   /// Packs of the first epoch; further ones may have some more or less. Packs them all once.
   int64_t packs_of_epoch() const;
@@ -87,6 +90,12 @@ class TokenStream {
     int64_t document = 0;
   };
 
+  /// What an epoch reads of a shard: `pieces` of its `stored` ones.
+  struct Share {
+    int64_t first_stored = 0, stored = 0;
+    int64_t first = 0, pieces = 0;
+  };
+
   TokenStream(std::vector<TokenShardFile> shards, const StreamOptions& options)
       : shards_(std::move(shards)), options_(options) {}
   const TokenShard& shard(int32_t index) const {
@@ -94,7 +103,9 @@ class TokenStream {
   }
   void index_documents();
   int64_t pieces_of(int64_t document_tokens) const;
-  Piece locate(int64_t index) const;
+  /// Of an epoch's piece, its index among those of all shards.
+  int64_t stored_index(int64_t index, int64_t epoch) const;
+  Piece locate(int64_t stored_index) const;
   int64_t windows() const;
   /// Of an epoch, in no order.
   std::vector<std::vector<Piece>> packs_of(int64_t epoch, int64_t window) const;
@@ -104,6 +115,7 @@ class TokenStream {
   std::vector<TokenShardFile> shards_;
   StreamOptions options_;
   std::vector<Mark> marks_;
+  std::vector<Share> shares_;  ///< of each shard
   int64_t documents_ = 0;
   int64_t skipped_ = 0;
   int64_t pieces_ = 0;

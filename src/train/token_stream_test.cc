@@ -150,6 +150,51 @@ TEST_F(TokenStreamTest, AnEpochHoldsEveryTokenOnce) {
   }
 }
 
+// Of a shard that is read r times an epoch, no piece comes more often than another but for one
+// time, over any number of epochs.
+TEST_F(TokenStreamTest, ShardsAreReadAsOftenAsAsked) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    Rng rng(seed);
+    const int rows = 4 + rng.below(30);
+    std::vector<std::filesystem::path> paths;
+    const std::vector<double> repeat = {0.3, 1, 2.5, 1.0 / 3};
+    for (size_t s = 0; s < repeat.size(); ++s) {
+      const int count = s == 3 ? 0 : 40 + rng.below(300);
+      paths.push_back(write(fmt::format("s{}", s), random_documents(rng, count, 60)));
+    }
+    const auto packing = seed % 2 == 0 ? Packing::whole : Packing::filled;
+    const StreamOptions options = {rows, kVocabulary, seed, -1, packing, repeat};
+    TokenStream stream = TokenStream::open(paths, options).value();
+    const TokenStream plain = open(paths, rows, seed, packing);
+    EXPECT_NE(stream.position().corpus, plain.position().corpus);
+    std::map<std::pair<int32_t, int64_t>, std::map<int64_t, int>> read;  // tokens, by their place
+    constexpr int kEpochs = 3;
+    int64_t tokens = 0;
+    for (int epoch = 0; epoch < kEpochs; ++epoch) {
+      for (const TokenPack& pack : epoch_of(stream)) {
+        tokens += static_cast<int64_t>(pack.tokens.size());
+        for (const Piece& piece : pack.pieces) {
+          for (int32_t i = 0; i < piece.rows; ++i) {
+            ++read[{piece.shard, piece.document}][piece.from + i];
+          }
+        }
+      }
+    }
+    EXPECT_NEAR(static_cast<double>(tokens) / kEpochs / static_cast<double>(stream.tokens()), 1,
+                0.05);
+    for (const auto& [document, places] : read) {
+      const double expected = kEpochs * repeat[static_cast<size_t>(document.first)];
+      for (const auto& [place, times] : places) EXPECT_NEAR(times, expected, 1.01);
+    }
+    // Where it goes on it is the same as if it had not been cut.
+    TokenStream again = TokenStream::open(paths, options).value();
+    ASSERT_TRUE(again.seek(stream.position()).ok());
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(again.next()->tokens, stream.next()->tokens);
+    EXPECT_FALSE(again.seek(plain.position()).ok());
+  }
+}
+
 TEST_F(TokenStreamTest, EpochsAndSeedsAreShuffledDifferently) {
   Rng rng(5);
   const auto path = write("s", random_documents(rng, 1000, 30));

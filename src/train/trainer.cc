@@ -1,10 +1,9 @@
 #include "train/trainer.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
-
-#include "net/flops.h"
 
 namespace tidar {
 
@@ -22,19 +21,34 @@ std::vector<Document> documents_of(const TokenPack& pack) {
   return documents;
 }
 
+namespace {
+
+/// With moments that can be viewed where there is one rank.
+AdamW optimizer_of(const Parameters& parameters, const TrainerOptions& options,
+                   const GradientExchange& exchange, const Communicator& ranks, Threads& threads) {
+  if (ranks.ranks() == 1) return {parameters, options.adamw, threads, options.updates};
+  return {parameters, options.adamw, threads, options.updates, exchange.shard()};
+}
+
+}  // namespace
+
 Trainer::Trainer(Trainable& model, const Objective& objective, TokenStream stream,
-                 const TrainerOptions& options, Threads& threads)
+                 const TrainerOptions& options, Communicator& ranks, Threads& threads)
     : model_(model),
       objective_(objective),
       stream_(std::move(stream)),
       options_(options),
+      ranks_(ranks),
       threads_(threads),
-      optimizer_(model.parameters(), options.adamw, threads),
-      guard_(options.spike_factor) {}
+      exchange_(model.parameters(), ranks),
+      optimizer_(optimizer_of(model.parameters(), options, exchange_, ranks, threads)),
+      guard_(options.spike_factor) {
+  if (options.ema > 0) average_.emplace(model.parameters(), options.ema, threads);
+}
 
 Result<Trainer::Batch> Trainer::read_batch() {
   Batch batch;
-  for (int i = 0; i < options_.packs; ++i) {
+  for (int i = 0; i < options_.packs * ranks_.ranks(); ++i) {
     TIDAR_TRY(TokenPack pack, stream_.next());
     batch.packs.push_back(std::move(pack));
   }
@@ -71,20 +85,30 @@ Result<StepReport> Trainer::step() {
   report.rate = options_.schedule.rate(state_.step);
   report.terms.assign(objective_.terms().size(), 0.0);
   model_.parameters().zero_gradients();
+  const auto own_packs = static_cast<size_t>(options_.packs);
+  const std::span<const TrainingPass> own =
+      std::span(passes).subspan(static_cast<size_t>(ranks_.rank()) * own_packs, own_packs);
   std::vector<double> losses;
-  for (const TrainingPass& pass : passes) {
+  for (const TrainingPass& pass : own) {
     losses.assign(pass.labels.size(), 0.0);
-    model_.add_gradients(pass.pass, pass.labels, losses);
+    const bool last = &pass == &own.back();
+    model_.add_gradients(pass.pass, pass.labels, losses,
+                         last ? [this](Range ready) { exchange_.begin(ready); } : GradientsReady());
     add_term_means(pass, losses, report.terms);
+  }
+  exchange_.finish();
+  ranks_.sum(report.terms);
+  for (const TrainingPass& pass : passes) {
     report.rows += pass.pass.rows();
-    report.flops +=
-        training_flops(model_.config(), pass.pass, static_cast<int64_t>(pass.labels.size()));
+    report.flops += model_.flops(pass.pass, static_cast<int64_t>(pass.labels.size()));
   }
   for (const TokenPack& pack : batch.packs) {
     report.tokens += static_cast<int64_t>(pack.tokens.size());
   }
   report.loss = total_loss(objective_.terms(), report.terms);
-  report.gradient_norm = gradient_norm(model_.parameters(), threads_);
+  double squares = gradient_squares(model_.parameters(), exchange_.shard(), threads_);
+  ranks_.sum({&squares, 1});
+  report.gradient_norm = std::sqrt(squares);
   if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) {
     return not_finite(batch, report);
   }
@@ -92,6 +116,8 @@ Result<StepReport> Trainer::step() {
   if (!report.left_out) {
     optimizer_.update(model_.parameters(), report.rate,
                       clip_scale(report.gradient_norm, options_.clip));
+    exchange_.share_masters();
+    if (average_) average_->take(model_.parameters(), optimizer_.updates());
     model_.refresh();
   }
   state_.step = report.step;
@@ -107,6 +133,28 @@ TrainingState Trainer::state() const {
   return state;
 }
 
+RunMemory Trainer::memory() const {
+  TIDAR_CHECK_EQ(ranks_.ranks(), 1);
+  return {model_.parameters(), optimizer_.moments(), average_ ? &*average_ : nullptr};
+}
+
+RunMemory Trainer::memory(AllMoments& moments) {
+  if (ranks_.ranks() == 1) return memory();
+  moments = optimizer_.all_moments(model_.parameters());
+  exchange_.share(moments);
+  return {model_.parameters(), moments.of_parameters, average_ ? &*average_ : nullptr};
+}
+
+void Trainer::take(const AllMoments& moments) {
+  if (ranks_.ranks() > 1) optimizer_.take(moments);
+}
+
+void Trainer::exchange_average() {
+  if (!average_) return;
+  average_->exchange(model_.parameters());
+  model_.refresh();
+}
+
 Result<void> Trainer::restore(const TrainingState& state) {
   TIDAR_TRY_VOID(stream_.seek(state.position));
   state_ = state;
@@ -118,23 +166,41 @@ Result<void> Trainer::restore(const TrainingState& state) {
 
 namespace {
 
+/// How many places of blocks have labels.
+int places_of(std::span<const TrainingPass> passes) {
+  int places = 0;
+  for (const TrainingPass& pass : passes) {
+    for (const LabelShare& share : pass.shares) places = std::max(places, share.place + 1);
+  }
+  return places;
+}
+
 /// Adds to the sums of the places.
 void add_places(const TrainingPass& pass, std::span<const double> losses,
-                std::vector<PlaceLoss>& places) {
+                std::span<PlaceLoss> places) {
   for (size_t i = 0; i < losses.size(); ++i) {
     if (pass.shares[i].place < 0) continue;
-    const auto place = static_cast<size_t>(pass.shares[i].place);
-    if (places.size() <= place) places.resize(place + 1);
-    places[place].labels += 1;
-    places[place].loss += losses[i];
-    places[place].probability += std::exp(-losses[i]);
+    PlaceLoss& place = places[static_cast<size_t>(pass.shares[i].place)];
+    place.labels += 1;
+    place.loss += losses[i];
+    place.probability += std::exp(-losses[i]);
+  }
+}
+
+/// Sums of each rank become those of all.
+void add_up(Communicator& ranks, TextLoss& loss) {
+  ranks.sum(loss.terms);
+  for (PlaceLoss& place : loss.places) {
+    std::array sums = {static_cast<double>(place.labels), place.loss, place.probability};
+    ranks.sum(sums);
+    place = {std::llround(sums[0]), sums[1], sums[2]};
   }
 }
 
 }  // namespace
 
 Result<TextLoss> text_loss(Trainable& model, const Objective& objective, TokenStream& stream,
-                           int packs) {
+                           int packs, Communicator& ranks) {
   std::vector<TokenPack> texts;
   const int64_t epoch = stream.position().epoch;
   while (static_cast<int>(texts.size()) < packs && stream.position().epoch == epoch) {
@@ -145,12 +211,17 @@ Result<TextLoss> text_loss(Trainable& model, const Objective& objective, TokenSt
   for (const TokenPack& pack : texts) documents.push_back(documents_of(pack));
   TextLoss result;
   result.terms.assign(objective.terms().size(), 0.0);
-  for (const TrainingPass& pass : lay_out_step(objective, documents, {0, 0})) {
+  const std::vector<TrainingPass> passes = lay_out_step(objective, documents, {0, 0});
+  result.places.resize(static_cast<size_t>(places_of(passes)));
+  for (size_t i = 0; i < passes.size(); ++i) {
+    if (static_cast<int>(i) % ranks.ranks() != ranks.rank()) continue;
+    const TrainingPass& pass = passes[i];
     std::vector<double> losses(pass.labels.size());
     model.evaluate(pass.pass, pass.labels, losses);
     add_term_means(pass, losses, result.terms);
     add_places(pass, losses, result.places);
   }
+  add_up(ranks, result);
   for (PlaceLoss& place : result.places) {
     const double labels = static_cast<double>(std::max<int64_t>(1, place.labels));
     place.loss /= labels;

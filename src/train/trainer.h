@@ -2,31 +2,37 @@
 // One run of training: step after step, from a place that can be saved and gone back to.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/threads.h"
+#include "comm/communicator.h"
 #include "net/trainable.h"
+#include "train/gradient_exchange.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/spike_guard.h"
 #include "train/token_stream.h"
+#include "train/weight_average.h"
 
 namespace tidar {
 
 struct TrainerOptions {
-  int packs = 8;  ///< of a step; each is a pass, and gradients are summed up
+  int packs = 8;  ///< of a step, of each rank; each is a pass, and gradients are summed up
   uint64_t seed = 0;
   Schedule schedule;
   AdamWOptions adamw;
+  std::vector<ParameterUpdate> updates{};  ///< of the model's parameters, one each; or none
+  double ema = 0;                          ///< decay of the mean of weights; 0: none is kept
   double clip = 1;
   double spike_factor = 10;
 };
 
-/// What one step did.
+/// What one step did, of all ranks together.
 struct StepReport {
   int64_t step = 0;  ///< counted from 1
   double loss = 0;
@@ -40,7 +46,14 @@ struct StepReport {
   int64_t epoch = 0;
 };
 
-/// Where a run stands; with weights and moments, all that it depends on.
+/// What a run has in memory, and its checkpoints on disk: views.
+struct RunMemory {
+  const Parameters& parameters;
+  std::span<const AdamMoments> moments;
+  const WeightAverage* average = nullptr;  ///< nullptr: none is kept
+};
+
+/// Where a run stands; with RunMemory, all that it depends on.
 struct TrainingState {
   int64_t step = 0;  ///< steps done
   int64_t tokens = 0;
@@ -50,12 +63,14 @@ struct TrainingState {
 };
 
 /// Runs that go on from a saved state are the same, to the bit, as if they had not been cut, on the
-/// same backend. Not thread-safe.
+/// same backend and with as many ranks. Several ranks do what one with as many packs does, but for
+/// the order in which sums are made. Not thread-safe.
 class Trainer {
  public:
-  /// `model`, `objective` and `threads` must outlive this; `stream` is the training text.
+  /// `model`, `objective`, `ranks` and `threads` must outlive this; `stream` is the training text,
+  /// the same on all ranks.
   Trainer(Trainable& model, const Objective& objective, TokenStream stream,
-          const TrainerOptions& options, Threads& threads);
+          const TrainerOptions& options, Communicator& ranks, Threads& threads);
 
   bool done() const { return state_.step >= options_.schedule.steps; }
 
@@ -66,11 +81,23 @@ class Trainer {
 
   /// To be saved.
   TrainingState state() const;
-  const AdamW& optimizer() const { return optimizer_; }
+  /// Of one rank that is alone. Views that stay good for as long as this lives.
+  RunMemory memory() const;
+  /// Of all ranks together; to be called on all of them. `moments` becomes the moments of all where
+  /// each has its own part, and is viewed then.
+  RunMemory memory(AllMoments& moments);
+  /// Takes over what was written to `moments`, before restore().
+  void take(const AllMoments& moments);
+  int64_t moment_bytes() const { return optimizer_.bytes(); }
+  int64_t average_bytes() const { return average_ ? average_->bytes() : 0; }
 
-  /// To be restored: the moments are written to optimizer().moments(), the masters to the model's
-  /// parameters, and then the rest. Refused when the text is not that of the saved run.
+  /// To be restored: first what memory() views is written, and then the rest. Refused when the text
+  /// is not that of the saved run.
   Result<void> restore(const TrainingState& state);
+
+  /// Gives the model the mean of its weights, where one is kept, and at the second call its own
+  /// weights again. No step in between.
+  void exchange_average();
 
  private:
   struct Batch;
@@ -81,10 +108,25 @@ class Trainer {
   const Objective& objective_;
   TokenStream stream_;
   TrainerOptions options_;
+  Communicator& ranks_;
   Threads& threads_;
+  GradientExchange exchange_;
   AdamW optimizer_;
+  std::optional<WeightAverage> average_;
   SpikeGuard guard_;
   TrainingState state_;
+};
+
+/// While it lives, the model has the mean of its weights, where one is kept.
+class AverageInUse {
+ public:
+  explicit AverageInUse(Trainer& trainer) : trainer_(trainer) { trainer.exchange_average(); }
+  ~AverageInUse() { trainer_.exchange_average(); }
+  AverageInUse(const AverageInUse&) = delete;
+  AverageInUse& operator=(const AverageInUse&) = delete;
+
+ private:
+  Trainer& trainer_;
 };
 
 /// How well the masks of one place in their block tell its token.
@@ -106,9 +148,9 @@ struct TextLoss {
 std::vector<Document> documents_of(const TokenPack& pack);
 
 /// The loss of at most the first `packs` packs of a stream, which is read from where it stands,
-/// with the same noise at every call. An Error when a shard holds what it may not, and when the
-/// loss is not finite.
+/// with the same noise at every call. Ranks share the packs, and all get the sums. An Error when a
+/// shard holds what it may not, and when the loss is not finite.
 Result<TextLoss> text_loss(Trainable& model, const Objective& objective, TokenStream& stream,
-                           int packs);
+                           int packs, Communicator& ranks);
 
 }  // namespace tidar

@@ -6,7 +6,9 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <numeric>
 
+#include "comm/thread_ranks_testing.h"
 #include "format/files.h"
 #include "format/files_testing.h"
 #include "format/tensors.h"
@@ -45,13 +47,18 @@ ModelConfig small_model() {
 struct TrialRun {
   ModelConfig config = small_model();
   Threads threads{2};
+  std::unique_ptr<Communicator> solo = make_solo();
+  Communicator& ranks;
   TrainableOnBackend model;
   std::unique_ptr<Objective> objective;
   std::unique_ptr<Trainer> trainer;
 
   TrialRun(const std::filesystem::path& text, const TrainerOptions& options,
-           const TrainingBackend& backend = all_training_backends().back())
-      : model(config, ModelWeights::random(config, DType::f32, 2), backend) {
+           const TrainingBackend& backend = all_training_backends().back(),
+           const std::vector<std::string>& frozen = {}, Communicator* others = nullptr)
+      : ranks(others != nullptr ? *others : *solo),
+        model(config, ModelWeights::random(config, DType::f32, 2), backend, WeightFormat::f32, 2,
+              without(frozen)) {
     initialise(config, 5, model->parameters());
     model->refresh();
     ObjectiveOptions kind = parse_objective("tidar:4").value();
@@ -59,7 +66,14 @@ struct TrialRun {
     objective = std::move(make_objective(kind, {kSequence, config.vocabulary}).value());
     auto stream = TokenStream::open({text}, {kSequence, config.vocabulary, 7});
     EXPECT_TRUE(stream.ok()) << stream.error().message;
-    trainer = std::make_unique<Trainer>(*model, *objective, std::move(*stream), options, threads);
+    trainer =
+        std::make_unique<Trainer>(*model, *objective, std::move(*stream), options, ranks, threads);
+  }
+
+  static TrainableOptions without(const std::vector<std::string>& frozen) {
+    TrainableOptions options = TrainableOnBackend::kOptions;
+    options.frozen = frozen;
+    return options;
   }
 
   /// The losses of steps up to `last`.
@@ -79,11 +93,8 @@ struct TrialRun {
   }
 
   CheckpointContents contents(const TrainingState& state) {
-    return {.config = config,
-            .parameters = model->parameters(),
-            .optimizer = trainer->optimizer(),
-            .state = state,
-            .run = "{\"steps\": 40}"};
+    return {
+        .config = config, .memory = trainer->memory(), .state = state, .run = "{\"steps\": 40}"};
   }
 };
 
@@ -110,6 +121,167 @@ TEST_F(TrainerTest, LossFallsFromThatOfAUniformGuess) {
   EXPECT_LT(losses.back(), 0.8 * losses.front());
 }
 
+/// All numbers of the checkpoint's model.safetensors, in the order of the parameters.
+std::string saved_weights(const Checkpoint& checkpoint, const Parameters& parameters) {
+  const TensorFile file = TensorFile::open(checkpoint.folder / "model.safetensors").value();
+  std::string bytes;
+  for (const Parameter& parameter : parameters.all()) {
+    for (const StoredTensor& tensor : file.tensors()) {
+      if (tensor.name != parameter.spec.name) continue;
+      bytes.append(reinterpret_cast<const char*>(tensor.data.data()), tensor.data.size());
+    }
+  }
+  return bytes;
+}
+
+TEST_F(TrainerTest, TheMeanOfWeightsIsSavedAndResumed) {
+  TrainerOptions averaged = options(20);
+  averaged.ema = 0.7;
+  const std::vector<std::string> frozen = {"model.embed_tokens.weight", "model.norm.weight"};
+  const TrainingBackend backend = all_training_backends().back();
+  const auto out = folder_.path() / "out";
+  TrialRun whole(text_, averaged, backend, frozen);
+  const std::string began = whole.weights();
+  const std::vector<double> losses = whole.go(20);
+  TrialRun plain(text_, options(20), backend, frozen);
+  EXPECT_EQ(plain.go(20), losses) << "the mean is beside what is trained";
+  for (const std::string& name : frozen) {
+    for (const Parameter& parameter : whole.model->parameters().all()) {
+      EXPECT_EQ(parameter.frozen(), std::count(frozen.begin(), frozen.end(), parameter.spec.name));
+    }
+    EXPECT_NE(whole.weights(), began) << name;
+  }
+
+  TrialRun first(text_, averaged, backend, frozen);
+  first.go(9);
+  const auto saved = save_checkpoint(out, first.contents(first.trainer->state()), 2).value();
+  const std::string own = first.weights();
+  std::string mean;
+  {
+    const AverageInUse use(*first.trainer);
+    mean = first.weights();
+  }
+  EXPECT_EQ(first.weights(), own);
+  EXPECT_NE(mean, own);
+  EXPECT_EQ(saved_weights(saved, first.model->parameters()), mean);
+
+  TrialRun second(text_, averaged, backend, frozen);
+  const auto restored = restore_checkpoint(saved, second.trainer->memory());
+  ASSERT_TRUE(restored.ok()) << restored.error().message;
+  ASSERT_TRUE(second.trainer->restore(restored->state).ok());
+  EXPECT_EQ(second.go(20), std::vector<double>(losses.begin() + 9, losses.end()));
+  const AverageInUse one(*second.trainer), other(*whole.trainer);
+  EXPECT_EQ(second.weights(), whole.weights());
+
+  TrialRun unfrozen(text_, averaged, backend);
+  for (TrialRun* const stranger : {&plain, &unfrozen}) {
+    const auto refused = restore_checkpoint(saved, stranger->trainer->memory());
+    ASSERT_FALSE(refused.ok());
+    EXPECT_TRUE(says(refused.error().message, "\"frozen\""));
+  }
+}
+
+TEST_F(TrainerTest, TheBestCheckpointIsKept) {
+  const auto out = folder_.path() / "out";
+  TrialRun run(text_, options(10));
+  for (int64_t step = 1; step <= 5; ++step) {
+    run.go(step);
+    CheckpointContents contents = run.contents(run.trainer->state());
+    if (step >= 2) contents.best = BestStep{.value = 0.25, .step = 2};
+    ASSERT_TRUE(save_checkpoint(out, contents, 2).ok());
+  }
+  std::vector<int64_t> steps;
+  for (const Checkpoint& one : checkpoints_of(out)) steps.push_back(one.step);
+  EXPECT_EQ(steps, (std::vector<int64_t>{2, 4, 5}));
+  EXPECT_EQ(std::filesystem::read_symlink(out / "best"), "step-00000002");
+  EXPECT_EQ(std::filesystem::read_symlink(out / "latest"), "step-00000005");
+  const auto restored = restore_checkpoint(checkpoints_of(out)[1], run.trainer->memory());
+  ASSERT_TRUE(restored->best);
+  EXPECT_EQ(restored->best->value, 0.25);
+  EXPECT_EQ(restored->best->step, 2);
+}
+
+/// Of matrices that sums in another order led to: a step moves a weight by a rate at most, whatever
+/// the size of its gradient.
+double largest_difference(const std::string& a, const std::string& b) {
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); i += sizeof(float)) {
+    float x = 0, y = 0;
+    std::memcpy(&x, a.data() + i, sizeof(x));
+    std::memcpy(&y, b.data() + i, sizeof(y));
+    largest = std::max(largest, std::abs(double{x} - double{y}));
+  }
+  return largest;
+}
+
+TEST_F(TrainerTest, RanksDoWhatOneDoesWithAllTheirPacks) {
+  constexpr int kSteps = 12;
+  TrainerOptions averaged = options(kSteps);
+  averaged.ema = 0.5;
+  const TrainingBackend backend = all_training_backends().back();
+  const std::vector<std::string> frozen = {"model.layers.0.mlp.up_proj.weight",
+                                           "model.norm.weight"};
+  for (const int ranks : {2, 3}) {
+    SCOPED_TRACE(ranks);
+    TrainerOptions whole = averaged;
+    whole.packs = averaged.packs * ranks;
+    TrialRun one(text_, whole, backend, frozen);
+    const std::vector<double> losses = one.go(kSteps);
+    const auto out = folder_.path() / std::to_string(ranks);
+    std::vector<std::vector<double>> found(static_cast<size_t>(ranks)), again = found;
+    std::vector<std::string> weights(found.size()), weights_again = weights, validated = weights;
+    std::vector<int64_t> bytes(found.size());
+    run_as_ranks(ranks, [&](Communicator& here) {
+      const auto r = static_cast<size_t>(here.rank());
+      TrialRun run(text_, averaged, backend, frozen, &here);
+      found[r] = run.go(7);
+      bytes[r] = run.trainer->moment_bytes();
+      AllMoments moments;
+      CheckpointContents contents = {.config = run.config,
+                                     .memory = run.trainer->memory(moments),
+                                     .state = run.trainer->state()};
+      if (here.first()) {
+        EXPECT_TRUE(save_checkpoint(out, contents, 1).ok());
+      }
+      any(here, false);  // all wait for it
+      const std::vector<double> rest = run.go(kSteps);
+      found[r].insert(found[r].end(), rest.begin(), rest.end());
+      weights[r] = run.weights();
+      auto stream = TokenStream::open({text_}, {kSequence, run.config.vocabulary, 1});
+      const TextLoss loss = text_loss(*run.model, *run.objective, *stream, 5, here).value();
+      validated[r] = fmt::format("{} {} {}", loss.loss, loss.terms.at(1), loss.places.at(3).loss);
+    });
+    run_as_ranks(ranks, [&](Communicator& here) {
+      const auto r = static_cast<size_t>(here.rank());
+      TrialRun run(text_, averaged, backend, frozen, &here);
+      AllMoments moments;
+      const RunMemory memory = run.trainer->memory(moments);
+      const auto restored = restore_checkpoint(checkpoints_of(out).back(), memory);
+      ASSERT_TRUE(restored.ok()) << restored.error().message;
+      run.trainer->take(moments);
+      ASSERT_TRUE(run.trainer->restore(restored->state).ok());
+      again[r] = run.go(kSteps);
+      weights_again[r] = run.weights();
+    });
+    for (size_t r = 0; r < found.size(); ++r) {
+      EXPECT_EQ(found[r], found[0]);
+      EXPECT_EQ(weights[r], weights[0]);
+      EXPECT_EQ(validated[r], validated[0]);
+      EXPECT_EQ(again[r], std::vector<double>(found[0].begin() + 7, found[0].end()));
+      EXPECT_EQ(weights_again[r], weights[0]) << "a resumed run is the same, to the bit";
+      EXPECT_LT(bytes[r], one.trainer->moment_bytes() * 2 / 3);
+    }
+    EXPECT_EQ(std::accumulate(bytes.begin(), bytes.end(), int64_t{0}), one.trainer->moment_bytes());
+    for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(found[0][i], losses[i], 2e-5) << i;
+    EXPECT_LT(largest_difference(weights[0], one.weights()), 1e-3);
+    // What was written by several can be gone on with by one.
+    const auto restored = restore_checkpoint(checkpoints_of(out).back(), one.trainer->memory());
+    ASSERT_TRUE(restored.ok());
+    ASSERT_TRUE(one.trainer->restore(restored->state).ok());
+    EXPECT_NEAR(one.go(8).at(0), losses[7], 2e-5);
+  }
+}
+
 TEST_F(TrainerTest, ResumesToTheBit) {
   for (const TrainingBackend& backend : all_training_backends()) {
     SCOPED_TRACE(backend.name);
@@ -125,8 +297,7 @@ TEST_F(TrainerTest, ResumesToTheBit) {
 
     TrialRun second(text_, options(24), backend);
     second.go(3);  // anything
-    const auto restored = restore_checkpoint(checkpoints_of(out).back(), second.model->parameters(),
-                                             second.trainer->optimizer());
+    const auto restored = restore_checkpoint(checkpoints_of(out).back(), second.trainer->memory());
     ASSERT_TRUE(restored.ok()) << restored.error().message;
     EXPECT_EQ(restored->run, "{\"steps\": 40}");
     ASSERT_TRUE(second.trainer->restore(restored->state).ok());
@@ -194,7 +365,7 @@ TEST_F(TrainerTest, WhatIsNoNumberIsNotSaved) {
   ASSERT_TRUE(save_checkpoint(out, run.contents(run.trainer->state()), 2).ok());
   run.go(2);
   const Matrix weight = run.model->parameters().all().back().value;
-  const Matrix moment = run.trainer->optimizer().moments().back().second;
+  const Matrix moment = run.trainer->memory().moments.back().second;
   for (const Matrix* spoiled : {&weight, &moment}) {
     float& value = spoiled->row<float>(0)[3];
     const float good = std::exchange(value, std::numeric_limits<float>::infinity());
@@ -225,15 +396,14 @@ TEST_F(TrainerTest, AStepThatIsThereAlreadyIsNotTrusted) {
   EXPECT_EQ(std::filesystem::last_write_time(weights), written) << "it was there, to the bit";
   std::filesystem::resize_file(weights, 1000);
   save();
-  const auto& optimizer = run.trainer->optimizer();
-  EXPECT_TRUE(check_checkpoint(checkpoints_of(out)[0], run.model->parameters(), optimizer).ok());
+  EXPECT_TRUE(check_checkpoint(checkpoints_of(out)[0], run.trainer->memory()).ok());
   EXPECT_TRUE(std::filesystem::exists(out / "step-00000001.left"));
   // Whole, but of other weights.
   TrialRun other(text_, options(10));
   other.go(1);
   other.model->parameters().all().back().value.row<float>(0)[0] += 1;
   ASSERT_TRUE(save_checkpoint(out, other.contents(other.trainer->state()), 2).ok());
-  restore_checkpoint(checkpoints_of(out)[0], run.model->parameters(), optimizer).value();
+  restore_checkpoint(checkpoints_of(out)[0], run.trainer->memory()).value();
   EXPECT_EQ(run.weights(), other.weights());
 }
 
@@ -248,7 +418,7 @@ TEST_F(TrainerTest, AnotherModelsCheckpointIsRefused) {
                            all_training_backends().front());
   Threads threads(1);
   const AdamW optimizer(model->parameters(), {}, threads);
-  const auto restored = restore_checkpoint(saved, model->parameters(), optimizer);
+  const auto restored = restore_checkpoint(saved, {model->parameters(), optimizer.moments()});
   ASSERT_FALSE(restored.ok());
   EXPECT_TRUE(says(restored.error().message, "optimizer.safetensors|belongs to another model"));
 }
@@ -268,15 +438,14 @@ TEST_F(TrainerTest, ADamagedCheckpointChangesNothing) {
     std::string bad = good;
     bad[bad.size() - from_end] ^= 1;
     ASSERT_TRUE(write_text_file(path, bad).ok());
-    const AdamW& optimizer = run.trainer->optimizer();
-    EXPECT_FALSE(check_checkpoint(saved, run.model->parameters(), optimizer).ok());
-    const auto restored = restore_checkpoint(saved, run.model->parameters(), optimizer);
+    EXPECT_FALSE(check_checkpoint(saved, run.trainer->memory()).ok());
+    const auto restored = restore_checkpoint(saved, run.trainer->memory());
     ASSERT_FALSE(restored.ok());
     EXPECT_TRUE(says(restored.error().message, "optimizer.safetensors|is damaged|checksum"));
     EXPECT_EQ(run.weights(), before);
   }
   ASSERT_TRUE(write_text_file(path, good).ok());
-  EXPECT_TRUE(check_checkpoint(saved, run.model->parameters(), run.trainer->optimizer()).ok());
+  EXPECT_TRUE(check_checkpoint(saved, run.trainer->memory()).ok());
 }
 
 TEST_F(TrainerTest, ACheckpointThatLacksItsLastTensorChangesNothing) {
@@ -291,8 +460,7 @@ TEST_F(TrainerTest, ACheckpointThatLacksItsLastTensorChangesNothing) {
   const std::string last = "second." + run.model->parameters().all().back().spec.name;
   text[text.find(last)] = 'S';
   ASSERT_TRUE(write_text_file(path, text).ok());
-  const auto restored =
-      restore_checkpoint(saved, run.model->parameters(), run.trainer->optimizer());
+  const auto restored = restore_checkpoint(saved, run.trainer->memory());
   ASSERT_FALSE(restored.ok());
   EXPECT_TRUE(says(restored.error().message, "is missing"));
   EXPECT_EQ(run.weights(), before);
@@ -357,7 +525,7 @@ TEST_F(TrainerTest, TextLossIsThatOfAStepWithoutChangingAnything) {
   TrialRun run(text_, options(10));
   auto stream = TokenStream::open({text_}, {kSequence, run.config.vocabulary, 7});
   const std::string before = run.weights();
-  const TextLoss loss = text_loss(*run.model, *run.objective, *stream, 2).value();
+  const TextLoss loss = text_loss(*run.model, *run.objective, *stream, 2, run.ranks).value();
   EXPECT_EQ(run.weights(), before);
   EXPECT_NEAR(loss.loss, run.trainer->step().value().loss, 1e-5);
   double sum = 0, labels = 0;
@@ -370,7 +538,8 @@ TEST_F(TrainerTest, TextLossIsThatOfAStepWithoutChangingAnything) {
   EXPECT_NEAR(sum / labels, loss.terms[1], 1e-5);
   // More packs than there are: one epoch.
   auto again = TokenStream::open({text_}, {kSequence, run.config.vocabulary, 7});
-  EXPECT_EQ(text_loss(*run.model, *run.objective, *again, 1 << 20).value().tokens, again->tokens());
+  EXPECT_EQ(text_loss(*run.model, *run.objective, *again, 1 << 20, run.ranks).value().tokens,
+            again->tokens());
 }
 
 TEST_F(TrainerTest, TextLossThatIsNotFiniteIsNoLoss) {
@@ -378,7 +547,7 @@ TEST_F(TrainerTest, TextLossThatIsNotFiniteIsNoLoss) {
   run.model->parameters().get(WeightRole::final_norm).value.row<float>(0)[0] = NAN;
   run.model->refresh();
   auto stream = TokenStream::open({text_}, {kSequence, run.config.vocabulary, 7});
-  const auto loss = text_loss(*run.model, *run.objective, *stream, 2);
+  const auto loss = text_loss(*run.model, *run.objective, *stream, 2, run.ranks);
   ASSERT_FALSE(loss.ok());
   EXPECT_TRUE(says(loss.error().message, "validation|nan|not finite"));
 }

@@ -60,11 +60,13 @@ class LinearBackward final : public BackwardCase {
       parts_.push_back(normal_grid(rng_, part, shape_.inputs, numbers_for(shape_.weight)));
       before_.push_back(normal_grid(rng_, part, shape_.inputs, Numbers::any_float));
     }
-    missing_ = static_cast<Missing>(rng_.below(4));
+    missing_ = static_cast<Missing>(rng_.below(5));
+    unwanted_ = static_cast<size_t>(rng_.below(2));
   }
 
   std::string name() const override {
-    constexpr const char* kMissing[] = {"", " without d_x", " without d_parts", " without d_bias"};
+    constexpr const char* kMissing[] = {"", " without d_x", " without d_parts", " without d_bias",
+                                        " without one of each"};
     return describe("linear", shape_) + kMissing[static_cast<int>(missing_)];
   }
 
@@ -83,6 +85,14 @@ class LinearBackward final : public BackwardCase {
                                  Matrix(d_bias).col_range(middle, outputs_of(shape_))};
     if (missing_ != Missing::d_bias) wanted.d_biases = d_biases;
     if (missing_ != Missing::d_parts) wanted.d_parts = d_parts;
+    auto some_biases = d_biases;
+    std::vector<Matrix> some_parts = d_parts;
+    if (missing_ == Missing::one_of_each) {
+      some_biases[unwanted_].data = nullptr;
+      some_parts[unwanted_ % some_parts.size()].data = nullptr;
+      wanted.d_biases = some_biases;
+      wanted.d_parts = some_parts;
+    }
     ops.linear(x, *masters.weight, d_out, wanted);
     std::vector<Outcome> outcomes;
     outcomes.push_back(outcome("d_x", d_x));
@@ -134,11 +144,12 @@ class LinearBackward final : public BackwardCase {
   ProductShape shape_;
   Rng rng_;
   // What nobody asks for; it must stay as it was.
-  enum class Missing : uint8_t { nothing, d_x, d_parts, d_bias };
+  enum class Missing : uint8_t { nothing, d_x, d_parts, d_bias, one_of_each };
 
   Grid x_, d_out_, bias_before_;
   std::vector<Grid> parts_, before_;
   Missing missing_ = Missing::nothing;
+  size_t unwanted_ = 0;  // of one_of_each
 };
 
 class GateUp final : public BackwardCase {

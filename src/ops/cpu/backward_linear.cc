@@ -146,10 +146,11 @@ void LinearBackward::run(Matrix x, const TrainedPanels& weight, Matrix d_out,
   if (x.rows == 0) return;
   int64_t column = 0;
   for (const Matrix& d_bias : gradients.d_biases) {
-    add_bias(d_out.col_range(column, column + d_bias.cols), d_bias);
+    if (d_bias.data != nullptr) add_bias(d_out.col_range(column, column + d_bias.cols), d_bias);
     column += d_bias.cols;
   }
-  if (!gradients.d_parts.empty()) pack_x(x);
+  const auto wanted = [](const Matrix& d_part) { return d_part.data != nullptr; };
+  if (std::any_of(gradients.d_parts.begin(), gradients.d_parts.end(), wanted)) pack_x(x);
   for (int64_t i = 0; i < weight.slabs(); ++i) {
     const Slab slab(i, weight.slab(i), x.rows, x.dtype);
     lay_out(slab, d_out);
@@ -248,7 +249,7 @@ void LinearBackward::multiply(const Slab& slab, const TrainedPanels& weight,
     for (const Matrix& d_part : gradients.d_parts) {
       const int64_t from = std::max(slab.outputs.begin, first);
       const int64_t to = std::min(slab.outputs.end, first + d_part.rows);
-      if (from < to) {
+      if (from < to && d_part.data != nullptr) {
         call.x = d_columns_.data() + (from - slab.outputs.begin) * slab.columns_stride * element;
         call.x_stride = slab.columns_stride;
         call.rows = to - from;

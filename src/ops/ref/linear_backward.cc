@@ -29,7 +29,7 @@ void linear_backward(Matrix x, const Trained<T>& weight, Matrix d_out,
   }
   int64_t first = 0;
   for (const Matrix& d_part : gradients.d_parts) {
-    for (int64_t n = 0; n < d_part.rows; ++n) {
+    for (int64_t n = 0; n < d_part.rows && d_part.data != nullptr; ++n) {
       for (int64_t k = 0; k < x.cols; ++k) {
         T sum = 0;
         for (int64_t r = 0; r < x.rows; ++r) sum += d_out.row<T>(r)[first + n] * x.row<T>(r)[k];
@@ -40,7 +40,7 @@ void linear_backward(Matrix x, const Trained<T>& weight, Matrix d_out,
   }
   first = 0;
   for (const Matrix& d_bias : gradients.d_biases) {
-    for (int64_t n = 0; n < d_bias.cols; ++n) {
+    for (int64_t n = 0; n < d_bias.cols && d_bias.data != nullptr; ++n) {
       T sum = 0;
       for (int64_t r = 0; r < x.rows; ++r) sum += d_out.row<T>(r)[first + n];
       d_bias.row<T>(0)[n] += sum;

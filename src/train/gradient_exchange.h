@@ -1,0 +1,49 @@
+#pragma once
+// How ranks make one update of what each of them has a part of (comm/communicator.h). Gradients are
+// summed up group by group while the backward goes on; every rank then updates its shard of each
+// group, with moments for that alone, and the masters are shared out again (Rajbhandari et al.,
+// ZeRO, arXiv 1910.02054, its first stage).
+
+#include <vector>
+
+#include "comm/communicator.h"
+#include "net/parameters.h"
+#include "train/optimizer.h"
+
+namespace tidar {
+
+/// With one rank nothing is to be done, and its shard is whole.
+class GradientExchange {
+ public:
+  /// Both must outlive this. With several ranks gradients are f32.
+  GradientExchange(Parameters& parameters, Communicator& ranks);
+
+  /// What this rank updates.
+  const Shard& shard() const { return shard_; }
+
+  /// Begins to sum up the gradients of these parameters, by index, which must not change any more:
+  /// a layer's, or what stands before or behind all layers.
+  void begin(Range parameters);
+  /// When it returns, gradients of the shard are sums over all ranks.
+  void finish() { ranks_.finish(); }
+
+  /// Behind an update: everyone gets the others' shards of the masters.
+  void share_masters();
+  /// Likewise of moments.
+  void share(const AllMoments& moments);
+
+ private:
+  /// Neighbours of one layer, or of none.
+  struct Group {
+    Range parameters;          ///< by index
+    Range elements;            ///< of all that are not frozen
+    std::vector<Range> parts;  ///< of `elements`, a rank's each
+  };
+
+  Parameters& parameters_;
+  Communicator& ranks_;
+  std::vector<Group> groups_;
+  Shard shard_;
+};
+
+}  // namespace tidar
