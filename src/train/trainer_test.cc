@@ -70,6 +70,24 @@ struct TrialRun {
         std::make_unique<Trainer>(*model, *objective, std::move(*stream), options, ranks, threads);
   }
 
+  /// Losses and norms of gradients likewise.
+  std::vector<double> go_with_norms(int64_t last) {
+    std::vector<double> numbers;
+    while (trainer->state().step < last) {
+      const StepReport report = trainer->step().value();
+      numbers.insert(numbers.end(), {report.loss, report.gradient_norm});
+    }
+    return numbers;
+  }
+
+  /// Of some text, by all ranks.
+  std::vector<double> validate(const std::filesystem::path& text) {
+    auto stream = TokenStream::open({text}, {kSequence, config.vocabulary, 1});
+    const TextLoss loss = text_loss(*model, *objective, *stream, 5, ranks).value();
+    const PlaceLoss& last = loss.places.at(3);
+    return {loss.loss, loss.terms.at(1), last.loss, static_cast<double>(last.labels)};
+  }
+
   static TrainableOptions without(const std::vector<std::string>& frozen) {
     TrainableOptions options = TrainableOnBackend::kOptions;
     options.frozen = frozen;
@@ -163,6 +181,7 @@ TEST_F(TrainerTest, TheMeanOfWeightsIsSavedAndResumed) {
   }
   EXPECT_EQ(first.weights(), own);
   EXPECT_NE(mean, own);
+  EXPECT_NE(mean, began);
   EXPECT_EQ(saved_weights(saved, first.model->parameters()), mean);
 
   TrialRun second(text_, averaged, backend, frozen);
@@ -226,15 +245,16 @@ TEST_F(TrainerTest, RanksDoWhatOneDoesWithAllTheirPacks) {
     TrainerOptions whole = averaged;
     whole.packs = averaged.packs * ranks;
     TrialRun one(text_, whole, backend, frozen);
-    const std::vector<double> losses = one.go(kSteps);
+    const std::vector<double> numbers = one.go_with_norms(kSteps);
     const auto out = folder_.path() / std::to_string(ranks);
-    std::vector<std::vector<double>> found(static_cast<size_t>(ranks)), again = found;
-    std::vector<std::string> weights(found.size()), weights_again = weights, validated = weights;
+    std::vector<std::vector<double>> found(static_cast<size_t>(ranks)), again = found,
+                                                                        validated = found;
+    std::vector<std::string> weights(found.size()), weights_again = weights;
     std::vector<int64_t> bytes(found.size());
     run_as_ranks(ranks, [&](Communicator& here) {
       const auto r = static_cast<size_t>(here.rank());
       TrialRun run(text_, averaged, backend, frozen, &here);
-      found[r] = run.go(7);
+      found[r] = run.go_with_norms(7);
       bytes[r] = run.trainer->moment_bytes();
       AllMoments moments;
       CheckpointContents contents = {.config = run.config,
@@ -244,12 +264,10 @@ TEST_F(TrainerTest, RanksDoWhatOneDoesWithAllTheirPacks) {
         EXPECT_TRUE(save_checkpoint(out, contents, 1).ok());
       }
       any(here, false);  // all wait for it
-      const std::vector<double> rest = run.go(kSteps);
+      const std::vector<double> rest = run.go_with_norms(kSteps);
       found[r].insert(found[r].end(), rest.begin(), rest.end());
       weights[r] = run.weights();
-      auto stream = TokenStream::open({text_}, {kSequence, run.config.vocabulary, 1});
-      const TextLoss loss = text_loss(*run.model, *run.objective, *stream, 5, here).value();
-      validated[r] = fmt::format("{} {} {}", loss.loss, loss.terms.at(1), loss.places.at(3).loss);
+      validated[r] = run.validate(text_);
     });
     run_as_ranks(ranks, [&](Communicator& here) {
       const auto r = static_cast<size_t>(here.rank());
@@ -260,25 +278,28 @@ TEST_F(TrainerTest, RanksDoWhatOneDoesWithAllTheirPacks) {
       ASSERT_TRUE(restored.ok()) << restored.error().message;
       run.trainer->take(moments);
       ASSERT_TRUE(run.trainer->restore(restored->state).ok());
-      again[r] = run.go(kSteps);
+      again[r] = run.go_with_norms(kSteps);
       weights_again[r] = run.weights();
     });
     for (size_t r = 0; r < found.size(); ++r) {
       EXPECT_EQ(found[r], found[0]);
       EXPECT_EQ(weights[r], weights[0]);
       EXPECT_EQ(validated[r], validated[0]);
-      EXPECT_EQ(again[r], std::vector<double>(found[0].begin() + 7, found[0].end()));
+      EXPECT_EQ(again[r], std::vector<double>(found[0].begin() + 14, found[0].end()));
       EXPECT_EQ(weights_again[r], weights[0]) << "a resumed run is the same, to the bit";
       EXPECT_LT(bytes[r], one.trainer->moment_bytes() * 2 / 3);
     }
     EXPECT_EQ(std::accumulate(bytes.begin(), bytes.end(), int64_t{0}), one.trainer->moment_bytes());
-    for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(found[0][i], losses[i], 2e-5) << i;
+    ASSERT_EQ(found[0].size(), numbers.size());
+    for (size_t i = 0; i < numbers.size(); ++i) EXPECT_NEAR(found[0][i], numbers[i], 2e-5) << i;
+    const std::vector<double> alone = one.validate(text_);
+    for (size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(validated[0][i], alone[i], 2e-5) << i;
     EXPECT_LT(largest_difference(weights[0], one.weights()), 1e-3);
     // What was written by several can be gone on with by one.
     const auto restored = restore_checkpoint(checkpoints_of(out).back(), one.trainer->memory());
     ASSERT_TRUE(restored.ok());
     ASSERT_TRUE(one.trainer->restore(restored->state).ok());
-    EXPECT_NEAR(one.go(8).at(0), losses[7], 2e-5);
+    EXPECT_NEAR(one.go(8).at(0), numbers[14], 2e-5);
   }
 }
 
