@@ -475,10 +475,12 @@ class Serve(served.ServedCase):
         self.assertEqual(server.end(), (0, ""))
 
     def ask_until_refused(self, body, headers):
-        """The first answer that is not 200: a quick machine may have begun within any time."""
+        """The first answer that is not 200, to prompts that nobody has read before: a quick machine
+        may have begun within any time."""
         for _ in range(100):
             connection = self.server.connect()
-            connection.request("POST", "/v1/completions", json.dumps(body), headers)
+            fresh = {**body, "prompt": "".join(random.choices("abc", k=1900))}
+            connection.request("POST", "/v1/completions", json.dumps(fresh), headers)
             response = connection.getresponse()
             status, text = response.status, response.read()
             connection.close()
@@ -487,7 +489,7 @@ class Serve(served.ServedCase):
         return self.fail("it was never refused")
 
     def test_a_request_that_allows_too_little_time(self):
-        many = {"prompt": "a" * 400, "n": 20, "ignore_eos": True, "method": "ar"}
+        many = {"n": 20, "ignore_eos": True, "method": "ar"}
         before = self.server.metrics()
         for body, headers in (({**many, "timeout": 0.001}, {}),
                               ({**many, "stream": True}, {"X-Request-Timeout": "0.001"})):
