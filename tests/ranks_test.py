@@ -4,6 +4,7 @@
     python3 tests/ranks_test.py build/release/tidar
 """
 
+import fcntl
 import json
 import os
 import pathlib
@@ -52,6 +53,18 @@ def ranks_of(mpirun):
         if parent == mpirun.pid and command.startswith(PROGRAM.encode()):
             found.append(int(status.parent.name))
     return sorted(found)
+
+
+def have_met(mpirun):
+    """Whether its first rank has opened the lock of the run's folder, which comes behind."""
+    for rank in ranks_of(mpirun):
+        try:
+            files = [os.readlink(file) for file in pathlib.Path(f"/proc/{rank}/fd").iterdir()]
+        except OSError:  # it ended, or closed one, meanwhile
+            continue
+        if any(file.endswith("/.lock") for file in files):
+            return True
+    return False
 
 
 class Ranks(Case):
@@ -107,7 +120,8 @@ class Ranks(Case):
         for number in range(6):
             process = self.begin("--resume")
             deadline = time.monotonic() + 60
-            while len(ranks_of(process)) < 2 and time.monotonic() < deadline:
+            # Before ranks have met, mpirun itself may wait for ever for one that is killed.
+            while not have_met(process) and time.monotonic() < deadline:
                 if process.poll() is not None:
                     break
                 time.sleep(0.01)
@@ -130,6 +144,10 @@ class Ranks(Case):
         self.train(steps=5)
         self.assertEqual(self.train(code=1, steps=5).count("go on with --resume"), 1)
         # What only the first rank meets.
+        with open(self.out / ".lock", "a", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            err = self.train("--resume", code=1, steps=5)
+        self.assertEqual(err.count(str(self.out)), 1, err)
         self.out = self.folder / "blocked"
         self.out.mkdir()
         (self.out / "log.jsonl").mkdir()

@@ -285,7 +285,7 @@ Result<void> TrainingRun::resume(std::optional<int64_t> from) {
                  steps.empty() ? "none" : fmt::format("those of {}", fmt::join(steps, ", ")));
   }
   AllMoments moments;
-  const RunMemory memory = trainer_->memory(moments);
+  const RunMemory memory = trainer_->memory_to_restore(moments);
   const auto restored = restore_checkpoint(*found, memory);
   if (!restored.ok()) return broken(*found, memory, restored.error());
   trainer_->take(moments);

@@ -4,7 +4,7 @@
 // same bits, in every run with as many ranks.
 //
 //   make_solo()             one process by itself
-//   join_mpi()              processes that mpirun began (mpi.cc, in a library of its own)
+//   join_mpi()              processes that mpirun began (mpi/, a library of its own)
 //   thread_ranks_testing.h  threads of one process, for tests
 
 #include <cstddef>
@@ -36,6 +36,7 @@ class Communicator {
   virtual void begin_sum_parts(std::span<float> values, std::vector<Range> parts) = 0;
   /// A good moment to look after what is under way.
   virtual void progress() {}
+  /// Returns when all that was begun is summed up.
   virtual void finish() = 0;
 
   /// The elements parts[r] of `values` become what rank r has there, on all ranks.

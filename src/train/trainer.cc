@@ -139,9 +139,14 @@ RunMemory Trainer::memory() const {
 }
 
 RunMemory Trainer::memory(AllMoments& moments) {
+  const RunMemory memory = memory_to_restore(moments);
+  exchange_.share(moments);
+  return memory;
+}
+
+RunMemory Trainer::memory_to_restore(AllMoments& moments) {
   if (ranks_.ranks() == 1) return memory();
   moments = optimizer_.all_moments(model_.parameters());
-  exchange_.share(moments);
   return {model_.parameters(), moments.of_parameters, average_ ? &*average_ : nullptr};
 }
 

@@ -86,6 +86,9 @@ class Trainer {
   /// Of all ranks together; to be called on all of them. `moments` becomes the moments of all where
   /// each has its own part, and is viewed then.
   RunMemory memory(AllMoments& moments);
+  /// The same to be restored into: no rank waits for another, and `moments` has those of this rank
+  /// alone until they are written.
+  RunMemory memory_to_restore(AllMoments& moments);
   /// Takes over what was written to `moments`, before restore().
   void take(const AllMoments& moments);
   int64_t moment_bytes() const { return optimizer_.bytes(); }

@@ -273,7 +273,7 @@ TEST_F(TrainerTest, RanksDoWhatOneDoesWithAllTheirPacks) {
       const auto r = static_cast<size_t>(here.rank());
       TrialRun run(text_, averaged, backend, frozen, &here);
       AllMoments moments;
-      const RunMemory memory = run.trainer->memory(moments);
+      const RunMemory memory = run.trainer->memory_to_restore(moments);
       const auto restored = restore_checkpoint(checkpoints_of(out).back(), memory);
       ASSERT_TRUE(restored.ok()) << restored.error().message;
       run.trainer->take(moments);
