@@ -64,9 +64,12 @@ void add_computing_flags(CLI::App& command, ModelFlags& flags) {
       "(default: as stored); w8 and w4 are codes of 8 and 4 bits with a scale for 32 of them, "
       "multiplied as whole numbers");
   add_choice_flag(
-      command, "--kv", {"f32", "bf16"},
-      [&flags](const std::string& name) { flags.kv = name == "bf16" ? DType::bf16 : DType::f32; },
-      "Type of keys and values (default: that of products)");
+      command, "--kv", {"f32", "bf16", "i8"},
+      [&flags](const std::string& name) {
+        flags.kv = name == "i8" ? DType::i8 : name == "bf16" ? DType::bf16 : DType::f32;
+      },
+      "Type of keys and values (default: that of products); i8 is codes of 8 bits with a scale a "
+      "head, on the CPU");
   add_choice_flag(
       command, "--precision", {"f32", "bf16"},
       [&flags](const std::string& name) {
@@ -214,8 +217,9 @@ std::vector<MemoryUse> Session::memory() const {
 }
 
 int64_t Session::key_bytes() const {
-  return int64_t{2} * config_.layers * config_.kv_heads * config_.head_size *
-         static_cast<int64_t>(size_of(kv_type_));
+  const KvShape shape = {
+      .kv_heads = config_.kv_heads, .head_size = config_.head_size, .dtype = kv_type_};
+  return config_.layers * shape.slot_bytes();
 }
 
 }  // namespace tidar

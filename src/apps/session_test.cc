@@ -76,6 +76,7 @@ TEST(Session, TidarInCompanyGivesTheTokensOfArAlone) {
   std::vector<Kernels> all = {{"qwen2", "ref"}, {"llama", "best"}};
   for (const Isa isa : usable_isas()) {
     all.push_back({"qwen3_bf16", std::string(name_of(isa)), Precision::bf16, DType::bf16});
+    all.push_back({"qwen3_bf16", std::string(name_of(isa)), Precision::bf16, DType::i8});
   }
   for (const Kernels& kernels : all) {
     SCOPED_TRACE(kernels.model + " " + kernels.isa);
@@ -112,6 +113,8 @@ TEST(Session, KeysAreAsPreciseAsProductsUnlessAskedOtherwise) {
   EXPECT_EQ(Session::open(flags)->weights_text(), "f32");
   // 2 layers, 2 heads of 32, keys and values, 2 bytes each
   EXPECT_EQ(Session::open(flags)->key_bytes(), 2 * 2 * 2 * 32 * 2);
+  flags.kv = DType::i8;  // a byte each, and a scale of 4
+  EXPECT_EQ(Session::open(flags)->key_bytes(), 2 * 2 * 2 * (32 + 4));
 }
 
 TEST(Session, ANamedShapeNeedsNoFiles) {

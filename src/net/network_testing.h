@@ -71,7 +71,7 @@ inline std::vector<BackendUnderTest> all_backends() {
   backends.push_back({"fenced_ref_f32", [](Threads&) -> std::unique_ptr<Ops> {
                         return std::make_unique<FencedBackend>(make_ref_ops(DType::f32));
                       }});
-  backends.push_back({"ref_f32_w4", ref(DType::f32), WeightFormat::w4, DType::f32, false});
+  backends.push_back({"ref_f32_w4", ref(DType::f32), WeightFormat::w4, DType::i8, false});
   backends.push_back({"ref_f32_mixed", ref(DType::f32), WeightFormat::w4, DType::f32, false, true});
   for (const Isa isa : usable_isas()) {
     const auto cpu = [isa](Precision precision) {
@@ -89,7 +89,7 @@ inline std::vector<BackendUnderTest> all_backends() {
     backends.push_back(
         {name + "_bf16", cpu(Precision::bf16), WeightFormat::bf16, DType::bf16, rounds});
     backends.push_back({name + "_w8", cpu(Precision::bf16), WeightFormat::w8, DType::bf16, false});
-    backends.push_back({name + "_w4", cpu(Precision::bf16), WeightFormat::w4, DType::f32, false});
+    backends.push_back({name + "_w4", cpu(Precision::bf16), WeightFormat::w4, DType::i8, false});
     backends.push_back(
         {name + "_mixed", cpu(Precision::bf16), WeightFormat::w4, DType::bf16, false, true});
   }

@@ -40,7 +40,8 @@ void whole_numbers(const Numbers& x, float factor, float least, float most, Numb
 }
 
 // The element that is largest in magnitude, with its sign; NaN where one is not finite.
-float largest(const Numbers& x) {
+template <class Row>
+float largest(const Row& x) {
   float most = 0, zero = 0;
   for (const float value : x) {
     if (std::abs(value) > std::abs(most)) most = value;
@@ -142,19 +143,23 @@ WeightGroup WeightRow::group(int64_t g) const {
   return nearest_weights(format_, std::span(numbers_).subspan(first, count));
 }
 
+float nearest_codes(std::span<const float> numbers, std::span<int8_t> codes) {
+  TIDAR_CHECK_EQ(numbers.size(), codes.size());
+  std::fill(codes.begin(), codes.end(), int8_t{0});
+  const float most = std::abs(largest(numbers));
+  if (std::isnan(most)) return most;
+  if (most < kLeastOperand) return 0;
+  const float factor = 127 / most;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    codes[i] = static_cast<int8_t>(nearest_whole(numbers[i] * factor));
+  }
+  return most / 127;
+}
+
 OperandGroup nearest_operands(std::span<const float> numbers) {
   TIDAR_CHECK_LE(numbers.size(), size_t{kGroup});
   OperandGroup group;
-  Numbers x{};
-  std::copy(numbers.begin(), numbers.end(), x.begin());
-  const float most = std::abs(largest(x));
-  if (std::isnan(most)) group.scale = most;
-  if (!(most >= kLeastOperand)) return group;
-  group.scale = most / 127;
-  const float factor = 127 / most;
-  for (size_t i = 0; i < kGroup; ++i) {
-    group.codes[i] = static_cast<int8_t>(nearest_whole(x[i] * factor));
-  }
+  group.scale = nearest_codes(numbers, std::span(group.codes).first(numbers.size()));
   return group;
 }
 

@@ -50,15 +50,19 @@ class WeightRow {
   std::vector<float> numbers_;  ///< empty where codes are stored
 };
 
-/// A group of operands: number i is about scale * codes[i].
+/// Writes codes such that number i is about scale * codes[i], and returns the scale:
+/// (largest magnitude) / 127. Codes are x * (127 / largest magnitude), rounded to nearest even; all
+/// 0 where that magnitude is below kLeastOperand. A number that is not finite makes the scale NaN,
+/// and all codes 0. As many codes as numbers.
+float nearest_codes(std::span<const float> numbers, std::span<int8_t> codes);
+
+/// A group of operands.
 struct OperandGroup {
   std::array<int8_t, kGroup> codes{};
   float scale = 0;
 };
 
-/// scale = (largest magnitude) / 127, codes are x * (127 / largest magnitude), rounded to nearest
-/// even; all 0 where that magnitude is below kLeastOperand. A number that is not finite makes the
-/// scale NaN, and all codes 0.
+/// The nearest_codes() of up to kGroup numbers.
 OperandGroup nearest_operands(std::span<const float> numbers);
 
 /// What a row of a matrix becomes in this format, which has scales: out [cols].

@@ -152,6 +152,21 @@ TEST(NearestOperands, AreWithinHalfAStepAndTiesAreEven) {
   for (size_t k = 0; k < std::size(expected); ++k) EXPECT_EQ(ties.codes[k], expected[k]);
 }
 
+TEST(NearestCodes, OfRowsOfAnyLengthShareOneScale) {
+  Rng rng(5);
+  for (int i = 0; i < 500; ++i) {
+    const auto numbers = normal_numbers(rng, 1 + static_cast<size_t>(rng.below(300)), 3);
+    std::vector<int8_t> codes(numbers.size(), 99);
+    const double step = nearest_codes(numbers, codes);
+    double most = 0;
+    for (const float number : numbers) most = std::max(most, std::abs(double{number}));
+    EXPECT_EQ(step, static_cast<float>(most) / 127);
+    for (size_t k = 0; k < codes.size(); ++k) {
+      EXPECT_LE(std::abs(numbers[k] - step * codes[k]), step * (0.5 + 0x1p-15));
+    }
+  }
+}
+
 TEST(NearestOperands, OfNumbersThatHaveNoScale) {
   for (const float small : {0.0f, kLeastOperand / 2}) {
     const OperandGroup group = nearest_operands(std::vector<float>{small, -small});

@@ -129,11 +129,12 @@ class GuessedRows : public testing::TestWithParam<TestedBackend> {
 
   Heads random_heads(const Ops& ops) {
     const int kv_heads = 1 + rng_.below(2);
-    const bool narrow = rng_.below(2) == 0 && ops.supports_kv(DType::bf16);
+    constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::i8};
+    const DType kv = kTypes[rng_.below(3)];
     return {.heads = kv_heads * (1 + rng_.below(3)),
             .kv_heads = kv_heads,
             .head_size = 16 + 2 * rng_.below(30),
-            .kv = narrow ? DType::bf16 : DType::f32};
+            .kv = ops.supports_kv(kv) ? kv : DType::f32};
   }
 
   std::vector<RowNumbers> random_rows(const Heads& heads, int count) {

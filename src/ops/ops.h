@@ -119,7 +119,16 @@ struct KvShape {
   int pages = 0;      // of kPageSlots keys, in every layer
   int rows = 0;  // of one pass, at most: those kept nowhere share room that each pass, and each
                  // of its layers, writes over
-  DType dtype = DType::f32;
+  DType dtype =
+      DType::f32;  // f32, bf16, or i8: codes, which the numbers of a head share a scale of
+
+  /// Of the key and the value of all heads of one row in one layer, as the backends of this program
+  /// keep them: scales are f32.
+  int64_t slot_bytes() const {
+    const size_t scale = dtype == DType::i8 ? sizeof(float) : 0;
+    return int64_t{2} * kv_heads *
+           (head_size * static_cast<int64_t>(size_of(dtype)) + static_cast<int64_t>(scale));
+  }
 };
 
 /// Keys and values of all layers, page by page, as the backend wants them. Zero at first.
@@ -159,8 +168,8 @@ class Ops {
   /// Type in which linear() wants its input for a weight of this format. Where it is bf16, the
   /// verbs that make such inputs (rms_norm, attend, linear_swiglu) round to nearest even.
   virtual DType operand(WeightFormat weight) const = 0;
-  /// Type that keys and values may have: f32 (f64 in the float64 reference) always; bf16 where
-  /// true.
+  /// Type that keys and values may have: f32 (f64 in the float64 reference) always; bf16 and i8
+  /// where true.
   virtual bool supports_kv(DType dtype) const = 0;
 
   virtual std::unique_ptr<Memory> allocate(int64_t bytes) = 0;
@@ -222,7 +231,8 @@ class Ops {
   virtual void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) = 0;
 
   /// Keeps the keys and values of the pass's rows, k and v [R, G*E] activation, rounded to the
-  /// store's type, where the pass says. `pass` was prepared for `kv`.
+  /// store's type, where the pass says. `pass` was prepared for `kv`. Where the store is i8, each
+  /// head's key becomes codes, and so does its value, by nearest_codes() (ops/group_codes.h).
   virtual void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) = 0;
 
   /// For each move, what slot `from` holds is copied to slot `to` in every layer, bit for bit:

@@ -7,7 +7,8 @@
 // multiplies its sums by exactly 1 and adds exactly 0: so a row's result does not depend on the
 // other rows of its tile.
 //
-// Two policies fill the skeleton. Keys says what an operand is: Operand, put(Operand*, Floats).
+// Two policies fill the skeleton. Keys says what an operand is: Operand, put(Operand*, Floats); and
+// whether keys and values are codes, whose scales are multiplied into scores and into weights.
 // Products multiplies: score(call, work, chunk) writes work.scores, and
 // weigh(call, work, chunk) sets sums = sums * rescale + weights * values.
 //
@@ -115,8 +116,12 @@ void soften(const AttendCall& call, const Workspace<Keys>& work, const Chunk& ch
   Floats total = zero();
   for (int k = 0; k < keys; k += kLanes) {
     const Mask visible = lanes(seen.from - k, seen.to - k);
-    const Floats weight = select(visible, exp(sub(mul(load(scores + k), scale), all(now))), zero());
+    Floats weight = select(visible, exp(sub(mul(load(scores + k), scale), all(now))), zero());
     total = add(total, weight);
+    if constexpr (Keys::kHasScales) {
+      const std::byte* const panel = call.value_panel(chunk.panels[k / kPanel]);
+      weight = mul(weight, load(scales_of(panel, call.padded_size) + k % kPanel));
+    }
     Keys::put(weights + k, weight);
   }
   float factors[kLanes];

@@ -13,6 +13,7 @@ constexpr int kQueries = 16;  // of a tile
 constexpr int64_t kTileBytes = 1024;
 
 struct KeysBf16 {
+  static constexpr bool kHasScales = false;
   using Operand = BFloat16;
   static void put(BFloat16* out, Floats v) { store_bf16(out, v); }
 };

@@ -26,7 +26,14 @@ void score_tile(const AttendCall& call, const Workspace<Keys>& work, const Chunk
   Keys::multiply(tile, x, columns, call.padded_size);
   for (int r = 0; r < R; ++r) {
     float* scores = work.scores + int64_t{query + r} * kChunkKeys + panel * kPanel;
-    for (int c = 0; c < P * kPanelVectors; ++c) store(scores + c * kLanes, tile.sums[r][c]);
+    for (int c = 0; c < P * kPanelVectors; ++c) {
+      Floats score = tile.sums[r][c];
+      if constexpr (Keys::kHasScales) {
+        const std::byte* const of = call.key_panel(chunk.panels[panel + c / kPanelVectors]);
+        score = mul(score, load(scales_of(of, call.padded_size) + c % kPanelVectors * kLanes));
+      }
+      store(scores + c * kLanes, score);
+    }
   }
 }
 
@@ -119,16 +126,24 @@ struct VectorProducts {
 
 // Float keys and values.
 struct KeysF32 : WeightsF32 {
+  static constexpr bool kHasScales = false;
+  static void put(float* out, Floats v) { store(out, v); }
+};
+
+struct KeysI8 : WeightsI8 {
+  static constexpr bool kHasScales = true;
   static void put(float* out, Floats v) { store(out, v); }
 };
 
 #if defined(__AVX512BF16__)
 struct KeysBf16 : WeightsBf16Pairs {
+  static constexpr bool kHasScales = false;
   static void put(BFloat16* out, Floats v) { store_bf16(out, v); }
 };
 #else
 // Queries and weights are rounded to bf16 as where there are instructions for it.
 struct KeysBf16 : WeightsBf16Wide {
+  static constexpr bool kHasScales = false;
   static void put(float* out, Floats v) {
     BFloat16 rounded[kLanes];
     store_bf16(rounded, v);
@@ -141,5 +156,6 @@ struct KeysBf16 : WeightsBf16Wide {
 
 void attend_f32(const AttendCall& call) { attend<KeysF32, VectorProducts<KeysF32>>(call); }
 void attend_bf16(const AttendCall& call) { attend<KeysBf16, VectorProducts<KeysBf16>>(call); }
+void attend_i8(const AttendCall& call) { attend<KeysI8, VectorProducts<KeysI8>>(call); }
 
 }  // namespace tidar::cpu::TIDAR_ISA

@@ -52,7 +52,7 @@ class VectorOps final : public CpuOps {
   DType activation() const override { return DType::f32; }
   DType operand(WeightFormat weight) const override { return products_.of(weight).operand; }
   bool supports_kv(DType dtype) const override {
-    return dtype == DType::f32 || dtype == DType::bf16;
+    return dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::i8;
   }
   int64_t scratch_bytes() const override {
     int64_t bytes = 0;
@@ -154,8 +154,7 @@ class VectorOps final : public CpuOps {
     const auto& store = static_cast<const PanelKv&>(kv);
     const AttentionPlanner& plan = planner_of(pass);
     const int64_t size = kv.shape.head_size;
-    auto* const put_column =
-        kv.shape.dtype == DType::bf16 ? kernels_.put_kv_bf16 : kernels_.put_kv_f32;
+    auto* const put_column = cpu::kv_kernels(kernels_, kv.shape.dtype).put;
     // By heads, so that two threads never write to the same pair of keys.
     threads_.split(kv.shape.kv_heads, k.rows * size < kGrainElements ? kv.shape.kv_heads : 1,
                    [&](Range heads, int) {
@@ -204,9 +203,8 @@ class VectorOps final : public CpuOps {
                    const AttendPlan& plan, Matrix out, int thread);
 
   void copy_slot(const PanelKv& store, int layer, int head, const SlotMove& move) const {
-    auto* const copy =
-        store.shape.dtype == DType::bf16 ? kernels_.copy_kv_bf16 : kernels_.copy_kv_f32;
-    copy(store.column(layer, head, move.from), store.column(layer, head, move.to));
+    const cpu::KvKernels& kernels = cpu::kv_kernels(kernels_, store.shape.dtype);
+    kernels.copy(store.column(layer, head, move.from), store.column(layer, head, move.to));
   }
 
   static const AttentionPlanner& planner_of(const PreparedPass& pass) {
@@ -342,7 +340,7 @@ void VectorOps::attend_tile(const AttendTile& tile, int head, Matrix q, const Pa
   call.out_stride = out.stride;
   call.scratch = thread_scratch(
       thread, cpu::attend_scratch_floats(int64_t{call.rows} * call.heads, call.padded_size));
-  (shape.dtype == DType::bf16 ? kernels_.attend_bf16 : kernels_.attend_f32)(call);
+  cpu::kv_kernels(kernels_, shape.dtype).attend(call);
 }
 
 }  // namespace

@@ -31,6 +31,19 @@ const Kernels& kernels_for(Isa isa) {
   fail_check(__FILE__, __LINE__, "no such instruction set");
 }
 
+const KvKernels& kv_kernels(const Kernels& kernels, DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return kernels.kv_f32;
+    case DType::bf16:
+      return kernels.kv_bf16;
+    case DType::i8:
+      return kernels.kv_i8;
+    default:
+      fail_check(__FILE__, __LINE__, "not a type of keys and values");
+  }
+}
+
 int64_t attend_scratch_floats(int64_t queries, int64_t padded_size) {
   constexpr int64_t kChunkKeys = 64;
   queries = round_up(queries, kPanel);

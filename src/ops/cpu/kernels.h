@@ -11,8 +11,10 @@
 //   weight panel  16 output columns. f32 [K][16];  bf16 [K2/2][16][2], K2 = K rounded up to 32;
 //                 w8 [K2/32][8][16][4] codes;  w4 [K2/32][4][16][4] pairs of codes of inputs i and
 //                 i + 16 of a group, the former in the lower half;  scales of both [K2/32][16] f16
-//   key panel     16 keys of one head. f32 [E2][16];  bf16 [E2/2][16][2], E2 = E rounded up to 16
-//   value panel   16 keys of one head. f32 [16][E2];  bf16 [8][E2][2]: pairs of keys side by side
+//   key panel     16 keys of one head. f32 [E2][16];  bf16 [E2/2][16][2], E2 = E rounded up to 16;
+//                 i8 [E2][16] codes, then [16] f32 scales
+//   value panel   16 keys of one head. f32 [16][E2];  bf16 [8][E2][2]: pairs of keys side by side;
+//                 i8 [16][E2] codes, then [16] f32 scales
 // What is behind K or E is zero.
 
 #include <cstddef>
@@ -145,6 +147,14 @@ struct KvColumn {
   void* value_panel = nullptr;
 };
 
+/// Where the scales of a panel of keys or values in codes begin.
+inline float* scales_of(void* panel, int64_t padded_size) {
+  return reinterpret_cast<float*>(static_cast<std::byte*>(panel) + kPanel * padded_size);
+}
+inline const float* scales_of(const std::byte* panel, int64_t padded_size) {
+  return reinterpret_cast<const float*>(panel + kPanel * padded_size);
+}
+
 /// Floats of scratch that one attend call needs.
 int64_t attend_scratch_floats(int64_t queries, int64_t padded_size);
 
@@ -154,6 +164,17 @@ struct LogitSummary {
   float best_logit = 0;
   float log_sum = 0;  // log of the sum of exp(logit)
   float entropy = 0;  // of softmax(logits), in nats
+};
+
+/// What is done with keys and values of one type.
+struct KvKernels {
+  void (*attend)(const AttendCall&);
+  /// Puts a key and a value into their column; what is behind the head stays as it is. A value that
+  /// is not finite is kept as a key that is NaN, and zeros: kernels multiply the values of keys
+  /// that a row does not see by 0, and whoever does see the key gets NaN from its score.
+  void (*put)(const KvColumn&);
+  /// Copies what a column holds, bit for bit.
+  void (*copy)(const KvColumn& from, const KvColumn& to);
 };
 
 struct Kernels {
@@ -166,17 +187,7 @@ struct Kernels {
   void (*round_operands)(const float* x, int64_t count, int zero_code, int8_t* codes, float* scales,
                          int32_t* starts);
 
-  void (*attend_f32)(const AttendCall&);
-  void (*attend_bf16)(const AttendCall&);  // bf16 keys and values
-
-  /// Puts a key and a value into their column; what is behind the head stays as it is. A value that
-  /// is not finite is kept as a key that is NaN, and zeros: kernels multiply the values of keys
-  /// that a row does not see by 0, and whoever does see the key gets NaN from its score.
-  void (*put_kv_f32)(const KvColumn&);
-  void (*put_kv_bf16)(const KvColumn&);
-  /// Copies what a column holds, bit for bit.
-  void (*copy_kv_f32)(const KvColumn& from, const KvColumn& to);
-  void (*copy_kv_bf16)(const KvColumn& from, const KvColumn& to);
+  KvKernels kv_f32, kv_bf16, kv_i8;
 
   /// out[i] = x[i] / sqrt(mean x² + eps) * weight[i], i < count.
   void (*rms_norm)(const float* x, const float* weight, double eps, int64_t count, void* out,
@@ -198,6 +209,9 @@ struct Kernels {
   double (*spin_i8)(int64_t rounds);
   void (*read_memory)(const std::byte* from, int64_t bytes);
 };
+
+/// Those of keys and values of this type: f32, bf16 or i8.
+const KvKernels& kv_kernels(const Kernels& kernels, DType dtype);
 
 /// The kernels of an instruction set that usable_isas() lists.
 const Kernels& kernels_for(Isa isa);

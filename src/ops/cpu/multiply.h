@@ -90,23 +90,27 @@ class ColumnReader {
 // The policies: how weights of one type meet operands of one type. multiply() adds x [R, inputs]
 // times w to the tile's sums.
 
-/// Float weights, float operands.
-struct WeightsF32 {
-  using Weight = float;
+inline Floats load_wide(const float* p) { return load(p); }
+inline Floats load_wide(const int8_t* p) { return load_i8(p); }
+
+/// Float weights, or codes widened to float, and float operands.
+template <class WeightType>
+struct WeightsOneByOne {
+  using Weight = WeightType;
   using Operand = float;
   static constexpr int64_t kStep = kPanel;  ///< of a weight or key panel
 
   template <int R, int P, bool kFetching = false>
   [[gnu::always_inline]] static void multiply(Tile<R, P>& tile, const Rows<float>& rows,
-                                              const Columns<float, P>& columns, int64_t inputs) {
+                                              const Columns<Weight, P>& columns, int64_t inputs) {
     RowReader<float, R> x(rows);
-    ColumnReader<float, P, kFetching> w(columns);
+    ColumnReader<Weight, P, kFetching> w(columns);
     for (int64_t k = 0; k < inputs; ++k) {
       w.fetch();
       Floats weights[P * kPanelVectors];
       for (int p = 0; p < P; ++p) {
         for (int v = 0; v < kPanelVectors; ++v) {
-          weights[p * kPanelVectors + v] = load(w.at(p) + v * kLanes);
+          weights[p * kPanelVectors + v] = load_wide(w.at(p) + v * kLanes);
         }
       }
       add_products(tile, x, weights);
@@ -127,6 +131,9 @@ struct WeightsF32 {
     }
   }
 };
+
+using WeightsF32 = WeightsOneByOne<float>;
+using WeightsI8 = WeightsOneByOne<int8_t>;
 
 /// bf16 weights widened to float: exact products with float operands.
 struct WeightsBf16Wide {

@@ -158,6 +158,7 @@ void PanelWeight::copy_row(int64_t output, std::span<float> out) const {
 PanelKv::PanelKv(const KvShape& kv_shape)
     : panel_bytes_(int64_t{kKeyPanel} * padded_head(kv_shape.head_size) *
                    static_cast<int64_t>(size_of(kv_shape.dtype))) {
+  if (kv_shape.dtype == DType::i8) panel_bytes_ += kKeyPanel * int64_t{sizeof(float)};
   shape = kv_shape;
   const int64_t half = scratch_offset(shape.kv_heads);
   keys_ = Buffer(static_cast<size_t>(half));

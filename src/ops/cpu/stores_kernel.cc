@@ -61,7 +61,59 @@ void copy_kv(const KvColumn& from, const KvColumn& to) {
   }
 }
 
+// A column of a key panel and of a value panel, in codes.
+struct CodeColumn : Column<int8_t> {
+  explicit CodeColumn(const KvColumn& of)
+      : Column<int8_t>(of),
+        key_scale(scales_of(of.key_panel, of.padded_size)[of.column]),
+        value_scale(scales_of(of.value_panel, of.padded_size)[of.column]) {}
+
+  float& key_scale;
+  float& value_scale;
+};
+
+// What nearest_codes() (group_codes.h) says: put(e, code) for each number; returns the scale.
+template <class Put>
+float round_to_codes(const float* numbers, int64_t count, Put&& put) {
+  Floats best = zero(), zeros = zero();  // the latter NaN where a number is not finite
+  for (int64_t e = 0; e < count; e += kLanes) {
+    const Floats x = load_first(numbers + e, lanes_left(count, e));
+    best = max(best, max(x, sub(zero(), x)));
+    zeros = fma(x, zero(), zeros);
+  }
+  const bool finite = sum(zeros) == 0;
+  const float most = largest(best);
+  const bool codes = finite && most >= kLeastOperand;
+  const Floats factor = all(codes ? 127 / most : 0);
+  for (int64_t e = 0; e < count; e += kLanes) {
+    const int there = lanes_left(count, e);
+    float whole[kLanes] = {};
+    if (codes) store(whole, round(mul(load_first(numbers + e, there), factor)));
+    for (int i = 0; i < there; ++i) put(e + i, static_cast<int8_t>(whole[i]));
+  }
+  if (!finite) return NAN;
+  return codes ? most / 127 : 0;
+}
+
 }  // namespace
+
+void put_kv_i8(const KvColumn& call) {
+  const CodeColumn column(call);
+  column.key_scale = round_to_codes(call.key, call.head_size,
+                                    [&](int64_t e, int8_t code) { column.key_element(e) = code; });
+  column.value_scale = round_to_codes(
+      call.value, call.head_size, [&](int64_t e, int8_t code) { column.value_element(e) = code; });
+  if (column.value_scale >= 0) return;
+  column.key_scale = NAN;
+  column.value_scale = 0;
+}
+
+void copy_kv_i8(const KvColumn& from, const KvColumn& to) {
+  copy_kv<int8_t>(from, to);
+  const CodeColumn source(from), target(to);
+  target.key_scale = source.key_scale;
+  target.value_scale = source.value_scale;
+}
 
 void put_kv_f32(const KvColumn& call) { put_kv<float>(call); }
 void put_kv_bf16(const KvColumn& call) { put_kv<BFloat16>(call); }

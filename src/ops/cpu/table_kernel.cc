@@ -15,11 +15,14 @@ void round_operands(const float* x, int64_t count, int zero_code, int8_t* codes,
                     int32_t* starts);
 void attend_f32(const AttendCall& call);
 void attend_bf16(const AttendCall& call);
+void attend_i8(const AttendCall& call);
 void attend_bf16_tiles(const AttendCall& call);
 void put_kv_f32(const KvColumn& call);
 void put_kv_bf16(const KvColumn& call);
+void put_kv_i8(const KvColumn& call);
 void copy_kv_f32(const KvColumn& from, const KvColumn& to);
 void copy_kv_bf16(const KvColumn& from, const KvColumn& to);
+void copy_kv_i8(const KvColumn& from, const KvColumn& to);
 void rms_norm(const float* x, const float* weight, double eps, int64_t count, void* out,
               DType out_dtype);
 void rope(float* head, const float* cosines, const float* sines, int64_t half);
@@ -55,12 +58,9 @@ const Kernels kKernels = {
     .linear_w8 = linear_w8,
     .linear_w4 = linear_w4,
     .round_operands = round_operands,
-    .attend_f32 = attend_f32,
-    .attend_bf16 = kAttendBf16,
-    .put_kv_f32 = put_kv_f32,
-    .put_kv_bf16 = put_kv_bf16,
-    .copy_kv_f32 = copy_kv_f32,
-    .copy_kv_bf16 = copy_kv_bf16,
+    .kv_f32 = {attend_f32, put_kv_f32, copy_kv_f32},
+    .kv_bf16 = {kAttendBf16, put_kv_bf16, copy_kv_bf16},
+    .kv_i8 = {attend_i8, put_kv_i8, copy_kv_i8},
     .rms_norm = rms_norm,
     .rope = rope,
     .mix = mix,

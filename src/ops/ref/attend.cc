@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/group_codes.h"
 #include "ops/ref/verbs.h"
 
 namespace tidar::ref {
@@ -39,11 +40,32 @@ std::unique_ptr<Store<T>> make_kv(const KvShape& shape) {
   return kv;
 }
 
+namespace {
+
+// The numbers that codes of one head stand for.
+template <class T>
+void round_to_codes(const T* from, int size, T* to) {
+  const std::vector<float> numbers(from, from + size);
+  std::vector<int8_t> codes(numbers.size());
+  const float scale = nearest_codes(numbers, codes);
+  for (const int8_t code : codes) *to++ = static_cast<T>(scale) * static_cast<T>(code);
+}
+
+}  // namespace
+
 template <class T>
 void store_kv(Matrix k, Matrix v, std::span<const int32_t> slots, const Store<T>& kv, int layer) {
+  const int size = kv.shape.head_size;
   const auto copy = [&](const T* from, T* to) {
-    for (int64_t i = 0; i < k.cols; ++i) {
-      to[i] = kv.shape.dtype == DType::bf16 ? round_to_bf16(from[i]) : from[i];
+    switch (kv.shape.dtype) {
+      case DType::i8:
+        for (int64_t at = 0; at < k.cols; at += size) round_to_codes(from + at, size, to + at);
+        break;
+      case DType::bf16:
+        std::transform(from, from + k.cols, to, round_to_bf16<T>);
+        break;
+      default:
+        std::copy_n(from, k.cols, to);
     }
   };
   for (int64_t r = 0; r < k.rows; ++r) {

@@ -17,7 +17,7 @@ class RefOps final : public HostOps {
   DType activation() const override { return kType; }
   DType operand(WeightFormat) const override { return kType; }
   bool supports_kv(DType dtype) const override {
-    return dtype == kType || dtype == DType::f32 || dtype == DType::bf16;
+    return dtype == kType || dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::i8;
   }
 
   std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,

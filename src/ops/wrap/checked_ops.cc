@@ -284,8 +284,7 @@ void CheckedOps::store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore&
   truth_.store_kv(keys, values, *own(pass).truth, *both.truth, layer);
   tested_.store_kv(k, v, *own(pass).tested, *both.tested, layer);
   const int size = kv.shape.head_size;
-  // What the store rounds can grow by half an epsilon of its type.
-  const double growth = 1 + epsilon_of(kv.shape.dtype);
+  const double growth = kept_growth(kv.shape.dtype, size);
   for (int64_t r = 0; r < k.rows; ++r) {
     for (int head = 0; head < kv.shape.kv_heads; ++head) {
       double& key_norm = both.key_norms[both.at(layer, head)];
@@ -325,6 +324,7 @@ void CheckedOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, i
       bounds.keys = own(pass).keys[static_cast<size_t>(r)];
       bounds.head_size = size;
       bounds.rounds_to_bf16 = kv.shape.dtype == DType::bf16;
+      bounds.has_scales = kv.shape.dtype == DType::i8;
       allowed[static_cast<size_t>(r * heads + h)] = attend_tolerance(eps_, bounds);
     }
   }

@@ -51,6 +51,13 @@ inline double rope_tolerance(double eps, double a, double b) {
   return 2 * eps * (std::abs(a) + std::abs(b));
 }
 
+/// How much longer a key or a value of this size may be as a store of this type keeps it. A code is
+/// half a step away at most, and a step is 1/127 of the largest of the numbers.
+inline double kept_growth(DType kv, int head_size) {
+  if (kv == DType::i8) return 1 + std::sqrt(static_cast<double>(head_size)) / 254;
+  return 1 + epsilon_of(kv);
+}
+
 struct AttendBounds {
   double q_norm = 0;
   double key_norm = 0;    ///< of the longest key
@@ -58,6 +65,7 @@ struct AttendBounds {
   int64_t keys = 0;
   int head_size = 0;
   bool rounds_to_bf16 = false;  ///< probabilities are rounded to the store's type
+  bool has_scales = false;      ///< which scores and probabilities are multiplied by
 };
 
 /// Of softmax(q·k / sqrt(E)) v. A score that is off by d changes its probability by the factor
@@ -66,8 +74,8 @@ inline double attend_tolerance(double eps, const AttendBounds& bounds) {
   const double scale = 1 / std::sqrt(static_cast<double>(bounds.head_size));
   const double score =
       product_tolerance(eps, bounds.head_size, bounds.q_norm, bounds.key_norm) * scale +
-      eps * bounds.q_norm * bounds.key_norm * scale;
-  const double probability = score + kFunctionEpsilons * eps;
+      (bounds.has_scales ? 2 : 1) * eps * bounds.q_norm * bounds.key_norm * scale;
+  const double probability = score + (kFunctionEpsilons + (bounds.has_scales ? 1 : 0)) * eps;
   const double sums = eps * std::sqrt(static_cast<double>(bounds.keys));
   const double bf16 = bounds.rounds_to_bf16 ? epsilon_of(DType::bf16) : 0;
   return (2 * probability + 2 * sums + bf16) * bounds.value_size;

@@ -8,10 +8,7 @@ double bytes_of(Matrix x) { return static_cast<double>(x.bytes()); }
 
 double elements_of(Matrix x) { return static_cast<double>(x.rows) * static_cast<double>(x.cols); }
 
-// Of one key and one value of every KV head.
-double slot_bytes(const KvShape& shape) {
-  return 2.0 * shape.kv_heads * shape.head_size * static_cast<double>(size_of(shape.dtype));
-}
+double slot_bytes(const KvShape& shape) { return static_cast<double>(shape.slot_bytes()); }
 
 }  // namespace
 
