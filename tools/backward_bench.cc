@@ -181,7 +181,7 @@ struct Bench {
     const Numbers d_gate_up(DType::f32, rows, 2 * ffn);
     const Numbers gated(backward.forward().operand(weight), rows, ffn);
     report("swiglu", row_bytes * 2.5 * static_cast<double>(ffn),
-           [&] { backward.swiglu(gate_up, gated); });
+           [&] { backward.forward().swiglu(gate_up, gated); });
     report("swiglu_backward", row_bytes * 5 * static_cast<double>(ffn),
            [&] { backward.swiglu_backward(gate_up, d_ffn, d_gate_up); });
     const Numbers x(DType::f32, rows, hidden), d(DType::f32, rows, hidden),

@@ -81,6 +81,12 @@ class TimedForward final : public ForwardOps {
   void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override {
     parts_.time("gather", 0, [&] { ForwardOps::gather(x, rows, out); });
   }
+  void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) override {
+    parts_.time("scatter_add", 0, [&] { ForwardOps::scatter_add(x, rows, scale, out); });
+  }
+  void swiglu(Matrix gate_up, Matrix out) override {
+    parts_.time("swiglu", 0, [&] { ForwardOps::swiglu(gate_up, out); });
+  }
   void copy(Matrix from, Matrix to) override {
     parts_.time("copy", 0, [&] { ForwardOps::copy(from, to); });
   }
@@ -125,9 +131,6 @@ class TimedBackward final : public ForwardBackward {
     parts_.time(product_name("gate_up", weight.forward()), product_flops(x.rows, weight.forward()),
                 [&] { inner().gate_up(x, weight, gate_up); });
   }
-  void swiglu(Matrix gate_up, Matrix out) override {
-    parts_.time("swiglu", 0, [&] { inner().swiglu(gate_up, out); });
-  }
   void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) override {
     parts_.time("swiglu backward", 0, [&] { inner().swiglu_backward(gate_up, d_out, d_gate_up); });
   }
@@ -149,9 +152,6 @@ class TimedBackward final : public ForwardBackward {
   }
   void embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) override {
     parts_.time("embed backward", 0, [&] { inner().embed(pass, d_out, d_table); });
-  }
-  void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) override {
-    parts_.time("gather backward", 0, [&] { inner().gather(d_out, rows, d_x); });
   }
   void cross_entropy(Matrix logits, std::span<const Label> labels,
                      std::span<double> losses) override {

@@ -311,6 +311,7 @@ void add_bench(CLI::App& program, Action& action) {
           .add_option("--model", flags->model.model, "Hugging Face folder of a model, or GGUF file")
           ->type_name("PATH")
           ->excludes(shape);
+  add_adapter_flag(command, flags->model);
   add_computing_flags(command, flags->model);
   command.option_defaults()->group("Measurement");
   CLI::Option* contexts =

@@ -85,6 +85,7 @@ std::string heading(const Session& session, const BenchRoofs& roofs) {
   const ModelConfig& config = session.config();
   std::string text;
   text += fmt::format("{}: {} parameters\n", name_of(session), format_count(config.parameters()));
+  if (session.adapter() != nullptr) text += fmt::format("adapter {}\n", session.adapter_text());
   text +=
       fmt::format("weights {}, operands {}, keys and values {};\n  {}\n", session.weights_text(),
                   session.operands_text(), name_of(session.kv_type()), session.backend_text());
@@ -95,6 +96,7 @@ OrderedJson heading_json(const Session& session, const BenchRoofs& roofs) {
   OrderedJson json;
   json["model"] = name_of(session);
   json["parameters"] = session.config().parameters();
+  if (session.adapter() != nullptr) json["adapter"] = session.adapter_text();
   json["weights"] = session.weights_text();
   json["operands"] = session.operands_text();
   json["kv"] = name_of(session.kv_type());

@@ -149,6 +149,19 @@ std::string training(const OrderedJson& fields, const Validated& run, const Conv
   return text;
 }
 
+/// What is trained where the weights are not.
+std::string adapter(const RunConfig& run) {
+  if (!run.lora) return "";
+  const bool on_masks = run.lora->adapter.rows == AdapterRows::masks;
+  return fmt::format(
+      "What was trained is a low-rank adapter: {}, {}.\n{}\n", text_of(run.lora->adapter),
+      run.lora->merges ? "merged into the weights" : "kept beside the weights in `adapter/`",
+      on_masks
+          ? "Where no mask stands, the model says what its base says, to the bit: AR is as good "
+            "as it was.\n"
+          : "");
+}
+
 /// That of the folder, or where it is a run's checkpoint, of the run's.
 std::string name_of_model(const ConversionPage& page) {
   const auto folder = std::filesystem::weakly_canonical(page.model);
@@ -170,7 +183,8 @@ Result<std::string> write_page(const ConversionPage& page) {
       "---\nbase_model: {0}\ntags: [tidar, text-generation]\n---\n# {0}, converted to TiDAR\n\n"
       "    tidar generate --model {1} --prompt \"…\"\n\n",
       name, (page.out / "latest").string());
-  text += losses(run, control) + "\n" + places(run) + "\n" + decoding(page) +
+  TIDAR_TRY(const RunConfig fields, parse_run_config(config, "run.json"));
+  text += adapter(fields) + losses(run, control) + "\n" + places(run) + "\n" + decoding(page) +
           training(OrderedJson::parse(config), run, page) + "\n" + advice(page, run);
   TIDAR_TRY_VOID(write_text_file(page.out / "README.md", text));
   TIDAR_TRY_VOID(write_text_file(page.out / "latest" / "README.md", text));

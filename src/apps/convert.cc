@@ -34,6 +34,11 @@ constexpr int64_t kRangeSteps = 60;
 constexpr int64_t kTriedSteps = 8;
 constexpr double kTriedSeconds = 20;
 
+/// An adapter learns at about ten times the rate of its weights, whatever its rank (Schulman et
+/// al., "LoRA Without Regret", 2025); small models' rates are high already.
+constexpr double kAdapterRates = 10;
+constexpr double kMostAdapterRate = 5e-3;
+
 struct ConvertFlags {
   std::string model;
   ConversionSources sources;
@@ -158,13 +163,25 @@ class Conversion {
   }
 
   Result<OrderedJson> with_settings(OrderedJson fields) const {
-    const std::string planned_out = fields["out"];
+    const OrderedJson planned = fields;
     TIDAR_TRY(const std::string text, with_fields(fields.dump(), "--set", flags_.set));
     fields = OrderedJson::parse(text);
-    if (fields["out"] != planned_out) return error("--set out: --out names the folder");
+    if (fields["out"] != planned["out"]) return error("--set out: --out names the folder");
     const OrderedJson& objective = fields["objective"];
     if (!objective.is_string() || !objective.get<std::string>().starts_with("tidar")) {
       return error("--set objective: a conversion is to tidar:K; tidar train has the others");
+    }
+    if (flags_.control && fields.contains("lora")) {
+      return error(
+          "--control: AR trained as long is compared with a model whose weights are trained; with "
+          "\"lora\" leave it out");
+    }
+    if (fields.contains("lora")) {
+      for (const char* const field : {"learning_rate", "final_learning_rate"}) {
+        if (fields[field] == planned[field]) {
+          fields[field] = std::min(kAdapterRates * planned[field].get<double>(), kMostAdapterRate);
+        }
+      }
     }
     const OrderedJson& validation = fields["validation"];
     if (!validation.is_object() || validation.empty()) {

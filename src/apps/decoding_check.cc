@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "cache/pages.h"
@@ -17,9 +18,11 @@ namespace {
 /// full speed.
 constexpr int kTogether = 4;
 
-ModelWeights masters_of(Trainable& model) {
+/// Views of the masters of the weights, or of the tensors of their adapter.
+std::vector<StoredTensor> masters_of(Trainable& model, bool of_adapter) {
   std::vector<StoredTensor> tensors;
   for (const Parameter& parameter : model.parameters().all()) {
+    if ((parameter.spec.part != WeightPart::whole) != of_adapter) continue;
     const Matrix& value = parameter.value;
     tensors.push_back({parameter.spec.name,
                        DType::f32,
@@ -27,7 +30,7 @@ ModelWeights masters_of(Trainable& model) {
                        {value.data, static_cast<size_t>(value.bytes())},
                        "memory"});
   }
-  return ModelWeights::of_memory(model.config(), std::move(tensors));
+  return tensors;
 }
 
 /// What became of all prompts by one method.
@@ -63,9 +66,9 @@ Result<Continued> continue_all(Network& network, std::span<const NumberedPrompt>
 }
 
 /// Room for kTogether of the longest sequences, and rows for all of them.
-NetworkOptions network_options(const ModelConfig& config, const Backend& backend,
-                               std::span<const NumberedPrompt> prompts,
-                               const DecodingCheckOptions& options) {
+NetworkOptions options_of(const ModelConfig& config, const Backend& backend,
+                          std::span<const NumberedPrompt> prompts,
+                          const DecodingCheckOptions& options) {
   size_t longest = 0;
   for (const auto& prompt : prompts) longest = std::max(longest, prompt.ids.size());
   int rows = 1, draft = 1;
@@ -89,9 +92,15 @@ Result<std::vector<DecodedAt>> check_decoding(Trainable& model, const Backend& b
                                               std::span<const NumberedPrompt> prompts,
                                               const DecodingCheckOptions& options) {
   const ModelConfig& config = model.config();
+  std::optional<Adapter> adapter;
+  if (model.adapter() != nullptr) {
+    adapter = Adapter::of_memory(config, *model.adapter(), masters_of(model, true));
+  }
+  NetworkOptions network_options = options_of(config, backend, prompts, options);
+  network_options.adapter = adapter ? &*adapter : nullptr;
   TIDAR_TRY(const std::unique_ptr<Network> network,
-            Network::build(config, masters_of(model), *backend.ops,
-                           network_options(config, backend, prompts, options)));
+            Network::build(config, ModelWeights::of_memory(config, masters_of(model, false)),
+                           *backend.ops, network_options));
   Request request;
   request.sequence.mask_token = options.mask_token;
   request.max_new = options.max_new;

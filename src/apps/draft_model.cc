@@ -28,6 +28,7 @@ Result<std::unique_ptr<DraftModel>> DraftModel::attach(const std::string& folder
   ModelFlags flags = target.flags();
   flags.model = folder;
   flags.context = 0;
+  flags.adapter.clear();  // it is the other model's
   TIDAR_TRY(Session session, Session::open(flags));
   if (!share_tokens(target, session)) {
     return error(

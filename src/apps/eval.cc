@@ -63,6 +63,7 @@ std::vector<Item> limited(std::vector<Item> items, int limit) {
 Result<RunIdentity> identity_of(const Setting& setting, const Session& session) {
   const EvalFlags& flags = setting.flags;
   TIDAR_TRY(const std::string model, fingerprint_of_model(flags.model.model));
+  TIDAR_TRY(const std::string computing, computing_text(session));
   TIDAR_TRY(const std::string task, fingerprint_of_file(setting.task.file));
   std::string shots = "none";
   if (flags.shots > 0) {
@@ -72,7 +73,7 @@ Result<RunIdentity> identity_of(const Setting& setting, const Session& session) 
   return RunIdentity{{"task", fmt::format("{} {}", name_of(setting.task.kind), task)},
                      {"shots", shots},
                      {"model", model},
-                     {"computing", computing_text(session)}};
+                     {"computing", computing}};
 }
 
 Result<const Tokenizer*> tokenizer_of(const Session& session, const EvalFlags& flags) {

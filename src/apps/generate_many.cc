@@ -63,6 +63,7 @@ OrderedJson to_json(const Continuation& continuation, bool explained) {
 Result<RunIdentity> identity_of(const GenerateFlags& flags, const Session& session) {
   TIDAR_TRY(const std::string prompts, fingerprint_of_file(flags.prompts));
   TIDAR_TRY(const std::string model, fingerprint_of_model(flags.model.model));
+  TIDAR_TRY(const std::string computing, computing_text(session));
   std::string form = flags.json_object ? "JSON object" : "free";
   if (flags.regex) form = "expression " + *flags.regex;
   if (!flags.json_schema.empty()) {
@@ -72,7 +73,7 @@ Result<RunIdentity> identity_of(const GenerateFlags& flags, const Session& sessi
   return RunIdentity{
       {"file of prompts", prompts},
       {"model", model},
-      {"computing", computing_text(session)},
+      {"computing", computing},
       {"method", text_of(flags.method)},
       {"sampling", text_of(flags.sampling)},
       {"choice",

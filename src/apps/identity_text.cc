@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
+#include "eval/fingerprint.h"
+
 namespace tidar {
 
 std::string text_of(const MethodFlags& method) {
@@ -25,9 +29,16 @@ std::string text_of(const Sampling& sampling) {
                      sampling.top_k, sampling.top_p, sampling.min_p, sampling.seed);
 }
 
-std::string computing_text(const Session& session) {
-  return fmt::format("weights {}, products {}, keys {}", session.weights_text(),
-                     session.operands_text(), name_of(session.kv_type()));
+Result<std::string> computing_text(const Session& session) {
+  std::string text = fmt::format("weights {}, products {}, keys {}", session.weights_text(),
+                                 session.operands_text(), name_of(session.kv_type()));
+  // A model's own adapter is among its files.
+  if (const std::string& adapter = session.flags().adapter; !adapter.empty()) {
+    TIDAR_TRY(const std::string tensors,
+              fingerprint_of_file(std::filesystem::path(adapter) / "adapter_model.safetensors"));
+    text += fmt::format(", adapter {} ({})", tensors, session.adapter_text());
+  }
+  return text;
 }
 
 }  // namespace tidar

@@ -13,7 +13,7 @@ namespace tidar {
 std::string text_of(const MethodFlags& method);
 /// "temperature 0.8, top-k 0, …"
 std::string text_of(const Sampling& sampling);
-/// "weights bf16, products bf16, keys bf16"
-std::string computing_text(const Session& session);
+/// "weights bf16, products bf16, keys bf16", and where a flag names an adapter its fingerprint.
+Result<std::string> computing_text(const Session& session);
 
 }  // namespace tidar

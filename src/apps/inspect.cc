@@ -129,6 +129,17 @@ OrderedJson weights_json(const std::vector<RoleSummary>& roles) {
   return weights;
 }
 
+/// null: none.
+OrderedJson adapter_json(const Session& session) {
+  if (session.adapter() == nullptr) return {};
+  const AdapterConfig& config = session.adapter()->config();
+  return {{"rank", config.rank},
+          {"scale", config.scale()},
+          {"target_modules", module_names(config.targets)},
+          {"rows", name_of(config.rows)},
+          {"parameters", session.adapter()->parameters()}};
+}
+
 std::string print_memory(const Session& session, int64_t peak) {
   const std::vector<MemoryUse> uses = session.memory();
   Table table({session.gpu() ? "memory of the GPU" : "memory", "bytes", ""});
@@ -181,6 +192,7 @@ Result<int> inspect(const InspectFlags& flags) {
     print_json({{"config", OrderedJson::parse(to_json(config))},
                 {"parameters", config.parameters()},
                 {"weights", weights_json(roles)},
+                {"adapter", adapter_json(session)},
                 {"weight_type", session.weights_text()},
                 {"operand_type", session.operands_text()},
                 {"kv_type", name_of(session.kv_type())},
@@ -205,6 +217,7 @@ Result<int> inspect(const InspectFlags& flags) {
         fmt::format("trained layout {}, mask token {}{}\n", name_of(tidar.layout), tidar.mask_token,
                     tidar.block_size > 0 ? fmt::format(", block size {}", tidar.block_size) : ""));
   }
+  if (session.adapter() != nullptr) print(fmt::format("adapter {}\n", session.adapter_text()));
   print("\n" + print_weights(roles) + "\n" + print_kept(roles) + "\n");
   print(fmt::format("weights {}\n", session.weights_text()));
   print(fmt::format("{}, products {}, keys and values {}\n", session.backend_text(),

@@ -73,12 +73,6 @@ bool holds_weights(const fs::path& path) {
                      [&](std::string_view end) { return name.ends_with(end); });
 }
 
-Result<void> write_copy(const fs::path& from, const fs::path& to) {
-  TIDAR_TRY(const MappedFile file, MappedFile::open(from));
-  const std::span<const std::byte> bytes = file.bytes();
-  return write_file(to, {&bytes, 1});
-}
-
 Result<void> copy_neighbours(const fs::path& model, const fs::path& folder,
                              WrittenFolder& written) {
   std::vector<fs::path> entries;
@@ -95,6 +89,20 @@ Result<void> copy_neighbours(const fs::path& model, const fs::path& folder,
     TIDAR_TRY_VOID(write_copy(path, folder / name));
     written.copied.push_back(name);
   }
+  return {};
+}
+
+/// The adapter that config.json names stays beside the weights, as it is.
+Result<void> copy_adapter(const fs::path& model, const std::string& name, const fs::path& folder,
+                          WrittenFolder& written) {
+  if (name.empty()) return {};
+  fs::create_directory(folder / name);
+  for (const auto& entry : fs::directory_iterator(model / name)) {
+    if (!entry.is_regular_file()) continue;
+    TIDAR_TRY_VOID(write_copy(entry.path(), folder / name / entry.path().filename()));
+  }
+  std::erase(written.left_out, name + "/");
+  written.copied.push_back(name + "/");
   return {};
 }
 
@@ -213,6 +221,7 @@ Result<WrittenFolder> write_quantized_folder(const QuantizedFolderJob& job,
   TIDAR_TRY_VOID(write_config(job, plan, folder));
   TIDAR_TRY_VOID(is_gguf_path(job.model) ? write_tokenizer(job.model, folder, written)
                                          : copy_neighbours(job.model, folder, written));
+  TIDAR_TRY_VOID(copy_adapter(job.model, job.config.adapter, folder, written));
   const std::vector<TensorToWrite> tensors = tensors_of(job.weights, plan);
   TIDAR_TRY(TensorFileWriter file, TensorFileWriter::create(folder / "model.safetensors", tensors));
   for (size_t i = 0; i < plan.size(); ++i) {

@@ -208,6 +208,7 @@ Result<int> serve(const ServeFlags& flags) {
   if (session.tokenizer() == nullptr) {
     return error("{}: has no tokenizer.json, which clients need", flags.model.model);
   }
+  if (session.adapter() != nullptr) print_note("adapter " + session.adapter_text());
   const int context = std::min(flags.model.context > 0 ? flags.model.context : kUsualContext,
                                session.config().max_positions);
   TIDAR_TRY(Request standard, standard_request(flags, session.config(), context));

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "apps/ids.h"
+#include "apps/output.h"
 #include "apps/ranges.h"
 #include "format/gguf.h"
 #include "ops/cuda/kernels.h"
@@ -54,7 +55,36 @@ Result<void> check_fits_gpu(const ModelConfig& config, const WeightFormats& weig
   return {};
 }
 
+/// The adapter that the flag or the model's config.json names.
+Result<std::optional<Adapter>> open_adapter(const ModelFlags& flags, const ModelConfig& config) {
+  if (flags.adapter.empty() && config.adapter.empty()) return std::optional<Adapter>();
+  const std::filesystem::path own = std::filesystem::path(flags.model) / config.adapter;
+  if (!flags.adapter.empty() && !config.adapter.empty()) {
+    return error(
+        "--adapter {}: the model has an adapter of its own, {}, and takes one only; give its base "
+        "as --model",
+        flags.adapter, own.string());
+  }
+  const std::filesystem::path folder =
+      flags.adapter.empty() ? own : std::filesystem::path(flags.adapter);
+  TIDAR_TRY(Adapter adapter, Adapter::open(folder, config));
+  const int mask = adapter.config().mask_token;
+  if (mask >= 0 && config.tidar && config.tidar->mask_token != mask) {
+    return error("{}: acts on rows of token {}, but the model's mask token is {}", folder.string(),
+                 mask, config.tidar->mask_token);
+  }
+  return std::optional(std::move(adapter));
+}
+
 }  // namespace
+
+void add_adapter_flag(CLI::App& command, ModelFlags& flags) {
+  command
+      .add_option("--adapter", flags.adapter,
+                  "PEFT folder of a LoRA adapter for the model (default: the one that its "
+                  "config.json names, if any)")
+      ->type_name("DIR");
+}
 
 void add_computing_flags(CLI::App& command, ModelFlags& flags) {
   command.option_defaults()->group("Computing");
@@ -88,6 +118,7 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option("--model", flags.model, "Hugging Face folder of the model, or GGUF file")
       ->required()
       ->type_name("PATH");
+  add_adapter_flag(command, flags);
   add_computing_flags(command, flags);
 }
 
@@ -117,6 +148,7 @@ Result<Session> Session::open(const ModelFlags& flags) {
       TIDAR_TRY_VOID(check_fits(*session.tokenizer_, session.config_.vocabulary, model.string()));
     }
     TIDAR_TRY(session.weights_, ModelWeights::open(model, session.config_));
+    TIDAR_TRY(session.adapter_, open_adapter(flags, session.config_));
   } else {
     TIDAR_TRY(session.config_, named_shape(flags.shape));
     const WeightFormatFacts& facts = facts_of(flags.weights.all.value_or(WeightFormat::bf16));
@@ -169,6 +201,7 @@ Result<void> Session::build_network(Room room) {
           : std::min<int64_t>(config_.max_positions, int64_t{pages_each} * kPageSlots + room.rows));
   options.weights = weight_formats_;
   options.kv = kv_type_;
+  options.adapter = adapter();
   TIDAR_TRY(network_, Network::build(config_, *weights_, ops(), options));
   weights_.reset();
   return {};
@@ -178,6 +211,10 @@ Result<void> Session::build_trainable(int rows) {
   TIDAR_CHECK(weights_.has_value());
   if (gpu()) {
     return error("--device {}: gradients are computed on the CPU only", flags_.backend.device);
+  }
+  if (adapter_) {
+    return error("{}: gradients are of a model without an adapter; give its base as --model",
+                 flags_.adapter.empty() ? flags_.model : flags_.adapter);
   }
   backward_ = make_backward(backend_, *threads_);
   WeightFormat compute = usual_format(weight_formats_, config_);
@@ -200,6 +237,12 @@ std::string Session::operands_text() const {
     names.insert(name_of(operand_type(weight_formats_.of(place))));
   }
   return fmt::format("{}", fmt::join(names, "+"));
+}
+
+std::string Session::adapter_text() const {
+  if (!adapter_) return "";
+  return fmt::format("{}, {} parameters", text_of(adapter_->config()),
+                     format_count(adapter_->parameters()));
 }
 
 std::string Session::backend_text() const {

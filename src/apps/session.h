@@ -13,6 +13,7 @@
 #include "base/dtype.h"
 #include "base/result.h"
 #include "base/threads.h"
+#include "model/adapter.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "net/network.h"
@@ -25,8 +26,9 @@ namespace tidar {
 
 /// Which model, and how it is computed.
 struct ModelFlags {
-  std::string model;  ///< a folder or a file; or
-  std::string shape;  ///< a named shape, with random weights
+  std::string model;    ///< a folder or a file; or
+  std::string shape;    ///< a named shape, with random weights
+  std::string adapter;  ///< PEFT folder of an adapter; "": the model's own, if it has one
   WeightChoice weights;
   std::optional<DType> kv;  ///< none: as precise as the products
   BackendFlags backend;
@@ -38,7 +40,9 @@ struct ModelFlags {
 /// Adds --weights, --kv, --precision, --device, --exact, --isa and --threads. `flags` must outlive
 /// the parsing; what it holds is the default.
 void add_computing_flags(CLI::App& command, ModelFlags& flags);
-/// Adds --model, required, and the flags above.
+/// Adds --adapter.
+void add_adapter_flag(CLI::App& command, ModelFlags& flags);
+/// Adds --model, required, --adapter, and the flags above.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 /// Adds --context.
 void add_context_flag(CLI::App& command, ModelFlags& flags);
@@ -69,6 +73,10 @@ class Session {
   const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
   /// Until the network is built.
   const ModelWeights& weights() const { return *weights_; }
+  /// nullptr: none.
+  const Adapter* adapter() const { return adapter_ ? &*adapter_ : nullptr; }
+  /// "LoRA of rank 16, …, 1,234 parameters", or "".
+  std::string adapter_text() const;
   Threads& threads() const { return *threads_; }
   Ops& ops() const { return timed_ ? static_cast<Ops&>(*timed_) : *backend_.ops; }
   /// nullptr unless the flags asked for it.
@@ -107,6 +115,7 @@ class Session {
   ModelConfig config_;
   std::unique_ptr<Threads> threads_;  // which may make the weights
   std::optional<ModelWeights> weights_;
+  std::optional<Adapter> adapter_;
   std::optional<Tokenizer> tokenizer_;
   WeightFormats weight_formats_;
   DType kv_type_ = DType::f32;

@@ -175,6 +175,17 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
   TIDAR_TRY(objective_, make_objective(objective, limits));
   TIDAR_TRY(ar_, make_objective(ObjectiveOptions{.prompts = objective.prompts}, limits));
   if (objective.kind != ObjectiveKind::ar) model_config_.tidar = trained_layout(objective);
+  if (!model_config_.adapter.empty()) {
+    return error(
+        "init: {} has an adapter, in the folder {} within it; train on from its base, or from a "
+        "checkpoint in which one of all rows was merged",
+        config_.init.string(), model_config_.adapter);
+  }
+  if (config_.lora) {
+    AdapterConfig& adapter = config_.lora->adapter;
+    if (adapter.rows == AdapterRows::masks) adapter.mask_token = objective.mask_token;
+    if (!config_.lora->merges) model_config_.adapter = kAdapterFolder;
+  }
   if (config_.sequence > model_config_.max_positions) {
     return error("sequence: {} tokens are more than the model's {} positions", config_.sequence,
                  model_config_.max_positions);
@@ -191,19 +202,21 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
             fresh ? ModelWeights::random(model_config_, DType::f32, config_.seed)
                   : ModelWeights::open(config_.init, model_config_));
   const PassExtent largest = objective_->largest_pass(config_.sequence);
-  TIDAR_TRY(RuledParameters ruled, apply_rules(config_.rules, weight_table(model_config_)));
+  const AdapterConfig* const adapter = config_.lora ? &config_.lora->adapter : nullptr;
+  TIDAR_TRY(RuledParameters ruled,
+            apply_rules(config_.rules, trained_table(model_config_, adapter)));
   updates_ = std::move(ruled.updates);
   const TrainableOptions options = {.max_rows = largest.rows,
                                     .max_position = largest.positions,
                                     .compute = config_.compute,
                                     .activation_bytes = bytes_of_gib(config_.activation_gib),
                                     .logit_bytes = bytes_of_gib(config_.logit_gib),
-                                    .frozen = std::move(ruled.frozen)};
+                                    .frozen = std::move(ruled.frozen),
+                                    .adapter = adapter ? std::optional(*adapter) : std::nullopt};
   TIDAR_TRY(model_, Trainable::build(model_config_, weights, *backward_, options));
-  if (fresh) {
-    initialise(model_config_, config_.seed, model_->parameters());
-    model_->refresh();
-  }
+  if (fresh) initialise(model_config_, config_.seed, model_->parameters());
+  if (adapter != nullptr) initialise_adapter(config_.seed, model_->parameters());
+  if (fresh || adapter != nullptr) model_->refresh();
   return {};
 }
 
@@ -328,15 +341,21 @@ int64_t TrainingRun::memory_bytes() const {
 
 void TrainingRun::describe() const {
   say(text_note_);
-  int64_t frozen = 0;
+  int64_t frozen = 0, trained = 0;
   for (const Parameter& parameter : model_->parameters().all()) {
-    if (parameter.frozen()) frozen += parameter.value.rows * parameter.value.cols;
+    (parameter.frozen() ? frozen : trained) += parameter.value.rows * parameter.value.cols;
   }
   say(fmt::format("model: {} parameters{}, {}, {} layers, hidden {}, vocabulary {}",
                   format_count(model_config_.parameters()),
                   frozen > 0 ? fmt::format(" ({} of them frozen)", format_count(frozen)) : "",
                   model_config_.architecture, model_config_.layers, model_config_.hidden,
                   model_config_.vocabulary));
+  if (config_.lora) {
+    say(fmt::format("adapter: {}; {} parameters are trained, {}", text_of(config_.lora->adapter),
+                    format_count(trained),
+                    config_.lora->merges ? "and merged into the weights of checkpoints"
+                                         : "and kept beside the weights of checkpoints"));
+  }
   say(fmt::format(
       "objective: {}; {} steps of {} packs{}, some {} tokens, {:.2f} epochs; products in {} on {}",
       config_.objective_text, format_count(config_.schedule.steps), config_.packs,
@@ -519,6 +538,11 @@ Result<void> TrainingRun::try_drafts(OrderedJson& line, std::string& text) {
   return {};
 }
 
+std::optional<SavedAdapter> TrainingRun::saved_adapter() const {
+  if (!config_.lora) return {};
+  return SavedAdapter{config_.lora->adapter, config_.lora->merges, config_.init};
+}
+
 Result<void> TrainingRun::save() {
   const TrainingState state = trainer_->state();
   AllMoments moments;
@@ -531,6 +555,7 @@ Result<void> TrainingRun::save() {
                                     .best = best_,
                                     .config_json = config_json_,
                                     .weights = config_.saved_weights,
+                                    .adapter = saved_adapter(),
                                     .tokenizer = tokenizer_ ? config_.tokenizer : "",
                                     .run = config_text_},
                                    config_.keep));

@@ -112,6 +112,8 @@ class TrainingRun {
   Result<void> try_drafts(OrderedJson& line, std::string& text);
   /// Whether what `measure` names is better than ever before, in the line of a validation.
   Result<bool> is_best(const OrderedJson& line, BestStep& best) const;
+  /// How checkpoints have the adapter; nothing where the weights themselves are trained.
+  std::optional<SavedAdapter> saved_adapter() const;
   /// A checkpoint of the last step; removes those that are too many.
   Result<void> save();
 

@@ -65,8 +65,12 @@ Result<std::string> fingerprint_of_model(const std::filesystem::path& model) {
        entry.increment(failure)) {
     const auto& path = entry->path();
     const auto name = path.filename();
+    std::error_code ignored;
     if (path.extension() == ".safetensors" || name == "config.json" || name == "tokenizer.json") {
       files.push_back(path);
+    } else if (std::filesystem::exists(path / "adapter_model.safetensors", ignored)) {
+      files.push_back(path / "adapter_model.safetensors");
+      files.push_back(path / "adapter_config.json");
     }
   }
   if (failure) return error("{}: cannot be listed: {}", model.string(), failure.message());

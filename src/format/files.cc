@@ -211,6 +211,12 @@ Result<void> write_file(const std::filesystem::path& path,
   return file.commit();
 }
 
+Result<void> write_copy(const std::filesystem::path& from, const std::filesystem::path& to) {
+  TIDAR_TRY(const MappedFile file, MappedFile::open(from));
+  const std::span<const std::byte> bytes = file.bytes();
+  return write_file(to, {&bytes, 1});
+}
+
 Result<void> write_text_file(const std::filesystem::path& path, std::string_view text) {
   const auto bytes = std::as_bytes(std::span(text));
   return write_file(path, {&bytes, 1});

@@ -110,6 +110,8 @@ bool write_all(int fd, std::span<const std::byte> bytes, size_t& written);
 /// partial file is removed, and the Error says how much was written and why no more.
 Result<void> write_file(const std::filesystem::path& path,
                         std::span<const std::span<const std::byte>> parts);
+/// write_file() of what another file holds.
+Result<void> write_copy(const std::filesystem::path& from, const std::filesystem::path& to);
 Result<void> write_text_file(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace tidar

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -253,6 +254,16 @@ Result<TensorFolder> TensorFolder::open(const std::filesystem::path& folder) {
     for (const auto& tensor : file.tensors()) result.by_name_.emplace(tensor.name, &tensor);
   }
   return result;
+}
+
+Result<std::vector<std::string>> weight_files_of(const std::filesystem::path& folder) {
+  const std::string single = "model.safetensors", index = "model.safetensors.index.json";
+  std::error_code ignored;
+  if (std::filesystem::exists(folder / single, ignored)) return std::vector{single};
+  TIDAR_TRY(const ShardMap shards, read_index(folder / index));
+  std::set<std::string> names = {index};
+  for (const auto& [tensor, shard] : shards) names.insert(shard);
+  return std::vector(names.begin(), names.end());
 }
 
 const StoredTensor* TensorFolder::find(std::string_view name) const {

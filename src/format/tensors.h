@@ -75,6 +75,9 @@ class TensorFolder {
   std::map<std::string, const StoredTensor*, std::less<>> by_name_;
 };
 
+/// The names of the files that TensorFolder::open() reads, the index among them.
+Result<std::vector<std::string>> weight_files_of(const std::filesystem::path& folder);
+
 /// One tensor to be written.
 struct TensorToWrite {
   std::string name;

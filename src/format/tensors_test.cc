@@ -260,6 +260,18 @@ TEST(TensorFolder, ReadsShards) {
   }
 }
 
+TEST(TensorFolder, NamesItsFiles) {
+  EXPECT_EQ(weight_files_of(kFixtures / "qwen3").value(),
+            (std::vector<std::string>{"model.safetensors"}));
+  const auto shards = weight_files_of(kFixtures / "qwen3_bf16").value();
+  EXPECT_GT(shards.size(), 2u);
+  EXPECT_EQ(std::ranges::count(shards, "model.safetensors.index.json"), 1);
+  for (const std::string& name : shards) {
+    EXPECT_TRUE(std::filesystem::exists(kFixtures / "qwen3_bf16" / name)) << name;
+  }
+  EXPECT_FALSE(weight_files_of(kFixtures).ok());
+}
+
 TEST(TensorFolder, GivesReleasedTensorsAgain) {
   const auto folder = TensorFolder::open(kFixtures / "qwen3_bf16").value();
   const auto& tensor = *folder.find("model.layers.1.mlp.up_proj.weight");

@@ -197,9 +197,15 @@ Result<Rope> parse_rope(const JsonFields& fields, int max_positions) {
 /// By TrainedLayout.
 constexpr std::array<std::string_view, 3> kLayouts = {"tidar", "block", "masked"};
 
-Result<TidarConfig> parse_tidar(const JsonFields& object, int vocabulary) {
+/// The object "tidar", into `config`.
+Result<void> parse_tidar(const JsonFields& object, ModelConfig& config) {
+  TIDAR_TRY(config.adapter, object.text("adapter", ""));
+  if (config.adapter.find('/') != std::string::npos || config.adapter.starts_with('.')) {
+    return object.wrong("adapter", "the name of a folder beside this file");
+  }
+  if (!config.adapter.empty() && !object.has("mask_token_id")) return {};
   TidarConfig tidar;
-  TIDAR_TRY(tidar.mask_token, object.integer("mask_token_id", {0, vocabulary - 1}));
+  TIDAR_TRY(tidar.mask_token, object.integer("mask_token_id", {0, config.vocabulary - 1}));
   TIDAR_TRY(const std::string layout, object.text("layout", "tidar"));
   const auto known = std::find(kLayouts.begin(), kLayouts.end(), layout);
   if (known == kLayouts.end()) return object.wrong("layout", "'tidar', 'block' or 'masked'");
@@ -207,7 +213,8 @@ Result<TidarConfig> parse_tidar(const JsonFields& object, int vocabulary) {
   if (tidar.layout != TrainedLayout::masked || object.has("block_size")) {
     TIDAR_TRY(tidar.block_size, object.integer("block_size", {1, kLargestBlock}));
   }
-  return tidar;
+  config.tidar = tidar;
+  return {};
 }
 
 /// generation_config.json's ends of text count before config.json's.
@@ -224,8 +231,7 @@ Result<void> read_generation_config(const std::filesystem::path& path, ModelConf
 Result<void> read_tidar_config(const std::filesystem::path& path, ModelConfig& config) {
   TIDAR_TRY(const std::string text, read_text_file(path));
   TIDAR_TRY(const Json document, parse_json_object(text, path.string()));
-  TIDAR_TRY(config.tidar, parse_tidar(JsonFields(document, path.string()), config.vocabulary));
-  return {};
+  return parse_tidar(JsonFields(document, path.string()), config);
 }
 
 Result<ModelConfig> read_folder_config(const std::filesystem::path& folder) {
@@ -269,9 +275,7 @@ Result<ModelConfig> model_config_of(const Json& document, const std::string& whe
   TIDAR_TRY(config.bos_token, fields.integer("bos_token_id", ids, -1));
   TIDAR_TRY(config.eos_tokens, fields.integers("eos_token_id", ids));
   TIDAR_TRY(const auto tidar, fields.object("tidar"));
-  if (tidar) {
-    TIDAR_TRY(config.tidar, parse_tidar(*tidar, config.vocabulary));
-  }
+  if (tidar) TIDAR_TRY_VOID(parse_tidar(*tidar, config));
   return config;
 }
 

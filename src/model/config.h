@@ -59,7 +59,8 @@ enum class QkNorm : uint8_t { none, per_head };  ///< RMS norm of each query and
 /// The layout of training passes that weights know, and so the method that reads them best.
 enum class TrainedLayout : uint8_t { tidar, block, masked };
 
-/// What a checkpoint with a mask token adds to its family's config.json, as the object "tidar".
+/// What a checkpoint with a mask token adds to its family's config.json, as the object "tidar"; of
+/// one without, that may hold the name of an adapter alone.
 struct TidarConfig {
   int mask_token = 0;
   int block_size = 0;  ///< 0: none; masked only
@@ -90,6 +91,9 @@ struct ModelConfig {
   int bos_token = -1;           ///< -1: none
   std::vector<int> eos_tokens;  ///< generation_config.json's, else config.json's
   std::optional<TidarConfig> tidar;
+  /// "adapter" of the object "tidar": a folder beside config.json, whose adapter (adapter.h)
+  /// belongs to the model; "": none.
+  std::string adapter{};
 
   /// Parameters, the tied embedding counted once.
   int64_t parameters() const;
@@ -117,8 +121,9 @@ std::string to_json(const ModelConfig& config);
 
 /// The same for weights of this type, after a config.json that the model had before, every field of
 /// which stays as it is unless it says how weights are stored or what the model is as a TiDAR
-/// model;
-/// "" stands for none. An Error where it is no JSON object.
-Result<std::string> to_json(const ModelConfig& config, std::string_view before, DType weights);
+/// model; "" stands for none. Without a type, weights stay stored as they were. An Error where it
+/// is no JSON object.
+Result<std::string> to_json(const ModelConfig& config, std::string_view before,
+                            std::optional<DType> weights);
 
 }  // namespace tidar

@@ -6,10 +6,15 @@ namespace tidar {
 
 namespace {
 
-OrderedJson tidar_json(const TidarConfig& config) {
-  OrderedJson json = {{"mask_token_id", config.mask_token}};
-  if (config.block_size > 0) json["block_size"] = config.block_size;
-  json["layout"] = name_of(config.layout);
+/// The object "tidar"; null where there is nothing to say.
+OrderedJson tidar_json(const ModelConfig& config) {
+  OrderedJson json;
+  if (config.tidar) {
+    json["mask_token_id"] = config.tidar->mask_token;
+    if (config.tidar->block_size > 0) json["block_size"] = config.tidar->block_size;
+    json["layout"] = name_of(config.tidar->layout);
+  }
+  if (!config.adapter.empty()) json["adapter"] = config.adapter;
   return json;
 }
 
@@ -57,20 +62,23 @@ std::string to_json(const ModelConfig& config) {
   if (config.bos_token >= 0) json["bos_token_id"] = config.bos_token;
   if (config.eos_tokens.size() == 1) json["eos_token_id"] = config.eos_tokens[0];
   if (config.eos_tokens.size() > 1) json["eos_token_id"] = config.eos_tokens;
-  if (config.tidar) json["tidar"] = tidar_json(*config.tidar);
+  if (auto tidar = tidar_json(config); !tidar.is_null()) json["tidar"] = std::move(tidar);
   return json.dump(2);
 }
 
-Result<std::string> to_json(const ModelConfig& config, std::string_view before, DType weights) {
+Result<std::string> to_json(const ModelConfig& config, std::string_view before,
+                            std::optional<DType> weights) {
   const std::string plain = to_json(config);
   OrderedJson json = OrderedJson::parse(before.empty() ? plain : before, nullptr, false);
   if (!json.is_object()) return error("config.json: is no JSON object");
-  json.erase("quantization_config");
-  // Newer releases of transformers call it dtype.
-  json[json.contains("dtype") ? "dtype" : "torch_dtype"] =
-      weights == DType::bf16 ? "bfloat16" : "float32";
+  if (weights) {
+    json.erase("quantization_config");
+    // Newer releases of transformers call it dtype.
+    json[json.contains("dtype") ? "dtype" : "torch_dtype"] =
+        *weights == DType::bf16 ? "bfloat16" : "float32";
+  }
   json.erase("tidar");
-  if (config.tidar) json["tidar"] = tidar_json(*config.tidar);
+  if (auto tidar = tidar_json(config); !tidar.is_null()) json["tidar"] = std::move(tidar);
   return json.dump(2);
 }
 

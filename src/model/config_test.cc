@@ -173,6 +173,7 @@ TEST(ModelConfig, RoundTrips) {
     if (rng.below(2) == 0) {
       config.tidar = {rng.below(100), 1 + rng.below(16), TrainedLayout(rng.below(3))};
     }
+    if (rng.below(2) == 0) config.adapter = "adapter";
     ASSERT_EQ(parse_model_config(to_json(config), "written").value(), config) << to_json(config);
   }
 }
@@ -201,6 +202,10 @@ TEST(ModelConfig, WhatAConfigSaidBeforeStays) {
   EXPECT_EQ(parse_model_config(found.dump(), "after").value(), config);
   config.tidar.reset();
   EXPECT_FALSE(after().contains("tidar"));
+  const OrderedJson as_stored =
+      OrderedJson::parse(to_json(config, before.dump(), std::nullopt).value());
+  EXPECT_EQ(as_stored["torch_dtype"], "float16");
+  EXPECT_EQ(as_stored["quantization_config"], before["quantization_config"]);
 
   const std::string alone = to_json(config, "", DType::f32).value();
   EXPECT_EQ(parse_model_config(alone, "alone").value(), config);
@@ -493,6 +498,8 @@ INSTANTIATE_TEST_SUITE_P(
                  "tidar: field 'block_size' is missing"},
         BadPatch{"layout", kQwen3, R"({"tidar": {"mask_token_id": 5, "layout": "full"}})",
                  "tidar: field 'layout' is the text 'full'; expected 'tidar', 'block' or 'masked'"},
+        BadPatch{"adapter_elsewhere", kQwen3, R"({"tidar": {"adapter": "../other"}})",
+                 "tidar: field 'adapter' is the text '../other'; expected the name of a folder"},
         BadPatch{"list", kQwen3, R"({"tidar": []})", "'tidar' is a list of 0; expected an object"}),
     CaseName());
 

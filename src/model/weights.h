@@ -36,12 +36,16 @@ enum class WeightRole : uint8_t {
   head,           // [V, D], absent when tied
 };
 
-/// One weight that a config calls for.
+/// Which tensor of a weight is meant: the weight itself, or the two of its adapter (adapter.h).
+enum class WeightPart : uint8_t { whole, lora_a, lora_b };
+
+/// One tensor that a config calls for.
 struct WeightSpec {
   WeightRole role;
   int layer = -1;  ///< -1: not in a layer
   std::string name;
   std::vector<int64_t> shape;
+  WeightPart part = WeightPart::whole;
 };
 
 /// Every weight of the model, in the order in which a pass uses them.

@@ -6,6 +6,7 @@
 
 #include "model/config.h"
 #include "model/weights.h"
+#include "net/adapter_weights.h"
 #include "ops/ops.h"
 
 namespace tidar {
@@ -27,7 +28,7 @@ struct BlockWeights {
   const PackedVector* key_norm = nullptr;       // [E]
   const PackedWeight* attention_out = nullptr;  // [D, H E]
   const PackedVector* ffn_norm = nullptr;       // [D]
-  const PackedWeight* gate_up = nullptr;        // interleaved [2 F, D]
+  const PackedWeight* gate_up = nullptr;        // interleaved [2 F, D]; stacked where it is asked
   const PackedWeight* down = nullptr;           // [D, F]
 };
 
@@ -40,7 +41,8 @@ struct OwnedBlock {
 
   /// weight(order, roles…) and vector(roles…) make one out of the layer's tensors of these roles.
   template <class MakeWeight, class MakeVector>
-  OwnedBlock(const ModelConfig& config, MakeWeight&& weight, MakeVector&& vector) {
+  OwnedBlock(const ModelConfig& config, PackOrder gate_up_order, MakeWeight&& weight,
+             MakeVector&& vector) {
     using Role = WeightRole;
     input_norm = vector(Role::input_norm);
     qkv = weight(PackOrder::stacked, Role::query, Role::key, Role::value);
@@ -53,7 +55,7 @@ struct OwnedBlock {
     }
     attention_out = weight(PackOrder::stacked, Role::attention_out);
     ffn_norm = vector(Role::ffn_norm);
-    gate_up = weight(PackOrder::interleaved, Role::gate, Role::up);
+    gate_up = weight(gate_up_order, Role::gate, Role::up);
     down = weight(PackOrder::stacked, Role::down);
   }
 
@@ -123,6 +125,7 @@ struct BlockForward {
   const BlockWeights& weights;
   const PreparedPass& pass;
   const RopeTable& rope;
+  AdapterForward adapter{};  ///< of all products but gate_up, which is the keeping's
 };
 
 void forward_block(const BlockForward& call, const BlockPlanes& planes, BlockKeeping& keeping);

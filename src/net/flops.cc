@@ -33,13 +33,14 @@ double training_flops(const ModelConfig& config, const Parameters& parameters, c
                       int64_t head_rows) {
   const bool tied = config.head == HeadWeight::tied;
   const WeightRole head = tied ? WeightRole::embedding : WeightRole::head;
-  double saved = 0;
+  double saved = 0, added = 0;
   for (const Parameter& parameter : parameters.all()) {
+    if (parameter.spec.part != WeightPart::whole) added += pass.rows() * row_flops(parameter.spec);
     if (!parameter.frozen()) continue;
     saved += pass.rows() * row_flops(parameter.spec);
     if (parameter.spec.role == head) saved += static_cast<double>(head_rows) * head_flops(config);
   }
-  return 3 * forward_flops(config, pass, head_rows) - saved;
+  return 3 * (forward_flops(config, pass, head_rows) + added) - saved;
 }
 
 }  // namespace tidar

@@ -15,7 +15,8 @@ namespace tidar {
 double forward_flops(const ModelConfig& config, const Pass& pass, int64_t head_rows);
 
 /// Of forward and backward: three times as many, since each product has two gradients; frozen
-/// weights have one only. What is computed a second time to save memory is not counted.
+/// weights have one only. Products of an adapter count as if it acted on all rows. What is computed
+/// a second time to save memory is not counted.
 double training_flops(const ModelConfig& config, const Parameters& parameters, const Pass& pass,
                       int64_t head_rows);
 

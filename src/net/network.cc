@@ -20,13 +20,14 @@ struct Network::Impl {
   std::unique_ptr<RopeTable> rope;
   std::unique_ptr<PreparedPass> prepared;
   std::unique_ptr<ServedPlanes> planes;
+  std::unique_ptr<AdaptedRows> adapted;  // nullptr: no adapter
   std::unique_ptr<Head> head;
   int32_t rows = 0;               // of the last pass
   std::vector<int> page_holders;  // sequences of the pass that is checked
 
   Impl(const ModelConfig& config_, Ops& ops_) : config(config_), ops(ops_) {}
 
-  void pack(const ModelWeights& weights, const WeightFormats& formats) {
+  void pack(const ModelWeights& weights, const WeightFormats& formats, const Adapter* adapter) {
     const auto pack_one = [&](WeightRole role) {
       const std::array roles = {role};
       return pack_tensors(ops, weights, PackOrder::stacked, roles, -1,
@@ -34,7 +35,7 @@ struct Network::Impl {
     };
     embedding = pack_one(WeightRole::embedding);
     for (int layer = 0; layer < config.layers; ++layer) {
-      blocks.emplace_back(ops, config, weights, layer, formats);
+      blocks.emplace_back(ops, config, weights, layer, formats, adapter);
     }
     if (config.head == HeadWeight::own) own_head = pack_one(WeightRole::head);
     const std::array norm = {&weights.get(WeightRole::final_norm)};
@@ -56,7 +57,12 @@ struct Network::Impl {
   }
 
   void allocate_activations(const NetworkOptions& options) {
-    planes = std::make_unique<ServedPlanes>(config, ops, options.weights, limits.max_rows);
+    planes = std::make_unique<ServedPlanes>(config, ops, options.weights, options.adapter,
+                                            limits.max_rows);
+    if (options.adapter != nullptr) {
+      adapted =
+          std::make_unique<AdaptedRows>(config, ops, options.adapter->config(), limits.max_rows);
+    }
   }
 
   // Every page of the pass is one of ours, and where one sequence writes no other sees anything.
@@ -88,8 +94,9 @@ struct Network::Impl {
     if (!pass.moves.empty()) ops.move_kv(pass.moves, *kv);
     ops.prepare(pass, kv.get(), prepared);
     ops.embed(*prepared, *embedding, planes->stream(rows));
+    if (adapted) adapted->take(pass);
     for (const ServedBlock& block : blocks) {
-      block.forward(ops, config, {*prepared, *rope, *kv}, *planes);
+      block.forward(ops, config, {*prepared, *rope, *kv, adapted.get()}, *planes);
     }
   }
 
@@ -145,7 +152,7 @@ Result<std::unique_ptr<Network>> Network::build(const ModelConfig& config,
   TIDAR_TRY_VOID(with_memory_for(
       "the weights",
       "--weights bf16 takes half of what f32 takes, w8 and w4 a half and a quarter of that",
-      [&] { impl->pack(weights, options.weights); }));
+      [&] { impl->pack(weights, options.weights, options.adapter); }));
   TIDAR_TRY_VOID(with_memory_for(
       fmt::format("keys and values of {} tokens", int64_t{limits.pages} * kPageSlots),
       "a smaller --context, --kv bf16, passes of fewer rows (--rows) or fewer texts at the same "
@@ -173,7 +180,8 @@ std::vector<MemoryUse> Network::memory() const {
   if (impl_->own_head) packed += impl_->embedding->bytes;
   return {{"weights", packed},
           {"keys and values", impl_->kv->bytes},
-          {"activations", impl_->planes->bytes() + impl_->rope->bytes},
+          {"activations", impl_->planes->bytes() + impl_->rope->bytes +
+                              (impl_->adapted ? impl_->adapted->bytes() : 0)},
           {"logits", impl_->head->bytes()}};
 }
 

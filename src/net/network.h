@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/adapter.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "net/weight_formats.h"
@@ -21,11 +22,15 @@ struct NetworkOptions {
   int max_position = 0;  ///< positions, at most the config's; 0: the config's
   WeightFormats weights = WeightFormat::f32;  ///< packed matrices
   DType kv = DType::f32;                      ///< keys and values
+  /// An adapter of this model, which stays beside its weights; nullptr: none. Only read while the
+  /// network is built.
+  const Adapter* adapter = nullptr;
 };
 
 /// Bytes by purpose; all of it is allocated when the network is built.
 struct MemoryUse {
-  std::string purpose;  ///< "weights", "keys and values", "activations", "logits"
+  std::string purpose;  ///< "weights", which an adapter is among, "keys and values", "activations",
+                        ///< "logits"
   int64_t bytes = 0;
 };
 

@@ -104,13 +104,15 @@ using Logits = std::vector<std::vector<float>>;
 class NetworkOnBackend {
  public:
   NetworkOnBackend(const ModelConfig& config, const ModelWeights& weights,
-                   const BackendUnderTest& backend, int threads = 2)
+                   const BackendUnderTest& backend, int threads = 2,
+                   const Adapter* adapter = nullptr)
       : threads_(threads), ops_(backend.make(threads_)) {
     const NetworkOptions options = {.max_rows = 256,
                                     .pages = kPages,
                                     .max_position = std::min(config.max_positions, 600),
                                     .weights = backend.formats(),
-                                    .kv = backend.kv};
+                                    .kv = backend.kv,
+                                    .adapter = adapter};
     network_ = Network::build(config, weights, *ops_, options).value();
   }
 

@@ -1,5 +1,6 @@
 #include "net/served_block.h"
 
+#include <algorithm>
 #include <array>
 #include <list>
 #include <vector>
@@ -20,20 +21,32 @@ std::vector<HostMatrix> as_matrices(std::span<const StoredTensor* const> parts) 
 // Keys and values go into the store; nothing else is kept.
 class KeysInStore final : public BlockKeeping {
  public:
-  KeysInStore(Ops& ops, const ServedPass& pass, int layer, const PackedWeight& gate_up)
+  struct GateUp {
+    const PackedWeight& weight;
+    AdapterForward adapter;
+    Matrix sums;  // where the adapter acts on them
+  };
+  KeysInStore(Ops& ops, const ServedPass& pass, int layer, const GateUp& gate_up)
       : ops_(ops), pass_(pass), layer_(layer), gate_up_(gate_up) {}
 
   void attend(const QkvParts& parts, Matrix attended) override {
     ops_.store_kv(parts.k, parts.v, pass_.pass, pass_.kv, layer_);
     ops_.attend(parts.q, pass_.pass, pass_.kv, layer_, attended);
   }
-  void swiglu(Matrix normed, Matrix gated) override { ops_.linear_swiglu(normed, gate_up_, gated); }
+  void swiglu(Matrix normed, Matrix gated) override {
+    if (!gate_up_.adapter.acts_on(PackedRole::gate_up)) {
+      return ops_.linear_swiglu(normed, gate_up_.weight, gated);
+    }
+    ops_.linear(normed, gate_up_.weight, nullptr, gate_up_.sums);
+    gate_up_.adapter.add(PackedRole::gate_up, normed, gate_up_.sums);
+    ops_.swiglu(gate_up_.sums, gated);
+  }
 
  private:
   Ops& ops_;
   const ServedPass& pass_;
   int layer_;
-  const PackedWeight& gate_up_;
+  GateUp gate_up_;
 };
 
 }  // namespace
@@ -73,16 +86,55 @@ Matrix first_as(DType type, Matrix plane, int64_t rows) {
   return {plane.data, type, rows, plane.cols};
 }
 
+bool adapts(const Adapter* adapter, WeightRole role, int layer) {
+  return adapter != nullptr && adapter->find(role, layer) != nullptr;
+}
+
+bool has_target(const AdapterConfig& adapter, PackedRole packed) {
+  return std::ranges::any_of(adapter.targets,
+                             [&](WeightRole role) { return packed_role(role) == packed; });
+}
+
+/// A or B of weights of one layer, stacked.
+std::unique_ptr<PackedWeight> pack_adapter(Ops& ops, const Adapter& adapter,
+                                           StoredTensor Adapter::Pair::*which,
+                                           std::span<const WeightRole> roles, int layer,
+                                           WeightFormat format) {
+  std::vector<HostMatrix> parts;
+  for (const WeightRole role : roles) {
+    parts.push_back(host_matrix(adapter.find(role, layer)->*which));
+  }
+  return ops.pack(PackOrder::stacked, parts, format);
+}
+
+OwnedAdapter<PackedWeight> pack_adapter(Ops& ops, const ModelConfig& config, const Adapter* adapter,
+                                        int layer, const WeightFormats& formats) {
+  if (adapter == nullptr) return {};
+  return {
+      config, [&](WeightRole role) { return adapts(adapter, role, layer); },
+      [&](PackedRole packed, std::span<const WeightRole> roles) {
+        return pack_adapter(ops, *adapter, &Adapter::Pair::a, roles, layer,
+                            adapter_format(ops, formats.of({packed, layer})));
+      },
+      [&](WeightRole role) {
+        return pack_adapter(ops, *adapter, &Adapter::Pair::b, {&role, 1}, layer, WeightFormat::f32);
+      }};
+}
+
 }  // namespace
 
 ServedPlanes::ServedPlanes(const ModelConfig& config, Ops& ops, const WeightFormats& weights,
-                           int max_rows)
+                           const Adapter* adapter, int max_rows)
     : planes_(ops, max_rows,
               {{&x_, ops.activation(), config.hidden},
                {&normed_, widest_operand(config, ops, weights), config.hidden},
                {&qkv_, ops.activation(), query_size(config) + 2 * kv_size(config)},
                {&attended_, widest_operand(config, ops, weights), query_size(config)},
-               {&gated_, widest_operand(config, ops, weights), config.ffn}}) {}
+               {&gated_, widest_operand(config, ops, weights), config.ffn},
+               {&gate_up_, ops.activation(),
+                adapter != nullptr && has_target(adapter->config(), PackedRole::gate_up)
+                    ? 2 * int64_t{config.ffn}
+                    : 0}}) {}
 
 BlockPlanes ServedPlanes::of_rows(const ModelConfig& config, const BlockOperands& operands,
                                   int64_t rows) const {
@@ -100,10 +152,13 @@ BlockPlanes ServedPlanes::of_rows(const ModelConfig& config, const BlockOperands
 }
 
 ServedBlock::ServedBlock(Ops& ops, const ModelConfig& config, const ModelWeights& weights,
-                         int layer, const WeightFormats& formats)
+                         int layer, const WeightFormats& formats, const Adapter* adapter)
     : layer_(layer),
       weights_(
           config,
+          adapts(adapter, WeightRole::gate, layer) || adapts(adapter, WeightRole::up, layer)
+              ? PackOrder::stacked
+              : PackOrder::interleaved,
           [&](PackOrder order, auto... roles) {
             const std::array all = {roles...};
             return pack_tensors(ops, weights, order, all, layer,
@@ -112,23 +167,31 @@ ServedBlock::ServedBlock(Ops& ops, const ModelConfig& config, const ModelWeights
           [&](auto... roles) {
             const std::array parts = {&weights.get(roles, layer)...};
             return pack_vectors(ops, weights, parts);
-          }) {}
+          }),
+      adapter_(pack_adapter(ops, config, adapter, layer, formats)) {}
 
 void ServedBlock::forward(Ops& ops, const ModelConfig& config, const ServedPass& pass,
                           const ServedPlanes& planes) const {
-  KeysInStore keeping(ops, pass, layer_, *weights_.gate_up);
-  const BlockWeights weights = weights_.view([](const auto& packed) { return &packed; });
+  const auto itself = [](const auto& packed) { return &packed; };
+  const BlockAdapter adapters = adapter_.view(itself);
+  const AdapterForward adapter =
+      pass.adapted == nullptr ? AdapterForward() : AdapterForward(ops, adapters, *pass.adapted);
+  KeysInStore keeping(ops, pass, layer_,
+                      {*weights_.gate_up, adapter, planes.gate_up(pass.pass.rows)});
+  const BlockWeights weights = weights_.view(itself);
   const BlockOperands operands = {.qkv = ops.operand(weights.qkv->format),
                                   .attention_out = ops.operand(weights.attention_out->format),
                                   .gate_up = ops.operand(weights.gate_up->format),
                                   .down = ops.operand(weights.down->format)};
-  forward_block({ops, config, weights, pass.pass, pass.rope},
+  forward_block({ops, config, weights, pass.pass, pass.rope, adapter},
                 planes.of_rows(config, operands, pass.pass.rows), keeping);
 }
 
 int64_t ServedBlock::bytes() const {
   int64_t bytes = 0;
-  weights_.for_each([&](const auto& packed) { bytes += packed.bytes; });
+  const auto count = [&](const auto& packed) { bytes += packed.bytes; };
+  weights_.for_each(count);
+  adapter_.for_each(count);
   return bytes;
 }
 

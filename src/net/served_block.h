@@ -4,7 +4,9 @@
 #include <memory>
 #include <span>
 
+#include "model/adapter.h"
 #include "model/weights.h"
+#include "net/adapter_weights.h"
 #include "net/block.h"
 #include "net/planes.h"
 #include "net/weight_formats.h"
@@ -32,15 +34,19 @@ struct BlockOperands {
 /// have different formats share them.
 class ServedPlanes {
  public:
-  ServedPlanes(const ModelConfig& config, Ops& ops, const WeightFormats& weights, int max_rows);
+  /// `adapter`: of the network, or nullptr.
+  ServedPlanes(const ModelConfig& config, Ops& ops, const WeightFormats& weights,
+               const Adapter* adapter, int max_rows);
 
   /// The residual stream [R, D].
   Matrix stream(int64_t rows) const { return first(x_, rows); }
   BlockPlanes of_rows(const ModelConfig& config, const BlockOperands& operands, int64_t rows) const;
+  /// [R, 2 F] activation, where an adapter acts between the products of gate and up and the rest.
+  Matrix gate_up(int64_t rows) const { return first(gate_up_, rows); }
   int64_t bytes() const { return planes_.bytes(); }
 
  private:
-  Matrix x_, qkv_;
+  Matrix x_, qkv_, gate_up_;
   Matrix normed_, attended_, gated_;  // operands, of the widest type that a block wants
   Planes planes_;
 };
@@ -50,23 +56,26 @@ struct ServedPass {
   const PreparedPass& pass;
   const RopeTable& rope;
   KvStore& kv;
+  const AdaptedRows* adapted = nullptr;  ///< where the network has an adapter
 };
 
 class ServedBlock {
  public:
+  /// `adapter`: of the network, or nullptr; it is packed as well.
   ServedBlock(Ops& ops, const ModelConfig& config, const ModelWeights& weights, int layer,
-              const WeightFormats& formats);
+              const WeightFormats& formats, const Adapter* adapter);
 
   /// Carries the stream of `planes` through the block, in place.
   void forward(Ops& ops, const ModelConfig& config, const ServedPass& pass,
                const ServedPlanes& planes) const;
 
-  /// Of all weights.
+  /// Of all weights, those of the adapter included.
   int64_t bytes() const;
 
  private:
   int layer_;
   OwnedBlock<PackedWeight, PackedVector> weights_;
+  OwnedAdapter<PackedWeight> adapter_;
 };
 
 }  // namespace tidar

@@ -38,11 +38,13 @@ struct Trainable::Impl {
   ModelConfig config;
   BackwardOps& ops;
   int max_rows;
+  std::optional<AdapterConfig> adapter;
   Parameters parameters;
   std::unique_ptr<RopeTable> rope;
   std::unique_ptr<PreparedPass> prepared;
   std::unique_ptr<TrainedWeight> embedding;
-  std::unique_ptr<TrainedWeight> own_head;  // nullptr: the embedding is the head
+  std::unique_ptr<TrainedWeight> own_head;      // nullptr: the embedding is the head
+  std::unique_ptr<TrainedAdapterRows> adapted;  // nullptr: no adapter
   std::vector<TrainedBlock> blocks;
   std::unique_ptr<TrainedVector> final_norm;
   std::vector<Stream> streams;       // before each block and behind the last
@@ -58,7 +60,9 @@ struct Trainable::Impl {
       : config(config_),
         ops(ops_),
         max_rows(options.max_rows),
-        parameters(config, weights, forward().activation(), options.frozen),
+        adapter(options.adapter),
+        parameters(config, weights, forward().activation(), options.frozen,
+                   adapter ? &*adapter : nullptr),
         gradients(config, forward(), max_rows),
         d_x(config, forward(), max_rows),
         head_rows(head_rows_of(config, forward(), options)),
@@ -75,8 +79,9 @@ struct Trainable::Impl {
     ops.refresh(*final_norm);
     embedding = make(WeightRole::embedding, options.compute);
     if (config.head == HeadWeight::own) own_head = make(WeightRole::head, options.compute);
+    if (adapter) adapted = std::make_unique<TrainedAdapterRows>(config, ops, *adapter, max_rows);
     for (int layer = 0; layer < config.layers; ++layer) {
-      blocks.emplace_back(config, parameters, layer, ops, options.compute);
+      blocks.emplace_back(config, parameters, layer, ops, options.compute, adapted.get());
     }
     for (int i = 0; i <= config.layers; ++i) {
       streams.emplace_back(config, forward(), max_rows);
@@ -143,7 +148,7 @@ struct Trainable::Impl {
     ops.linear(normed, head_weight(), scores, {.d_x = d_normed, .d_parts = d_weight});
     ops.rms_norm({picked, &final_norm->forward(), config.norm_eps}, d_normed, Into::overwrite,
                  d_normed, parameters.get(WeightRole::final_norm).gradient);
-    ops.gather(d_normed, labelled, d_x.rows(rows));
+    forward().scatter_add(d_normed, labelled, 1, d_x.rows(rows));
   }
 
   /// The parameters behind all layers, of a layer, or before all of them.
@@ -165,6 +170,7 @@ struct Trainable::Impl {
     pass.check();
     forward().prepare(pass, nullptr, prepared);
     const int64_t rows = pass.rows();
+    if (adapted) adapted->take(pass);
     const TrainedPass trained = {*prepared, *rope};
     run_forward(trained);
 
@@ -246,6 +252,9 @@ Result<std::unique_ptr<Trainable>> Trainable::build(const ModelConfig& config,
 }
 
 const ModelConfig& Trainable::config() const { return impl_->config; }
+const AdapterConfig* Trainable::adapter() const {
+  return impl_->adapter ? &*impl_->adapter : nullptr;
+}
 Parameters& Trainable::parameters() { return impl_->parameters; }
 void Trainable::refresh() { impl_->refresh(); }
 
@@ -273,7 +282,7 @@ std::vector<MemoryUse> Trainable::memory() const {
   for (const TrainedBlock& block : impl.blocks) weights += block.bytes();
   int64_t streams = impl.d_x.bytes();
   for (const Stream& stream : impl.streams) streams += stream.bytes();
-  int64_t insides = impl.gradients.bytes();
+  int64_t insides = impl.gradients.bytes() + (impl.adapted ? impl.adapted->bytes() : 0);
   for (const BlockInside& inside : impl.insides) insides += inside.bytes();
   return {{"masters and gradients", impl.parameters.bytes()},
           {"weights as products read them", weights},

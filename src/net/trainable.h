@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,7 +33,8 @@ struct TrainableOptions {
   WeightFormat compute = WeightFormat::f32;  ///< weights in products, a plain one; masters are f32
   int64_t activation_bytes = int64_t{1} << 30;  ///< for the inside of layers; one has room anyway
   int64_t logit_bytes = int64_t{256} << 20;  ///< for logits: so many rows at a time, at least one
-  std::vector<std::string> frozen{};         ///< names of weights that have no gradient
+  std::vector<std::string> frozen{};         ///< names of parameters that have no gradient
+  std::optional<AdapterConfig> adapter{};    ///< one that the weights get; its tensors are 0
 };
 
 /// Told the indices in Parameters::all() of neighbours of one layer, or of none.
@@ -50,6 +52,8 @@ class Trainable {
   ~Trainable();
 
   const ModelConfig& config() const;
+  /// nullptr: none.
+  const AdapterConfig* adapter() const;
   Parameters& parameters();
 
   /// To be called when masters have changed: products see the new values from then on.

@@ -23,8 +23,12 @@ QkvParts attention_inputs(const ModelConfig& config, const BlockInside& inside, 
 // Everything that the backward needs is kept.
 class InsideKept final : public BlockKeeping {
  public:
+  struct GateUp {
+    const TrainedWeight& weight;
+    AdapterForward adapter;
+  };
   InsideKept(BackwardOps& ops, const ModelConfig& config, const PreparedPass& pass,
-             const TrainedWeight& gate_up, const BlockInside& inside)
+             const GateUp& gate_up, const BlockInside& inside)
       : ops_(ops), config_(config), pass_(pass), gate_up_(gate_up), inside_(inside) {}
 
   void attend(const QkvParts& parts, Matrix attended) override {
@@ -33,15 +37,16 @@ class InsideKept final : public BlockKeeping {
   }
   void swiglu(Matrix normed, Matrix gated) override {
     const Matrix sums = first(inside_.gate_up, normed.rows);
-    ops_.gate_up(normed, gate_up_, sums);
-    ops_.swiglu(sums, gated);
+    ops_.gate_up(normed, gate_up_.weight, sums);
+    gate_up_.adapter.add(PackedRole::gate_up, normed, sums);
+    ops_.forward().swiglu(sums, gated);
   }
 
  private:
   BackwardOps& ops_;
   const ModelConfig& config_;
   const PreparedPass& pass_;
-  const TrainedWeight& gate_up_;
+  GateUp gate_up_;
   const BlockInside& inside_;
 };
 
@@ -68,13 +73,13 @@ BlockGradients::BlockGradients(const ModelConfig& config, Ops& ops, int max_rows
                {&gated, ops.activation(), config.ffn}}) {}
 
 TrainedBlock::TrainedBlock(const ModelConfig& config, Parameters& parameters, int layer,
-                           BackwardOps& ops, WeightFormat format)
+                           BackwardOps& ops, WeightFormat format, TrainedAdapterRows* adapted)
     : config_(config),
       parameters_(parameters),
       layer_(layer),
       ops_(ops),
       weights_(
-          config,
+          config, PackOrder::interleaved,
           [&](PackOrder order, auto... roles) {
             const std::array masters = {parameter(roles).value...};
             return ops.make_weight(order, masters, format);
@@ -82,17 +87,19 @@ TrainedBlock::TrainedBlock(const ModelConfig& config, Parameters& parameters, in
           [&](auto... roles) {
             const std::array masters = {parameter(roles).value...};
             return ops.make_vector(masters);
-          }) {
+          }),
+      adapter_(config, parameters, layer, ops, format, adapted) {
   refresh();
 }
 
 void TrainedBlock::refresh() {
   weights_.for_each([&](auto& trained) { ops_.refresh(trained); });
+  adapter_.refresh();
 }
 
 int64_t TrainedBlock::bytes() const {
   return weights_.qkv->bytes() + weights_.attention_out->bytes() + weights_.gate_up->bytes() +
-         weights_.down->bytes();
+         weights_.down->bytes() + adapter_.bytes();
 }
 
 void TrainedBlock::forward(const TrainedPass& pass, Matrix entrance, BlockInside& inside,
@@ -111,8 +118,10 @@ void TrainedBlock::forward(const TrainedPass& pass, Matrix entrance, BlockInside
                               .exit = out};
   const BlockWeights weights =
       weights_.view([](const auto& trained) { return &trained.forward(); });
-  InsideKept keeping(ops_, config_, pass.pass, *weights_.gate_up, inside);
-  forward_block({ops_.forward(), config_, weights, pass.pass, pass.rope}, planes, keeping);
+  const BlockAdapter adapters = adapter_.view();
+  const AdapterForward adapter = adapter_.forward(adapters);
+  InsideKept keeping(ops_, config_, pass.pass, {*weights_.gate_up, adapter}, inside);
+  forward_block({ops_.forward(), config_, weights, pass.pass, pass.rope, adapter}, planes, keeping);
 }
 
 void TrainedBlock::backward(const TrainedPass& pass, Matrix entrance, BlockInside& inside,
@@ -129,10 +138,12 @@ void TrainedBlock::ffn_backward(BlockInside& inside, BlockGradients& gradients, 
   const Matrix d_normed = first(gradients.normed, rows);
   const std::array d_down = {parameter(down).gradient};
   ops_.linear(first(inside.gated, rows), *weights_.down, d_x, {.d_x = d_gated, .d_parts = d_down});
+  adapter_.backward(PackedRole::down, first(inside.gated, rows), d_x, d_gated);
   ops_.swiglu_backward(gate_up_sums, d_gated, gate_up_sums);
   const std::array d_gate_up = {parameter(gate).gradient, parameter(up).gradient};
   ops_.linear(first(inside.ffn_normed, rows), *weights_.gate_up, gate_up_sums,
               {.d_x = d_normed, .d_parts = d_gate_up});
+  adapter_.backward(PackedRole::gate_up, first(inside.ffn_normed, rows), gate_up_sums, d_normed);
   ops_.rms_norm({first(inside.middle, rows), &weights_.ffn_norm->forward(), config_.norm_eps},
                 d_normed, Into::add, d_x, parameter(ffn_norm).gradient);
 }
@@ -145,6 +156,7 @@ void TrainedBlock::attention_backward(const TrainedPass& pass, Matrix entrance, 
                d_attention = first(gradients.attention, rows);
   const std::array d_out = {parameter(attention_out).gradient};
   ops_.linear(attended, *weights_.attention_out, d_x, {.d_x = d_attention, .d_parts = d_out});
+  adapter_.backward(PackedRole::attention_out, attended, d_x, d_attention);
 
   const QkvParts parts = attention_inputs(config_, inside, rows);
   const Matrix d_qkv = first(gradients.qkv, rows);
@@ -168,6 +180,7 @@ void TrainedBlock::attention_backward(const TrainedPass& pass, Matrix entrance, 
     wanted.d_biases = d_biases;
   }
   ops_.linear(first(inside.normed, rows), *weights_.qkv, d_qkv, wanted);
+  adapter_.backward(PackedRole::qkv, first(inside.normed, rows), d_qkv, d_normed);
   ops_.rms_norm({entrance, &weights_.input_norm->forward(), config_.norm_eps}, d_normed, Into::add,
                 d_x, parameter(input_norm).gradient);
 }

@@ -5,6 +5,7 @@
 #include "net/block.h"
 #include "net/parameters.h"
 #include "net/planes.h"
+#include "net/trained_adapter.h"
 #include "ops/backward.h"
 
 namespace tidar {
@@ -57,9 +58,10 @@ struct TrainedPass {
 
 class TrainedBlock {
  public:
-  /// Makes the layer's weights out of `parameters`, which must outlive the block.
+  /// Makes the layer's weights out of `parameters`, which must outlive the block, as must the rows
+  /// of the adapter, where there is one.
   TrainedBlock(const ModelConfig& config, Parameters& parameters, int layer, BackwardOps& ops,
-               WeightFormat format);
+               WeightFormat format, TrainedAdapterRows* adapted = nullptr);
 
   /// Takes over the present values of the parameters.
   void refresh();
@@ -89,6 +91,7 @@ class TrainedBlock {
   int layer_;
   BackwardOps& ops_;
   OwnedBlock<TrainedWeight, TrainedVector> weights_;
+  TrainedAdapter adapter_;
 };
 
 }  // namespace tidar

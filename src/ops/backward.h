@@ -1,7 +1,8 @@
 #pragma once
 // The backward halves of the verbs, and the loss: a second interface, so that serving never links
 // it. The forward of training is the forward of serving (ops.h), with the same kernels; only
-// attention has a forward of its own here, because nothing is cached.
+// attention has a forward of its own here, because nothing is cached. The backward half of
+// Ops::gather is Ops::scatter_add, and the other way round.
 //
 // Common to all: as in ops.h. `d_x` is the gradient of the loss with respect to x, of the
 // activation type. A verb *adds* to the gradients of weights and, where it says so, to d_x; it
@@ -111,12 +112,11 @@ class BackwardOps {
   virtual void linear(Matrix x, const TrainedWeight& weight, Matrix d_out,
                       const LinearGradients& gradients) = 0;
 
-  /// The inside of linear_swiglu, in two steps that keep what its backward needs. x [R, K] operand,
-  /// times an interleaved weight; gate_up [R, 2 N] activation = gate columns, then up columns.
+  /// The first half of linear_swiglu, for its backward needs what Ops::swiglu makes the second one
+  /// of. x [R, K] operand, times an interleaved weight; gate_up [R, 2 N] activation = gate columns,
+  /// then up columns.
   virtual void gate_up(Matrix x, const TrainedWeight& weight, Matrix gate_up) = 0;
-  /// out = silu(gate) * up; out [R, N] activation or operand.
-  virtual void swiglu(Matrix gate_up, Matrix out) = 0;
-  /// Writes d_gate_up [R, 2 N], which may be gate_up itself. d_out [R, N].
+  /// Of Ops::swiglu. Writes d_gate_up [R, 2 N], which may be gate_up itself. d_out [R, N].
   virtual void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) = 0;
 
   /// Writes or adds to d_x [R, C]; adds to d_weight [1, C / heads]. d_out [R, C] may be d_x itself
@@ -138,9 +138,6 @@ class BackwardOps {
 
   /// d_table[token of row r] += d_out[r]; d_out [R, K], d_table [V, K].
   virtual void embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) = 0;
-
-  /// d_x[rows[i]] += d_out[i]; the backward half of Ops::gather.
-  virtual void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) = 0;
 
   /// Cross-entropy of rows of logits [R, V]: losses[i] = log sum exp - logit of the label of row i,
   /// in nats, unweighted. logits becomes their gradient, labels[i].weight * (softmax - one-hot).

@@ -94,13 +94,6 @@ void check_gate_up(const Ops& ops, Matrix x, const TrainedWeight& weight, Matrix
   check_activation(ops, gate_up, x.rows, packed.outputs);
 }
 
-void check_swiglu(const Ops& ops, Matrix gate_up, Matrix out) {
-  TIDAR_CHECK(is_activation(ops, gate_up));
-  TIDAR_CHECK(is_activation(ops, out) || is_operand(ops, out));
-  TIDAR_CHECK_EQ(out.rows, gate_up.rows);
-  TIDAR_CHECK_EQ(out.cols * 2, gate_up.cols);
-}
-
 void check_swiglu_backward(const Ops& ops, Matrix gate_up, Matrix d_out, Matrix d_gate_up) {
   check_activation(ops, gate_up, d_out.rows, d_out.cols * 2);
   TIDAR_CHECK(is_activation(ops, d_out));
@@ -152,11 +145,6 @@ void check_embed_backward(const Ops& ops, std::span<const int32_t> tokens, Matri
   check_activation(ops, d_out, static_cast<int64_t>(tokens.size()), d_table.cols);
   TIDAR_CHECK(is_activation(ops, d_table));
   check_indices(tokens, d_table.rows);
-}
-
-void check_gather_backward(const Ops& ops, Matrix d_out, std::span<const int32_t> rows,
-                           Matrix d_x) {
-  check_embed_backward(ops, rows, d_out, d_x);
 }
 
 void check_cross_entropy(const Ops& ops, Matrix logits, std::span<const Label> labels,

@@ -16,7 +16,6 @@ void check_linear_backward(const Ops& ops, Matrix x, const TrainedWeight& weight
                            std::span<const Matrix> masters, Matrix d_out,
                            const LinearGradients& gradients);
 void check_gate_up(const Ops& ops, Matrix x, const TrainedWeight& weight, Matrix gate_up);
-void check_swiglu(const Ops& ops, Matrix gate_up, Matrix out);
 void check_swiglu_backward(const Ops& ops, Matrix gate_up, Matrix d_out, Matrix d_gate_up);
 void check_rms_norm_backward(const Ops& ops, const RmsNormCall& call, Matrix d_out, Into into,
                              Matrix d_x, Matrix d_weight);
@@ -26,7 +25,6 @@ void check_attend_backward(const Ops& ops, const AttendRows& rows, Matrix out, M
                            Matrix d_out, const AttendGradients& gradients);
 void check_embed_backward(const Ops& ops, std::span<const int32_t> tokens, Matrix d_out,
                           Matrix d_table);
-void check_gather_backward(const Ops& ops, Matrix d_out, std::span<const int32_t> rows, Matrix d_x);
 void check_cross_entropy(const Ops& ops, Matrix logits, std::span<const Label> labels,
                          std::span<const double> losses);
 

@@ -91,6 +91,15 @@ void check_gather(const Ops& ops, Matrix x, std::span<const int32_t> rows, Matri
   check_indices(rows, x.rows);
 }
 
+void check_scatter_add(const Ops& ops, Matrix x, std::span<const int32_t> rows, Matrix out) {
+  check_gather(ops, out, rows, x);
+  std::vector<bool> named(static_cast<size_t>(out.rows));
+  for (const int32_t row : rows) {
+    TIDAR_CHECK(!named[static_cast<size_t>(row)]);
+    named[static_cast<size_t>(row)] = true;
+  }
+}
+
 void check_rms_norm(const Ops& ops, Matrix x, const PackedVector& weight, int heads, Matrix out) {
   TIDAR_CHECK(is_activation(ops, x) && is_output_type(ops, out));
   TIDAR_CHECK_GE(heads, 1);
@@ -113,6 +122,12 @@ void check_linear_swiglu(const Ops& ops, Matrix x, const PackedWeight& gate_up, 
   TIDAR_CHECK_EQ(x.cols, gate_up.inputs);
   TIDAR_CHECK_EQ(out.rows, x.rows);
   TIDAR_CHECK_EQ(out.cols * 2, gate_up.outputs);
+}
+
+void check_swiglu(const Ops& ops, Matrix gate_up, Matrix out) {
+  TIDAR_CHECK(is_activation(ops, gate_up) && is_output_type(ops, out));
+  TIDAR_CHECK_EQ(out.rows, gate_up.rows);
+  TIDAR_CHECK_EQ(out.cols * 2, gate_up.cols);
 }
 
 void check_rope(const Ops& ops, Matrix x, int heads, std::span<const int32_t> positions,

@@ -18,11 +18,13 @@ void check_copy(Matrix from, Matrix to);
 void check_embed(const Ops& ops, std::span<const int32_t> tokens, const PackedWeight& table,
                  Matrix out);
 void check_gather(const Ops& ops, Matrix x, std::span<const int32_t> rows, Matrix out);
+void check_scatter_add(const Ops& ops, Matrix x, std::span<const int32_t> rows, Matrix out);
 void check_rms_norm(const Ops& ops, Matrix x, const PackedVector& weight, int heads, Matrix out);
 /// Of linear() and, with no bias, of linear_add().
 void check_linear(const Ops& ops, Matrix x, const PackedWeight& weight, const PackedVector* bias,
                   Matrix out);
 void check_linear_swiglu(const Ops& ops, Matrix x, const PackedWeight& gate_up, Matrix out);
+void check_swiglu(const Ops& ops, Matrix gate_up, Matrix out);
 void check_rope(const Ops& ops, Matrix x, int heads, std::span<const int32_t> positions,
                 const RopeTable& table);
 void check_store_kv(const Ops& ops, Matrix k, Matrix v, const PreparedPass& pass, const KvStore& kv,

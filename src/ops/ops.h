@@ -209,6 +209,9 @@ class Ops {
   /// out[i] = x[rows[i]]; both activation, same cols.
   virtual void gather(Matrix x, std::span<const int32_t> rows, Matrix out) = 0;
 
+  /// out[rows[i]] += scale * x[i]; both activation, same cols. No row is named twice.
+  virtual void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) = 0;
+
   /// out = x / sqrt(mean(x²) + eps) * weight, row by row. x [R, C] activation; weight [C]; out
   /// [R, C] activation or operand. With `heads` > 1 each row holds `heads` vectors of C / heads
   /// elements that are normalised apart, and weight is [C / heads]. out may be x.
@@ -225,6 +228,12 @@ class Ops {
   /// out = silu(x Wg^T) * (x Wu^T), silu(t) = t / (1 + exp(-t)). x [R, K] operand; W interleaved
   /// (gate, up), 2 N outputs; out [R, N] operand, of a weight that may have another format.
   virtual void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) = 0;
+
+  /// The second half of linear_swiglu(), for who does something to the products in between: out =
+  /// silu(gate) * up. gate_up [R, 2 N] activation = gate columns, then up columns, as linear()
+  /// gives them for a stacked weight; out [R, N] activation or operand. Where rows are invariant,
+  /// the two in a row give the bits of linear_swiglu().
+  virtual void swiglu(Matrix gate_up, Matrix out) = 0;
 
   /// Rotates `heads` vectors of E in each row by the row's position, in place. x [R, heads*E]
   /// activation. Elements i and i + E/2 are a pair.

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <list>
 #include <map>
 #include <optional>
 #include <system_error>
@@ -42,25 +43,91 @@ Result<void> check_finite(const TensorToWrite& tensor) {
       tensor.name, *at);
 }
 
-/// The average of weights, or where there is none the weights.
-Result<void> write_weights(const fs::path& path, const RunMemory& memory, DType dtype) {
-  std::vector<TensorToWrite> tensors;
-  std::vector<std::vector<BFloat16>> rounded;
+/// The average of a parameter, or where there is none the parameter.
+const Matrix& saved_value(const RunMemory& memory, size_t parameter) {
+  const Parameter& own = memory.parameters.all()[parameter];
+  const bool averaged = memory.average != nullptr && !own.frozen();
+  return averaged ? memory.average->means()[parameter] : own.value;
+}
+
+std::span<const float> numbers_of(const Matrix& value) {
+  return {value.row<float>(0), static_cast<size_t>(value.rows * value.cols)};
+}
+
+/// The saved values of an adapter's parts of a weight: A, then B; empty where it has none.
+std::array<std::span<const float>, 2> adapter_parts(const RunMemory& memory,
+                                                    const WeightSpec& weight) {
+  std::array<std::span<const float>, 2> parts;
+  std::string_view stem = weight.name;  // with which the names of its parts begin, too
+  if (!stem.ends_with(".weight")) return parts;
+  stem.remove_suffix(std::string_view("weight").size());
   for (size_t i = 0; i < memory.parameters.all().size(); ++i) {
-    const Parameter& parameter = memory.parameters.all()[i];
-    const bool averaged = memory.average != nullptr && !parameter.frozen();
-    const Matrix& value = averaged ? memory.average->means()[i] : parameter.value;
-    TensorToWrite tensor = {parameter.spec.name, dtype, parameter.spec.shape, bytes_of(value)};
+    const WeightSpec& spec = memory.parameters.all()[i].spec;
+    if (spec.part == WeightPart::whole || !spec.name.starts_with(stem)) continue;
+    parts[spec.part == WeightPart::lora_a ? 0 : 1] = numbers_of(saved_value(memory, i));
+  }
+  return parts;
+}
+
+/// The weights without their adapter, or merged with it.
+Result<void> write_weights(const fs::path& path, const RunMemory& memory, DType dtype,
+                           const AdapterConfig* merged) {
+  std::vector<TensorToWrite> tensors;
+  std::list<std::vector<float>> sums;
+  std::list<std::vector<BFloat16>> rounded;
+  for (size_t i = 0; i < memory.parameters.all().size(); ++i) {
+    const WeightSpec& spec = memory.parameters.all()[i].spec;
+    if (spec.part != WeightPart::whole) continue;
+    std::span<const float> values = numbers_of(saved_value(memory, i));
+    const auto [a, b] = adapter_parts(memory, spec);
+    if (merged != nullptr && !a.empty()) {
+      std::vector<float>& sum = sums.emplace_back(values.begin(), values.end());
+      const auto cols = static_cast<size_t>(spec.shape[1]);
+      for (int64_t n = 0; n < spec.shape[0]; ++n) {
+        merge_row(*merged, a, b, n, std::span(sum).subspan(static_cast<size_t>(n) * cols, cols));
+      }
+      values = sum;
+    }
+    TensorToWrite tensor = {spec.name, dtype, spec.shape, std::as_bytes(values)};
     if (dtype == DType::bf16) {
-      const float* const values = value.row<float>(0);
-      const int64_t count = value.rows * value.cols;
-      rounded.emplace_back(values, values + count);
-      tensor.data = std::as_bytes(std::span(rounded.back()));
+      tensor.data = std::as_bytes(std::span(rounded.emplace_back(values.begin(), values.end())));
     }
     TIDAR_TRY_VOID(check_finite(tensor));
     tensors.push_back(std::move(tensor));
   }
   return write_tensors(path, tensors);
+}
+
+/// The weight files of a model, as they are.
+Result<void> copy_weights(const fs::path& from, const fs::path& to) {
+  TIDAR_TRY(const std::vector<std::string> names, weight_files_of(from));
+  for (const std::string& name : names) TIDAR_TRY_VOID(write_copy(from / name, to / name));
+  return {};
+}
+
+Result<void> write_kept_adapter(const fs::path& folder, const RunMemory& memory,
+                                const SavedAdapter& adapter) {
+  std::vector<TensorToWrite> tensors;
+  for (size_t i = 0; i < memory.parameters.all().size(); ++i) {
+    const WeightSpec& spec = memory.parameters.all()[i].spec;
+    if (spec.part == WeightPart::whole) continue;
+    tensors.push_back(
+        {spec.name, DType::f32, spec.shape, std::as_bytes(numbers_of(saved_value(memory, i)))});
+    TIDAR_TRY_VOID(check_finite(tensors.back()));
+  }
+  return write_adapter(folder, adapter.config, adapter.base.string(), tensors);
+}
+
+/// model.safetensors, and the adapter that is kept beside it.
+Result<void> write_model(const fs::path& folder, const CheckpointContents& contents) {
+  const auto& adapter = contents.adapter;
+  const bool kept = adapter && !adapter->merges;
+  if (kept) {
+    TIDAR_TRY_VOID(write_kept_adapter(folder / kAdapterFolder, contents.memory, *adapter));
+    if (!adapter->base.empty()) return copy_weights(adapter->base, folder);
+  }
+  return write_weights(folder / "model.safetensors", contents.memory, contents.weights,
+                       adapter && !kept ? &adapter->config : nullptr);
 }
 
 /// A tensor of optimizer.safetensors, and the memory of the run that it is a copy of.
@@ -116,14 +183,15 @@ Result<std::vector<std::span<const std::byte>>> stored_bytes(const TensorFile& f
         at->second->shape != tensor.shape) {
       return error(
           "{}: tensor {} is missing or of another shape; it belongs to another model, or to a run "
-          "with other fields \"frozen\" and \"ema\"",
+          "with other fields \"frozen\", \"lora\" and \"ema\"",
           path.string(), in_quotes(tensor.name));
     }
     found.push_back(at->second->data);
   }
   if (stored.size() == tensors.size()) return found;
-  return error("{}: has {} tensors, but a run with these fields \"frozen\" and \"ema\" has {}",
-               path.string(), stored.size(), tensors.size());
+  return error(
+      "{}: has {} tensors, but a run with these fields \"frozen\", \"lora\" and \"ema\" has {}",
+      path.string(), stored.size(), tensors.size());
 }
 
 std::string to_json(const CheckpointContents& contents, uint32_t checksum) {
@@ -343,11 +411,14 @@ Result<Checkpoint> save_checkpoint(const fs::path& out, const CheckpointContents
   TIDAR_TRY_VOID(leave_behind(saved.folder));
   TIDAR_TRY(FolderWriter writer, FolderWriter::create(saved.folder));
   const fs::path folder = writer.folder();
+  const bool as_base =
+      contents.adapter && !contents.adapter->merges && !contents.adapter->base.empty();
   TIDAR_TRY(const std::string config,
-            to_json(contents.config, contents.config_json, contents.weights));
+            to_json(contents.config, contents.config_json,
+                    as_base ? std::nullopt : std::optional(contents.weights)));
   TIDAR_TRY_VOID(write_text_file(folder / "config.json", config));
   TIDAR_TRY_VOID(copy_tokenizer(contents.tokenizer, folder));
-  TIDAR_TRY_VOID(write_weights(folder / "model.safetensors", contents.memory, contents.weights));
+  TIDAR_TRY_VOID(write_model(folder, contents));
   TIDAR_TRY(const uint32_t checksum,
             write_optimizer(folder / kOptimizerFile, tensors_of(contents.memory)));
   TIDAR_TRY_VOID(write_text_file(folder / kStateFile, to_json(contents, checksum)));

@@ -3,7 +3,10 @@
 //
 //   OUT/step-00001500/
 //     config.json, tokenizer.json, …   so that any tool which knows the family can read it
-//     model.safetensors                the weights, F32 or BF16
+//     model.safetensors                the weights, F32 or BF16; those of a base that a kept
+//     adapter
+//                                      was trained on are files as it has them
+//     adapter/                         an adapter that is kept, as a PEFT folder (model/adapter.h)
 //     optimizer.safetensors            master.NAME of every weight, first.NAME and second.NAME of
 //                                      those that are trained, average.NAME where one is kept, F32
 //     training.json                    where the run stands, and a checksum of those tensors
@@ -18,7 +21,9 @@
 #include <string>
 #include <vector>
 
+#include "base/dtype.h"
 #include "base/result.h"
+#include "model/adapter.h"
 #include "model/config.h"
 #include "net/parameters.h"
 #include "train/optimizer.h"
@@ -40,20 +45,32 @@ struct BestStep {
   int64_t step = 0;
 };
 
+/// How a checkpoint has the adapter that is trained.
+struct SavedAdapter {
+  AdapterConfig config;
+  bool merges = true;            ///< into the weights; else it is kept beside them
+  std::filesystem::path base{};  ///< folder whose weight files stay as they are; "": there is none
+};
+
+/// The folder of an adapter that is kept, within the checkpoint's.
+inline constexpr const char* kAdapterFolder = "adapter";
+
 /// Views of what goes into a checkpoint.
 struct CheckpointContents {
   const ModelConfig& config;
   RunMemory memory;
   TrainingState state;
   std::optional<BestStep> best{};
-  std::string config_json{};          ///< the config.json that the model had before; or ""
-  DType weights = DType::f32;         ///< of model.safetensors: f32 or bf16
+  std::string config_json{};   ///< the config.json that the model had before; or ""
+  DType weights = DType::f32;  ///< of model.safetensors: f32 or bf16
+  std::optional<SavedAdapter> adapter{};
   std::filesystem::path tokenizer{};  ///< folder from which the tokenizer's files are copied; or ""
   std::string run{};                  ///< the text of the run's config, kept for who comes later
 };
 
 /// Writes a checkpoint, lets `latest` point to it and `best` to the best one, and removes all but
-/// that and the `keep` newest. model.safetensors has the average where one is kept. One of this
+/// that and the `keep` newest. model.safetensors has the average where one is kept, and so has an
+/// adapter. One of this
 /// step that is there already stays if it holds the same bits, and else is renamed to
 /// "step-NNNNNNNN.left". Weights or moments that are NaN or infinite are an Error, as is a full
 /// disk; nothing that was there is lost.

@@ -10,6 +10,8 @@ namespace tidar {
 namespace {
 
 constexpr float kDeviation = 0.02f;
+/// So that an adapter has other numbers than new weights of the same seed.
+constexpr uint64_t kAdapterSeed = 0x6c6f7261;
 
 enum class Start : uint8_t { ones, zeros, normal, normal_into_stream };
 
@@ -39,6 +41,7 @@ void initialise(const ModelConfig& config, uint64_t seed, Parameters& parameters
   Rng rng(seed);
   const float into_stream = kDeviation / std::sqrt(2 * static_cast<float>(config.layers));
   for (Parameter& parameter : parameters.all()) {
+    if (parameter.spec.part != WeightPart::whole) continue;
     const Start start = start_of(parameter.spec.role);
     const Matrix& value = parameter.value;
     float* const first = value.row<float>(0);  // rows are contiguous, as in the checkpoint
@@ -49,6 +52,22 @@ void initialise(const ModelConfig& config, uint64_t seed, Parameters& parameters
     }
     const float deviation = start == Start::normal ? kDeviation : into_stream;
     std::generate(first, last, [&] { return deviation * rng.normal(); });
+  }
+}
+
+void initialise_adapter(uint64_t seed, Parameters& parameters) {
+  Rng rng(seed ^ kAdapterSeed);
+  for (Parameter& parameter : parameters.all()) {
+    if (parameter.spec.part == WeightPart::whole) continue;
+    const Matrix& value = parameter.value;
+    float* const first = value.row<float>(0);
+    float* const last = first + value.rows * value.cols;
+    if (parameter.spec.part == WeightPart::lora_b) {
+      std::fill(first, last, 0.0f);
+      continue;
+    }
+    const float bound = 1 / std::sqrt(static_cast<float>(value.cols));
+    std::generate(first, last, [&] { return bound * (2 * rng.uniform() - 1); });
   }
 }
 

@@ -14,4 +14,8 @@ namespace tidar {
 /// of the seed alone.
 void initialise(const ModelConfig& config, uint64_t seed, Parameters& parameters);
 
+/// Sets the masters of an adapter as PEFT does: A uniform within ±1 / sqrt(in), B 0, so that
+/// nothing is added at first. A function of the seed alone.
+void initialise_adapter(uint64_t seed, Parameters& parameters);
+
 }  // namespace tidar

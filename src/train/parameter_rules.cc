@@ -52,6 +52,10 @@ Result<RuledParameters> apply_rules(const ParameterRules& rules,
   RuledParameters ruled;
   ruled.updates.resize(table.size());
   std::vector<bool> frozen(table.size()), rated(table.size());
+  const auto is_whole = [](const WeightSpec& spec) { return spec.part == WeightPart::whole; };
+  if (!std::ranges::all_of(table, is_whole)) {
+    for (size_t i = 0; i < table.size(); ++i) frozen[i] = is_whole(table[i]);
+  }
   for (const std::string& pattern : rules.frozen) {
     TIDAR_TRY_VOID(for_each_fitting("frozen", pattern, table, [&](size_t i) -> Result<void> {
       frozen[i] = true;

@@ -29,8 +29,9 @@ struct RuledParameters {
   std::vector<ParameterUpdate> updates;  ///< one for each weight of the table
 };
 
-/// An Error: a pattern that fits no weight, a weight with two rates, and where nothing is left to
-/// be trained.
+/// Where the table has tensors of an adapter, they alone are trained: all others are frozen,
+/// whatever the rules say. An Error: a pattern that fits no weight, a weight with two rates, and
+/// where nothing is left to be trained.
 Result<RuledParameters> apply_rules(const ParameterRules& rules, std::span<const WeightSpec> table);
 
 }  // namespace tidar

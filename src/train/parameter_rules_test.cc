@@ -68,6 +68,25 @@ TEST(ParameterRules, NameWeights) {
   EXPECT_EQ(ruled.updates[3].rate, 0.5);
 }
 
+// What an adapter is beside stays as it is, and rules name its tensors as they name weights.
+TEST(ParameterRules, AnAdapterIsTrainedAlone) {
+  const auto part = [](const char* name, WeightPart which) {
+    return WeightSpec{WeightRole::query, 0, name, {4, 4}, which};
+  };
+  const std::vector<WeightSpec> table = {kTable[0], kTable[1],
+                                         part("layers.0.q.lora_A", WeightPart::lora_a),
+                                         part("layers.0.q.lora_B", WeightPart::lora_b), kTable[3]};
+  const RuledParameters plain = apply_rules({}, table).value();
+  EXPECT_EQ(plain.frozen, (std::vector<std::string>{"embed", "layers.0.q", "norm"}));
+  EXPECT_EQ(plain.updates.size(), table.size());
+  const RuledParameters ruled =
+      apply_rules({.frozen = {"*lora_A"}, .rates = {{"*lora_B", 16}}}, table).value();
+  EXPECT_EQ(ruled.frozen,
+            (std::vector<std::string>{"embed", "layers.0.q", "layers.0.q.lora_A", "norm"}));
+  EXPECT_EQ(ruled.updates[3].rate, 16);
+  EXPECT_FALSE(apply_rules({.frozen = {"*lora*"}}, table).ok());
+}
+
 TEST(ParameterRules, SayWhatIsWrong) {
   const auto message = [](const ParameterRules& rules) {
     return apply_rules(rules, kTable).error().message;

@@ -20,7 +20,7 @@ constexpr NumberRange kPositive = {0, 1e30};
 constexpr NumberRange kBeta = {0, 0.999999};
 constexpr NumberRange kGibibytes = {0, 1e6};
 
-constexpr std::array<std::string_view, 51> kFields = {"out",
+constexpr std::array<std::string_view, 52> kFields = {"out",
                                                       "init",
                                                       "model_config",
                                                       "tokenizer",
@@ -54,6 +54,7 @@ constexpr std::array<std::string_view, 51> kFields = {"out",
                                                       "frozen",
                                                       "no_decay",
                                                       "rates",
+                                                      "lora",
                                                       "ema",
                                                       "clip",
                                                       "spike_factor",
@@ -106,6 +107,10 @@ constexpr std::array kRecipes = {Choice<Recipe>{"mixed", Recipe::mixed},
                                  Choice<Recipe>{"paper", Recipe::paper}};
 constexpr std::array kPackings = {Choice<Packing>{"filled", Packing::filled},
                                   Choice<Packing>{"whole", Packing::whole}};
+constexpr std::array kRows = {Choice<AdapterRows>{"all", AdapterRows::all},
+                              Choice<AdapterRows>{"masks", AdapterRows::masks}};
+constexpr std::array<std::string_view, 6> kLoraFields = {
+    "r", "lora_alpha", "target_modules", "use_rslora", "rows", "merge"};
 constexpr std::array kPrompts = {Choice<Prompts>{"learnt", Prompts::learnt},
                                  Choice<Prompts>{"given", Prompts::given}};
 
@@ -245,6 +250,26 @@ Result<void> parse_optimizer(const JsonFields& fields, RunConfig& run) {
   return {};
 }
 
+Result<void> parse_lora(const JsonFields& fields, RunConfig& run) {
+  TIDAR_TRY(const auto object, fields.object("lora"));
+  if (!object) return {};
+  TIDAR_TRY_VOID(object->refuse_others(kLoraFields));
+  LoraRun lora;
+  TIDAR_TRY(lora.adapter, parse_adapter_fields(*object));
+  TIDAR_TRY(lora.adapter.rows, choose(*object, "rows", kRows, AdapterRows::all));
+  const bool on_masks = lora.adapter.rows == AdapterRows::masks;
+  TIDAR_TRY(lora.merges, object->boolean("merge", !on_masks));
+  if (on_masks && lora.merges) {
+    return object->wrong("merge",
+                         "false, as rows are 'masks': other rows need the weights as they are");
+  }
+  if (on_masks && run.objective.kind == ObjectiveKind::ar) {
+    return object->wrong("rows", "'all', as objective ar has no masks");
+  }
+  run.lora = std::move(lora);
+  return {};
+}
+
 Result<void> parse_watch(const JsonFields& fields, RunConfig& run) {
   TIDAR_TRY(run.validate_every, fields.count("validate_every", 0, run.validate_every));
   TIDAR_TRY(run.validation_packs,
@@ -310,6 +335,7 @@ Result<RunConfig> parse_run_config(std::string_view json, const std::string& whe
   TIDAR_TRY_VOID(parse_loss(fields, run));
   TIDAR_TRY_VOID(parse_data(fields, run));
   TIDAR_TRY_VOID(parse_optimizer(fields, run));
+  TIDAR_TRY_VOID(parse_lora(fields, run));
   TIDAR_TRY_VOID(parse_watch(fields, run));
   if (run.out.empty()) {
     return error("{}: field 'out' is missing; expected the folder of checkpoints and logs", where);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 
 #include "base/dtype.h"
 #include "base/result.h"
+#include "model/adapter.h"
 #include "ops/weight_format.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
@@ -31,6 +33,15 @@ enum class Recipe : uint8_t {
 /// Gives "alpha", "block_start", "block_end" and "block_sizes" the recipe's values. Of objectives
 /// other than tidar nothing changes.
 void follow(Recipe recipe, ObjectiveOptions& options);
+
+/// "lora": low-rank matrices that are trained in place of the weights, which stay as they are. Its
+/// fields "r", "lora_alpha", "target_modules" and "use_rslora" are PEFT's (model/adapter.h).
+struct LoraRun {
+  AdapterConfig adapter;  ///< with "rows": "all" or "masks"; its mask token is not set yet
+  /// "merge": whether checkpoints have their product in the weights, or beside them as a PEFT
+  /// folder. One of mask rows cannot be merged.
+  bool merges = true;
+};
 
 /// Paths are relative to the folder in which the program runs.
 struct RunConfig {
@@ -60,12 +71,13 @@ struct RunConfig {
   uint64_t seed = 0;                  ///< "seed": of random weights, shuffle and noise
 
   // The optimizer.
-  double epochs = 0;         ///< "epochs": how often the text is read, in place of "steps"; or 0
-  Schedule schedule;         ///< "steps", "schedule" (cosine, linear, wsd), "learning_rate",
-                             ///< "final_learning_rate", "warmup_steps", "decay_steps"; where
-                             ///< "epochs" are given, without steps until set_steps()
-  AdamWOptions adamw;        ///< "beta1", "beta2", "epsilon", "weight_decay"
-  ParameterRules rules;      ///< "frozen", "no_decay", "rates"
+  double epochs = 0;     ///< "epochs": how often the text is read, in place of "steps"; or 0
+  Schedule schedule;     ///< "steps", "schedule" (cosine, linear, wsd), "learning_rate",
+                         ///< "final_learning_rate", "warmup_steps", "decay_steps"; where
+                         ///< "epochs" are given, without steps until set_steps()
+  AdamWOptions adamw;    ///< "beta1", "beta2", "epsilon", "weight_decay"
+  ParameterRules rules;  ///< "frozen", "no_decay", "rates"
+  std::optional<LoraRun> lora;
   double ema = 0;            ///< "ema": decay of the mean of weights that is kept; 0: none
   double clip = 1;           ///< "clip": largest norm of gradients; 0: any
   double spike_factor = 10;  ///< "spike_factor", see spike_guard.h; 0: no guard

@@ -194,6 +194,20 @@ TEST(RunConfig, AMaskTokenMayBeAnId) {
   EXPECT_EQ(parse(with({{"mask_token", 7}})).value().mask_token, "7");
 }
 
+TEST(RunConfig, AnAdapter) {
+  EXPECT_FALSE(parse(with({})).value().lora);
+  const auto lora = [](const Json& fields) {
+    return parse(with({{"objective", "tidar:4"}, {"lora", fields}})).value().lora.value();
+  };
+  const LoraRun all = lora({{"r", 8}, {"lora_alpha", 4}, {"target_modules", {"v_proj"}}});
+  EXPECT_EQ(all.adapter, (AdapterConfig{.rank = 8, .alpha = 4, .targets = {WeightRole::value}}));
+  EXPECT_TRUE(all.merges);
+  EXPECT_FALSE(lora({{"r", 8}, {"merge", false}}).merges);
+  const LoraRun masks = lora({{"r", 8}, {"rows", "masks"}});
+  EXPECT_EQ(masks.adapter.rows, AdapterRows::masks);
+  EXPECT_FALSE(masks.merges);
+}
+
 struct BadRun {
   const char* name;
   Json changes;
@@ -232,6 +246,16 @@ INSTANTIATE_TEST_SUITE_P(
         BadRun{"schedule", {{"schedule", "cosin"}}, "did you mean cosine?"},
         BadRun{"warmup", {{"warmup_steps", 101}}, "warm"},
         BadRun{"beta", {{"beta1", 1}}, "'beta1'"},
+        BadRun{"lora", {{"lora", 4}}, "'lora'|expected an object"},
+        BadRun{"lora_rank", {{"lora", {{"lora_alpha", 4}}}}, "lora: field 'r' is missing"},
+        BadRun{"lora_field", {{"lora", {{"r", 4}, {"rnk", 4}}}}, "unknown field 'rnk'"},
+        BadRun{"lora_rows", {{"lora", {{"r", 4}, {"rows", "some"}}}}, "'rows'|'all' or 'masks'"},
+        BadRun{"lora_ar",
+               {{"objective", "ar"}, {"lora", {{"r", 4}, {"rows", "masks"}}}},
+               "'rows'|objective ar has no masks"},
+        BadRun{"lora_merge",
+               {{"objective", "tidar:4"}, {"lora", {{"r", 4}, {"rows", "masks"}, {"merge", true}}}},
+               "'merge'|as they are"},
         BadRun{"sequence", {{"sequence", 1}}, "'sequence' is 1; expected an integer from 2"}),
     CaseName());
 

@@ -39,10 +39,12 @@ void add_row_cases(CaseList& list, Formats formats, int rows) {
   for (const WeightFormatFacts& facts : formats) {
     list.add(EmbedShape{rows, 1 + rng.below(90), one_of(rng, kLengths), facts.format});
     list.add(RmsNormShape{rows, one_of(rng, kLengths), 1, facts.format});
+    list.add(SwigluShape{rows, one_of(rng, kLengths), facts.format});
     const int heads = 1 + rng.below(5);
     list.add(RmsNormShape{rows, heads * one_of(rng, kHeadSizes), heads, facts.format});
   }
   list.add(GatherShape{rows, 1 + rng.below(70), one_of(rng, kLengths)});
+  list.add(ScatterAddShape{rows, rows + rng.below(9), one_of(rng, kLengths)});
   list.add(RopeShape{rows, 1 + rng.below(5), one_of(rng, kHeadSizes), 1 + rng.below(2000)});
 }
 

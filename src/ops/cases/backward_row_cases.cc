@@ -128,8 +128,7 @@ class RopeBackward final : public BackwardCase {
   std::vector<int32_t> positions_;
 };
 
-// embed() and gather(), which differ in name only. Half of the rows go to the same place, as those
-// of the mask token do.
+// Half of the rows go to the same place, as those of the mask token do.
 class RowsAdded final : public BackwardCase {
  public:
   RowsAdded(int rows, int vocabulary, int cols, uint64_t seed)
@@ -141,18 +140,15 @@ class RowsAdded final : public BackwardCase {
     }
   }
   std::string name() const override {
-    return fmt::format("embed and gather R {} V {} K {}", d_out_->rows, before_->rows,
-                       before_->cols);
+    return fmt::format("embed R {} V {} K {}", d_out_->rows, before_->rows, before_->cols);
   }
   std::vector<Outcome> run(BackwardOps& ops) const override {
     const DType type = ops.forward().activation();
-    const Placed d_out(d_out_, type), d_table(before_, type), d_x(before_, type);
+    const Placed d_out(d_out_, type), d_table(before_, type);
     const auto pass = prepare_rows(ops.forward(), rows_.size(), {.tokens = rows_});
     ops.embed(*pass, d_out, d_table);
-    ops.gather(d_out, rows_, d_x);
     std::vector<Outcome> outcomes;
     outcomes.push_back(outcome("d_table", d_table));
-    outcomes.push_back(outcome("d_x", d_x));
     return outcomes;
   }
   std::vector<Grid> bounds(const Ops& ops, const std::vector<Outcome>&) const override {
@@ -167,12 +163,10 @@ class RowsAdded final : public BackwardCase {
       }
     }
     std::vector<Grid> bounds;
-    for (int i = 0; i < 2; ++i) {
-      bounds.push_back(grid_of(before_, [&](int64_t r, int64_t c) {
-        return epsilon_of(ops.activation()) *
-               std::sqrt(static_cast<double>(terms[static_cast<size_t>(r)])) * element(sums, r, c);
-      }));
-    }
+    bounds.push_back(grid_of(before_, [&](int64_t r, int64_t c) {
+      return epsilon_of(ops.activation()) *
+             std::sqrt(static_cast<double>(terms[static_cast<size_t>(r)])) * element(sums, r, c);
+    }));
     return bounds;
   }
 

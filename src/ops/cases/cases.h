@@ -49,6 +49,15 @@ struct EmbedShape {
 struct GatherShape {
   int rows = 1, source_rows = 1, cols = 1;
 };
+struct ScatterAddShape {
+  int rows = 1, target_rows = 1, cols = 1;  ///< rows at most target_rows
+};
+/// N = `outputs`.
+struct SwigluShape {
+  int rows = 1, outputs = 1;
+  /// Format of weight whose operand the output is.
+  WeightFormat weight = WeightFormat::f32;
+};
 struct RmsNormShape {
   int rows = 1, cols = 1, heads = 1;
   /// Format of weight whose operand the output is; in place (out = x) where it is the activation
@@ -84,6 +93,8 @@ struct ReadLogitsShape {
 
 Case make_case(const EmbedShape& shape, uint64_t seed);
 Case make_case(const GatherShape& shape, uint64_t seed);
+Case make_case(const ScatterAddShape& shape, uint64_t seed);
+Case make_case(const SwigluShape& shape, uint64_t seed);
 Case make_case(const RmsNormShape& shape, uint64_t seed);
 Case make_case(const LinearShape& shape, uint64_t seed);
 Case make_case(const RopeShape& shape, uint64_t seed);

@@ -1,4 +1,5 @@
-// Cases of the verbs that copy or change rows one by one: embed, gather, rms_norm, rope.
+// Cases of the verbs that copy or change rows one by one: embed, gather, scatter_add, rms_norm,
+// swiglu, rope.
 
 #include <numeric>
 
@@ -54,6 +55,66 @@ class Gather final : public PreparedCase {
   Input x_;
   Slice out_;
   std::vector<int32_t> all_rows_, rows_;
+};
+
+// Results are the rows that are added to; none else may change, which CheckedOps sees.
+class ScatterAdd final : public PreparedCase {
+ public:
+  ScatterAdd(Ops& ops, const ScatterAddShape& shape, uint64_t seed)
+      : ops_(ops),
+        rng_(seed),
+        x_(ops, rng_, ops.activation(), shape.rows, shape.cols),
+        out_(ops, rng_, ops.activation(), shape.target_rows, shape.cols),
+        scale_(rng_.normal()) {
+    all_targets_.resize(static_cast<size_t>(shape.target_rows));
+    std::iota(all_targets_.begin(), all_targets_.end(), 0);
+    targets_ = all_targets_;
+    for (size_t i = 0; i < static_cast<size_t>(shape.rows); ++i) {
+      std::swap(
+          targets_[i],
+          targets_[i + static_cast<size_t>(rng_.below(shape.target_rows - static_cast<int>(i)))]);
+    }
+  }
+  void load(std::span<const int32_t> rows) override {
+    x_.load(rows);
+    out_.load(all_targets_);
+    rows_ = pick(targets_, rows);
+  }
+  void run() override { ops_.scatter_add(x_.view(), rows_, scale_, out_.view()); }
+  Rows results() const override {
+    const Rows all = rows_of(ops_, out_.view());
+    Rows mine;
+    for (const int32_t row : rows_) mine.push_back(all[static_cast<size_t>(row)]);
+    return mine;
+  }
+
+ private:
+  Ops& ops_;
+  Rng rng_;
+  Input x_, out_;
+  double scale_;
+  std::vector<int32_t> all_targets_, targets_, rows_;
+};
+
+class Swiglu final : public PreparedCase {
+ public:
+  Swiglu(Ops& ops, const SwigluShape& shape, uint64_t seed)
+      : ops_(ops),
+        rng_(seed),
+        gate_up_(ops, rng_, ops.activation(), shape.rows, 2 * int64_t{shape.outputs}),
+        out_(ops, ops.operand(shape.weight), shape.rows, shape.outputs) {
+    for (int r = 0; r < shape.rows; r += 2) gate_up_.scale_row(r, 4);
+  }
+  void load(std::span<const int32_t> rows) override { gate_up_.load(rows); }
+  void run() override { ops_.swiglu(gate_up_.view(), view()); }
+  Rows results() const override { return rows_of(ops_, view()); }
+
+ private:
+  Matrix view() const { return out_.first_rows(gate_up_.view().rows); }
+  Ops& ops_;
+  Rng rng_;
+  Input gate_up_;
+  Slice out_;
 };
 
 class RmsNorm final : public PreparedCase {
@@ -124,6 +185,20 @@ Case make_case(const GatherShape& shape, uint64_t seed) {
   return case_of<Gather>(
       Verb::gather,
       fmt::format("gather R {} of {} cols {}", shape.rows, shape.source_rows, shape.cols),
+      shape.rows, shape, seed);
+}
+
+Case make_case(const ScatterAddShape& shape, uint64_t seed) {
+  return case_of<ScatterAdd>(
+      Verb::scatter_add,
+      fmt::format("scatter_add R {} to {} cols {}", shape.rows, shape.target_rows, shape.cols),
+      shape.rows, shape, seed);
+}
+
+Case make_case(const SwigluShape& shape, uint64_t seed) {
+  return case_of<Swiglu>(
+      Verb::swiglu,
+      fmt::format("swiglu R {} N {} for {}", shape.rows, shape.outputs, name_of(shape.weight)),
       shape.rows, shape, seed);
 }
 

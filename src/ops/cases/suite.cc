@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <numeric>
 
 #include "base/rng.h"
+#include "ops/cases/inputs.h"
 #include "ops/ref/ref_ops.h"
 #include "ops/wrap/checked_ops.h"
 
@@ -65,6 +67,30 @@ std::vector<std::vector<int32_t>> selections(int32_t rows, Rng& rng) {
   return tried;
 }
 
+// The products of gate and up by themselves, and then swiglu(), against linear_swiglu().
+void match_swiglu(Ops& backend, uint64_t seed, WeightFormat format, int32_t rows,
+                  Failures& failures) {
+  Rng rng(seed);
+  const int64_t inputs = 1 + rng.below(300), outputs = 1 + rng.below(100);
+  Input x(backend, rng, backend.operand(format), rows, inputs);
+  x.load(first_rows(rows));
+  const FileWeight gate(rng, DType::f32, outputs, inputs), up(rng, DType::f32, outputs, inputs);
+  const std::array parts = {gate.matrix(), up.matrix()};
+  const Slice sums(backend, backend.activation(), rows, 2 * outputs);
+  const Slice together(backend, backend.operand(format), rows, outputs);
+  const Slice apart(backend, backend.operand(format), rows, outputs);
+  const auto interleaved = backend.pack(PackOrder::interleaved, parts, format);
+  const auto stacked = backend.pack(PackOrder::stacked, parts, format);
+  backend.linear_swiglu(x.view(), *interleaved, together.first_rows(rows));
+  backend.linear(x.view(), *stacked, nullptr, sums.first_rows(rows));
+  backend.swiglu(sums.first_rows(rows), apart.first_rows(rows));
+  match(rows_of(backend, together.first_rows(rows)), rows_of(backend, apart.first_rows(rows)),
+        first_rows(rows),
+        fmt::format("seed {}, linear and swiglu R {} N {} K {} {} against linear_swiglu", seed,
+                    rows, outputs, inputs, name_of(format)),
+        failures);
+}
+
 }  // namespace
 
 Failures match_truth(Ops& backend, uint64_t seed, std::string* shares, Formats formats) {
@@ -96,6 +122,11 @@ Failures match_rows(Ops& backend, uint64_t seed, Formats formats) {
     for (const auto& rows : selections(one.rows, rng)) {
       match(all, run_rows(*prepared, rows), rows,
             fmt::format("seed {}, {}, {} of its rows", seed, one.name, rows.size()), failures);
+    }
+  }
+  for (const WeightFormatFacts& facts : formats) {
+    for (const int32_t rows : {1, 2, 9, 33, 70}) {
+      match_swiglu(backend, rng.bits(), facts.format, rows, failures);
     }
   }
   return failures;

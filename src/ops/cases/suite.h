@@ -22,7 +22,7 @@ Failures match_truth(Ops& backend, uint64_t seed, std::string* shares = nullptr,
                      Formats formats = kWeightFormats);
 
 /// Every case on all its rows, then on single ones, on some and in another order: each row's result
-/// must have the same bits.
+/// must have the same bits. And linear_swiglu() must have those of linear() and swiglu() in a row.
 Failures match_rows(Ops& backend, uint64_t seed, Formats formats = kWeightFormats);
 
 /// Every case on two backends that must agree bit by bit: one backend with different threads.

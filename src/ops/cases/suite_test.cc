@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <set>
 
@@ -132,10 +133,50 @@ class CompanyMatters final : public ForwardOps {
   }
 };
 
+// Adds a little more than was asked for, to the last row only.
+class HeavyLastRow final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+  void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) override {
+    ForwardOps::scatter_add(x, rows, scale, out);
+    if (x.rows == 0) return;
+    ForwardOps::scatter_add(x.row_range(x.rows - 1, x.rows), rows.last(1), 1e-4 * scale, out);
+  }
+};
+
+// Adds to a row that nobody named, which no result shows: out is looked at as a whole.
+class OneRowTooMany final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+  void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) override {
+    ForwardOps::scatter_add(x, rows, scale, out);
+    for (int32_t r = 0; r < out.rows && x.rows > 0; ++r) {
+      if (std::ranges::find(rows, r) == rows.end()) {
+        return ForwardOps::scatter_add(x.row_range(0, 1), {&r, 1}, scale, out);
+      }
+    }
+  }
+};
+
+// Takes gate for up.
+class Swapped final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+  void swiglu(Matrix gate_up, Matrix out) override {
+    std::vector<float> swapped;
+    for (int64_t r = 0; r < out.rows; ++r) {
+      const float* const row = gate_up.row<float>(r);
+      swapped.insert(swapped.end(), row + out.cols, row + 2 * out.cols);
+      swapped.insert(swapped.end(), row, row + out.cols);
+    }
+    ForwardOps::swiglu(Matrix(swapped.data(), DType::f32, out.rows, 2 * out.cols), out);
+  }
+};
+
 template <class Broken>
 class BrokenBackend : public testing::Test {};
-using WrongResults =
-    testing::Types<ShortProduct, ShortSight, LastOfTies, OtherSeed, MovedLogit, ModelAsPolicy>;
+using WrongResults = testing::Types<ShortProduct, ShortSight, LastOfTies, OtherSeed, MovedLogit,
+                                    ModelAsPolicy, HeavyLastRow, Swapped>;
 TYPED_TEST_SUITE(BrokenBackend, WrongResults);
 
 TYPED_TEST(BrokenBackend, IsCaught) {
@@ -143,6 +184,18 @@ TYPED_TEST(BrokenBackend, IsCaught) {
   TypeParam broken(*good);
   EXPECT_FALSE(match_truth(broken, kSeed).empty());
   EXPECT_FALSE(match_bits(*good, broken, kSeed).empty());
+}
+
+TEST(Cases, RowsThatNobodyNamedAreCaught) {
+  const auto good = make_ref_ops(DType::f32);
+  OneRowTooMany broken(*good);
+  EXPECT_FALSE(match_truth(broken, kSeed).empty());
+}
+
+TEST(Cases, SwigluWithOtherBitsThanTheProductIsCaught) {
+  const auto good = make_ref_ops(DType::f32);
+  Swapped broken(*good);
+  EXPECT_FALSE(match_rows(broken, kSeed).empty());
 }
 
 TEST(Cases, CompanyThatMattersIsCaught) {

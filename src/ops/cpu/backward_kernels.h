@@ -93,7 +93,6 @@ struct BackwardKernels {
                   DType dtype);
   void (*by_columns)(const ColumnsCall&);
 
-  void (*swiglu)(const float* gate, const float* up, int64_t count, void* out, DType dtype);
   /// d_gate and d_up may be gate and up.
   void (*swiglu_backward)(const float* const (&gate_up)[2], const float* d_out, int64_t count,
                           float* const (&d_gate_up)[2]);

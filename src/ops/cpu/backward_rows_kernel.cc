@@ -25,25 +25,7 @@ inline void for_lanes(int64_t count, Body&& body) {
 
 Floats sigmoid(Floats x) { return div(all(1.0f), add(all(1.0f), exp(sub(zero(), x)))); }
 
-void put(Floats value, int64_t at, int count, void* out, DType dtype) {
-  if (dtype == DType::f32) {
-    store_first(static_cast<float*>(out) + at, value, count);
-  } else if (count >= kLanes) {
-    store_bf16(static_cast<BFloat16*>(out) + at, value);
-  } else {
-    BFloat16 whole[kLanes];
-    store_bf16(whole, value);
-    for (int i = 0; i < count; ++i) static_cast<BFloat16*>(out)[at + i] = whole[i];
-  }
-}
-
 }  // namespace
-
-void swiglu(const float* gate, const float* up, int64_t count, void* out, DType dtype) {
-  for_lanes(count, [&](int64_t i, auto left) {
-    put(mul(silu(load_first(gate + i, left)), load_first(up + i, left)), i, left, out, dtype);
-  });
-}
 
 // silu' = s (1 + gate (1 - s)), s the sigmoid of gate.
 void swiglu_backward(const float* const (&gate_up)[2], const float* d_out, int64_t count,

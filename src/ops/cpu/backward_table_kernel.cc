@@ -10,7 +10,6 @@ void transpose(const TransposeCall&);
 void by_rows(const float* const*, int64_t, int64_t, void*, DType);
 void by_columns(const ColumnsCall&);
 void gather_columns(const float* const*, int, int64_t, int, float* const*, int64_t);
-void swiglu(const float*, const float*, int64_t, void*, DType);
 void swiglu_backward(const float* const (&)[2], const float*, int64_t, float* const (&)[2]);
 void backward_rms_norm(const RmsNormVector&);
 void backward_rope(float*, const float*, const float*, int64_t);
@@ -42,7 +41,6 @@ const BackwardKernels kBackwardKernels = {
     .transpose = transpose,
     .by_rows = by_rows,
     .by_columns = by_columns,
-    .swiglu = swiglu,
     .swiglu_backward = swiglu_backward,
     .rms_norm = backward_rms_norm,
     .rope = backward_rope,

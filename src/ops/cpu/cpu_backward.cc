@@ -60,18 +60,6 @@ class VectorBackward final : public CpuBackward {
     linear_.gate_up(x, own(weight), gate_up);
   }
 
-  void swiglu(Matrix gate_up, Matrix out) override {
-    check_swiglu(forward_, gate_up, out);
-    const auto element = static_cast<int64_t>(size_of(out.dtype));
-    threads_.split(out.rows, row_grain(out.cols), [&](Range rows, int) {
-      for (int64_t r = rows.begin; r < rows.end; ++r) {
-        const float* const gate = gate_up.row<float>(r);
-        kernels_.swiglu(gate, gate + out.cols, out.cols, out.data + r * out.stride * element,
-                        out.dtype);
-      }
-    });
-  }
-
   void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) override {
     check_swiglu_backward(forward_, gate_up, d_out, d_gate_up);
     threads_.split(d_out.rows, row_grain(d_out.cols), [&](Range rows, int) {
@@ -114,14 +102,16 @@ class VectorBackward final : public CpuBackward {
     attend_.backward(rows, out, log_sums, d_out, gradients);
   }
 
+  // Threads share columns, since many rows may go to one place (those of the mask token do).
   void embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) override {
-    check_embed_backward(forward_, host(pass).tokens, d_out, d_table);
-    add_rows(d_out, host(pass).tokens, d_table);
-  }
-
-  void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) override {
-    check_gather_backward(forward_, d_out, rows, d_x);
-    add_rows(d_out, rows, d_x);
+    const std::span<const int32_t> tokens = host(pass).tokens;
+    check_embed_backward(forward_, tokens, d_out, d_table);
+    threads_.split(d_out.cols, row_grain(d_out.rows), [&](Range columns, int) {
+      for (int64_t i = 0; i < d_out.rows; ++i) {
+        kernels_.add(d_out.row<float>(i) + columns.begin, columns.size(),
+                     d_table.row<float>(tokens[static_cast<size_t>(i)]) + columns.begin);
+      }
+    });
   }
 
   void cross_entropy(Matrix logits, std::span<const Label> labels,
@@ -139,16 +129,6 @@ class VectorBackward final : public CpuBackward {
  private:
   static const TrainedPanels& own(const TrainedWeight& weight) {
     return dynamic_cast<const TrainedPanels&>(weight);
-  }
-
-  // Threads share columns, since many rows may go to one place (those of the mask token do).
-  void add_rows(Matrix from, std::span<const int32_t> rows, Matrix to) {
-    threads_.split(from.cols, row_grain(from.rows), [&](Range columns, int) {
-      for (int64_t i = 0; i < from.rows; ++i) {
-        kernels_.add(from.row<float>(i) + columns.begin, columns.size(),
-                     to.row<float>(rows[static_cast<size_t>(i)]) + columns.begin);
-      }
-    });
   }
 
   Threads& threads_;

@@ -103,6 +103,16 @@ class VectorOps final : public CpuOps {
     });
   }
 
+  void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) override {
+    check_scatter_add(*this, x, rows, out);
+    threads_.split(x.rows, row_grain(x.cols), [&](Range range, int) {
+      for (int64_t r = range.begin; r < range.end; ++r) {
+        kernels_.add_scaled(x.row<float>(r), static_cast<float>(scale), x.cols,
+                            out.row<float>(rows[static_cast<size_t>(r)]));
+      }
+    });
+  }
+
   void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     check_rms_norm(*this, x, weight, heads, out);
     const float* const factors = values_of(weight).data();
@@ -131,6 +141,18 @@ class VectorOps final : public CpuOps {
   void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override {
     check_linear_swiglu(*this, x, gate_up, out);
     multiply(x, gate_up, Epilogue::swiglu, nullptr, out);
+  }
+
+  void swiglu(Matrix gate_up, Matrix out) override {
+    check_swiglu(*this, gate_up, out);
+    const auto element = static_cast<int64_t>(size_of(out.dtype));
+    threads_.split(out.rows, row_grain(out.cols), [&](Range rows, int) {
+      for (int64_t r = rows.begin; r < rows.end; ++r) {
+        const float* const gate = gate_up.row<float>(r);
+        kernels_.swiglu(gate, gate + out.cols, out.cols, out.data + r * out.stride * element,
+                        out.dtype);
+      }
+    });
   }
 
   void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override {

@@ -192,6 +192,10 @@ struct Kernels {
   /// out[i] = x[i] / sqrt(mean x² + eps) * weight[i], i < count.
   void (*rms_norm)(const float* x, const float* weight, double eps, int64_t count, void* out,
                    DType out_dtype);
+  /// out[i] = silu(gate[i]) * up[i], f32 or bf16.
+  void (*swiglu)(const float* gate, const float* up, int64_t count, void* out, DType out_dtype);
+  /// out[i] += scale * x[i], rounded once.
+  void (*add_scaled)(const float* x, float scale, int64_t count, float* out);
   /// Rotates one head of 2 * half elements in place.
   void (*rope)(float* head, const float* cosines, const float* sines, int64_t half);
   /// out[i] = trust * a[i] + (1 - trust) * b[i].

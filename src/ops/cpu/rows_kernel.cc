@@ -87,6 +87,22 @@ void rms_norm(const float* x, const float* weight, double eps, int64_t count, vo
   }
 }
 
+void swiglu(const float* gate, const float* up, int64_t count, void* out, DType out_dtype) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int left = lanes_left(count, i);
+    const Floats value = mul(silu(load_first(gate + i, left)), load_first(up + i, left));
+    store_first(out, out_dtype, i, value, left);
+  }
+}
+
+void add_scaled(const float* x, float scale, int64_t count, float* out) {
+  const Floats factor = all(scale);
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int left = lanes_left(count, i);
+    store_first(out + i, fma(factor, load_first(x + i, left), load_first(out + i, left)), left);
+  }
+}
+
 void rope(float* head, const float* cosines, const float* sines, int64_t half) {
   for (int64_t i = 0; i < half; i += kLanes) {
     const int left = lanes_left(half, i);

@@ -25,6 +25,8 @@ void copy_kv_bf16(const KvColumn& from, const KvColumn& to);
 void copy_kv_i8(const KvColumn& from, const KvColumn& to);
 void rms_norm(const float* x, const float* weight, double eps, int64_t count, void* out,
               DType out_dtype);
+void swiglu(const float* gate, const float* up, int64_t count, void* out, DType out_dtype);
+void add_scaled(const float* x, float scale, int64_t count, float* out);
 void rope(float* head, const float* cosines, const float* sines, int64_t half);
 void mix(const float* a, const float* b, float trust, int64_t count, float* out);
 LogitSummary summarize(const float* logits, int64_t count);
@@ -62,6 +64,8 @@ const Kernels kKernels = {
     .kv_bf16 = {kAttendBf16, put_kv_bf16, copy_kv_bf16},
     .kv_i8 = {attend_i8, put_kv_i8, copy_kv_i8},
     .rms_norm = rms_norm,
+    .swiglu = swiglu,
+    .add_scaled = add_scaled,
     .rope = rope,
     .mix = mix,
     .summarize = summarize,

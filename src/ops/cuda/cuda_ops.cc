@@ -79,6 +79,27 @@ class Scratch {
   std::unique_ptr<Memory> memory_;
 };
 
+// Indices of rows on the device. A pass names the same ones in every layer, and they are written
+// there once: writing ends what is recorded of launches (launch_queue.h).
+class RowList {
+ public:
+  explicit RowList(Device& device) : memory_(device) {}
+  /// Until the next use.
+  const int32_t* put(std::span<const int32_t> rows) {
+    if (on_device_ == nullptr || !std::ranges::equal(rows, rows_)) {
+      rows_.assign(rows.begin(), rows.end());
+      on_device_ = memory_.put(rows);
+    }
+    return on_device_;
+  }
+  int64_t bytes() const { return memory_.bytes(); }
+
+ private:
+  Scratch memory_;
+  std::vector<int32_t> rows_;
+  const int32_t* on_device_ = nullptr;
+};
+
 struct DeviceWeight final : PackedWeight {
   std::unique_ptr<Memory> memory;
   WeightView view;
@@ -251,6 +272,11 @@ class KernelOps final : public CudaOps {
     settle();
     cuda::gather(stream(), view(x), indices_.put(rows), view(out));
   }
+  void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) override {
+    check_scatter_add(*this, x, rows, out);
+    settle();
+    cuda::scatter_add(stream(), view(x), indices_.put(rows), static_cast<float>(scale), view(out));
+  }
   void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     check_rms_norm(*this, x, weight, heads, out);
     if (heads > 1 && out.data == x.data &&
@@ -273,6 +299,11 @@ class KernelOps final : public CudaOps {
   void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override {
     check_linear_swiglu(*this, x, gate_up, out);
     multiply({view(x), own(gate_up).view, Epilogue::swiglu, nullptr, view(out)});
+  }
+  void swiglu(Matrix gate_up, Matrix out) override {
+    check_swiglu(*this, gate_up, out);
+    settle();
+    cuda::swiglu(stream(), view(gate_up), GateUp::side_by_side, view(out));
   }
   void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override {
     check_rope(*this, x, heads, host(pass).positions, table);
@@ -316,7 +347,8 @@ class KernelOps final : public CudaOps {
   const CudaOptions options_;
   std::unique_ptr<Ops> reference_;  // for what the host does: small tables, answers
   PendingHeads heads_;
-  Scratch indices_, partials_, sums_, questions_, changes_, facts_;
+  RowList indices_;
+  Scratch partials_, sums_, questions_, changes_, facts_;
 };
 
 void KernelOps::settle() {
@@ -356,7 +388,8 @@ void KernelOps::multiply_by_library(const Product& product) {
   if (product.bias != nullptr) spread(stream(), product.bias, out);
   device_.multiply(product.x, product.weight, out,
                    product.epilogue == Epilogue::add || product.bias != nullptr);
-  if (product.epilogue == Epilogue::swiglu) swiglu(stream(), out, product.out);
+  if (product.epilogue == Epilogue::swiglu)
+    cuda::swiglu(stream(), out, GateUp::alternating, product.out);
 }
 
 template <class T>

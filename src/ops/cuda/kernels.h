@@ -89,6 +89,9 @@ void embed(Stream stream, const int32_t* tokens, const WeightView& table, const 
 /// out[i] = x[rows[i]]; both f32.
 void gather(Stream stream, const View& x, const int32_t* rows, const View& out);
 
+/// out[rows[i]] += scale * x[i]; both f32, no row twice.
+void scatter_add(Stream stream, const View& x, const int32_t* rows, float scale, const View& out);
+
 /// out = x / sqrt(mean(x²) + eps) * weight, for each of `heads` vectors of a row. x f32; out f32 or
 /// bf16, may be x.
 void rms_norm(Stream stream, const View& x, const float* weight, float eps, int heads,
@@ -158,9 +161,11 @@ void multiply_few_mma(Stream stream, const Product& product);
 /// For many rows: tiles of 64 rows and 64 outputs.
 void multiply_many(Stream stream, const Product& product);
 
-/// What an epilogue makes of products that stand somewhere already: `sums` [R, N] f32, for
-/// Epilogue::swiglu only.
-void swiglu(Stream stream, const View& sums, const View& out);
+/// Where the products of gate and up stand in a row: by turns, or all of the one before the other.
+enum class GateUp : uint8_t { alternating, side_by_side };
+/// What Epilogue::swiglu makes of products that stand somewhere already: `sums` [R, 2 N] f32; out
+/// [R, N] f32 or bf16.
+void swiglu(Stream stream, const View& sums, GateUp order, const View& out);
 /// out[r] = bias for every row; out [R, N] f32.
 void spread(Stream stream, const float* bias, const View& out);
 

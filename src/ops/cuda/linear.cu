@@ -377,13 +377,14 @@ __global__ void __launch_bounds__(kThreads, 1) tiled_kernel(Product product) {
 // ---- What stands around a library's products ----
 
 // Block (r, part): kThreads outputs of row r, a thread each.
-__global__ void swiglu_kernel(View sums, View out) {
+__global__ void swiglu_kernel(View sums, GateUp order, View out) {
   let_next_begin();
   wait_for_earlier();
   const int64_t n = static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x;
   if (n >= out.cols) return;
-  const float* const pair = sums.row<float>(blockIdx.x) + 2 * n;
-  const float value = silu(pair[0]) * pair[1];
+  const bool by_turns = order == GateUp::alternating;
+  const float* const gate = sums.row<float>(blockIdx.x) + (by_turns ? 2 * n : n);
+  const float value = silu(gate[0]) * gate[by_turns ? 1 : out.cols];
   if (out.type == Element::bf16) {
     out.row<Bf16>(blockIdx.x)[n] = narrow<Bf16>(value);
   } else {
@@ -401,10 +402,10 @@ __global__ void spread_kernel(const float* bias, View out) {
 
 }  // namespace
 
-void swiglu(Stream stream, const View& sums, const View& out) {
+void swiglu(Stream stream, const View& sums, GateUp order, const View& out) {
   if (out.rows == 0) return;
   launch(stream, {.x = out.rows, .y = blocks_for(out.cols, kThreads), .threads = kThreads},
-         swiglu_kernel, sums, out);
+         swiglu_kernel, sums, order, out);
 }
 
 void spread(Stream stream, const float* bias, const View& out) {

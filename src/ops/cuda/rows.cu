@@ -1,5 +1,5 @@
-// Kernels that work on each row by itself: embed, gather, rms_norm, rope. All are bound by the
-// memory that they read and write once.
+// Kernels that work on each row by itself: embed, gather, scatter_add, rms_norm, rope. All are
+// bound by the memory that they read and write once.
 
 #include "ops/cuda/gpu.h"
 #include "ops/cuda/warp.h"
@@ -27,6 +27,15 @@ __global__ void gather_kernel(View x, const int32_t* rows, View out) {
   const float* const from = x.row<float>(rows[blockIdx.x]);
   float* const to = out.row<float>(blockIdx.x);
   for (int64_t c = threadIdx.x; c < out.cols; c += kThreads) to[c] = from[c];
+}
+
+// Block (i): row i of x, as embed_kernel().
+__global__ void scatter_add_kernel(View x, const int32_t* rows, float scale, View out) {
+  let_next_begin();
+  wait_for_earlier();
+  const float* const from = x.row<float>(blockIdx.x);
+  float* const to = out.row<float>(rows[blockIdx.x]);
+  for (int64_t c = threadIdx.x; c < x.cols; c += kThreads) to[c] = fmaf(scale, from[c], to[c]);
 }
 
 // Vectors up to this are a warp's work.
@@ -98,6 +107,11 @@ void embed(Stream stream, const int32_t* tokens, const WeightView& table, const 
 void gather(Stream stream, const View& x, const int32_t* rows, const View& out) {
   if (out.rows == 0) return;
   launch(stream, {.x = out.rows, .threads = kThreads}, gather_kernel, x, rows, out);
+}
+
+void scatter_add(Stream stream, const View& x, const int32_t* rows, float scale, const View& out) {
+  if (x.rows == 0) return;
+  launch(stream, {.x = x.rows, .threads = kThreads}, scatter_add_kernel, x, rows, scale, out);
 }
 
 void rms_norm(Stream stream, const View& x, const float* weight, float eps, int heads,

@@ -86,6 +86,22 @@ TEST(RowKernels, Gather) {
   out.expect_gaps_untouched();
 }
 
+TEST(RowKernels, ScatterAdd) {
+  Rng rng(3);
+  Numbers<float> x(4, 300, normal<float>(rng)), out(7, 300, normal<float>(rng)), before = out;
+  const std::vector<int32_t> rows = {6, 0, 3, 2};
+  carry_out(1,
+            [&](Stream stream) { scatter_add(stream, x.view(), rows.data(), 0.75f, out.view()); });
+  for (int64_t c = 0; c < 300; ++c) {
+    for (int64_t i = 0; i < 4; ++i) {
+      const int64_t r = rows[static_cast<size_t>(i)];
+      ASSERT_EQ(out.at(r, c), std::fma(0.75f, x.at(i, c), before.at(r, c)));
+    }
+    for (const int64_t r : {1, 4, 5}) ASSERT_EQ(out.at(r, c), before.at(r, c));
+  }
+  out.expect_gaps_untouched();
+}
+
 template <class T>
 void expect_normed(uint64_t seed, int64_t size, int heads, double eps_of_out) {
   Rng rng(seed);

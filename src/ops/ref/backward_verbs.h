@@ -30,8 +30,6 @@ void linear_backward(Matrix x, const Trained<T>& weight, Matrix d_out,
 template <class T>
 void gate_up(Matrix x, const Trained<T>& weight, Matrix gate_up);
 template <class T>
-void swiglu(Matrix gate_up, Matrix out);
-template <class T>
 void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up);
 template <class T>
 void rms_norm_backward(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
@@ -41,9 +39,6 @@ void attend_rows(const AttendRows& rows, Matrix out, Matrix log_sums);
 template <class T>
 void attend_rows_backward(const AttendRows& rows, Matrix out, Matrix log_sums, Matrix d_out,
                           const AttendGradients& gradients);
-/// to[rows[i]] += from[i]: the backward half of embed and of gather.
-template <class T>
-void add_rows_at(Matrix from, std::span<const int32_t> rows, Matrix to);
 /// The loss of one row of logits, which becomes its gradient.
 template <class T>
 double cross_entropy(T* logits, int64_t count, const Label& label);

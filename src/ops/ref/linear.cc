@@ -160,6 +160,15 @@ void linear_swiglu(Matrix x, const Weight<T>& gate_up, Matrix out) {
   }
 }
 
+template <class T>
+void swiglu(Matrix gate_up, Matrix out) {
+  for (int64_t r = 0; r < out.rows; ++r) {
+    const T* const gate = gate_up.row<T>(r);
+    const T* const up = gate + out.cols;
+    for (int64_t n = 0; n < out.cols; ++n) out.row<T>(r)[n] = silu(gate[n]) * up[n];
+  }
+}
+
 template std::unique_ptr<Weight<float>> pack(PackOrder, std::span<const HostMatrix>, WeightFormat);
 template std::unique_ptr<Weight<double>> pack(PackOrder, std::span<const HostMatrix>, WeightFormat);
 template void linear<float>(Matrix, const Weight<float>&, std::span<const float>, Matrix);
@@ -168,5 +177,7 @@ template void linear_add<float>(Matrix, const Weight<float>&, Matrix);
 template void linear_add<double>(Matrix, const Weight<double>&, Matrix);
 template void linear_swiglu<float>(Matrix, const Weight<float>&, Matrix);
 template void linear_swiglu<double>(Matrix, const Weight<double>&, Matrix);
+template void swiglu<float>(Matrix, Matrix);
+template void swiglu<double>(Matrix, Matrix);
 
 }  // namespace tidar::ref

@@ -55,11 +55,6 @@ class RefBackward final : public HostBackward {
     ref::gate_up<T>(x, own(weight), gate_up);
   }
 
-  void swiglu(Matrix gate_up, Matrix out) override {
-    check_swiglu(forward_, gate_up, out);
-    ref::swiglu<T>(gate_up, out);
-  }
-
   void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) override {
     check_swiglu_backward(forward_, gate_up, d_out, d_gate_up);
     ref::swiglu_backward<T>(gate_up, d_out, d_gate_up);
@@ -89,12 +84,7 @@ class RefBackward final : public HostBackward {
 
   void embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) override {
     check_embed_backward(forward_, host(pass).tokens, d_out, d_table);
-    ref::add_rows_at<T>(d_out, host(pass).tokens, d_table);
-  }
-
-  void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) override {
-    check_gather_backward(forward_, d_out, rows, d_x);
-    ref::add_rows_at<T>(d_out, rows, d_x);
+    ref::scatter_add<T>(d_out, host(pass).tokens, 1, d_table);
   }
 
   void cross_entropy(Matrix logits, std::span<const Label> labels,

@@ -128,7 +128,7 @@ TEST_F(RefBackwardTest, GatedProduct) {
     const double expected = loss();
     const Grid gate_up = zeros(rows, 2 * width), out = zeros(rows, width);
     backward->gate_up(x, *weight, gate_up);
-    backward->swiglu(gate_up, out);
+    ops->swiglu(gate_up, out);
     EXPECT_NEAR(weighted_sum(out, d_out), expected, 1e-12);
     backward->swiglu_backward(gate_up, d_out, gate_up);
     const Grid d_x = zeros(rows, inputs);
@@ -308,7 +308,7 @@ TEST_F(RefBackwardTest, RowsThatSeeNothingGiveNothing) {
   EXPECT_EQ(element(log_sums, 1, 0), -std::numeric_limits<double>::infinity());
 }
 
-TEST_F(RefBackwardTest, EmbedAndGather) {
+TEST_F(RefBackwardTest, Embed) {
   const int vocabulary = 5, cols = 3;
   const Grid table = normal(vocabulary, cols);
   const std::vector<int32_t> tokens = {4, 0, 4, 4, 2};
@@ -318,12 +318,32 @@ TEST_F(RefBackwardTest, EmbedAndGather) {
     ops->gather(table, tokens, out);
     return weighted_sum(out, d_out);
   };
-  const Grid d_table = zeros(vocabulary, cols), d_x = zeros(vocabulary, cols);
+  const Grid d_table = zeros(vocabulary, cols);
   const auto pass = prepare_rows(*ops, tokens.size(), {.tokens = tokens});
   backward->embed(*pass, d_out, d_table);
-  backward->gather(d_out, tokens, d_x);
   expect_gradient(loss, table, d_table, "d_table");
-  expect_gradient(loss, table, d_x, "d_x");
+}
+
+TEST_F(RefBackwardTest, GatherAndScatterAddAreEachOthersHalves) {
+  const Grid x = normal(5, 3), rows_of_x = normal(2, 3), out = normal(5, 3),
+             d_picked = normal(2, 3);
+  const std::vector<int32_t> rows = {4, 1};
+  const auto gathered = [&] {
+    const Grid picked = zeros(2, 3);
+    ops->gather(x, rows, picked);
+    return weighted_sum(picked, d_picked);
+  };
+  const Grid d_x = zeros(5, 3);
+  ops->scatter_add(d_picked, rows, 1, d_x);
+  expect_gradient(gathered, x, d_x, "d_x of gather");
+  const auto scattered = [&] {
+    const Grid sum = Grid::copy(out, DType::f64);
+    ops->scatter_add(rows_of_x, rows, 1, sum);
+    return weighted_sum(sum, x);
+  };
+  const Grid d_rows = zeros(2, 3);
+  ops->gather(x, rows, d_rows);
+  expect_gradient(scattered, rows_of_x, d_rows, "d_x of scatter_add");
 }
 
 TEST_F(RefBackwardTest, CrossEntropy) {

@@ -51,6 +51,11 @@ class RefOps final : public HostOps {
     ref::gather<T>(x, rows, out);
   }
 
+  void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) override {
+    check_scatter_add(*this, x, rows, out);
+    ref::scatter_add<T>(x, rows, static_cast<T>(scale), out);
+  }
+
   void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     check_rms_norm(*this, x, weight, heads, out);
     ref::rms_norm<T>(x, values_of(weight), eps, heads, out);
@@ -70,6 +75,11 @@ class RefOps final : public HostOps {
   void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override {
     check_linear_swiglu(*this, x, gate_up, out);
     ref::linear_swiglu<T>(x, own(gate_up), out);
+  }
+
+  void swiglu(Matrix gate_up, Matrix out) override {
+    check_swiglu(*this, gate_up, out);
+    ref::swiglu<T>(gate_up, out);
   }
 
   void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override {

@@ -25,6 +25,14 @@ void gather(Matrix x, std::span<const int32_t> rows, Matrix out) {
 }
 
 template <class T>
+void scatter_add(Matrix x, std::span<const int32_t> rows, T scale, Matrix out) {
+  for (int64_t i = 0; i < x.rows; ++i) {
+    T* const to = out.row<T>(rows[static_cast<size_t>(i)]);
+    for (int64_t k = 0; k < x.cols; ++k) to[k] += scale * x.row<T>(i)[k];
+  }
+}
+
+template <class T>
 void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads, Matrix out) {
   const int64_t size = x.cols / heads;
   for (int64_t r = 0; r < x.rows; ++r) {
@@ -66,6 +74,8 @@ template void embed<float>(std::span<const int32_t>, const Weight<float>&, Matri
 template void embed<double>(std::span<const int32_t>, const Weight<double>&, Matrix);
 template void gather<float>(Matrix, std::span<const int32_t>, Matrix);
 template void gather<double>(Matrix, std::span<const int32_t>, Matrix);
+template void scatter_add<float>(Matrix, std::span<const int32_t>, float, Matrix);
+template void scatter_add<double>(Matrix, std::span<const int32_t>, double, Matrix);
 template void rms_norm<float>(Matrix, std::span<const float>, double, int, Matrix);
 template void rms_norm<double>(Matrix, std::span<const float>, double, int, Matrix);
 template void rotate<float>(Matrix, int, std::span<const int32_t>, const HostRope&, int);

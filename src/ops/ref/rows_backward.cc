@@ -4,14 +4,6 @@
 
 namespace tidar::ref {
 
-template <class T>
-void add_rows_at(Matrix from, std::span<const int32_t> rows, Matrix to) {
-  for (int64_t i = 0; i < from.rows; ++i) {
-    T* const target = to.row<T>(rows[static_cast<size_t>(i)]);
-    for (int64_t k = 0; k < from.cols; ++k) target[k] += from.row<T>(i)[k];
-  }
-}
-
 namespace {
 
 template <class T>
@@ -66,17 +58,6 @@ T sigmoid(T value) {
 
 }  // namespace
 
-template <class T>
-void swiglu(Matrix gate_up, Matrix out) {
-  for (int64_t r = 0; r < out.rows; ++r) {
-    const T* const gate = gate_up.row<T>(r);
-    const T* const up = gate + out.cols;
-    for (int64_t n = 0; n < out.cols; ++n) {
-      out.row<T>(r)[n] = gate[n] * sigmoid(gate[n]) * up[n];
-    }
-  }
-}
-
 // silu(t) = t s(t) with s the sigmoid, whose derivative is s (1 - s): silu' = s (1 + t (1 - s)).
 template <class T>
 void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) {
@@ -90,12 +71,8 @@ void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) {
   }
 }
 
-template void add_rows_at<float>(Matrix, std::span<const int32_t>, Matrix);
-template void add_rows_at<double>(Matrix, std::span<const int32_t>, Matrix);
 template void rms_norm_backward<float>(const RmsNormCall&, Matrix, Into, Matrix, Matrix);
 template void rms_norm_backward<double>(const RmsNormCall&, Matrix, Into, Matrix, Matrix);
-template void swiglu<float>(Matrix, Matrix);
-template void swiglu<double>(Matrix, Matrix);
 template void swiglu_backward<float>(Matrix, Matrix, Matrix);
 template void swiglu_backward<double>(Matrix, Matrix, Matrix);
 

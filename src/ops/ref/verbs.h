@@ -61,6 +61,9 @@ template <class T>
 void embed(std::span<const int32_t> tokens, const Weight<T>& table, Matrix out);
 template <class T>
 void gather(Matrix x, std::span<const int32_t> rows, Matrix out);
+/// out[rows[i]] += scale * x[i]; a row may be named twice here.
+template <class T>
+void scatter_add(Matrix x, std::span<const int32_t> rows, T scale, Matrix out);
 template <class T>
 void rms_norm(Matrix x, std::span<const float> weight, double eps, int heads, Matrix out);
 template <class T>
@@ -69,6 +72,8 @@ template <class T>
 void linear_add(Matrix x, const Weight<T>& weight, Matrix out);
 template <class T>
 void linear_swiglu(Matrix x, const Weight<T>& gate_up, Matrix out);
+template <class T>
+void swiglu(Matrix gate_up, Matrix out);
 /// By the table's angles times `direction`: 1 is rope, -1 its backward half, since a rotation's
 /// transpose is the rotation by the opposite angle.
 template <class T>

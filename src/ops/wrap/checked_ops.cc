@@ -205,6 +205,16 @@ void CheckedOps::gather(Matrix x, std::span<const int32_t> rows, Matrix out) {
   compare(Verb::gather, out, truth, [](int64_t, int64_t, double) { return 0; });
 }
 
+void CheckedOps::scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) {
+  const Grid before = Grid::copy(seen(out), DType::f64);
+  const Grid truth = exact(out);
+  truth_.scatter_add(exact(x), rows, scale, truth);
+  tested_.scatter_add(x, rows, scale, out);
+  compare(Verb::scatter_add, out, truth, [&](int64_t r, int64_t c, double value) {
+    return scatter_add_tolerance(eps_, element(before, r, c), value);
+  });
+}
+
 void CheckedOps::rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) {
   const auto& both = dynamic_cast<const CheckedVector&>(weight);
   Grid truth(truth_.activation(), out.rows, out.cols);
@@ -262,6 +272,17 @@ void CheckedOps::linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out
     return rounded(
         swiglu_tolerance(eps_, element(parts, r, c), error(c), element(parts, r, up), error(up)),
         value, out.dtype);
+  });
+}
+
+void CheckedOps::swiglu(Matrix gate_up, Matrix out) {
+  const Grid exact_sums = exact(gate_up);
+  Grid truth(truth_.activation(), out.rows, out.cols);
+  truth_.swiglu(exact_sums, truth);
+  tested_.swiglu(gate_up, out);
+  compare(Verb::swiglu, out, truth, [&](int64_t r, int64_t c, double value) {
+    const double gate = element(exact_sums, r, c), up = element(exact_sums, r, c + out.cols);
+    return rounded(swiglu_tolerance(eps_, gate, 0, up, 0), value, out.dtype);
   });
 }
 

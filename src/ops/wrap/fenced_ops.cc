@@ -234,6 +234,11 @@ void FencedOps::gather(Matrix x, std::span<const int32_t> rows, Matrix out) {
   fence_.later([=, this, rows = copy_of(rows)] { inner().gather(x, rows, out); });
 }
 
+void FencedOps::scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) {
+  x = fence_.inside(x), out = fence_.inside(out);
+  fence_.later([=, this, rows = copy_of(rows)] { inner().scatter_add(x, rows, scale, out); });
+}
+
 void FencedOps::rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) {
   x = fence_.inside(x), out = fence_.inside(out);
   fence_.later([=, this, weight = inner_of(fence_, &weight)] {
@@ -258,6 +263,11 @@ void FencedOps::linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out)
   x = fence_.inside(x), out = fence_.inside(out);
   fence_.later(
       [=, this, weight = inner_of(fence_, &gate_up)] { inner().linear_swiglu(x, *weight, out); });
+}
+
+void FencedOps::swiglu(Matrix gate_up, Matrix out) {
+  gate_up = fence_.inside(gate_up), out = fence_.inside(out);
+  fence_.later([=, this] { inner().swiglu(gate_up, out); });
 }
 
 void FencedOps::rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) {
@@ -335,11 +345,6 @@ void FencedBackward::gate_up(Matrix x, const TrainedWeight& weight, Matrix gate_
       [=, this, &weight = inner_of(fence(), weight)] { inner().gate_up(x, weight, gate_up); });
 }
 
-void FencedBackward::swiglu(Matrix gate_up, Matrix out) {
-  gate_up = fence().inside(gate_up), out = fence().inside(out);
-  fence().later([=, this] { inner().swiglu(gate_up, out); });
-}
-
 void FencedBackward::swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) {
   gate_up = fence().inside(gate_up), d_out = fence().inside(d_out);
   d_gate_up = fence().inside(d_gate_up);
@@ -396,11 +401,6 @@ void FencedBackward::embed(const PreparedPass& pass, Matrix d_out, Matrix d_tabl
   d_out = fence().inside(d_out);
   fence().later(
       [=, this, &pass = existing(fence(), pass)] { inner().embed(*pass.inner, d_out, d_table); });
-}
-
-void FencedBackward::gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) {
-  d_out = fence().inside(d_out), d_x = fence().inside(d_x);
-  fence().later([=, this, rows = copy_of(rows)] { inner().gather(d_out, rows, d_x); });
 }
 
 void FencedBackward::cross_entropy(Matrix logits, std::span<const Label> labels,

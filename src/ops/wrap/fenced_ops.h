@@ -83,10 +83,12 @@ class FencedOps : public ForwardOps {
                std::unique_ptr<PreparedPass>& prepared) override;
   void embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) override;
   void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override;
+  void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) override;
   void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override;
   void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) override;
   void linear_add(Matrix x, const PackedWeight& weight, Matrix out) override;
   void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override;
+  void swiglu(Matrix gate_up, Matrix out) override;
   void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override;
   void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) override;
   void move_kv(std::span<const SlotMove> moves, KvStore& kv) override;
@@ -115,7 +117,6 @@ class FencedBackward final : public ForwardBackward {
   void linear(Matrix x, const TrainedWeight& weight, Matrix d_out,
               const LinearGradients& gradients) override;
   void gate_up(Matrix x, const TrainedWeight& weight, Matrix gate_up) override;
-  void swiglu(Matrix gate_up, Matrix out) override;
   void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) override;
   void rms_norm(const RmsNormCall& call, Matrix d_out, Into into, Matrix d_x,
                 Matrix d_weight) override;
@@ -124,7 +125,6 @@ class FencedBackward final : public ForwardBackward {
   void attend_backward(const AttendRows& rows, Matrix out, Matrix log_sums, Matrix d_out,
                        const AttendGradients& gradients) override;
   void embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) override;
-  void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) override;
   void cross_entropy(Matrix logits, std::span<const Label> labels,
                      std::span<double> losses) override;
 

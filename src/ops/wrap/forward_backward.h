@@ -28,7 +28,6 @@ class ForwardBackward : public BackwardOps {
   void gate_up(Matrix x, const TrainedWeight& weight, Matrix gate_up) override {
     inner_.gate_up(x, weight, gate_up);
   }
-  void swiglu(Matrix gate_up, Matrix out) override { inner_.swiglu(gate_up, out); }
   void swiglu_backward(Matrix gate_up, Matrix d_out, Matrix d_gate_up) override {
     inner_.swiglu_backward(gate_up, d_out, d_gate_up);
   }
@@ -48,9 +47,6 @@ class ForwardBackward : public BackwardOps {
   }
   void embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) override {
     inner_.embed(pass, d_out, d_table);
-  }
-  void gather(Matrix d_out, std::span<const int32_t> rows, Matrix d_x) override {
-    inner_.gather(d_out, rows, d_x);
   }
   void cross_entropy(Matrix logits, std::span<const Label> labels,
                      std::span<double> losses) override {

@@ -41,6 +41,9 @@ class ForwardOps : public Ops {
   void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override {
     inner_.gather(x, rows, out);
   }
+  void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) override {
+    inner_.scatter_add(x, rows, scale, out);
+  }
   void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     inner_.rms_norm(x, weight, eps, heads, out);
   }
@@ -53,6 +56,7 @@ class ForwardOps : public Ops {
   void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override {
     inner_.linear_swiglu(x, gate_up, out);
   }
+  void swiglu(Matrix gate_up, Matrix out) override { inner_.swiglu(gate_up, out); }
   void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override {
     inner_.rope(x, heads, pass, table);
   }

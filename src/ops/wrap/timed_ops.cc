@@ -82,6 +82,11 @@ void TimedOps::gather(Matrix x, std::span<const int32_t> rows, Matrix out) {
   measure(Verb::gather, gather_work(out), [&] { inner().gather(x, rows, out); });
 }
 
+void TimedOps::scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) {
+  measure(Verb::scatter_add, scatter_add_work(x),
+          [&] { inner().scatter_add(x, rows, scale, out); });
+}
+
 void TimedOps::rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) {
   measure(Verb::rms_norm, rms_norm_work(x, out),
           [&] { inner().rms_norm(x, weight, eps, heads, out); });
@@ -100,6 +105,10 @@ void TimedOps::linear_add(Matrix x, const PackedWeight& weight, Matrix out) {
 void TimedOps::linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) {
   measure(Verb::linear_swiglu, linear_work(x, gate_up, out, false),
           [&] { inner().linear_swiglu(x, gate_up, out); });
+}
+
+void TimedOps::swiglu(Matrix gate_up, Matrix out) {
+  measure(Verb::swiglu, swiglu_work(gate_up, out), [&] { inner().swiglu(gate_up, out); });
 }
 
 void TimedOps::rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) {

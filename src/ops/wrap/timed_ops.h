@@ -48,10 +48,12 @@ class TimedOps final : public ForwardOps {
 
   void embed(const PreparedPass& pass, const PackedWeight& table, Matrix out) override;
   void gather(Matrix x, std::span<const int32_t> rows, Matrix out) override;
+  void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) override;
   void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override;
   void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) override;
   void linear_add(Matrix x, const PackedWeight& weight, Matrix out) override;
   void linear_swiglu(Matrix x, const PackedWeight& gate_up, Matrix out) override;
+  void swiglu(Matrix gate_up, Matrix out) override;
   void rope(Matrix x, int heads, const PreparedPass& pass, const RopeTable& table) override;
   void store_kv(Matrix k, Matrix v, const PreparedPass& pass, KvStore& kv, int layer) override;
   void move_kv(std::span<const SlotMove> moves, KvStore& kv) override;

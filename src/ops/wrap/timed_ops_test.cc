@@ -40,6 +40,8 @@ TEST(TimedOps, CountsRowsAsTheyAreKeptAndAsTheyAreCopied) {
   TimedOps timed(*ref);
   run_case(timed, make_case(EmbedShape{2, 5, 9, WeightFormat::bf16}, 1), 1);
   run_case(timed, make_case(GatherShape{2, 5, 9}, 1), 1);
+  run_case(timed, make_case(ScatterAddShape{2, 5, 9}, 1), 1);
+  EXPECT_DOUBLE_EQ(timed.times(Verb::scatter_add).work.bytes, 2.0 * 9 * (4 + 8));
   EXPECT_DOUBLE_EQ(timed.times(Verb::embed).work.bytes, 2.0 * 9 * (2 + 4));
   EXPECT_DOUBLE_EQ(timed.times(Verb::gather).work.bytes, 2.0 * 9 * (4 + 4));
 }

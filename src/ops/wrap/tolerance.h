@@ -46,6 +46,12 @@ inline double swiglu_tolerance(double eps, double gate, double gate_error, doubl
          2 * kFunctionEpsilons * eps * std::abs(silu * up);
 }
 
+/// Of before + scale x, where that is `value`: the factor, the product and the sum are rounded. 0
+/// where nothing was added.
+inline double scatter_add_tolerance(double eps, double before, double value) {
+  return value == before ? 0 : eps * (2 * std::abs(value - before) + std::abs(value));
+}
+
 /// Of a cos - b sin.
 inline double rope_tolerance(double eps, double a, double b) {
   return 2 * eps * (std::abs(a) + std::abs(b));

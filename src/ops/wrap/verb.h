@@ -12,10 +12,12 @@ namespace tidar {
 enum class Verb : uint8_t {
   embed,
   gather,
+  scatter_add,
   rms_norm,
   linear,
   linear_add,
   linear_swiglu,
+  swiglu,
   rope,
   store_kv,
   move_kv,
@@ -23,12 +25,12 @@ enum class Verb : uint8_t {
   read_logits,
 };
 
-inline constexpr size_t kVerbs = 11;
+inline constexpr size_t kVerbs = 13;
 
 constexpr std::string_view name_of(Verb verb) {
   constexpr std::array<std::string_view, kVerbs> kNames = {
-      "embed", "gather",   "rms_norm", "linear", "linear_add", "linear_swiglu",
-      "rope",  "store_kv", "move_kv",  "attend", "read_logits"};
+      "embed",  "gather", "scatter_add", "rms_norm", "linear", "linear_add", "linear_swiglu",
+      "swiglu", "rope",   "store_kv",    "move_kv",  "attend", "read_logits"};
   return kNames[static_cast<size_t>(verb)];
 }
 

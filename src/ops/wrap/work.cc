@@ -19,6 +19,8 @@ Work embed_work(const PackedWeight& table, Matrix out) {
 
 Work gather_work(Matrix out) { return {2 * bytes_of(out), 0}; }
 
+Work scatter_add_work(Matrix x) { return {3 * bytes_of(x), 2 * elements_of(x)}; }
+
 Work rms_norm_work(Matrix x, Matrix out) {
   return {bytes_of(x) + bytes_of(out), 4 * elements_of(x)};
 }
@@ -27,6 +29,10 @@ Work linear_work(Matrix x, const PackedWeight& weight, Matrix out, bool reads_ou
   const double outputs = static_cast<double>(weight.outputs);
   return {bytes_of(x) + static_cast<double>(weight.bytes) + bytes_of(out) * (reads_out ? 2 : 1),
           2 * elements_of(x) * outputs};
+}
+
+Work swiglu_work(Matrix gate_up, Matrix out) {
+  return {bytes_of(gate_up) + bytes_of(out), 4 * elements_of(out)};
 }
 
 Work rope_work(Matrix x) { return {2 * bytes_of(x), 3 * elements_of(x)}; }

@@ -22,9 +22,12 @@ struct Work {
 /// Rows copied.
 Work embed_work(const PackedWeight& table, Matrix out);
 Work gather_work(Matrix out);
+/// Rows added to others.
+Work scatter_add_work(Matrix x);
 Work rms_norm_work(Matrix x, Matrix out);
 /// linear, linear_add, linear_swiglu. `reads_out`: out is added to.
 Work linear_work(Matrix x, const PackedWeight& weight, Matrix out, bool reads_out);
+Work swiglu_work(Matrix gate_up, Matrix out);
 Work rope_work(Matrix x);
 Work store_kv_work(Matrix k, const KvStore& kv);
 Work move_kv_work(std::span<const SlotMove> moves, const KvStore& kv);
