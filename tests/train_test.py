@@ -138,6 +138,40 @@ class Run(TrainCase):
                 self.assertEqual(by_default["tokens"], named["tokens"])
                 self.assertEqual(by_default["passes"], named["passes"])
 
+    def test_arms_of_the_recipe(self):
+        """Each trains some steps, and lowers what validation measures the same for all."""
+        arms = {"anchors": {"block_start": "anchors", "prompts": "given"},
+                "decay": {"block_start": "anchors", "place_decay": 4},
+                "l1": {"target": {"kind": "l1", "share": 0.5}},
+                "stages": {"block_sizes": [2], "block_stages": {"10": [2, 4]}},
+                "kl": {"target": {"kind": "kl", "share": 1}, "block_start": "anchors"}}
+        for name, fields in arms.items():
+            with self.subTest(arm=name):
+                self.out = self.folder / name
+                self.train(objective="tidar:4", steps=20, validate_every=20, validation_packs=4,
+                           validation={"held": [str(FOLDER / "text.tokens")]}, **fields)
+                held = [line["held"] for line in self.log() if "held" in line]
+                self.assertLess(held[1]["ar"], held[0]["ar"])
+                self.assertLess(held[1]["diffusion"], held[0]["diffusion"])
+                places = ["1", "2"] if name == "stages" else ["1", "2", "3", "4"]
+                self.assertEqual(list(held[1]["place_loss"]), places)
+
+    def test_baselines_as_their_authors_train_them(self):
+        arms = {"block": {"objective": "block:4", "block_end": "end_tokens", "noise": [0.3, 0.8]},
+                "block_before": {"objective": "block:4", "label_shift": "one"},
+                "masked": {"objective": "masked", "padding": 16},
+                "masked_before": {"objective": "masked", "label_shift": "one"}}
+        for name, fields in arms.items():
+            with self.subTest(arm=name):
+                self.out = self.folder / name
+                self.train(steps=20, validate_every=20, validation_packs=4,
+                           validation={"held": [str(FOLDER / "text.tokens")]}, **fields)
+                held = [line["held"] for line in self.log() if "held" in line]
+                self.assertLess(held[1]["diffusion"], held[0]["diffusion"])
+        self.succeed("generate", "--model", self.out / "latest", "--prompt", "1 + 2 = ",
+                     "--max-new", 8, "--shifted-logits")
+        self.refuse_run("end_token", "<|nope|>", objective="masked", padding=4, end_token="<|nope|>")
+
     def test_goes_on_from_another_runs_checkpoint(self):
         self.train(objective="ar", mask_token=None)
         start, first = self.out / "latest", self.losses()

@@ -41,6 +41,23 @@ Result<int> mask_token_named(const RunConfig& run, const ModelConfig& model,
   return id;
 }
 
+/// What ends a text, where the loss needs it.
+Result<int> end_token_named(const RunConfig& run, const ModelConfig& model,
+                            const Tokenizer* tokenizer) {
+  const ObjectiveOptions& options = run.objective;
+  if (options.block_end != BlockEnd::end_tokens && options.padding == 0) return -1;
+  if (run.end_token.empty()) {
+    if (!model.eos_tokens.empty()) return model.eos_tokens[0];
+    return error(
+        "end_token: the model names no token that ends a text, which \"padding\" and a "
+        "\"block_end\" "
+        "of end tokens put behind texts; give an id or the text of a token");
+  }
+  const auto id = token_named(run.end_token, tokenizer);
+  if (!id.ok()) return error("end_token: {}", id.error().message);
+  return id;
+}
+
 /// What the checkpoints of a diffusion objective say of themselves.
 TidarConfig trained_layout(const ObjectiveOptions& objective) {
   switch (objective.kind) {
@@ -171,8 +188,11 @@ Result<void> TrainingRun::open_model(const TrainFlags& flags) {
   if (objective.kind != ObjectiveKind::ar) {
     TIDAR_TRY(objective.mask_token,
               mask_token_named(config_, model_config_, tokenizer_ ? &*tokenizer_ : nullptr));
+    TIDAR_TRY(objective.end_token,
+              end_token_named(config_, model_config_, tokenizer_ ? &*tokenizer_ : nullptr));
   }
   TIDAR_TRY(objective_, make_objective(objective, limits));
+  TIDAR_TRY(measured_, make_objective(measured(objective), limits));
   TIDAR_TRY(ar_, make_objective(ObjectiveOptions{.prompts = objective.prompts}, limits));
   if (objective.kind != ObjectiveKind::ar) model_config_.tidar = trained_layout(objective);
   if (!model_config_.adapter.empty()) {
@@ -432,14 +452,14 @@ Result<TextLoss> TrainingRun::loss_on(const Objective& objective,
 }
 
 Result<OrderedJson> TrainingRun::losses_on(const std::vector<std::filesystem::path>& shards) {
-  TIDAR_TRY(const TextLoss loss, loss_on(*objective_, shards));
-  OrderedJson terms = terms_json(*objective_, loss.terms);
+  TIDAR_TRY(const TextLoss loss, loss_on(*measured_, shards));
+  OrderedJson terms = terms_json(*measured_, loss.terms);
   for (size_t i = 0; i < loss.places.size(); ++i) {
     const std::string place = std::to_string(i + 1);
     terms["place_loss"][place] = loss.places[i].loss;
     terms["place_probability"][place] = loss.places[i].probability;
   }
-  if (objective_->terms().front().name != "ar") {
+  if (measured_->terms().front().name != "ar") {
     TIDAR_TRY(const TextLoss ar, loss_on(*ar_, shards));
     terms["ar"] = ar.loss;
   }
@@ -449,7 +469,7 @@ Result<OrderedJson> TrainingRun::losses_on(const std::vector<std::filesystem::pa
 Result<double> TrainingRun::validation_loss() {
   double sum = 0;
   for (const auto& [name, shards] : validation_) {
-    TIDAR_TRY(const TextLoss loss, loss_on(*objective_, shards));
+    TIDAR_TRY(const TextLoss loss, loss_on(*measured_, shards));
     sum += loss.loss;
   }
   return validation_.empty() ? 0 : sum / static_cast<double>(validation_.size());

@@ -140,7 +140,8 @@ class TrainingRun {
   std::unique_ptr<BackwardOps> backward_;
   std::unique_ptr<Trainable> model_;
   std::unique_ptr<Objective> objective_;
-  std::unique_ptr<Objective> ar_;  // for validation, where the objective has no AR term
+  std::unique_ptr<Objective> measured_;  // by validation
+  std::unique_ptr<Objective> ar_;        // for validation, where the objective has no AR term
   std::unique_ptr<Trainer> trainer_;
   std::optional<RunLog> log_;
   std::optional<FolderLock> lock_;  // of `out`

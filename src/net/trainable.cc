@@ -5,6 +5,7 @@
 
 #include "base/out_of_memory.h"
 #include "net/flops.h"
+#include "net/label_chunks.h"
 #include "net/planes.h"
 #include "net/trained_block.h"
 
@@ -52,7 +53,7 @@ struct Trainable::Impl {
   BlockGradients gradients;
   Stream d_x;
   int64_t head_rows;
-  Matrix head_x, head_normed, d_head, logits;  // head_rows rows
+  Matrix head_x, head_normed, d_head, logits;  // head_rows rows, or two: a label and a target
   Planes head_planes;
 
   Impl(const ModelConfig& config_, const ModelWeights& weights, BackwardOps& ops_,
@@ -66,7 +67,7 @@ struct Trainable::Impl {
         gradients(config, forward(), max_rows),
         d_x(config, forward(), max_rows),
         head_rows(head_rows_of(config, forward(), options)),
-        head_planes(forward(), head_rows,
+        head_planes(forward(), std::max<int64_t>(head_rows, 2),
                     {{&head_x, forward().activation(), config.hidden},
                      {&head_normed, forward().operand(options.compute), config.hidden},
                      {&d_head, forward().activation(), config.hidden},
@@ -130,20 +131,23 @@ struct Trainable::Impl {
 
   enum class Gradients : uint8_t { none, add };
 
-  // Losses of up to head_rows labels; with gradients, also adds to d_x and to the parameters'.
-  void read_labels(int64_t rows, std::span<const Label> labels, std::span<double> losses,
+  // Losses of a chunk's labels; with gradients, also adds to d_x and to the parameters'.
+  void read_labels(int64_t rows, const LabelChunk& chunk, std::span<double> losses,
                    Gradients wanted) {
-    std::vector<int32_t> labelled;
-    for (const Label& label : labels) labelled.push_back(label.row);
-    const auto count = static_cast<int64_t>(labels.size());
-    const Matrix picked = first(head_x, count), normed = first(head_normed, count);
-    const Matrix scores = first(logits, count), d_normed = first(d_head, count);
-    forward().gather(streams.back().rows(rows), labelled, picked);
-    forward().rms_norm(picked, final_norm->forward(), config.norm_eps, 1, normed);
-    forward().linear(normed, head_weight().forward(), nullptr, scores);
-    ops.cross_entropy(scores, labels, losses);
+    const std::span<const int32_t> read = chunk.rows;
+    const Matrix all_picked = first(head_x, std::ssize(read));
+    const Matrix all_normed = first(head_normed, std::ssize(read));
+    const Matrix all_scores = first(logits, std::ssize(read));
+    forward().gather(streams.back().rows(rows), read, all_picked);
+    forward().rms_norm(all_picked, final_norm->forward(), config.norm_eps, 1, all_normed);
+    forward().linear(all_normed, head_weight().forward(), nullptr, all_scores);
+    ops.cross_entropy(all_scores, chunk.labels, losses);
     if (wanted == Gradients::none) return;
 
+    const int64_t count = std::ssize(chunk.labels);
+    const std::span<const int32_t> labelled = read.first(chunk.labels.size());
+    const Matrix picked = first(all_picked, count), normed = first(all_normed, count);
+    const Matrix scores = first(all_scores, count), d_normed = first(d_head, count);
     const std::array d_weight = {head_parameter().gradient};
     ops.linear(normed, head_weight(), scores, {.d_x = d_normed, .d_parts = d_weight});
     ops.rms_norm({picked, &final_norm->forward(), config.norm_eps}, d_normed, Into::overwrite,
@@ -176,10 +180,11 @@ struct Trainable::Impl {
 
     const Matrix d_stream = d_x.rows(rows);
     if (wanted == Gradients::add) forward().clear(d_stream);
-    const auto most = static_cast<size_t>(head_rows);
-    for (size_t begin = 0; begin < labels.size(); begin += most) {
-      const size_t count = std::min(most, labels.size() - begin);
-      read_labels(rows, labels.subspan(begin, count), losses.subspan(begin, count), wanted);
+    std::vector<double> found;
+    for (const LabelChunk& chunk : chunks_of(labels, head_rows)) {
+      found.resize(chunk.labels.size());
+      read_labels(rows, chunk, found, wanted);
+      for (size_t i = 0; i < found.size(); ++i) losses[chunk.numbers[i]] = found[i];
     }
     if (wanted == Gradients::none) return;
     run_backward(trained, d_stream, ready);

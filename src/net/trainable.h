@@ -60,8 +60,10 @@ class Trainable {
   void refresh();
 
   /// Carries out a pass whose rows are kept nowhere (Keep::scratch, sequences without cache) and
-  /// adds the gradient of sum_i labels[i].weight * CE_i to parameters(). losses[i] becomes CE_i,
-  /// the cross-entropy of label i in nats. A row may have one label at most. `ready` is called for
+  /// adds the gradient of sum_i labels[i].weight * loss_i to parameters(), where targets count as
+  /// constants. losses[i] becomes loss_i: the cross-entropy of label i in nats, or that and the
+  /// distance from its target (BackwardOps::cross_entropy). A row may have one label at most.
+  /// Targets are rows of the pass, with or without a label. `ready` is called for
   /// what stands behind the layers, for each layer from the last to the first, and for the
   /// embedding, as soon as their gradients have all that this pass adds to them.
   void add_gradients(const Pass& pass, std::span<const Label> labels, std::span<double> losses,

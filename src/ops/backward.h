@@ -139,10 +139,13 @@ class BackwardOps {
   /// d_table[token of row r] += d_out[r]; d_out [R, K], d_table [V, K].
   virtual void embed(const PreparedPass& pass, Matrix d_out, Matrix d_table) = 0;
 
-  /// Cross-entropy of rows of logits [R, V]: losses[i] = log sum exp - logit of the label of row i,
-  /// in nats, unweighted. logits becomes their gradient, labels[i].weight * (softmax - one-hot).
-  /// Row i is held against labels[i] (Label::row is not looked at): losses, labels and rows are
-  /// equally many.
+  /// Losses of the first R rows of logits [R + T, V], in nats, unweighted: row i is held against
+  /// labels[i] (Label::row is not looked at), and losses and labels are R. Without a target a loss
+  /// is the cross-entropy, log sum exp - logit of the token. With one, which names a row of
+  /// `logits`, it is (1 - share) * cross-entropy + share * distance from the softmax of that row.
+  /// The R rows become their gradients, labels[i].weight * d losses[i] / d logits: softmax -
+  /// one-hot for the cross-entropy. Targets count as constants: they have no gradient from what is
+  /// held against them. The T rows behind are only targets, and stay as they are.
   virtual void cross_entropy(Matrix logits, std::span<const Label> labels,
                              std::span<double> losses) = 0;
 };

@@ -150,11 +150,17 @@ void check_embed_backward(const Ops& ops, std::span<const int32_t> tokens, Matri
 void check_cross_entropy(const Ops& ops, Matrix logits, std::span<const Label> labels,
                          std::span<const double> losses) {
   TIDAR_CHECK(is_activation(ops, logits));
-  TIDAR_CHECK_EQ(logits.rows, static_cast<int64_t>(labels.size()));
+  TIDAR_CHECK_GE(logits.rows, static_cast<int64_t>(labels.size()));
   TIDAR_CHECK_EQ(labels.size(), losses.size());
   for (const Label& label : labels) {
     TIDAR_CHECK_GE(label.token, 0);
     TIDAR_CHECK_LT(label.token, logits.cols);
+    const SoftTarget& target = label.target;
+    if (target.row < 0) continue;
+    TIDAR_CHECK_LT(target.row, logits.rows);
+    const auto at = static_cast<size_t>(target.row);
+    TIDAR_CHECK(at >= labels.size() || labels[at].target.row < 0);
+    TIDAR_CHECK(target.share >= 0 && target.share <= 1);
   }
 }
 

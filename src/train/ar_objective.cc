@@ -15,7 +15,7 @@ class ArObjective final : public Objective {
   PassExtent largest_pass(int tokens) const override { return {tokens, tokens}; }
 
   void add(const Document& document, const DocumentNoise&, TrainingPass& out,
-           std::span<int64_t> counts) const override {
+           std::span<double> counts) const override {
     out.pass.begin_sequence();
     const int32_t first = add_causal(out.pass, document.tokens, Keep::scratch);
     add_next_token_labels(options_, document, first, out, counts);

@@ -20,16 +20,22 @@ class BlockDiffusionObjective final : public Objective {
   }
 
   void add(const Document& document, const DocumentNoise& noise, TrainingPass& out,
-           std::span<int64_t> counts) const override {
+           std::span<double> counts) const override {
     const Blocks blocks = blocks_of(options_, noise);
-    NoisedText text = add_noise(options_, document, noise, blocks);
-    text.tokens.resize(static_cast<size_t>(size_with_last_block(options_, document, blocks)),
-                       options_.mask_token);
+    const auto size = static_cast<int32_t>(document.tokens.size());
+    const int32_t whole = size_with_last_block(options_, document, blocks);
+    const int32_t added = has_end_tokens(options_, document) ? whole - size : 0;
+    NoisedText text = add_noise(options_, document, noise, blocks, added);
+    text.tokens.resize(static_cast<size_t>(whole), options_.mask_token);
     out.pass.begin_sequence();
     const int32_t first =
         add_block_diffusion_training(out.pass, document.tokens, text.tokens, blocks);
-    const auto size = static_cast<int32_t>(document.tokens.size());
-    add_denoising_labels(document, text, first + size, out, counts);
+    const auto row_of = [&](int32_t place) {
+      if (options_.label_shift == LabelShift::none) return first + size + place;
+      const bool is_first = blocks.around(place, whole).from == place;
+      return first + (is_first ? 0 : size) + place - 1;
+    };
+    add_denoising_labels(text, row_of, out, counts);
   }
 
  private:

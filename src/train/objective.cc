@@ -32,8 +32,58 @@ const NamedKind& entry(ObjectiveKind kind) {
   fail_check(__FILE__, __LINE__, "no such objective");
 }
 
-// LLaDA's smallest noise level.
-constexpr float kLeastNoise = 1e-3f;
+Result<void> check_baseline(const ObjectiveOptions& options, const ObjectiveLimits& limits,
+                            std::string_view name) {
+  const auto& [low, high] = options.noise;
+  if (!(0 < low && low <= high && high <= 1)) {
+    return error("objective {}: noise of levels {} to {}; expected two numbers above 0 and up to 1",
+                 name, low, high);
+  }
+  if (options.kind == ObjectiveKind::tidar && options.label_shift == LabelShift::one) {
+    return error(
+        "objective {}: its masks predict their own places; label_shift is of block and "
+        "masked",
+        name);
+  }
+  if (options.padding < 0) {
+    return error("objective {}: padding is {}; expected at least 0 tokens", name, options.padding);
+  }
+  if (options.block_end != BlockEnd::end_tokens && options.padding == 0) return {};
+  if (options.end_token < 0) {
+    return error("objective {}: needs an end token to put behind texts, and none is named", name);
+  }
+  if (options.end_token >= limits.vocabulary || options.end_token == options.mask_token) {
+    return error(
+        "objective {}: end token {} must be in the vocabulary (0 to {}) and not the mask "
+        "token {}",
+        name, options.end_token, limits.vocabulary - 1, options.mask_token);
+  }
+  return {};
+}
+
+Result<void> check_sizes(std::span<const int> sizes, int most, std::string_view name) {
+  for (const int size : sizes) {
+    if (size >= 1 && size <= most) continue;
+    return error("objective {}: a document cannot have blocks of {}; expected 1 to {}", name, size,
+                 most);
+  }
+  return {};
+}
+
+Result<void> check_stages(const ObjectiveOptions& options, std::string_view name) {
+  int64_t before = 0;
+  for (const BlockStage& stage : options.block_stages) {
+    if (stage.step <= before || stage.sizes.empty()) {
+      return error(
+          "objective {}: a stage of block sizes begins with step {} behind {} and has {} sizes; "
+          "expected later steps each time, and at least one size",
+          name, stage.step, before, stage.sizes.size());
+    }
+    TIDAR_TRY_VOID(check_sizes(stage.sizes, options.block_size, name));
+    before = stage.step;
+  }
+  return {};
+}
 
 Result<void> check_options(const ObjectiveOptions& options, const ObjectiveLimits& limits) {
   const NamedKind& named = entry(options.kind);
@@ -51,25 +101,39 @@ Result<void> check_options(const ObjectiveOptions& options, const ObjectiveLimit
         "objective {}: block size {} does not fit sequences of {} tokens; expected 1 to {}",
         named.name, options.block_size, limits.tokens, limits.tokens);
   }
-  for (const int size : options.block_sizes) {
-    if (named.has_blocks && (size < 1 || size > options.block_size)) {
-      return error("objective {}: a document cannot have blocks of {}; expected 1 to {}",
-                   named.name, size, options.block_size);
-    }
+  if (named.has_blocks) {
+    TIDAR_TRY_VOID(check_sizes(options.block_sizes, options.block_size, named.name));
+    TIDAR_TRY_VOID(check_stages(options, named.name));
+  }
+  if (named.has_blocks && options.block_start == BlockStart::anchors &&
+      (options.kind != ObjectiveKind::tidar || options.masking == Masking::random)) {
+    return error("objective {}: only blocks of tidar that are all masks can start at anchors",
+                 named.name);
   }
   if (!(options.alpha >= 0) || std::isinf(options.alpha)) {
     return error("objective {}: alpha is {}; expected a number of at least 0", named.name,
                  options.alpha);
   }
+  if (!(options.place_decay >= 0) || std::isinf(options.place_decay)) {
+    return error(
+        "objective {}: the loss of places cannot decay with a length of {}; expected a number of "
+        "places, or 0 for none",
+        named.name, options.place_decay);
+  }
+  if (!(options.target.share >= 0 && options.target.share <= 1)) {
+    return error("objective {}: the share of a target is {}; expected 0 to 1", named.name,
+                 options.target.share);
+  }
+  if (options.kind != ObjectiveKind::ar) return check_baseline(options, limits, named.name);
   return {};
 }
 
 // Shares become parts of a mean over the whole step, and weights follow.
-void divide(std::span<const LossTerm> terms, std::span<const int64_t> counts, TrainingPass& pass) {
+void divide(std::span<const LossTerm> terms, std::span<const double> counts, TrainingPass& pass) {
   for (size_t i = 0; i < pass.labels.size(); ++i) {
     LabelShare& share = pass.shares[i];
     const auto term = static_cast<size_t>(share.term);
-    const double part = double{share.share} / static_cast<double>(counts[term]);
+    const double part = counts[term] > 0 ? double{share.share} / counts[term] : 0;
     share.share = static_cast<float>(part);
     pass.labels[i].weight = static_cast<float>(terms[term].weight * part);
   }
@@ -77,8 +141,9 @@ void divide(std::span<const LossTerm> terms, std::span<const int64_t> counts, Tr
 
 }  // namespace
 
-void TrainingPass::add_label(int32_t row, int32_t token, const LabelShare& share) {
-  labels.push_back({.row = row, .token = token, .weight = 0});
+void TrainingPass::add_label(int32_t row, int32_t token, const LabelShare& share,
+                             const SoftTarget& target) {
+  labels.push_back({.row = row, .token = token, .weight = 0, .target = target});
   shares.push_back(share);
 }
 
@@ -136,11 +201,21 @@ Result<std::unique_ptr<Objective>> make_objective(const ObjectiveOptions& option
   fail_check(__FILE__, __LINE__, "no such objective");
 }
 
+ObjectiveOptions measured(ObjectiveOptions options) {
+  options.place_decay = 0;
+  options.target = {};
+  options.noise = {};
+  options.padding = 0;
+  options.block_stages.clear();
+  if (options.block_end == BlockEnd::end_tokens) options.block_end = BlockEnd::whole;
+  return options;
+}
+
 std::vector<TrainingPass> lay_out_step(const Objective& objective,
                                        std::span<const std::vector<Document>> packs,
                                        const StepSeed& seed) {
   std::vector<TrainingPass> passes(packs.size());
-  std::vector<int64_t> counts(objective.terms().size(), 0);
+  std::vector<double> counts(objective.terms().size(), 0.0);
   uint32_t number = 0;
   for (size_t i = 0; i < packs.size(); ++i) {
     for (const Document& document : packs[i]) {
@@ -165,79 +240,6 @@ double total_loss(std::span<const LossTerm> terms, std::span<const double> means
   double loss = 0;
   for (size_t i = 0; i < terms.size(); ++i) loss += terms[i].weight * means[i];
   return loss;
-}
-
-// ---- what objectives share ----
-
-bool is_learnt(const ObjectiveOptions& options, const Document& document, int32_t place) {
-  const auto i = static_cast<size_t>(place);
-  const int32_t token = i < document.tokens.size() ? document.tokens[i] : document.next;
-  if (token < 0 || token == options.mask_token) return false;
-  return options.prompts == Prompts::learnt || place >= document.prompt;
-}
-
-Blocks blocks_of(const ObjectiveOptions& options, const DocumentNoise& noise) {
-  using enum DocumentNoise::Purpose;
-  const auto below = [&](DocumentNoise::Purpose purpose, int count) {
-    return static_cast<int>(noise.uniform(purpose, 0) * static_cast<float>(count));
-  };
-  const auto& sizes = options.block_sizes;
-  const int size = sizes.empty() ? options.block_size
-                                 : sizes[static_cast<size_t>(below(block_size, int(sizes.size())))];
-  if (options.block_start == BlockStart::aligned) return size;
-  return {size, 1 + below(start, size)};
-}
-
-int32_t size_with_last_block(const ObjectiveOptions& options, const Document& document,
-                             const Blocks& blocks) {
-  const auto size = static_cast<int32_t>(document.tokens.size());
-  if (options.block_end == BlockEnd::cut) return size;
-  return std::min(blocks.around(size - 1, INT32_MAX).to, size + size / 2);
-}
-
-PassExtent extent_of_two_halves(const ObjectiveOptions& options, int tokens) {
-  if (options.block_end == BlockEnd::cut) return {2 * tokens, tokens};
-  return {2 * tokens + tokens / 2, tokens + std::min(options.block_size - 1, tokens / 2)};
-}
-
-void add_next_token_labels(const ObjectiveOptions& options, const Document& document,
-                           int32_t first_row, TrainingPass& out, std::span<int64_t> counts) {
-  const auto size = static_cast<int32_t>(document.tokens.size());
-  for (int32_t i = 0; i < size; ++i) {
-    if (!is_learnt(options, document, i + 1)) continue;
-    const bool is_last = i + 1 == size;
-    out.add_label(first_row + i,
-                  is_last ? document.next : document.tokens[static_cast<size_t>(i + 1)], {0, 1});
-    ++counts[0];
-  }
-}
-
-NoisedText add_noise(const ObjectiveOptions& options, const Document& document,
-                     const DocumentNoise& noise, const Blocks& blocks) {
-  using enum DocumentNoise::Purpose;
-  NoisedText text;
-  text.tokens.assign(document.tokens.begin(), document.tokens.end());
-  text.levels.assign(text.tokens.size(), 0.0f);
-  const auto size = static_cast<int32_t>(text.tokens.size());
-  for (int32_t i = 0; i < size; ++i) {
-    if (!is_learnt(options, document, i)) continue;
-    const int32_t block = blocks.around(i, size).from;
-    const float t = kLeastNoise + (1 - kLeastNoise) * noise.uniform(level, block);
-    text.levels[static_cast<size_t>(i)] = t;
-    if (noise.uniform(mask, i) >= t) continue;
-    text.tokens[static_cast<size_t>(i)] = options.mask_token;
-    text.masked.push_back(i);
-  }
-  return text;
-}
-
-void add_denoising_labels(const Document& document, const NoisedText& text, int32_t first_row,
-                          TrainingPass& out, std::span<int64_t> counts) {
-  for (const int32_t place : text.masked) {
-    const auto i = static_cast<size_t>(place);
-    out.add_label(first_row + place, document.tokens[i], {0, 1 / text.levels[i]});
-  }
-  for (const float level : text.levels) counts[0] += level > 0;
 }
 
 }  // namespace tidar

@@ -1,7 +1,7 @@
 #pragma once
 // What training asks of a network: an objective turns documents into passes and labels, such that
-// the loss of a step is the weighted sum of the labels' cross-entropies. The network knows nothing
-// of objectives, and objectives nothing of networks.
+// the loss of a step is the weighted sum of the labels' losses, mostly cross-entropies. The network
+// knows nothing of objectives, and objectives nothing of networks.
 //
 //   ar                every token predicts the next one
 //   tidar             that, and all tokens of a block predicted at once from masks (2 S rows)
@@ -36,6 +36,11 @@ enum class Masking : uint8_t {
 enum class BlockStart : uint8_t {
   aligned,  ///< at multiples of the block size
   random,   ///< the first block is of random length, drawn anew each step
+  anchors,  ///< tidar: blocks do not cover the document one after another. One starts with what is
+            ///< learnt, behind the prompt where that is given, and others at tokens drawn anew each
+            ///< step from all that are learnt, each at most once; they may overlap. There are as
+            ///< many as the document's tokens pay for with a mask each, at least one if anything
+            ///< is learnt. Where the document goes on, a mask right behind its tokens has a label
 };
 
 /// Where the last block of a document ends.
@@ -43,6 +48,22 @@ enum class BlockEnd : uint8_t {
   cut,    ///< with the document: all rows have tokens
   whole,  ///< behind it, as in decoding, where nobody knows that a text will end: masks without
           ///< labels fill the block, at most half as many as the document has tokens
+  end_tokens,  ///< likewise, but behind a document that ends with the end token these stand for
+               ///< more of it: they have labels, and noise masks some of them
+};
+
+/// Which row is held against a masked token of block and masked diffusion.
+enum class LabelShift : uint8_t {
+  none,  ///< its own (LLaDA, MDLM, BD3-LM)
+  one,   ///< the one before it, as in the AR model that weights come from (Dream, arXiv 2508.15487;
+         ///< Fast-dLLM v2, arXiv 2509.26328). For the first token of a block that is the clean one
+         ///< before the block. Nothing predicts the first token of a document: it is never masked
+};
+
+/// Levels of noise: the probability that a token is masked is drawn uniformly from them.
+struct NoiseRange {
+  double low = 1e-3;  ///< LLaDA's (arXiv 2502.09992): 1 / t stays bounded
+  double high = 1;
 };
 
 /// Whether prompts (Document::prompt) are learnt.
@@ -51,18 +72,51 @@ enum class Prompts : uint8_t {
   given,   ///< they have no labels and are never masked by noise
 };
 
+/// The block sizes of a part of a run.
+struct BlockStage {
+  int64_t step = 0;  ///< when so many steps are done
+  std::vector<int> sizes;
+};
+
+/// What masks of TiDAR are held against, besides their token: what the causal reading of the text
+/// before it says of the same place, in the same pass and as a constant. That is what will decide
+/// whether a draft is accepted. A mask at the first place of a text has its token alone.
+struct TargetOptions {
+  Distance distance = Distance::l1;
+  double share = 0;  ///< of the distance in a mask's loss; the rest is the cross-entropy; 0: none
+};
+
 struct ObjectiveOptions {
   ObjectiveKind kind = ObjectiveKind::ar;
-  int mask_token = -1;              ///< all but ar: the id that stands for [M]
-  int block_size = 16;              ///< tidar and block_diffusion: K
-  double alpha = 1;                 ///< tidar: what the AR term weighs beside the other
-  Masking masking = Masking::full;  ///< tidar
+  int mask_token = -1;  ///< all but ar: the id that stands for [M]
+  int block_size = 16;  ///< tidar and block_diffusion: K
+  double alpha = 1;     ///< tidar: what the AR term weighs beside the other
+  /// tidar: the mask at place m of its block counts e^(-m / place_decay) in the mean of its term,
+  /// which divides by the sum of these: it stays a mean, and alpha what one term weighs beside the
+  /// other, whatever the blocks are. 0: all count the same.
+  double place_decay = 0;
+  TargetOptions target{};                        ///< tidar
+  Masking masking = Masking::full;               ///< tidar
   BlockStart block_start = BlockStart::aligned;  ///< tidar and block_diffusion
   BlockEnd block_end = BlockEnd::cut;            ///< likewise
   /// Likewise: a document has blocks of one of these sizes, drawn anew each step, all equally
   /// likely; empty: block_size.
   std::vector<int> block_sizes{};
+  /// Likewise: from each of these steps on, the sizes that block_sizes gives before them all.
+  /// Ascending. For blocks that grow with what the model can do.
+  std::vector<BlockStage> block_stages{};
   Prompts prompts = Prompts::learnt;
+  /// What draws noise: block_diffusion, masked_diffusion, and tidar with random masking. A clipped
+  /// range has less variance (BD3-LM, arXiv 2503.09573); each mask still counts 1 / t, so that the
+  /// loss is a mean over tokens, but bounds no likelihood.
+  NoiseRange noise{};
+  LabelShift label_shift = LabelShift::none;  ///< block_diffusion and masked_diffusion
+  int end_token = -1;  ///< what ends a text, for BlockEnd::end_tokens and padding
+  /// masked_diffusion: a document that ends with the end token has 0 to so many more of it behind,
+  /// as many as drawn anew each step, and no more than it has tokens. They are masked and predicted
+  /// like its own, as in decoding, where the output has a length that the text may not fill
+  /// (LLaDA).
+  int padding = 0;
 };
 
 /// What an objective must fit.
@@ -87,7 +141,7 @@ struct LossTerm {
 /// A label's part in the mean of its term.
 struct LabelShare {
   int32_t term = 0;    ///< index in Objective::terms()
-  float share = 0;     ///< the mean is the sum of share * cross-entropy over the term's labels
+  float share = 0;     ///< the mean is the sum of share * loss over the term's labels
   int32_t place = -1;  ///< tidar's masks: which of its block, the first is 0; -1: no such mask
 };
 
@@ -99,20 +153,23 @@ struct TrainingPass {
 
   /// For objectives: holds `row` against `token`, with a share in its term that is yet to be
   /// divided by the term's count.
-  void add_label(int32_t row, int32_t token, const LabelShare& share);
+  void add_label(int32_t row, int32_t token, const LabelShare& share,
+                 const SoftTarget& target = {});
 };
 
 /// The random numbers of one document in one step: functions of what they are for and nothing else,
 /// so that a step can be repeated, and does not depend on how documents are spread over passes.
 class DocumentNoise {
  public:
-  enum class Purpose : uint8_t { level, mask, start, block_size };
+  /// start: of blocks; length: of blocks, and of what stands behind a text.
+  enum class Purpose : uint8_t { level, mask, start, length };
 
   DocumentNoise(uint64_t seed, uint64_t step, uint32_t document)
       : seed_(seed), step_(step), document_(document) {}
 
   /// Uniform in (0, 1); of the token or block `place`.
   float uniform(Purpose purpose, int32_t place) const;
+  uint64_t step() const { return step_; }
 
  private:
   uint64_t seed_, step_;
@@ -138,7 +195,7 @@ class Objective {
   /// Adds the document to `out`, as one sequence, with its labels; adds to counts[term] what it
   /// contributes to the number that the term's mean divides by.
   virtual void add(const Document& document, const DocumentNoise& noise, TrainingPass& out,
-                   std::span<int64_t> counts) const = 0;
+                   std::span<double> counts) const = 0;
 };
 
 /// The kind of that name: ar, tidar, block, masked. The Error names the nearest.
@@ -149,10 +206,17 @@ Result<ObjectiveKind> objective_named(std::string_view name);
 Result<ObjectiveOptions> parse_objective(std::string_view text);
 
 /// An Error when the options make no sense, or do not fit: no mask token or one outside the
-/// vocabulary, a block size below 1 or above the longest document, one of block_sizes above
-/// block_size, a negative alpha.
+/// vocabulary, a block size below 1 or above the longest document, one of block_sizes or of
+/// a stage above block_size, stages without sizes or in another order than their steps, anchors for
+/// blocks that are not all masks, a negative alpha or place_decay, a target's share outside 0 to 1,
+/// noise outside 0 to 1, no end token where one is needed, a label_shift of tidar.
 Result<std::unique_ptr<Objective>> make_objective(const ObjectiveOptions& options,
                                                   const ObjectiveLimits& limits);
+
+/// What validation measures of a model that is trained with `options`, so that runs can be compared
+/// whatever their recipe: the text alone, in blocks of block_sizes, noise of every level, and
+/// cross-entropies that all count the same.
+ObjectiveOptions measured(ObjectiveOptions options);
 
 /// What the random numbers of a step come from.
 struct StepSeed {

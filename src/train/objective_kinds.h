@@ -3,6 +3,7 @@
 // make_objective().
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -16,12 +17,24 @@ std::unique_ptr<Objective> make_tidar_objective(const ObjectiveOptions& options)
 std::unique_ptr<Objective> make_block_diffusion_objective(const ObjectiveOptions& options);
 std::unique_ptr<Objective> make_masked_diffusion_objective(const ObjectiveOptions& options);
 
+/// Place tokens.size() is that of `next`; behind it there is nothing, -1.
+int32_t token_at(const Document& document, int32_t place);
+
 /// Whether a token of a document may be a label: not the mask token, and not of a prompt that is
-/// given. Place tokens.size() is that of `next`.
+/// given.
 bool is_learnt(const ObjectiveOptions& options, const Document& document, int32_t place);
 
 /// The blocks of a document.
 Blocks blocks_of(const ObjectiveOptions& options, const DocumentNoise& noise);
+
+/// Whether the document ends with the end token.
+bool has_ended(const ObjectiveOptions& options, const Document& document);
+
+/// Whether end tokens fill its last block.
+bool has_end_tokens(const ObjectiveOptions& options, const Document& document);
+
+/// What a mask of tidar is held against at a place of the document or behind it; -1: nothing.
+int32_t mask_label(const ObjectiveOptions& options, const Document& document, int32_t place);
 
 /// Tokens of a document, and masks behind its end that its last block takes.
 int32_t size_with_last_block(const ObjectiveOptions& options, const Document& document,
@@ -32,24 +45,26 @@ PassExtent extent_of_two_halves(const ObjectiveOptions& options, int tokens);
 
 /// Row first_row + i is held against token i + 1, as part of term 0.
 void add_next_token_labels(const ObjectiveOptions& options, const Document& document,
-                           int32_t first_row, TrainingPass& out, std::span<int64_t> counts);
+                           int32_t first_row, TrainingPass& out, std::span<double> counts);
 
 /// A document some of whose tokens are masks.
 struct NoisedText {
-  std::vector<int32_t> tokens;
+  std::vector<int32_t> clean;   ///< its tokens, and end tokens behind them
+  std::vector<int32_t> tokens;  ///< the same with masks
   std::vector<float> levels;    ///< one a token: the probability that it is masked; 0: never is
   std::vector<int32_t> masked;  ///< places of the masks that are to be predicted, ascending
 };
 
-/// Masks each token that may be a label with the probability t of its block, drawn for each block
-/// from (0.001, 1), as LLaDA does (arXiv 2502.09992): 1 / t stays bounded.
+/// Masks each token that may be a label, and each of `added` end tokens behind the document, with
+/// the probability t of its block, drawn for each block from options.noise.
 NoisedText add_noise(const ObjectiveOptions& options, const Document& document,
-                     const DocumentNoise& noise, const Blocks& blocks);
+                     const DocumentNoise& noise, const Blocks& blocks, int32_t added = 0);
 
-/// The masks of `text`, of which token 0 is row first_row, are held against the document, each with
-/// the weight 1 / t, as part of term 0. The mean is over all tokens that could have been masked:
-/// then its expectation bounds the negative log-likelihood of a token (MDLM, arXiv 2406.07524).
-void add_denoising_labels(const Document& document, const NoisedText& text, int32_t first_row,
-                          TrainingPass& out, std::span<int64_t> counts);
+/// The masks of `text` are held against its clean tokens, each with the weight 1 / t, as part of
+/// term 0; row_of(place) predicts the token of a place. The mean is over all tokens that could have
+/// been masked: then its expectation bounds the negative log-likelihood of a token, where the noise
+/// has every level (MDLM, arXiv 2406.07524).
+void add_denoising_labels(const NoisedText& text, const std::function<int32_t(int32_t)>& row_of,
+                          TrainingPass& out, std::span<double> counts);
 
 }  // namespace tidar

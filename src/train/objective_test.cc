@@ -5,67 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/rng.h"
+#include "train/objective_testing.h"
 
 namespace tidar {
 namespace {
-
-constexpr int kVocabulary = 50;
-constexpr int32_t kMask = 49;
-constexpr int kLongest = 40;
-
-using Ids = std::vector<int32_t>;
-
-// Documents in packs, and the options of an objective.
-struct Case {
-  ObjectiveOptions options;
-  std::vector<Ids> texts;  // of all packs, in order
-  std::vector<std::vector<Document>> packs;
-  StepSeed seed;
-
-  std::unique_ptr<Objective> objective() const {
-    return std::move(make_objective(options, {kLongest, kVocabulary}).value());
-  }
-  std::vector<TrainingPass> passes() const { return lay_out_step(*objective(), packs, seed); }
-};
-
-// Texts of 1 … kLongest tokens, some of which are masks, cut at random into packs.
-Case random_case(Rng& rng, ObjectiveKind kind) {
-  Case one;
-  one.options.kind = kind;
-  one.options.mask_token = kind == ObjectiveKind::ar ? -1 : kMask;
-  one.options.block_size = 1 + rng.below(20);
-  one.options.alpha = 2.0 * rng.uniform();
-  one.options.masking = rng.below(2) == 0 ? Masking::full : Masking::random;
-  one.options.block_start = rng.below(2) == 0 ? BlockStart::aligned : BlockStart::random;
-  one.options.prompts = rng.below(2) == 0 ? Prompts::learnt : Prompts::given;
-  one.seed = {rng.bits(), rng.bits()};
-  one.texts.resize(static_cast<size_t>(1 + rng.below(8)));
-  for (Ids& text : one.texts) {
-    text.resize(static_cast<size_t>(1 + rng.below(rng.below(3) == 0 ? 3 : kLongest)));
-    for (int32_t& id : text) id = rng.below(10) == 0 ? kMask : rng.below(kMask);
-  }
-  for (const Ids& text : one.texts) {
-    if (one.packs.empty() || rng.below(3) == 0) one.packs.emplace_back();
-    const int32_t next = rng.below(3) == 0 ? -1 : rng.below(kVocabulary);
-    one.packs.back().push_back({text, next, rng.below(static_cast<int>(text.size()) + 1)});
-  }
-  return one;
-}
-
-// Calls body(case) for fresh random cases of every kind.
-template <class Body>
-void for_random_cases(Body&& body) {
-  for (uint64_t seed = 0; seed < 200; ++seed) {
-    for (const auto kind : {ObjectiveKind::ar, ObjectiveKind::tidar, ObjectiveKind::block_diffusion,
-                            ObjectiveKind::masked_diffusion}) {
-      SCOPED_TRACE(testing::Message() << "seed " << seed << ", kind " << static_cast<int>(kind));
-      Rng rng(seed * 4 + static_cast<uint64_t>(kind));
-      body(random_case(rng, kind));
-      if (testing::Test::HasFailure()) return;
-    }
-  }
-}
 
 // Some cross-entropy of every row and token.
 double cross_entropy(size_t pass, int32_t row, int32_t token) {
@@ -85,7 +28,7 @@ std::vector<double> losses_of(const TrainingPass& pass, size_t index) {
 struct Mean {
   double sum = 0;
   double count = 0;
-  void add(double value) { sum += value, ++count; }
+  void add(double value, double weight = 1) { sum += weight * value, count += weight; }
   double value() const { return count == 0 ? 0 : sum / count; }
 };
 
@@ -99,7 +42,8 @@ Terms define_terms(const Case& one, const std::vector<TrainingPass>& passes) {
   const ObjectiveOptions& options = one.options;
   for (size_t p = 0; p < one.packs.size(); ++p) {
     int32_t row = 0;
-    for (const Document& document : one.packs[p]) {
+    for (size_t d = 0; d < one.packs[p].size(); ++d) {
+      const Document& document = one.packs[p][d];
       const auto size = static_cast<int32_t>(document.tokens.size());
       const int32_t learnt = options.prompts == Prompts::given ? document.prompt : 0;
       Ids text(document.tokens.begin(), document.tokens.end());
@@ -115,7 +59,10 @@ Terms define_terms(const Case& one, const std::vector<TrainingPass>& passes) {
         const int32_t token = text[static_cast<size_t>(i)];
         const int32_t read = passes[p].pass.tokens[static_cast<size_t>(row + i)];
         if (token == kMask || read != kMask) continue;
-        terms.diffusion.add(cross_entropy(p, row + i, token));
+        const PassSequence& sequence = passes[p].pass.sequences[d];
+        const Sight& sight = passes[p].pass.sights[static_cast<size_t>(row + i)];
+        const int32_t place = sequence.key_of_row(row + i) - sight.block.from;
+        terms.diffusion.add(cross_entropy(p, row + i, token), place_weight(options, place));
       }
       row += size;
     }
@@ -152,6 +99,40 @@ TEST(Objective, ArAndTidarAreTheMeansOfTheirDefinition) {
       EXPECT_NEAR(means[1], terms.diffusion.value(), tolerance);
     }
   });
+}
+
+// The factor of a loss that all masks share does not depend on how the places of blocks are
+// weighed.
+TEST(Objective, PlacesThatDecayLeaveAlphaAsItIs) {
+  const Ids text(kLongest, 3);
+  ObjectiveOptions options = {.kind = ObjectiveKind::tidar, .mask_token = kMask, .block_size = 8};
+  options.alpha = 3;
+  const std::vector<std::vector<Document>> packs = {{{text, 3}}};
+  for (const double decay : {0.0, 0.01, 4.0, 1000.0}) {
+    options.place_decay = decay;
+    const auto objective = std::move(make_objective(options, {kLongest, kVocabulary}).value());
+    const TrainingPass pass = std::move(lay_out_step(*objective, packs, {1, 2})[0]);
+    double ar = 0, diffusion = 0;
+    for (size_t i = 0; i < pass.labels.size(); ++i) {
+      (pass.shares[i].term == 0 ? ar : diffusion) += double{pass.labels[i].weight};
+    }
+    EXPECT_NEAR(ar, 0.75, 1e-6) << decay;
+    EXPECT_NEAR(diffusion, 0.25, 1e-6) << decay;
+  }
+  EXPECT_EQ(measured(options).place_decay, 0);
+}
+
+// Places whose weights vanish are no label at all, rather than a loss that is no number.
+TEST(Objective, WeightsThatVanishAreNone) {
+  const Ids text(8, 3);
+  ObjectiveOptions options = {.kind = ObjectiveKind::tidar, .mask_token = kMask, .block_size = 8};
+  options.place_decay = 1e-3;
+  options.prompts = Prompts::given;
+  const auto objective = std::move(make_objective(options, {8, kVocabulary}).value());
+  const TrainingPass pass = std::move(lay_out_step(*objective, {{{{text, -1, 2}}}}, {1, 2})[0]);
+  for (size_t i = 0; i < pass.labels.size(); ++i) {
+    EXPECT_EQ(pass.labels[i].weight, pass.shares[i].term == 0 ? pass.labels[0].weight : 0);
+  }
 }
 
 // Which tokens a row of the document reads, and whether it may see another, by the table of the
@@ -435,6 +416,28 @@ TEST(Objective, BlocksAreOfEverySizeAsked) {
   for (const size_t size : {2u, 5u, 10u}) EXPECT_NEAR(seen[size], 400, 5 * 17) << size;
 }
 
+// By the number of steps done; validation stays with the first sizes.
+TEST(Objective, BlocksGrowInStages) {
+  const Ids text(kLongest, 3);
+  Case one;
+  one.options = {.kind = ObjectiveKind::tidar, .mask_token = kMask, .block_size = 10};
+  one.options.block_sizes = {2};
+  one.options.block_stages = {{3, {5}}, {7, {5, 10}}};
+  one.packs = {{{text}}};
+  const auto size_at = [&](uint64_t step) {
+    one.seed.step = step;
+    return one.passes()[0].pass.sights[kLongest].block.size();
+  };
+  for (const uint64_t step : {0u, 2u}) EXPECT_EQ(size_at(step), 2);
+  for (const uint64_t step : {3u, 6u}) EXPECT_EQ(size_at(step), 5);
+  std::vector<int> seen(11, 0);
+  for (uint64_t step = 7; step < 407; ++step) ++seen[static_cast<size_t>(size_at(step))];
+  EXPECT_NEAR(seen[5], 200, 5 * 10);
+  EXPECT_NEAR(seen[10], 200, 5 * 10);
+  one.options = measured(one.options);
+  EXPECT_EQ(size_at(100), 2);
+}
+
 // What is added behind the text is masks without labels that complete the last block, and changes
 // nothing else.
 TEST(Objective, MasksHaveThePlaceInTheirBlock) {
@@ -532,6 +535,13 @@ TEST(Objective, OptionsThatMakeNoSenseAreRefused) {
   options.block_size = 8;
   options.block_sizes = {4, 9};
   expect_holds(refusal(options), {"blocks of 9", "1 to 8"});
+  options.block_sizes = {};
+  options.block_stages = {{5, {4, 9}}};
+  expect_holds(refusal(options), {"blocks of 9", "1 to 8"});
+  options.block_stages = {{5, {4}}, {5, {8}}};
+  expect_holds(refusal(options), {"step 5 behind 5", "later steps"});
+  options.block_stages = {{5, {}}};
+  expect_holds(refusal(options), {"0 sizes", "at least one"});
   options.kind = ObjectiveKind::masked_diffusion;  // has no blocks
   EXPECT_EQ(refusal(options), "");
   options = parse_objective("tidar:4").value();
@@ -539,6 +549,11 @@ TEST(Objective, OptionsThatMakeNoSenseAreRefused) {
   for (const double alpha : {-1.0, std::nan(""), HUGE_VAL}) {
     options.alpha = alpha;
     expect_holds(refusal(options), {"alpha"});
+  }
+  options.alpha = 1;
+  for (const double decay : {-1.0, std::nan(""), HUGE_VAL}) {
+    options.place_decay = decay;
+    expect_holds(refusal(options), {"decay", "0 for none"});
   }
   EXPECT_EQ(refusal(parse_objective("ar").value()), "");
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <optional>
 #include <span>
 
@@ -20,18 +21,25 @@ constexpr NumberRange kPositive = {0, 1e30};
 constexpr NumberRange kBeta = {0, 0.999999};
 constexpr NumberRange kGibibytes = {0, 1e6};
 
-constexpr std::array<std::string_view, 52> kFields = {"out",
+constexpr std::array<std::string_view, 59> kFields = {"out",
                                                       "init",
                                                       "model_config",
                                                       "tokenizer",
                                                       "objective",
                                                       "recipe",
                                                       "alpha",
+                                                      "place_decay",
+                                                      "target",
                                                       "masking",
                                                       "block_start",
                                                       "block_end",
                                                       "block_sizes",
+                                                      "block_stages",
                                                       "prompts",
+                                                      "noise",
+                                                      "label_shift",
+                                                      "end_token",
+                                                      "padding",
                                                       "mask_token",
                                                       "train",
                                                       "validation",
@@ -100,11 +108,17 @@ constexpr std::array kTypes = {Choice<DType>{"f32", DType::f32},
 constexpr std::array kMaskings = {Choice<Masking>{"full", Masking::full},
                                   Choice<Masking>{"random", Masking::random}};
 constexpr std::array kStarts = {Choice<BlockStart>{"aligned", BlockStart::aligned},
-                                Choice<BlockStart>{"random", BlockStart::random}};
+                                Choice<BlockStart>{"random", BlockStart::random},
+                                Choice<BlockStart>{"anchors", BlockStart::anchors}};
 constexpr std::array kEnds = {Choice<BlockEnd>{"cut", BlockEnd::cut},
-                              Choice<BlockEnd>{"whole", BlockEnd::whole}};
+                              Choice<BlockEnd>{"whole", BlockEnd::whole},
+                              Choice<BlockEnd>{"end_tokens", BlockEnd::end_tokens}};
+constexpr std::array kShifts = {Choice<LabelShift>{"none", LabelShift::none},
+                                Choice<LabelShift>{"one", LabelShift::one}};
 constexpr std::array kRecipes = {Choice<Recipe>{"mixed", Recipe::mixed},
                                  Choice<Recipe>{"paper", Recipe::paper}};
+constexpr std::array kDistances = {Choice<Distance>{"l1", Distance::l1},
+                                   Choice<Distance>{"kl", Distance::kl}};
 constexpr std::array kPackings = {Choice<Packing>{"filled", Packing::filled},
                                   Choice<Packing>{"whole", Packing::whole}};
 constexpr std::array kRows = {Choice<AdapterRows>{"all", AdapterRows::all},
@@ -139,6 +153,61 @@ Result<void> parse_model(const JsonFields& fields, RunConfig& run) {
   return {};
 }
 
+Result<void> parse_target(const JsonFields& fields, TargetOptions& target) {
+  TIDAR_TRY(const auto object, fields.object("target"));
+  if (!object) return {};
+  constexpr std::string_view kKnown[] = {"kind", "share"};
+  TIDAR_TRY_VOID(object->refuse_others(kKnown));
+  TIDAR_TRY(target.distance, choose(*object, "kind", kDistances, target.distance));
+  TIDAR_TRY(target.share, object->number("share", {0, 1}));
+  return {};
+}
+
+// An id, or the text of a token.
+Result<std::string> token_of(const JsonFields& fields, std::string_view key) {
+  const auto text = fields.text(key, "");
+  if (text.ok()) return *text;
+  const auto id = fields.integer(key, {0, INT32_MAX});
+  if (!id.ok()) return fields.wrong(key, "the id or the text of a token");
+  return std::to_string(*id);
+}
+
+Result<void> parse_baseline(const JsonFields& fields, RunConfig& run) {
+  ObjectiveOptions& options = run.objective;
+  if (fields.has("noise")) {
+    const auto levels = fields.numbers("noise", {0, 1});
+    if (!levels.ok() || levels->size() != 2) {
+      return fields.wrong("noise", "the lowest and the highest level, such as [0.3, 0.8]");
+    }
+    options.noise = {(*levels)[0], (*levels)[1]};
+  }
+  TIDAR_TRY(options.label_shift, choose(fields, "label_shift", kShifts, options.label_shift));
+  TIDAR_TRY(options.padding, fields.integer("padding", {0, kMostTokens}, options.padding));
+  TIDAR_TRY(run.end_token, token_of(fields, "end_token"));
+  return {};
+}
+
+// {"500": [8], "1000": [8, 16]}, by ascending steps.
+Result<std::vector<BlockStage>> stages_of(const JsonFields& fields) {
+  std::vector<BlockStage> stages;
+  TIDAR_TRY(const auto object, fields.object("block_stages"));
+  if (!object) return stages;
+  for (const std::string& key : object->keys()) {
+    BlockStage stage;
+    const auto [stop, code] = std::from_chars(key.data(), key.data() + key.size(), stage.step);
+    if (code != std::errc{} || stop != key.data() + key.size() || stage.step < 1) {
+      return fields.wrong("block_stages",
+                          "lists of sizes by the step that they begin with, such as "
+                          "{\"500\": [8], \"1000\": [8, 16]}");
+    }
+    TIDAR_TRY(stage.sizes, object->integers(key, {1, kMostTokens}));
+    stages.push_back(std::move(stage));
+  }
+  std::sort(stages.begin(), stages.end(),
+            [](const BlockStage& a, const BlockStage& b) { return a.step < b.step; });
+  return stages;
+}
+
 Result<void> parse_loss(const JsonFields& fields, RunConfig& run) {
   TIDAR_TRY(run.objective_text, fields.text("objective", run.objective_text));
   auto parsed = parse_objective(run.objective_text);
@@ -147,23 +216,18 @@ Result<void> parse_loss(const JsonFields& fields, RunConfig& run) {
   TIDAR_TRY(const Recipe recipe, choose(fields, "recipe", kRecipes, Recipe::mixed));
   follow(recipe, options);
   TIDAR_TRY(options.alpha, fields.number("alpha", kPositive, options.alpha));
+  TIDAR_TRY(options.place_decay, fields.number("place_decay", {0, 1e6}, options.place_decay));
+  TIDAR_TRY_VOID(parse_target(fields, options.target));
   TIDAR_TRY(options.masking, choose(fields, "masking", kMaskings, options.masking));
   TIDAR_TRY(options.block_start, choose(fields, "block_start", kStarts, options.block_start));
   TIDAR_TRY(options.block_end, choose(fields, "block_end", kEnds, options.block_end));
   if (fields.has("block_sizes")) {
     TIDAR_TRY(options.block_sizes, fields.integers("block_sizes", {1, kMostTokens}));
   }
+  TIDAR_TRY(options.block_stages, stages_of(fields));
   TIDAR_TRY(options.prompts, choose(fields, "prompts", kPrompts, options.prompts));
-  // An id, or the text of a token.
-  const auto text = fields.text("mask_token", "");
-  if (text.ok()) {
-    run.mask_token = *text;
-    return {};
-  }
-  const auto id = fields.integer("mask_token", {0, INT32_MAX});
-  if (!id.ok()) return fields.wrong("mask_token", "the id or the text of a token");
-  run.mask_token = std::to_string(*id);
-  return {};
+  TIDAR_TRY(run.mask_token, token_of(fields, "mask_token"));
+  return parse_baseline(fields, run);
 }
 
 Result<std::map<std::string, double>> numbers_by_name(const JsonFields& fields,

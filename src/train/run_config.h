@@ -54,11 +54,14 @@ struct RunConfig {
 
   // The loss.
   std::string objective_text = "ar";  ///< "objective": ar, tidar:K, block:K, masked
-  /// That, with "recipe" ("mixed", "paper"; see follow()), "alpha", "masking" ("full", "random"),
-  /// "block_start" ("aligned", "random"), "block_end" ("cut", "whole"), "block_sizes", "prompts"
-  /// ("learnt", "given").
+  /// That, with "recipe" ("mixed", "paper"; see follow()), "alpha", "place_decay", "target" (an
+  /// object: "kind" ("l1", "kl"), "share"), "masking" ("full", "random"), "block_start" ("aligned",
+  /// "random", "anchors"), "block_end" ("cut", "whole", "end_tokens"), "block_sizes",
+  /// "block_stages" (sizes by step), "prompts" ("learnt", "given"), "noise" (two levels),
+  /// "label_shift" ("none", "one"), "padding".
   ObjectiveOptions objective;
   std::string mask_token;  ///< "mask_token": an id, or the text of a token; "": the checkpoint's
+  std::string end_token;   ///< "end_token": likewise; "": the first of the model's
 
   // The data.
   std::vector<std::filesystem::path> train;                              ///< "train": token shards

@@ -58,6 +58,8 @@ TEST(RunConfig, ARecipeGivesDefaultsThatFieldsOverride) {
   EXPECT_EQ(own.block_end, BlockEnd::cut);
   EXPECT_TRUE(own.block_sizes.empty());
   EXPECT_EQ(objective({{"objective", "block:16"}}).block_end, BlockEnd::cut);
+  EXPECT_EQ(objective({{"objective", "tidar:16"}, {"block_start", "anchors"}}).block_start,
+            BlockStart::anchors);
 }
 
 TEST(RunConfig, EpochsStandInPlaceOfSteps) {
@@ -101,11 +103,18 @@ TEST(RunConfig, FieldsAreSetAnew) {
 TEST(RunConfig, ReadsEveryField) {
   const RunConfig run = parse(with({{"objective", "tidar:8"},
                                     {"alpha", 0.5},
+                                    {"place_decay", 4},
+                                    {"target", {{"kind", "kl"}, {"share", 0.9}}},
                                     {"masking", "random"},
                                     {"block_start", "random"},
                                     {"block_end", "whole"},
                                     {"block_sizes", {4, 8}},
+                                    {"block_stages", {{"1000", {8}}, {"200", {4, 6}}}},
                                     {"prompts", "given"},
+                                    {"noise", {0.25, 0.75}},
+                                    {"label_shift", "one"},
+                                    {"end_token", 3},
+                                    {"padding", 64},
                                     {"mask_token", "<|mask|>"},
                                     {"tokenizer", "words"},
                                     {"validation", {{"text", {"b.shard", "c.shard"}}}},
@@ -153,6 +162,18 @@ TEST(RunConfig, ReadsEveryField) {
   EXPECT_EQ(run.best, "text.ar");
   EXPECT_EQ(run.objective.kind, ObjectiveKind::tidar);
   EXPECT_EQ(run.objective.block_size, 8);
+  EXPECT_EQ(run.objective.place_decay, 4);
+  ASSERT_EQ(run.objective.block_stages.size(), 2u);
+  EXPECT_EQ(run.objective.block_stages[0].step, 200);
+  EXPECT_EQ(run.objective.block_stages[0].sizes, (std::vector{4, 6}));
+  EXPECT_EQ(run.objective.block_stages[1].step, 1000);
+  EXPECT_EQ(run.objective.noise.low, 0.25);
+  EXPECT_EQ(run.objective.noise.high, 0.75);
+  EXPECT_EQ(run.objective.label_shift, LabelShift::one);
+  EXPECT_EQ(run.end_token, "3");
+  EXPECT_EQ(run.objective.padding, 64);
+  EXPECT_EQ(run.objective.target.distance, Distance::kl);
+  EXPECT_EQ(run.objective.target.share, 0.9);
   EXPECT_EQ(run.objective.alpha, 0.5);
   EXPECT_EQ(run.objective.masking, Masking::random);
   EXPECT_EQ(run.objective.block_start, BlockStart::random);
@@ -241,6 +262,14 @@ INSTANTIATE_TEST_SUITE_P(
         BadRun{"objective", {{"objective", "tidr:4"}}, "did you mean tidar?"},
         BadRun{"block", {{"objective", "tidar:0"}}, "block size"},
         BadRun{"masking", {{"masking", "half"}}, "'masking'|'full' or 'random'"},
+        BadRun{"target_kind", {{"target", {{"kind", "l2"}, {"share", 1}}}}, "'kind'|'l1' or 'kl'"},
+        BadRun{"target_share", {{"target", {{"kind", "l1"}}}}, "target|'share' is missing"},
+        BadRun{"target_other", {{"target", {{"knd", "l1"}}}}, "did you mean 'kind'?"},
+        BadRun{"block_stages", {{"block_stages", {{"x", {4}}}}}, "'block_stages'|by the step"},
+        BadRun{"block_stage_0", {{"block_stages", {{"0", {4}}}}}, "'block_stages'|by the step"},
+        BadRun{"noise", {{"noise", {0.5}}}, "'noise'|lowest and the highest"},
+        BadRun{"noise_is_one", {{"noise", 0.5}}, "'noise'|lowest and the highest"},
+        BadRun{"end_token", {{"end_token", 1.5}}, "'end_token'|id or the text"},
         BadRun{"mask_token", {{"mask_token", 1.5}}, "'mask_token'|id or the text"},
         BadRun{"precision", {{"precision", "fp8"}}, "'precision'|'f32' or 'bf16'"},
         BadRun{"schedule", {{"schedule", "cosin"}}, "did you mean cosine?"},

@@ -229,6 +229,94 @@ class CrossEntropy final : public BackwardCase {
   std::vector<Label> labels_;
 };
 
+// Of `rows` labels every other one has a target: a row with a label but no target, or one of some
+// rows behind.
+class SoftCrossEntropy final : public BackwardCase {
+ public:
+  SoftCrossEntropy(int rows, int vocabulary, Distance distance, uint64_t seed)
+      : rng_(seed),
+        distance_(distance),
+        logits_(normal_grid(rng_, rows + 2, vocabulary, Numbers::any_float, 3)) {
+    for (int r = 0; r < rows; ++r) {
+      Label label = {r, rng_.below(vocabulary), r % 5 == 3 ? 0.0f : rng_.uniform()};
+      if (r % 2 == 1) {
+        const int target =
+            rng_.below(2) == 0 ? 2 * rng_.below((rows + 1) / 2) : rows + rng_.below(2);
+        label.target = {target, distance, r % 7 == 5 ? 1.0f : rng_.uniform()};
+      }
+      labels_.push_back(label);
+    }
+  }
+  std::string name() const override {
+    return fmt::format("cross_entropy R {} + 2 V {} and {}", labels_.size(), logits_->cols,
+                       distance_ == Distance::l1 ? "l1" : "kl");
+  }
+  std::vector<Outcome> run(BackwardOps& ops) const override {
+    const Placed logits(logits_, ops.forward().activation());
+    std::vector<double> losses(labels_.size());
+    ops.cross_entropy(logits, labels_, losses);
+    std::vector<Outcome> outcomes;
+    outcomes.push_back(outcome("d_logits", logits));
+    outcomes.push_back(outcome(
+        "losses", Matrix(losses.data(), DType::f64, 1, static_cast<int64_t>(losses.size()))));
+    return outcomes;
+  }
+
+  // A probability is off by a part of itself, as a log-probability is; where q and p are that near,
+  // the sign of their difference may be another, which moves all of the row.
+  std::vector<Grid> bounds(const Ops& ops, const std::vector<Outcome>& truth) const override {
+    const double eps = epsilon_of(ops.activation());
+    Grid slopes = grid_of(logits_, [](int64_t, int64_t) { return 0.0; });
+    Grid losses = grid_of(truth[1].values, [](int64_t, int64_t) { return 0.0; });
+    for (int64_t r = 0; r < std::ssize(labels_); ++r) {
+      const Label& label = labels_[static_cast<size_t>(r)];
+      const std::vector<double> q = softmax(r);
+      const std::vector<double> p = label.target.row < 0 ? q : softmax(label.target.row);
+      const double size = std::max(largest(r), largest(std::max(label.target.row, 0)));
+      const double off = logprob_tolerance(eps, size, logits_->cols) + 4 * eps;
+      const auto is_unsure = [&](size_t i) {
+        return label.target.row >= 0 && std::abs(q[i] - p[i]) <= 2 * off * (q[i] + p[i]);
+      };
+      double unsure = 0;
+      for (size_t i = 0; i < q.size(); ++i) unsure += is_unsure(i) ? 2 * q[i] : 0;
+      for (size_t i = 0; i < q.size(); ++i) {
+        const double one_hot = static_cast<int32_t>(i) == label.token ? 1 : 0;
+        const double bound =
+            off * (4 * q[i] + p[i] + one_hot) + q[i] * (unsure + (is_unsure(i) ? 2 : 0));
+        set_element(slopes, r, static_cast<int64_t>(i), label.weight * bound);
+      }
+      set_element(losses, 0, r, off * (3 + 4 * size));
+    }
+    std::vector<Grid> bounds;
+    bounds.push_back(std::move(slopes));
+    bounds.push_back(std::move(losses));
+    return bounds;
+  }
+
+ private:
+  double largest(int64_t r) const {
+    double most = 0;
+    for (int64_t c = 0; c < logits_->cols; ++c)
+      most = std::max(most, std::abs(element(logits_, r, c)));
+    return most;
+  }
+  std::vector<double> softmax(int64_t r) const {
+    std::vector<double> values;
+    double sum = 0;
+    for (int64_t c = 0; c < logits_->cols; ++c) {
+      values.push_back(std::exp(element(logits_, r, c)));
+      sum += values.back();
+    }
+    for (double& value : values) value /= sum;
+    return values;
+  }
+
+  Rng rng_;
+  Distance distance_;
+  Grid logits_;
+  std::vector<Label> labels_;
+};
+
 constexpr int kLengths[] = {1, 7, 31, 32, 33, 64, 100, 131, 257, 640};
 constexpr int kHeadSizes[] = {8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128};
 constexpr int kVocabularies[] = {1, 2, 7, 64, 500, 1003};
@@ -250,6 +338,10 @@ void add_row_cases(BackwardCases& cases, int rows, uint64_t seed) {
                                                 next_seed(rng)));
     cases.push_back(
         std::make_unique<CrossEntropy>(rows, one_of(rng, kVocabularies), next_seed(rng)));
+  }
+  for (const Distance distance : {Distance::l1, Distance::kl}) {
+    cases.push_back(std::make_unique<SoftCrossEntropy>(rows, one_of(rng, kVocabularies), distance,
+                                                       next_seed(rng)));
   }
 }
 

@@ -15,6 +15,7 @@
 #include "base/dtype.h"
 #include "ops/cpu/isa.h"
 #include "ops/cpu/kernels.h"
+#include "plan/label.h"
 
 namespace tidar::cpu {
 
@@ -104,6 +105,8 @@ struct BackwardKernels {
   float (*dot)(const float* a, const void* b, DType dtype, int64_t count);
   /// One row; see BackwardOps::cross_entropy.
   double (*cross_entropy)(float* logits, int64_t count, int32_t token, float weight);
+  /// The same with a target, whose logits these are.
+  double (*soft_cross_entropy)(float* logits, const float* target, int64_t count, const Label&);
 
   void (*attend_f32)(const AttendBlock&);
   void (*attend_bf16)(const AttendBlock&);  // nullptr: no bf16 products

@@ -120,4 +120,77 @@ double cross_entropy(float* logits, int64_t count, int32_t token, float weight) 
          std::log(static_cast<double>(sum_of_all));
 }
 
+namespace {
+
+// A distribution: exp(logit - most) * scale, with scale = 1 / sum.
+struct Softmax {
+  float most = 0;
+  float sum = 0;
+  Floats scale{};
+
+  Softmax(const float* logits, int64_t count) {
+    const Floats nothing = all(-INFINITY);
+    Floats best = nothing, total = zero();
+    for_lanes(count, [&](int64_t i, auto left) {
+      best = max(best, select(first(left), load_first(logits + i, left), nothing));
+    });
+    most = largest(best);
+    for_lanes(count, [&](int64_t i, auto left) {
+      total = add(total,
+                  select(first(left), exp(sub(load_first(logits + i, left), all(most))), zero()));
+    });
+    sum = TIDAR_ISA::sum(total);
+    scale = all(1 / sum);
+  }
+
+  // 0 in lanes that do not exist. `logits` have been less `most` already.
+  template <class Lanes>
+  Floats of(Floats logits, Lanes left) const {
+    return select(first(left), mul(exp(logits), scale), zero());
+  }
+  double log_sum() const { return std::log(static_cast<double>(sum)); }
+};
+
+Floats sign_of(Floats q, Floats p) {
+  return select(less(p, q), all(1.0f), select(less(q, p), all(-1.0f), zero()));
+}
+
+}  // namespace
+
+// Logits become q in the first round over them, and their gradient in the second; for l1 that is
+// q (sign - sum of q sign), for kl q - p.
+double soft_cross_entropy(float* logits, const float* target, int64_t count, const Label& label) {
+  const Softmax own(logits, count), wanted(target, count);
+  const double cross_entropy =
+      static_cast<double>(own.most) - static_cast<double>(logits[label.token]) + own.log_sum();
+  const bool is_l1 = label.target.distance == Distance::l1;
+  const float share = label.target.share;
+  Floats distances = zero(), pulls = zero();
+  for_lanes(count, [&](int64_t i, auto left) {
+    const Floats z = sub(load_first(logits + i, left), all(own.most));
+    const Floats t = sub(load_first(target + i, left), all(wanted.most));
+    const Floats q = own.of(z, left), p = wanted.of(t, left);
+    if (is_l1) {
+      const Floats sign = sign_of(q, p);
+      distances = fma(sign, sub(q, p), distances);
+      pulls = fma(sign, q, pulls);
+    } else {
+      distances = add(distances, select(first(left), mul(p, sub(t, z)), zero()));
+    }
+    store_first(logits + i, q, left);
+  });
+  const Floats pull = all(sum(pulls)), hard = all(label.weight * (1 - share));
+  const Floats soft = all(label.weight * share);
+  for_lanes(count, [&](int64_t i, auto left) {
+    const Floats q = load_first(logits + i, left);
+    const Floats p = wanted.of(sub(load_first(target + i, left), all(wanted.most)), left);
+    const Floats slope = is_l1 ? mul(q, sub(sign_of(q, p), pull)) : sub(q, p);
+    store_first(logits + i, fma(soft, slope, mul(hard, q)), left);
+  });
+  logits[label.token] -= label.weight * (1 - share);
+  double distance = static_cast<double>(sum(distances));
+  if (!is_l1) distance += own.log_sum() - wanted.log_sum();
+  return static_cast<double>(1 - share) * cross_entropy + static_cast<double>(share) * distance;
+}
+
 }  // namespace tidar::cpu::TIDAR_ISA

@@ -16,6 +16,7 @@ void backward_rope(float*, const float*, const float*, int64_t);
 void add_to(const float*, int64_t, float*);
 float dot(const float*, const void*, DType, int64_t);
 double cross_entropy(float*, int64_t, int32_t, float);
+double soft_cross_entropy(float*, const float*, int64_t, const Label&);
 void attend_rows_f32(const AttendBlock&);
 void attend_rows_backward_f32(const AttendBlock&);
 #if defined(__AVX512BF16__)
@@ -47,6 +48,7 @@ const BackwardKernels kBackwardKernels = {
     .add = add_to,
     .dot = dot,
     .cross_entropy = cross_entropy,
+    .soft_cross_entropy = soft_cross_entropy,
     .attend_f32 = attend_rows_f32,
     .attend_bf16 = kAttendBf16,
     .attend_backward_f32 = attend_rows_backward_f32,

@@ -117,12 +117,24 @@ class VectorBackward final : public CpuBackward {
   void cross_entropy(Matrix logits, std::span<const Label> labels,
                      std::span<double> losses) override {
     check_cross_entropy(forward_, logits, labels, losses);
-    threads_.split(logits.rows, row_grain(logits.cols), [&](Range rows, int) {
-      for (int64_t r = rows.begin; r < rows.end; ++r) {
-        const Label& label = labels[static_cast<size_t>(r)];
-        losses[static_cast<size_t>(r)] =
-            kernels_.cross_entropy(logits.row<float>(r), logits.cols, label.token, label.weight);
-      }
+    const auto has_target = [](const Label& label) { return label.target.row >= 0; };
+    const auto split = [&](auto&& body) {
+      threads_.split(std::ssize(labels), row_grain(logits.cols), [&](Range rows, int) {
+        for (int64_t r = rows.begin; r < rows.end; ++r) body(r, labels[static_cast<size_t>(r)]);
+      });
+    };
+    // Rows with a target first: the gradients of others take the place of what these look at.
+    if (std::any_of(labels.begin(), labels.end(), has_target)) {
+      split([&](int64_t r, const Label& label) {
+        if (!has_target(label)) return;
+        losses[static_cast<size_t>(r)] = kernels_.soft_cross_entropy(
+            logits.row<float>(r), logits.row<float>(label.target.row), logits.cols, label);
+      });
+    }
+    split([&](int64_t r, const Label& label) {
+      if (has_target(label)) return;
+      losses[static_cast<size_t>(r)] =
+          kernels_.cross_entropy(logits.row<float>(r), logits.cols, label.token, label.weight);
     });
   }
 

@@ -42,5 +42,8 @@ void attend_rows_backward(const AttendRows& rows, Matrix out, Matrix log_sums, M
 /// The loss of one row of logits, which becomes its gradient.
 template <class T>
 double cross_entropy(T* logits, int64_t count, const Label& label);
+/// The same with a target, whose logits these are.
+template <class T>
+double soft_cross_entropy(T* logits, const T* target, int64_t count, const Label& label);
 
 }  // namespace tidar::ref

@@ -90,7 +90,15 @@ class RefBackward final : public HostBackward {
   void cross_entropy(Matrix logits, std::span<const Label> labels,
                      std::span<double> losses) override {
     check_cross_entropy(forward_, logits, labels, losses);
+    // Rows with a target first: the gradients of others take the place of what these look at.
     for (size_t i = 0; i < labels.size(); ++i) {
+      const int32_t target = labels[i].target.row;
+      if (target < 0) continue;
+      losses[i] = ref::soft_cross_entropy(logits.row<T>(static_cast<int64_t>(i)),
+                                          logits.row<T>(target), logits.cols, labels[i]);
+    }
+    for (size_t i = 0; i < labels.size(); ++i) {
+      if (labels[i].target.row >= 0) continue;
       losses[i] =
           ref::cross_entropy(logits.row<T>(static_cast<int64_t>(i)), logits.cols, labels[i]);
     }

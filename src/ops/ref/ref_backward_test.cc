@@ -375,5 +375,53 @@ TEST_F(RefBackwardTest, CrossEntropy) {
   }
 }
 
+// Row 0 is held against its token, row 1 against row 0 as well, and row 2 against row 3, which has
+// no label. By their definition, with targets that stay what they were.
+TEST_F(RefBackwardTest, CrossEntropyWithTargets) {
+  for (int round = 0; round < kRounds; ++round) {
+    const int vocabulary = between(1, 9);
+    const Grid logits = normal(4, vocabulary, 2), before = Grid::copy(logits, DType::f64);
+    const auto distance = round % 2 == 0 ? Distance::l1 : Distance::kl;
+    const auto token = [&] { return rng.below(vocabulary); };
+    const std::vector<Label> labels = {
+        {0, token(), rng.uniform()},
+        {1, token(), rng.uniform(), {0, distance, rng.uniform()}},
+        {2, token(), rng.uniform(), {3, distance, round % 4 < 2 ? 1.0f : rng.uniform()}}};
+    const auto log_probability = [&](const Grid& grid, int64_t row, int n) {
+      const double* of = Matrix(grid).row<double>(row);
+      double total = 0;
+      for (int i = 0; i < vocabulary; ++i) total += std::exp(of[i]);
+      return of[n] - std::log(total);
+    };
+    const auto loss = [&] {
+      double sum = 0;
+      for (const Label& label : labels) {
+        double away = 0;
+        for (int n = 0; n < vocabulary && label.target.row >= 0; ++n) {
+          const double log_q = log_probability(logits, label.row, n);
+          const double log_p = log_probability(before, label.target.row, n);
+          away += distance == Distance::l1 ? std::abs(std::exp(log_q) - std::exp(log_p))
+                                           : std::exp(log_p) * (log_p - log_q);
+        }
+        const double share = label.target.share;
+        sum += label.weight *
+               (-(1 - share) * log_probability(logits, label.row, label.token) + share * away);
+      }
+      return sum;
+    };
+    const Grid gradient = Grid::copy(logits, DType::f64);
+    std::vector<double> losses(labels.size());
+    backward->cross_entropy(gradient, labels, losses);
+    double sum = 0;
+    for (size_t i = 0; i < labels.size(); ++i) sum += labels[i].weight * losses[i];
+    EXPECT_NEAR(sum, loss(), 1e-12);
+    for (int n = 0; n < vocabulary; ++n) {
+      EXPECT_EQ(Matrix(gradient).row<double>(3)[n], Matrix(before).row<double>(3)[n]);
+      set_element(gradient, 3, n, 0);
+    }
+    expect_gradient(loss, logits, gradient, "logits");
+  }
+}
+
 }  // namespace
 }  // namespace tidar
