@@ -6,6 +6,7 @@
 #include <numeric>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -301,6 +302,40 @@ TEST_F(AnsweringStreamsTest, WhoseTimeIsOverBeforeAnythingCameIsToldSoWhileOther
   EXPECT_EQ(other.json["choices"][0]["finish_reason"], "length");
   EXPECT_EQ(other.json["usage"]["tidar"]["timed_out"], false);
   EXPECT_EQ(thread_.totals().finished[static_cast<size_t>(FinishReason::deadline)], 2);
+}
+
+// At once: where each of its outputs has begun.
+TEST_F(AnsweringStreamsTest, AnAnswerWhoseTimeIsOverIsWhatItHas) {
+  paced_.allow(0);
+  Heard heard;
+  const auto answering = routes_.handle(completion_of({{"prompt", {"a", "he"}},
+                                                       {"max_tokens", 190},
+                                                       {"temperature", 0},
+                                                       {"ignore_eos", true},
+                                                       {"timeout", 1000}}),
+                                        heard);
+  while (thread_.under_way() < 2) (*calls_.pop())();
+  paced_.allow(20);
+  while (thread_.totals().sum.new_tokens < 10) (*calls_.pop())();
+  ahead_s_ = 2000;
+  paced_.allow_all();
+  while (!heard.done()) (*calls_.pop())();
+  ASSERT_FALSE(heard.refusal) << heard.refusal->message;
+  for (const OrderedJson& choice : heard.json["choices"]) {
+    EXPECT_EQ(choice["finish_reason"], "length");
+    EXPECT_FALSE(choice["text"].get<std::string>().empty());
+  }
+  EXPECT_EQ(heard.json["usage"]["tidar"]["timed_out"], true);
+  EXPECT_LT(heard.json["usage"]["completion_tokens"], 2 * 190);
+}
+
+TEST_F(AnsweringStreamsTest, TheTimeRunsWhileABodyIsRead) {
+  Heard heard;
+  const auto answering = routes_.handle(completion_of({{"prompt", "a"}, {"timeout", 0.05}}), heard);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  while (!heard.done()) (*calls_.pop())();
+  ASSERT_TRUE(heard.refusal);
+  EXPECT_EQ(heard.refusal->status, 504);
 }
 
 TEST_F(AnsweringStreamsTest, ATimeoutInTheHeadIsANumberOfSeconds) {

@@ -180,16 +180,6 @@ TEST_F(AnsweringTest, SaysWhatDoesNotFit) {
   EXPECT_EQ(refused({{"prompt", "a"}, {"logit_bias", {{"100000", 1}}}}).status, 400);
 }
 
-TEST_F(AnsweringTest, AllOutputsOfARequestHaveItsPriority) {
-  CompletionRequest request;
-  request.prompts = {"a", "he"};
-  request.output.n = 2;
-  request.output.priority = -7;
-  const PlannedOutputs planned = plan_completion(model_, request, 1);
-  ASSERT_EQ(planned.outputs.size(), 4u);
-  for (const PlannedOutput& output : planned.outputs) EXPECT_EQ(output.request.priority, -7);
-}
-
 TEST_F(AnsweringTest, WhoComesToAFullHouseIsToldToComeAgain) {
   Heard first, second;
   const HttpRequest request = {.method = "POST",
@@ -223,6 +213,53 @@ TEST_F(AnsweringTest, WhoGoesInTheMiddleIsForgotten) {
   paced_.allow_all();
   while (thread_.under_way() > 0) (*calls_.pop())();
   EXPECT_FALSE(heard.done());
+}
+
+TEST_F(AnsweringTest, WhoGoesBeforeItsBodyWasReadIsForgotten) {
+  Heard heard;
+  auto answering = routes_.handle(
+      {.method = "POST", .target = "/tokenize", .authorization = {}, .body = R"({"prompt": "a"})"},
+      heard);
+  const auto reply = calls_.pop();
+  answering.reset();
+  (*reply)();
+  EXPECT_FALSE(heard.done());
+}
+
+// From a broken checkpoint, say.
+TEST_F(AnsweringTest, NumbersThatAreNotFiniteAreAnError) {
+  using Spoilt = PacedEvaluator::Spoilt;
+  const OrderedJson body = {{"prompt", "abc"}, {"echo", true}, {"logprobs", 1}};
+  EXPECT_FALSE(complete(body).refusal);
+  for (const Spoilt what : {Spoilt::choices, Spoilt::scores}) {
+    paced_.spoil(what);
+    const Heard heard = complete(body);
+    ASSERT_TRUE(heard.refusal);
+    EXPECT_EQ(heard.refusal->status, 500);
+    EXPECT_NE(heard.refusal->message.find("not finite"), std::string::npos);
+  }
+  paced_.spoil(Spoilt::choices);
+  const Heard heard = complete({{"prompt", "abc"}});
+  ASSERT_TRUE(heard.refusal);
+  EXPECT_EQ(heard.refusal->status, 500);
+}
+
+TEST_F(AnsweringTest, WhatNeverFitsIsRefusedBeforeItIsPlanned) {
+  int planned = 0;
+  model_.make_method = [&](const MethodWish&, int) -> Result<Method> {
+    ++planned;
+    return Method(ArOptions{});
+  };
+  const std::vector<std::string> prompts(1000, "a");
+  const Heard heard = complete({{"prompt", prompts}, {"n", 128}});
+  ASSERT_TRUE(heard.refusal);
+  EXPECT_EQ(heard.refusal->status, 400);
+  EXPECT_NE(heard.refusal->message.find("128000 outputs are wanted"), std::string::npos);
+  EXPECT_EQ(ask("POST", "/v1/chat/completions",
+                R"({"messages": [{"role": "user", "content": "a"}], "n": 9})")
+                .refusal->status,
+            400);
+  EXPECT_EQ(planned, 0);
 }
 
 }  // namespace

@@ -58,9 +58,11 @@ struct Heard final : Client {
   std::vector<std::string> events, passes;
 };
 
-/// Another evaluator, whose passes can be counted off.
+/// Another evaluator, whose passes can be counted off, and whose answers can be spoilt.
 class PacedEvaluator final : public Evaluator {
  public:
+  enum class Spoilt : uint8_t { nothing, choices, scores };
+
   explicit PacedEvaluator(Evaluator& other) : other_(other) {}
 
   /// No more than `passes` are carried out until this is said again.
@@ -70,6 +72,8 @@ class PacedEvaluator final : public Evaluator {
     changed_.notify_all();
   }
   void allow_all() { allow(std::numeric_limits<int>::max()); }
+  /// From now on answers of this kind are those of logits that are not finite.
+  void spoil(Spoilt what) { spoilt_ = what; }
   /// Until a pass is held up.
   void await_pass() {
     std::unique_lock lock(mutex_);
@@ -87,6 +91,10 @@ class PacedEvaluator final : public Evaluator {
       --allowed_;
     }
     other_.evaluate(pass, answers);
+    for (Answer& answer : answers) {
+      if (spoilt_ != Spoilt::nothing) answer.logprob = std::numeric_limits<float>::quiet_NaN();
+      if (spoilt_ == Spoilt::choices) answer.token = -1;
+    }
   }
   void answer(const Asks& asks, std::span<Answer> answers) override {
     other_.answer(asks, answers);
@@ -98,26 +106,24 @@ class PacedEvaluator final : public Evaluator {
   std::condition_variable changed_;
   int allowed_ = std::numeric_limits<int>::max();
   bool held_up_ = false;
+  std::atomic<Spoilt> spoilt_ = Spoilt::nothing;
 };
 
-/// A server without sockets.
-class AnsweringTest : public testing::Test {
+/// A mock model, and what a server knows of it.
+class MockModelTest : public testing::Test {
  protected:
-  AnsweringTest()
+  explicit MockModelTest(const EvaluatorLimits& limits = kMockLimits)
       : tokenizer_(Tokenizer::parse(small_tokenizer().dump(), "small").value()),
         template_(ChatTemplate::parse(
                       "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", {})
                       .value()),
-        evaluator_(MockModel{.vocabulary = kMockLimits.vocabulary, .mask_token = 267}, kMockLimits),
+        evaluator_(MockModel{.vocabulary = limits.vocabulary, .mask_token = 267}, limits),
         paced_(evaluator_),
-        engine_(paced_, &tokenizer_),
-        thread_(clocked(), 8, [this](std::function<void()> call) { calls_.push(std::move(call)); }),
-        worker_(100, [this](std::function<void()> call) { calls_.push(std::move(call)); }),
-        routes_({model_, thread_, worker_, metrics_}, {}) {
+        engine_(paced_, &tokenizer_) {
     model_.name = "mock";
     model_.tokenizer = &tokenizer_;
     model_.chat_template = &template_;
-    model_.context = kMockLimits.max_position;
+    model_.context = limits.max_position;
     model_.mask_token = 267;
     model_.eos = model_.chat_eos = {266};
     model_.make_constraint = [this](const OutputForm& form, const std::vector<int32_t>& eos) {
@@ -127,6 +133,23 @@ class AnsweringTest : public testing::Test {
       return wish.name.empty() ? Method(ArOptions{}) : method_named(wish.name);
     };
   }
+
+  Tokenizer tokenizer_;
+  OutputForms forms_{tokenizer_};
+  ChatTemplate template_;
+  ServedModel model_;
+  MockEvaluator evaluator_;
+  PacedEvaluator paced_;
+  Engine engine_;
+};
+
+/// A server without sockets.
+class AnsweringTest : public MockModelTest {
+ protected:
+  AnsweringTest()
+      : thread_(clocked(), 8, [this](std::function<void()> call) { calls_.push(std::move(call)); }),
+        worker_(100, [this](std::function<void()> call) { calls_.push(std::move(call)); }),
+        routes_({model_, thread_, worker_, metrics_}, {}) {}
 
   Heard ask(std::string_view method, std::string_view target, const std::string& body) {
     Heard heard;
@@ -150,13 +173,6 @@ class AnsweringTest : public testing::Test {
   }
 
   std::atomic<int> ahead_s_ = 0;
-  Tokenizer tokenizer_;
-  OutputForms forms_{tokenizer_};
-  ChatTemplate template_;
-  ServedModel model_;
-  MockEvaluator evaluator_;
-  PacedEvaluator paced_;
-  Engine engine_;
   BoundedQueue<std::function<void()>> calls_{1000};
   EngineThread thread_;
   Metrics metrics_;

@@ -91,6 +91,9 @@ TEST(ApiRequest, AFormThatIsWrongIsRefused) {
   refused(R"("regex": 3)", "regex", "a regular expression");
   refused(R"("structured_outputs": {"choice": ["a"]})", "structured_outputs", "one of regex");
   refused(R"("structured_outputs": {"json_object": false})", "structured_outputs", "one of regex");
+  refused(R"("structured_outputs": {"json_object": true, "regex": "a"})", "structured_outputs",
+          "one of regex");
+  refused(R"("structured_outputs": {})", "structured_outputs", "one of regex");
   refused(R"("regex": "a", "guided_regex": "b")", "guided_regex", "left out where 'regex'");
   refused(R"("regex": "a", "ignore_eos": true)", "ignore_eos", "false where the form");
 }
@@ -156,6 +159,10 @@ TEST(ApiRequest, AListHasSoManyPromptsAtMost) {
   const auto refusal = refusal_of(body(1025));
   ASSERT_TRUE(refusal);
   EXPECT_EQ(refusal->param, "prompt");
+}
+
+TEST(ApiRequest, WholeNumbersMayBeWrittenAsFractions) {
+  EXPECT_EQ(completion(R"({"prompt": "a", "max_tokens": 16.0, "n": 2e0})").output.max_tokens, 16);
 }
 
 TEST(ApiRequest, SeedsOfAllKindsArrive) {
@@ -225,6 +232,8 @@ TEST(ApiRequest, SaysWhichFieldIsWrongAndWhatItMustBe) {
   }
   EXPECT_EQ(refusal_of(R"({"prompt": "a", "max_tokens": 0, "echo": true, "stream": true})")->param,
             "stream");
+  EXPECT_EQ(refusal_of(R"({"prompt": "a", "seed": "x", "n": 0, "stop": 1})")->param, "n")
+      << "the first that is read";
 }
 
 TEST(ApiRequest, WhatIsNoObjectIsRefused) {
@@ -250,6 +259,18 @@ TEST(ApiRequest, AConversationKeepsTheOrderOfItsKeys) {
   EXPECT_EQ(request.output.listed, 3);
 }
 
+TEST(ApiRequest, AChatSaysHowLongItMayBeAndWhatIsListed) {
+  const auto output = [](const std::string& fields) {
+    return chat(R"({"messages": [{"role": "user", "content": "a"}])" + fields + "}").output;
+  };
+  EXPECT_FALSE(output("").max_tokens);
+  EXPECT_EQ(output(R"(, "max_tokens": 5)").max_tokens, 5);
+  EXPECT_EQ(output(R"(, "max_completion_tokens": 7, "max_tokens": 5)").max_tokens, 7);
+  EXPECT_EQ(output(R"(, "logprobs": true)").listed, 0);
+  EXPECT_FALSE(output(R"(, "logprobs": false, "top_logprobs": 3)").listed);
+  EXPECT_FALSE(output(R"(, "top_logprobs": 3)").listed);
+}
+
 TEST(ApiRequest, PartsOfAContentAreJoinedWhereTheyAreTexts) {
   const ChatRequest request = chat(R"({"messages": [
       {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
@@ -265,6 +286,7 @@ TEST(ApiRequest, SaysWhatIsWrongWithAConversation) {
         R"({"messages": [{"content": "a"}]})", R"({"messages": [{"role": 1, "content": "a"}]})",
         R"({"messages": [{"role": "user", "content": 1}]})",
         R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})",
+        R"({"messages": [{"role": "user", "content": [{"type": "image_url", "text": "a"}]}]})",
         R"({"messages": [{"role": "user", "content": ["a"]}]})"}) {
     const auto refusal = refusal_of(wrong, true);
     ASSERT_TRUE(refusal) << wrong;

@@ -44,6 +44,20 @@ TEST(ApiResponse, ACompletionHasItsChoicesAndItsUsage) {
             R"("tidar":{"method":"x","equals_ar":true,"passes":7,"timed_out":true}}})");
 }
 
+TEST(ApiResponse, ClientsKnowFewReasonsForAnEnd) {
+  const Tokenizer tokenizer = bytes_tokenizer();
+  const auto told = [&](FinishReason reason) {
+    const ChoicePart part = {.finish = reason};
+    return response_json(ApiKind::completion, kEnvelope, {&part, 1}, {},
+                         tokenizer)["choices"][0]["finish_reason"];
+  };
+  EXPECT_EQ(told(FinishReason::stop), "stop");
+  for (const auto limit : {FinishReason::length, FinishReason::context, FinishReason::deadline}) {
+    EXPECT_EQ(told(limit), "length");
+  }
+  EXPECT_TRUE(told(FinishReason::none).is_null());
+}
+
 TEST(ApiResponse, AChatHasAMessage) {
   const Tokenizer tokenizer = bytes_tokenizer();
   const ChoicePart part = {.text = "hi", .finish = FinishReason::length};
@@ -135,7 +149,16 @@ TEST(ApiResponse, ARefusalSaysWhatItsStatusMeans) {
   EXPECT_EQ(to_text(to_json(refuse_field("n", "wrong"))),
             R"({"error":{"message":"wrong","type":"invalid_request_error","param":"n",)"
             R"("code":null}})");
-  EXPECT_EQ(to_json({.status = 503, .message = "x", .code = "y"})["error"]["type"], "server_error");
+  for (const auto& [status, type] :
+       {std::pair(400, "invalid_request_error"), std::pair(401, "authentication_error"),
+        std::pair(404, "not_found_error"), std::pair(405, "not_found_error"),
+        std::pair(413, "invalid_request_error"), std::pair(429, "rate_limit_error"),
+        std::pair(500, "server_error"), std::pair(503, "server_error")}) {
+    const OrderedJson error = to_json({.status = status, .message = "x", .code = "y"})["error"];
+    EXPECT_EQ(error["type"], type) << status;
+    EXPECT_EQ(error["code"], "y");
+    EXPECT_TRUE(error["param"].is_null());
+  }
 }
 
 TEST(ApiResponse, UsageCountsGuesses) {
@@ -146,11 +169,15 @@ TEST(ApiResponse, UsageCountsGuesses) {
   update.stats.accepted = 2;
   update.stats.decoding = true;
   usage.add(update);
+  EXPECT_FALSE(usage.timed_out);
+  update.finish = FinishReason::deadline;
   usage.add(update);
+  usage.add(Update());  // of a pass that read the prompt
   EXPECT_EQ(usage.completion_tokens, 6);
   EXPECT_EQ(usage.accepted, 4);
   EXPECT_EQ(usage.rejected, 10);
   EXPECT_EQ(usage.passes, 2);
+  EXPECT_TRUE(usage.timed_out) << "as long as one of them was";
 }
 
 }  // namespace

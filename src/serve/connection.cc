@@ -109,7 +109,10 @@ void Connection::read() {
 
 void Connection::on_header(Failure failure) {
   if (failure || closed_ || lingers_) return on_read(failure);
-  expects_ = boost::beast::iequals(parser_->get()[http::field::expect], "100-continue");
+  const auto& request = parser_->get();
+  // Old clients do not know that answer (RFC 9110, section 10.1.1).
+  expects_ = request.version() >= 11 &&
+             boost::beast::iequals(request[http::field::expect], "100-continue");
   if (!busy_) let_body_come();
   parser_->eager(true);
   read_body();

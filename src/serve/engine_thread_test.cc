@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "decode/mock_evaluator_testing.h"
+#include "serve/answering_testing.h"
 
 namespace tidar {
 namespace {
@@ -120,6 +121,33 @@ TEST(EngineThread, NothingIsTakenOfWhatWasCancelled) {
     thread.cancel(*ticket);
     EXPECT_EQ(brought.tokens, tokens_alone(kept));
   }
+}
+
+// However many are handed in and cancelled while one pass goes on.
+TEST(EngineThread, NoCancellationIsLost) {
+  constexpr int kMost = 4;
+  MockEvaluator evaluator(MockModel{}, kLimits);
+  PacedEvaluator paced(evaluator);
+  Engine engine(paced);
+  Owner owner;
+  EngineThread thread(engine, kMost, owner.post());
+  paced.allow(0);
+  std::vector<Ticket> tickets;
+  for (int i = 0; i < kMost; ++i) {
+    tickets.push_back(
+        thread.submit(request_of({1, 2, 3}, 200), [](const Delivery&) { FAIL(); }).value());
+    if (i == 0) paced.await_pass();
+  }
+  for (const Ticket ticket : tickets) thread.cancel(ticket);
+  EXPECT_EQ(thread.under_way(), kMost) << "until the engine has let go of them";
+  EXPECT_FALSE(thread.submit(request_of({1}, 1), [](const Delivery&) {}));
+  paced.allow_all();
+  while (thread.under_way() > 0) owner.run_one();
+  EXPECT_EQ(thread.totals().finished[static_cast<size_t>(FinishReason::cancelled)], kMost);
+  EXPECT_EQ(thread.totals().sum.prompt_tokens, 3 * kMost);
+  const EngineState state = thread.state();
+  EXPECT_EQ(state.active + state.waiting, 0);
+  EXPECT_EQ(state.free_pages, kLimits.pages);
 }
 
 TEST(EngineThread, WhatTakesMayHandInAndCancel) {

@@ -26,6 +26,7 @@ void fill(Metrics& metrics) {
   metrics.answers[{"/health", 200}] = 7;
   metrics.answers[{"other", 404}] = 2;
   metrics.body_bytes = 12345;
+  metrics.connections = 3;
 }
 
 EngineTotals some_totals() {
@@ -39,6 +40,8 @@ EngineTotals some_totals() {
                            .used_masks = 3,
                            .guessed_right = true});
   totals.sum.waiting_s = 1.5;
+  totals.sum.prompt_tokens = 77;
+  totals.finished[static_cast<size_t>(FinishReason::stop)] = 2;
   totals.finished[static_cast<size_t>(FinishReason::length)] = 5;
   return totals;
 }
@@ -47,6 +50,10 @@ EngineState some_state() {
   EngineState state{.active = 2, .waiting = 1, .pages = 16, .free_pages = 8, .spare_pages = 4};
   state.passes.add(9, 0.25);
   state.passes.add(1, 0.5);
+  state.passes.add(5000, 2);
+  state.stats.prefix_queries = 40;
+  state.stats.prefix_hits = 30;
+  state.stats.preemptions = 6;
   return state;
 }
 
@@ -106,10 +113,16 @@ TEST(Metrics, TellWhatTheyAreTold) {
   for (const char* line :
        {"tidar:num_requests_running 2\n",
         "tidar:num_requests_waiting 1\n",
+        "tidar:connections 3\n",
+        "tidar:request_body_bytes 12345\n",
+        "tidar:request_success_total{finished_reason=\"stop\"} 2\n",
         "tidar:request_success_total{finished_reason=\"length\"} 5\n",
         "tidar:request_success_total{finished_reason=\"cancelled\"} 0\n",
+        "tidar:request_queue_time_seconds_sum 1.5\n",
+        "tidar:request_queue_time_seconds_count 7\n",
         "tidar:http_requests_total{route=\"other\",status=\"404\"} 2\n",
         "tidar:e2e_request_latency_seconds_count 50\n",
+        "tidar:prompt_tokens_total 77\n",
         "tidar:generation_tokens_total 3\n",
         "tidar:tokens_per_pass_bucket{le=\"2\"} 0\n",
         "tidar:tokens_per_pass_bucket{le=\"3\"} 1\n",
@@ -121,17 +134,27 @@ TEST(Metrics, TellWhatTheyAreTold) {
         "tidar:spec_decode_num_draft_tokens_per_pos_total{position=\"3\"} 1\n",
         "tidar:group_hits_total{kind=\"masks\"} 1\n",
         "tidar:group_hits_total{kind=\"guessed\"} 1\n",
+        "tidar:masks_total 4\n",
         "tidar:masks_wasted_total 1\n",
         "tidar:rows_per_pass_bucket{le=\"1\"} 1\n",
         "tidar:rows_per_pass_bucket{le=\"8\"} 1\n",
         "tidar:rows_per_pass_bucket{le=\"16\"} 2\n",
-        "tidar:rows_per_pass_sum 10\n",
+        "tidar:rows_per_pass_bucket{le=\"4096\"} 2\n",
+        "tidar:rows_per_pass_count 3\n",
+        "tidar:rows_per_pass_sum 5010\n",
         "tidar:pass_seconds_sum{rows=\"16\"} 0.25\n",
         "tidar:pass_seconds_count{rows=\"1\"} 1\n",
+        "tidar:pass_seconds_sum{rows=\"more\"} 2\n",
         "tidar:kv_cache_usage_perc 0.25\n",
-        "tidar:pages{state=\"held\"} 4\n"}) {
+        "tidar:pages{state=\"held\"} 4\n",
+        "tidar:pages{state=\"kept\"} 4\n",
+        "tidar:pages{state=\"free\"} 8\n",
+        "tidar:prefix_cache_queries_total 40\n",
+        "tidar:prefix_cache_hits_total 30\n",
+        "tidar:num_preemptions_total 6\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line;
   }
+  EXPECT_EQ(text.find("\nprocess_resident_memory_bytes 0\n"), std::string::npos);
 }
 
 TEST(PassTallies, PassesAreCountedByTheirRows) {

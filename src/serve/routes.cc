@@ -347,6 +347,7 @@ Reply Routes::completions(const std::string& body, const Turn& turn) const {
   return reply_from(body, [&](BodyReader& fields) -> Reply {
     CompletionRequest request = read_completion_request(fields);
     if (!fields.ok()) return {};
+    if (auto refusal = too_many(request.prompts.size(), request.output.n)) return *refusal;
     request.output.timeout_s = shorter(request.output.timeout_s, turn.timeout_s);
     return planned(form_of(ApiKind::completion, request.output, turn),
                    plan_completion(model_, request, turn.seed));
@@ -357,19 +358,24 @@ Reply Routes::chat_completions(const std::string& body, const Turn& turn) const 
   return reply_from(body, [&](BodyReader& fields) -> Reply {
     ChatRequest request = read_chat_request(fields);
     if (!fields.ok()) return {};
+    if (auto refusal = too_many(1, request.output.n)) return *refusal;
     request.output.timeout_s = shorter(request.output.timeout_s, turn.timeout_s);
     return planned(form_of(ApiKind::chat, request.output, turn),
                    plan_chat(model_, request, turn.seed));
   });
 }
 
-Reply Routes::planned(AnswerForm form, PlannedOutputs outputs) const {
+// Before they are planned: each has its prompt, and all that is said of it, by itself.
+std::optional<Refusal> Routes::too_many(size_t prompts, int outputs_each) const {
+  const auto outputs = static_cast<int64_t>(prompts) * outputs_each;
+  if (outputs <= engine_.most()) return std::nullopt;
+  return Refusal{.message = fmt::format("{} outputs are wanted, and {} can be under way at most; "
+                                        "ask for fewer at a time",
+                                        outputs, engine_.most())};
+}
+
+Reply Routes::planned(AnswerForm form, PlannedOutputs outputs) {
   if (outputs.refusal) return *outputs.refusal;
-  if (static_cast<int>(outputs.outputs.size()) > engine_.most()) {
-    return Refusal{.message = fmt::format("{} outputs are wanted, and {} can be under way at most; "
-                                          "ask for fewer at a time",
-                                          outputs.outputs.size(), engine_.most())};
-  }
   return Planned{std::move(form), std::move(outputs)};
 }
 

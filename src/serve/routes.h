@@ -83,7 +83,9 @@ class Routes {
   bool answer_preflight(const HttpRequest& request, Client& client) const;
   std::unique_ptr<Answering> begin(Prepare prepare, HttpRequest request, Client& client);
   AnswerForm form_of(ApiKind kind, const OutputWish& output, const Turn& turn) const;
-  Reply planned(AnswerForm form, PlannedOutputs outputs) const;
+  /// A refusal where so many outputs could never be under way.
+  std::optional<Refusal> too_many(size_t prompts, int outputs_each) const;
+  static Reply planned(AnswerForm form, PlannedOutputs outputs);
 
   void health(std::string_view path, Client& client);
   void metrics(std::string_view path, Client& client);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
+#include <future>
 #include <map>
 #include <string>
 
@@ -51,6 +53,12 @@ TEST_F(RoutesTest, ThePageIsAtTheRoot) {
     EXPECT_EQ(plain.fields.count("Content-Encoding"), 0u);
     EXPECT_NE(plain.fields["Content-Security-Policy"].find("default-src 'none'"),
               std::string::npos);
+    EXPECT_EQ(plain.fields["Vary"], "Accept-Encoding");
+    EXPECT_EQ(plain.fields["X-Content-Type-Options"], "nosniff");
+    EXPECT_EQ(plain.fields["Referrer-Policy"], "no-referrer");
+    if (file.path != "/") {
+      EXPECT_NE(plain.fields["Cache-Control"].find("immutable"), std::string::npos);
+    }
     Heard zipped = get("gzip, deflate", "");
     EXPECT_EQ(zipped.content->second, file.zipped);
     EXPECT_EQ(zipped.fields["Content-Encoding"], "gzip");
@@ -71,6 +79,85 @@ TEST_F(RoutesTest, PropsNameTheMethodsThatARequestMayName) {
   model_.mask_token = -1;
   EXPECT_EQ(methods().find("\"tidar\""), std::string::npos);
   EXPECT_NE(methods().find("\"ar\""), std::string::npos);
+}
+
+TEST_F(RoutesTest, PropsAndModelsSayWhatIsServed) {
+  model_.method = "ar";
+  model_.created = 12;
+  const OrderedJson props = ask("GET", "/props", "").json;
+  EXPECT_EQ(props["model"], "mock");
+  EXPECT_EQ(props["context"], kMockLimits.max_position);
+  EXPECT_EQ(props["vocabulary"], tokenizer_.size());
+  EXPECT_EQ(props["method"], "ar");
+  EXPECT_EQ(props["chat"], true);
+  EXPECT_EQ(props["most_outputs"], 8);
+  model_.chat_template = nullptr;
+  EXPECT_EQ(ask("GET", "/props", "").json["chat"], false);
+  EXPECT_EQ(ask("GET", "/v1/models", "").json,
+            OrderedJson::parse(R"({"object": "list", "data": [{"id": "mock", "object": "model",
+                "created": 12, "owned_by": "tidar", "max_model_len": 200}]})"));
+  model_.tokenizer_info = {{"bos_token", "<bos>"}};
+  EXPECT_EQ(ask("GET", "/tokenizer_info", "").json, model_.tokenizer_info);
+}
+
+TEST_F(RoutesTest, AnswersHaveNamesOfTheirOwn) {
+  const OrderedJson one = complete({{"prompt", "a"}}).json,
+                    other = complete({{"prompt", "a"}}).json;
+  EXPECT_TRUE(one["id"].get<std::string>().starts_with("cmpl-"));
+  EXPECT_NE(one["id"], other["id"]);
+  EXPECT_EQ(one["model"], "mock");
+  EXPECT_NEAR(one["created"].get<double>(), static_cast<double>(std::time(nullptr)), 60);
+  const OrderedJson chat =
+      ask("POST", "/v1/chat/completions",
+          R"({"messages": [{"role": "user", "content": "a"}], "max_tokens": 1})")
+          .json;
+  EXPECT_TRUE(chat["id"].get<std::string>().starts_with("chatcmpl-"));
+}
+
+// Where requests bring no seeds.
+TEST_F(RoutesTest, ServersDrawFromSeedsOfTheirOwn) {
+  Routes other({model_, thread_, worker_, metrics_}, {});
+  const std::string body = R"({"prompt": "a", "max_tokens": 20, "ignore_eos": true})";
+  const auto hear = [&](Routes& routes) {
+    Heard heard;
+    const auto answering = routes.handle(
+        {.method = "POST", .target = "/v1/completions", .authorization = {}, .body = body}, heard);
+    while (!heard.done()) (*calls_.pop())();
+    return heard.json["choices"][0]["text"];
+  };
+  EXPECT_NE(hear(routes_), hear(other));
+}
+
+TEST_F(RoutesTest, WhoComesWhenTooMuchIsToBeReadIsToldToComeAgain) {
+  std::promise<void> begun, released;
+  Worker busy(1, [](const std::function<void()>&) {});
+  busy.submit([&] {
+    begun.set_value();
+    released.get_future().wait();
+    return [] {};
+  });
+  begun.get_future().wait();
+  busy.submit([] { return [] {}; });
+  Routes routes({model_, thread_, busy, metrics_}, {});
+  Heard heard;
+  routes.handle({.method = "POST", .target = "/tokenize", .authorization = {}, .body = "{}"},
+                heard);
+  released.set_value();
+  ASSERT_TRUE(heard.refusal);
+  EXPECT_EQ(heard.refusal->status, 503);
+}
+
+TEST_F(RoutesTest, SpecialTokensAreAddedUnlessTheyAreUnwanted) {
+  nlohmann::json file = small_tokenizer();
+  file["post_processor"] = nlohmann::json::parse(R"({"type": "TemplateProcessing",
+      "single": [{"SpecialToken": {"id": "<bos>"}}, {"Sequence": {"id": "A"}}],
+      "special_tokens": {"<bos>": {"id": "<bos>", "ids": [266]}}})");
+  const Tokenizer tokenizer = Tokenizer::parse(file.dump(), "small").value();
+  model_.tokenizer = &tokenizer;
+  EXPECT_EQ(ask("POST", "/tokenize", R"({"prompt": "a"})").json,
+            OrderedJson::parse(R"({"tokens": [266, 97], "count": 2, "max_model_len": 200})"));
+  EXPECT_EQ(ask("POST", "/tokenize", R"({"prompt": "a", "add_special_tokens": false})").json,
+            OrderedJson::parse(R"({"tokens": [97], "count": 1, "max_model_len": 200})"));
 }
 
 TEST_F(RoutesTest, TokensAndTexts) {
@@ -100,8 +187,10 @@ TEST_F(RoutesTest, AKeyIsAskedForWhereThereIsOne) {
   EXPECT_EQ(status("/v1/models", "Bearer secret"), 200);
   EXPECT_EQ(status("/v1/models", "Bearer other"), 200);
   EXPECT_EQ(status("/health", ""), 200);
-  for (const char* wrong : {"", "Bearer ", "secret", "Bearer secre", "Bearer secretx"}) {
-    EXPECT_EQ(status("/v1/models", wrong), 401) << wrong;
+  for (const char* path : {"/v1/models", "/v1/models/mock", "/v1/completions", "/v1/nothing"}) {
+    for (const char* wrong : {"", "Bearer ", "secret", "Bearer secre", "Bearer secretx"}) {
+      EXPECT_EQ(status(path, wrong), 401) << path << wrong;
+    }
   }
 }
 
@@ -141,6 +230,17 @@ TEST_F(RoutesTest, PagesOfOneOriginMayAsk) {
   EXPECT_EQ(refused.fields["Access-Control-Allow-Origin"], "https://example.org")
       << "so that the page can read why";
   EXPECT_EQ(refused.fields["Vary"], "Origin");
+  EXPECT_EQ(refused.fields["Access-Control-Expose-Headers"],
+            "Tidar-Method, Tidar-Equals-AR, Retry-After");
+  EXPECT_EQ(first.fields["Access-Control-Allow-Methods"], "GET, HEAD, POST");
+  EXPECT_NE(first.fields["Access-Control-Allow-Headers"].find("Content-Type"), std::string::npos);
+  EXPECT_NE(first.fields["Access-Control-Allow-Headers"].find("X-Request-Timeout"),
+            std::string::npos);
+  EXPECT_EQ(first.fields["Access-Control-Max-Age"], "86400");
+  Routes to_all({model_, thread_, worker_, metrics_}, {.origin = "*"});
+  Heard any = hear(to_all, "GET");
+  EXPECT_EQ(any.fields["Access-Control-Allow-Origin"], "*");
+  EXPECT_EQ(any.fields.count("Vary"), 0u);
   Heard closed = hear(routes_, "OPTIONS");
   EXPECT_EQ(closed.refusal->status, 405);
   EXPECT_EQ(closed.fields.count("Access-Control-Allow-Origin"), 0u);

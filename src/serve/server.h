@@ -19,8 +19,8 @@ namespace tidar {
 struct ServerOptions {
   std::string host = "127.0.0.1";  ///< a name or an address of this machine
   int port = 8080;                 ///< 0: any that is free
-  Access access;
-  HttpLimits http;
+  Access access{};
+  HttpLimits http{};
   int most_connections = 4096;     ///< who comes then is told to come again
   int most_outputs = 64;           ///< under way or waiting for the engine; more are told to wait
   std::chrono::seconds grace{30};  ///< for what is under way when the server is told to end

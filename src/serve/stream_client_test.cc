@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "serve/server_testing.h"
+
 namespace tidar {
 namespace {
 
@@ -17,6 +19,49 @@ TEST(StreamClient, AServerIsNamedByItsUrl) {
                             "http://a:x", "http://a:65536", "http://a:1/v1", "http://a/b:1"}) {
     EXPECT_NE(named(wrong).find("expected http://HOST:PORT"), std::string::npos) << wrong;
   }
+}
+
+using StreamClientTest = ServerTest;
+
+TEST_F(StreamClientTest, TimesWhatAServerStreams) {
+  serve({.access = {.api_keys = {"key"}}});
+  const ServerAddress address = {"127.0.0.1", std::to_string(port_), "key"};
+  const auto timed = stream_completion(
+      address, {{"prompt", "he"}, {"max_tokens", 30}, {"temperature", 0}, {"ignore_eos", true}});
+  ASSERT_TRUE(timed.ok()) << timed.error().message;
+  EXPECT_EQ(timed->tokens, 30);
+  EXPECT_GT(timed->texts_s.size(), 5u);
+  EXPECT_LE(timed->texts_s.size(), 30u);
+  double before = 0;
+  for (const double at : timed->texts_s) {
+    EXPECT_GE(at, before);
+    before = at;
+  }
+  EXPECT_GE(timed->seconds, before);
+  EXPECT_LT(timed->seconds, 60);
+  // Tokens without text bring none.
+  const auto silent = stream_completion(
+      address, {{"prompt", "he"}, {"max_tokens", 5}, {"logit_bias", {{"266", 100}}}});
+  ASSERT_TRUE(silent.ok()) << silent.error().message;
+  EXPECT_EQ(silent->texts_s.size(), 0u);
+  EXPECT_EQ(silent->tokens, 1);
+}
+
+TEST_F(StreamClientTest, SaysWhyThereIsNoStream) {
+  serve({.access = {.api_keys = {"key"}}, .http = {.answer = std::chrono::seconds(1)}});
+  ServerAddress address = {"127.0.0.1", std::to_string(port_)};
+  const OrderedJson body = {
+      {"prompt", "he"}, {"max_tokens", 100}, {"temperature", 0}, {"ignore_eos", true}};
+  EXPECT_NE(stream_completion(address, body).error().message.find("the API key is missing"),
+            std::string::npos);
+  address.api_key = "key";
+  EXPECT_NE(stream_completion(address, {{"prompt", 1}}).error().message.find("'prompt' must be"),
+            std::string::npos);
+  paced_.allow(40);
+  EXPECT_NE(stream_completion(address, body)
+                .error()
+                .message.find("the stream ends: the answer took longer than 1 s"),
+            std::string::npos);
 }
 
 TEST(StreamClient, NobodyThereIsAnError) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <vector>
 
@@ -50,6 +51,30 @@ TEST(Worker, TakesOnlySoMuchAndNothingWhenItWasStopped) {
   released.set_value();
   worker.stop();
   EXPECT_FALSE(worker.submit(nothing));
+}
+
+TEST(Worker, WhatWaitsWhenItIsStoppedIsLeft) {
+  Calls calls(1000);
+  std::promise<void> begun, released;
+  std::atomic<int> done = 0;
+  Worker worker(100, post_to(calls));
+  ASSERT_TRUE(worker.submit([&] {
+    begun.set_value();
+    released.get_future().wait();
+    return [] {};
+  }));
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(worker.submit([&] {
+      ++done;
+      return [] {};
+    }));
+  }
+  begun.get_future().wait();
+  std::thread stops([&] { worker.stop(); });
+  while (worker.submit([] { return [] {}; })) std::this_thread::yield();  // until it is told
+  released.set_value();
+  stops.join();
+  EXPECT_EQ(done, 0);
 }
 
 }  // namespace
