@@ -5,21 +5,27 @@
 """
 
 import json
+import math
 import pathlib
 import signal
+import struct
 import subprocess
 import tempfile
 import time
 import unittest
 
-from outside import PROGRAM, Case, load, main, run, small_run, wait_until_caught
+import hugging_face
+from gguf_test import convert as write_gguf
+from outside import (PROGRAM, WITHOUT_OTHER_TOKENIZERS, Case, comma, load, main, other_tokenizers,
+                     run, small_run, wait_until_caught)
 
 FOLDER = pathlib.Path()  # what setUpModule makes
+SIZE = 0  # tokens of its tokenizer
 
 
 def setUpModule():
-    """A corpus, and an AR checkpoint that has begun to know it."""
-    global FOLDER
+    """A corpus, an AR checkpoint that has begun to know it, and one whose vocabulary is full."""
+    global FOLDER, SIZE
     holder = tempfile.TemporaryDirectory()
     unittest.addModuleCleanup(holder.cleanup)
     FOLDER = pathlib.Path(holder.name)
@@ -32,6 +38,26 @@ def setUpModule():
     added = load(FOLDER / "words" / "tokenizer.json")["added_tokens"]
     end, = (token["id"] for token in added if token["content"] == "<|endoftext|>")
     set_end(end)
+    SIZE = 1 + max(token["id"] for token in added)
+    config = {**load(FOLDER / "config.json"), "vocab_size": SIZE, "eos_token_id": end,
+              "rope_theta": 10000, "rms_norm_eps": 1e-6}
+    (FOLDER / "full.json").write_text(json.dumps(config))
+    fields |= {"model_config": str(FOLDER / "full.json"), "out": str(FOLDER / "full"), "steps": 5}
+    (FOLDER / "run.json").write_text(json.dumps(fields))
+    code, _, err = run("train", "--config", FOLDER / "run.json")
+    assert code == 0, err
+
+
+def write_shard(path, vocabulary, documents):
+    """By the grammar of src/format/token_shards.h, version 1."""
+    ids = [token for document in documents for token in document]
+    ends = [sum(map(len, documents[: n + 1])) for n in range(len(documents))]
+    data = struct.pack("<8sIIQQQ", b"tidartok", 1, 2, vocabulary, len(ids), len(documents))
+    data += struct.pack(f"<{len(ids)}H", *ids)
+    data += bytes(-len(data) % 8)
+    data += struct.pack(f"<{len(ends)}Q{len(ends)}I", *ends, *[0] * len(ends))
+    path.write_bytes(data)
+    return path
 
 
 def set_end(token):
@@ -39,11 +65,149 @@ def set_end(token):
     config.write_text(json.dumps({**load(config), "eos_token_id": token}))
 
 
-class Convert(Case):
-    def command(self, *more, data=None):
-        return ["convert", "--model", FOLDER / "ar" / "latest", "--data",
+class ConvertCase(Case):
+    def command(self, *more, data=None, model=None):
+        return ["convert", "--model", model or FOLDER / "ar" / "latest", "--data",
                 data or FOLDER / "corpus.jsonl", "--prompt", "{prompt}", "--out", self.out,
                 "--block-size", 4, *more]
+
+    def logits(self, model, ids, vocabulary):
+        """A row for each id."""
+        file = self.folder / "logits"
+        self.succeed("logits", "--model", model, "--ids", comma(ids), "--out", file)
+        row = 4 * vocabulary
+        data = file.read_bytes()
+        self.assertEqual(len(data), row * len(ids))
+        return [data[at : at + row] for at in range(0, len(data), row)]
+
+
+class AddedMask(ConvertCase):
+    """A model whose tokenizer, text and vocabulary are full gets one token more."""
+
+    IDS = [5, 9, 200, 250, 7]
+
+    def command(self, *more, data=None, model=None):
+        return super().command(*more, data=data, model=model or FOLDER / "full" / "latest")
+
+    def check_rows(self, before, after):
+        """The new row of each matrix is the mean of the others, and those are what they were."""
+        old = hugging_face.read_tensors(before / "model.safetensors")
+        new = hugging_face.read_tensors(after / "model.safetensors")
+        self.assertEqual(old.keys(), new.keys())
+        for name, (kind, shape, data) in old.items():
+            with_row = shape[0] == SIZE
+            self.assertEqual(new[name][:2], (kind, (shape[0] + with_row, *shape[1:])), name)
+            self.assertEqual(new[name][2][: len(data)], data, name)
+            if not with_row:
+                continue
+            columns = shape[1]
+            numbers = hugging_face.floats(*new[name][::2])
+            rows, last = numbers[: SIZE * columns], numbers[SIZE * columns :]
+            for column, value in enumerate(last):
+                mean = math.fsum(rows[column::columns]) / SIZE
+                self.assertAlmostEqual(value, mean, delta=abs(mean) / 200 + 1e-9)
+
+    def check_logits(self, before, after):
+        """Those of all other ids are the same to the bit; the new one's is their mean."""
+        old = self.logits(before, self.IDS, SIZE)
+        new = self.logits(after, self.IDS, SIZE + 1)
+        for one, other in zip(old, new):
+            self.assertEqual(other[:-4], one)
+            *others, added = struct.unpack(f"<{SIZE + 1}f", other)
+            self.assertAlmostEqual(added, math.fsum(others) / SIZE, delta=2e-3)
+
+    def check_tokenizer(self, folder):
+        decoder = load(folder / "tokenizer_config.json")["added_tokens_decoder"]
+        self.assertEqual(decoder[str(SIZE)]["content"], "<mask>")
+        added = load(folder / "tokenizer.json")["added_tokens"][-1]
+        self.assertEqual((added["id"], added["content"], added["special"]),
+                         (SIZE, "<mask>", True))
+        if WITHOUT_OTHER_TOKENIZERS:
+            self.skipTest(WITHOUT_OTHER_TOKENIZERS)
+        texts = ["1 + 2 = <mask>", "<mask><mask> is", "a<|mask|>b <mask>", "no such", " <mas k>"]
+        for library, answers in other_tokenizers(folder, texts).items():
+            for text, answer in zip(texts, answers):
+                ours, _ = self.succeed("tokenize", "--model", folder, text=text)
+                self.assertEqual(answer["ids"], json.loads(ours), (library, text))
+                self.assertEqual(answer["ids"].count(SIZE), text.count("<mask>"), text)
+
+    def test_is_added_on_request(self):
+        _, err = self.succeed(*self.command("--add-mask-token", "--budget", "30ktokens"))
+        self.assertIn(f"mask token: '<mask>' ({SIZE}), which is added to the tokenizer and to the "
+                      "vocabulary, with the mean of all rows", err)
+        model, init = FOLDER / "full" / "latest", self.out / "init"
+        config = load(init / "config.json")
+        self.assertEqual({**config, "vocab_size": SIZE}, load(model / "config.json"))
+        self.assertEqual(config["vocab_size"], SIZE + 1)
+        self.check_rows(model, init)
+        self.check_logits(model, init)
+        trained = load(self.out / "latest" / "config.json")
+        self.assertEqual((trained["vocab_size"], trained["tidar"]["mask_token_id"]),
+                         (SIZE + 1, SIZE))
+        text, _ = self.succeed("generate", "--model", self.out / "latest", "--prompt", "1 + 2 = ",
+                               "--max-new", 12, "--compare", "--json")
+        self.assertTrue(json.loads(text)["compare"]["tokens_agree"])
+        self.assertNotIn(SIZE, json.loads(text)["tokens"])
+        self.check_tokenizer(self.out / "latest")
+
+    def test_is_added_where_every_token_is_in_use(self):
+        end = load(FOLDER / "full.json")["eos_token_id"]
+        ids = [token for token in range(SIZE) if token != end]
+        full = write_shard(self.folder / "full.tokens", SIZE,
+                           [[*ids[n:], *ids[:n], end] for n in range(0, 250, 5)])
+        _, err = self.succeed(*self.command("--budget", "10ktokens", data=full))
+        self.assertIn(f"({SIZE}), which is added", err)
+        self.assertEqual(load(self.out / "run.json")["init"], str(self.out / "init"))
+        self.assertEqual(load(self.out / "run.json")["mask_token"], SIZE)
+        self.refuse(2, *self.command("--add-mask-token", "--mask-token", "7"), holds=["excludes"])
+
+    def test_has_a_row_of_the_padding_where_there_is_one(self):
+        model = self.folder / "padded"
+        self.succeed(*self.command("--add-mask-token", "--set", "epochs=1"))
+        hugging_face.write_folder(model, load(self.out / "init/config.json"),
+                                  hugging_face.read_tensors(self.out / "init/model.safetensors"))
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            (model / name).write_bytes((FOLDER / "words" / name).read_bytes())
+        self.out = self.folder / "second"
+        _, err = self.succeed(*self.command("--add-mask-token", "--set", "epochs=1", model=model))
+        self.assertIn(f"({SIZE}), which is added to the tokenizer\n", err)
+        self.assertEqual(load(self.out / "init/config.json")["vocab_size"], SIZE + 1)
+        self.check_tokenizer(self.out / "latest")
+
+
+class Gguf(ConvertCase):
+    def test_becomes_a_folder_and_a_model(self):
+        model = FOLDER / "full" / "latest"
+        file = write_gguf(model, self.folder / "ar.gguf", "F32")
+        _, err = self.succeed(*self.command("--budget", "20ktokens", model=file))
+        self.assertIn("becomes a Hugging Face folder", err)
+        self.assertIn("stays behind", err)
+        init = self.out / "init"
+        self.assertEqual(hugging_face.read_tensors(init / "model.safetensors"),
+                         hugging_face.read_tensors(model / "model.safetensors"))
+        self.assertEqual(self.logits(init, [3, 4, 5], SIZE), self.logits(model, [3, 4, 5], SIZE))
+        # The same run as from the folder that the file was made of.
+        held = [json.loads(line)["held_out"]["ar"] for line in
+                (self.out / "log.jsonl").read_text().splitlines() if "held_out" in line]
+        self.out = self.folder / "second"
+        self.succeed(*self.command("--budget", "20ktokens", model=model))
+        other = [json.loads(line)["held_out"]["ar"] for line in
+                 (self.out / "log.jsonl").read_text().splitlines() if "held_out" in line]
+        self.assertEqual(held, other)
+        text, _ = self.succeed("generate", "--model", self.out / "latest", "--prompt", "1 + 2 = ",
+                               "--max-new", 12, "--compare", "--json")
+        self.assertTrue(json.loads(text)["compare"]["tokens_agree"])
+
+    def test_can_get_a_token_more(self):
+        file = write_gguf(FOLDER / "full" / "latest", self.folder / "ar.gguf", "BF16")
+        self.succeed(*self.command("--add-mask-token", "--set", "epochs=1", model=file))
+        self.assertEqual(load(self.out / "init/config.json")["vocab_size"], SIZE + 1)
+        before, after = (self.logits(model, [3, 4, 5], size) for model, size in
+                         ((file, SIZE), (self.out / "init", SIZE + 1)))
+        self.assertEqual([row[:-4] for row in after], before)
+
+
+class Convert(ConvertCase):
 
     def test_one_command_makes_a_measured_model(self):
         page, err = self.succeed(*self.command("--budget", "40ktokens", "--control"))

@@ -9,6 +9,7 @@ build/node.
 
 import fcntl
 import json
+import math
 import os
 import pathlib
 import pty
@@ -21,9 +22,7 @@ import termios
 import time
 import unittest
 
-from outside import PROGRAM, ROOT, Case, main, run
-
-NODE = ROOT / "build/node"
+from outside import (PROGRAM, WITHOUT_OTHER_TOKENIZERS, Case, main, other_tokenizers, run)
 
 WORDS = ("the quick brown fox jumps over a lazy dog while naïve coders don't sleep until 2024, "
          "because they'll have written café, Straße, 日本語 and Ελλάδα; total = sum(x * 3 for x in "
@@ -31,17 +30,26 @@ WORDS = ("the quick brown fox jumps over a lazy dog while naïve coders don't sl
 
 
 def read_shard(path):
-    """(vocabulary, documents, prompts) by the grammar of src/format/token_shards.h."""
+    """(vocabulary, documents, prompts) by the grammar of src/format/token_shards.h; in version 2 the
+    stretches that are given in place of prompts."""
     data = pathlib.Path(path).read_bytes()
     magic, version, width, vocabulary, tokens, count = struct.unpack_from("<8sIIQQQ", data)
-    assert (magic, version) == (b"tidartok", 1)
+    assert magic == b"tidartok" and version in (1, 2)
     ids = struct.unpack_from(f"<{tokens}{'H' if width == 2 else 'I'}", data, 40)
     at = 40 + tokens * width
     at += -at % 8
     ends = struct.unpack_from(f"<{count}Q", data, at)
     prompts = struct.unpack_from(f"<{count}I", data, at + 8 * count)
-    assert at + 12 * count == len(data)
-    return vocabulary, [list(ids[b:e]) for b, e in zip((0, *ends), ends)], list(prompts)
+    documents = [list(ids[b:e]) for b, e in zip((0, *ends), ends)]
+    at += 12 * count
+    if version == 1:
+        assert at == len(data)
+        return vocabulary, documents, list(prompts)
+    given_ends = struct.unpack_from(f"<{count}Q", data, at)
+    given = list(struct.iter_unpack("<II", data[at + 8 * count :]))
+    assert len(given) == given_ends[-1]
+    return (vocabulary, documents,
+            [[(0, prompt), *given[b:e]] for prompt, b, e in zip(prompts, (0, *given_ends), given_ends)])
 
 
 class DataCase(Case):
@@ -101,19 +109,12 @@ class Tokenizers(DataCase):
             rng.shuffle(parts)
             yield rng.choice(["", " "]).join(parts)
 
-    @unittest.skipUnless(shutil.which("node"), "node is not installed")
+    @unittest.skipIf(WITHOUT_OTHER_TOKENIZERS, WITHOUT_OTHER_TOKENIZERS)
     def test_other_programs_encode_alike(self):
-        if not (NODE / "node_modules").is_dir():
-            self.skipTest(f"{NODE} is not there; scripts/fetch-node-tokenizers makes it")
         tokenizer, _ = self.make_tokenizer(vocabulary=700)
         seed = random.randrange(1 << 32)
         texts = list(self.random_texts(random.Random(seed), 300))
-        done = subprocess.run(["node", ROOT / "tests/other_tokenizers/encode.mjs", NODE],
-                              input=json.dumps({"folder": str(tokenizer), "texts": texts}).encode(),
-                              capture_output=True, timeout=300, check=False)
-        self.assertEqual(done.returncode, 0, done.stderr.decode())
-        libraries = json.loads(done.stdout)
-        self.assertEqual(len(libraries), 2)
+        libraries = other_tokenizers(tokenizer, texts)
         for number, text in enumerate(texts):
             ours = self.encode(tokenizer, text)
             decoded, _ = self.succeed("detokenize", "--model", tokenizer,
@@ -122,6 +123,113 @@ class Tokenizers(DataCase):
                 where = f"{library}, seed {seed}, text {text!r}"
                 self.assertEqual(answers[number]["ids"], ours, where)
                 self.assertEqual(answers[number]["decoded"], decoded, where)
+
+
+TEMPLATE = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+            "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+# What was thought is left out once another message follows.
+THINKING = TEMPLATE.replace("{{ m.content }}", "{% if m.role == 'assistant' and loop.last %}(a dog)"
+                            "{% endif %}{{ m.content }}")
+
+
+class Conversations(DataCase):
+    def setUp(self):
+        super().setUp()
+        self.tokenizer, _ = self.make_tokenizer("--special", "<|im_start|>", "--special", "<|im_end|>")
+        (self.tokenizer / "chat_template.jinja").write_text(TEMPLATE)
+
+    def prompt(self, messages, asks):
+        """The prompt's ids, as the model reads them in decoding."""
+        given = json.dumps({"messages": messages, "add_generation_prompt": asks})
+        return json.loads(self.succeed("prompt", "--model", self.tokenizer, "--ids", text=given)[0])
+
+    def make(self, *lines, flags=()):
+        file = self.put("c.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        shard = self.folder / "c.tokens"
+        out, err = self.succeed("data", "tokens", file, "--tokenizer", self.tokenizer, "--out",
+                                shard, "--json", "--force", *flags)
+        return json.loads(out), err, *read_shard(shard)[1:]
+
+    def turns(self, *contents):
+        return [{"role": role, "content": content}
+                for role, content in zip(("system", *("user", "assistant") * 9), contents)]
+
+    def test_answers_are_learnt_and_all_else_is_given(self):
+        messages = self.turns("be a fox", "why?", "the dog sleeps", "until when? <|im_end|>", "2024",
+                              "thanks")
+        report, _, documents, given = self.make({"messages": messages}, {"messages": messages[:3]})
+        self.assertEqual((report["documents"], report["conversations"], report["bad_lines"]),
+                         (2, 2, 0))
+        self.assertEqual(report["tokens"], sum(map(len, documents)))
+        self.assertEqual(report["prompt_tokens"], sum(end - begin for stretches in given
+                                                      for begin, end in stretches))
+        end, = self.encode(self.tokenizer, "<|im_end|>")
+        learnt = [list(self.learnt(*one)) for one in zip(documents, given)]
+        answers = [self.encode(self.tokenizer, text) + [end] for text in ("the dog sleeps", "2024")]
+        self.assertEqual(learnt, [answers, answers[:1]])
+        # What is learnt stands behind the very prompt that decoding reads.
+        prompt = self.prompt(messages[:2], True)
+        self.assertEqual(documents[0][: len(prompt)], prompt)
+        self.assertEqual(given[0][0], (0, len(prompt)))
+        whole = self.prompt(messages[:5], False)
+        self.assertEqual(documents[0], whole[: len(documents[0])])
+
+    @staticmethod
+    def learnt(document, given):
+        at = 0
+        for begin, end in (*given, (len(document), len(document))):
+            if begin > at:
+                yield document[at:begin]
+            at = end
+
+    def test_a_template_that_rewrites_answers_gives_a_document_for_each(self):
+        (self.tokenizer / "chat_template.jinja").write_text(THINKING)
+        messages = self.turns("be", "why?", "the dog", "when?", "2024")
+        report, _, documents, prompts = self.make({"messages": messages})
+        self.assertEqual((report["conversations"], report["answer_documents"]), (1, 2))
+        for document, prompt, count in zip(documents, prompts, (2, 4)):
+            self.assertEqual(document[:prompt], self.prompt(messages[:count], True))
+
+    def test_text_goes_before_messages(self):
+        report, _, documents, _ = self.make({"messages": self.turns("a", "b", "c"), "text": "the"})
+        self.assertEqual((report["conversations"], report["documents"]), (0, 1))
+        self.assertEqual(documents[0][:-1], self.encode(self.tokenizer, "the"))
+
+    def test_what_cannot_be_learnt_is_a_bad_line(self):
+        report, err, documents, _ = self.make(
+            {"messages": self.turns("a", "b")}, {"messages": self.turns("a", "b", "c")},
+            {"messages": "text"})
+        self.assertEqual((report["documents"], report["bad_lines"], len(documents)), (1, 2, 1))
+        self.assertIn("c.jsonl:1: has no message of the role 'assistant'", err)
+        (self.tokenizer / "chat_template.jinja").unlink()
+        file = self.put("c.jsonl", json.dumps({"messages": self.turns("a", "b", "c")}))
+        self.refuse(1, "data", "tokens", file, "--tokenizer", self.tokenizer, "--out",
+                    self.folder / "none", holds=["chat_template.jinja"])
+        self.assertFalse((self.folder / "none").exists())
+
+    def test_training_learns_answers_alone(self):
+        """The loss is the mean of the cross-entropies of the answers' tokens."""
+        messages = self.turns("be", "why?", "the dog", "when?", "2024")
+        _, _, documents, given = self.make(*[{"messages": messages}] * 4)
+        config = {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 500,
+                  "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1,
+                  "num_key_value_heads": 1, "head_dim": 16, "intermediate_size": 16,
+                  "max_position_embeddings": 512, "tie_word_embeddings": True}
+        fields = {"model_config": str(self.put("config.json", json.dumps(config))),
+                  "tokenizer": str(self.tokenizer), "out": str(self.folder / "run"),
+                  "train": [str(self.folder / "c.tokens")], "prompts": "given", "steps": 1,
+                  "learning_rate": 0, "sequence": 256, "packs": 1, "validate_every": 0}
+        self.succeed("train", "--config", self.put("run.json", json.dumps(fields)))
+        line = json.loads((self.folder / "run/log.jsonl").read_text().splitlines()[0])
+        ids, file = documents[0], self.folder / "logits"
+        self.succeed("logits", "--model", self.folder / "run/latest", "--ids",
+                     ",".join(map(str, ids)), "--out", file)
+        rows = list(struct.iter_unpack("<500f", file.read_bytes()))
+        losses = [math.log(math.fsum(map(math.exp, rows[at - 1]))) - rows[at - 1][token]
+                  for at, token in enumerate(ids)
+                  if not any(begin <= at < end for begin, end in given[0])]
+        self.assertGreater(len(losses), 6)
+        self.assertAlmostEqual(line["loss"], math.fsum(losses) / len(losses), delta=1e-4)
 
 
 class Shards(DataCase):

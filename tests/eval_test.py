@@ -312,7 +312,7 @@ class Documents(EvalCase):
         self.refuse(1, *self.flags(task, "--shots", 1, "--shots-file", task), holds=["--shots"])
         self.refuse(1, *self.flags(task, "--say-solutions"), holds=["has none"])
         shard = self.folder / "d.tokens"
-        self.succeed("data", "tokenizer", task, "--out", self.folder / "other", "--vocabulary", 310)
+        self.succeed("data", "tokenizer", task, "--out", self.folder / "other", "--vocabulary", 270)
         self.succeed("data", "tokens", task, "--tokenizer", self.folder / "other", "--out", shard)
         self.refuse(1, *self.flags(shard), holds=["d.tokens: is a shard of a vocabulary of"])
         other = self.task([{"story": "x"}], "none.jsonl")

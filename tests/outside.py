@@ -53,6 +53,26 @@ def has_sanitizer():
     return b"__asan_init" in program or b"__tsan_init" in program
 
 
+NODE = ROOT / "build/node"
+# Why other programs' tokenizers cannot be asked; "" where they can.
+WITHOUT_OTHER_TOKENIZERS = (
+    "node is not installed" if not shutil.which("node") else
+    "" if (NODE / "node_modules").is_dir() else
+    f"{NODE} is not there; scripts/fetch-node-tokenizers makes it")
+
+
+def other_tokenizers(folder, texts):
+    """{library: [{"ids", "decoded"}]}: what other programs make of the texts by a folder's
+    tokenizer."""
+    done = subprocess.run(["node", ROOT / "tests/other_tokenizers/encode.mjs", NODE],
+                          input=json.dumps({"folder": str(folder), "texts": texts}).encode(),
+                          capture_output=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    libraries = json.loads(done.stdout)
+    assert len(libraries) == 2
+    return libraries
+
+
 def comma(ids):
     return ",".join(map(str, ids))
 

@@ -16,10 +16,9 @@ import shutil
 import subprocess
 import unittest
 
-from outside import ROOT, Case, load, main, run
+from outside import NODE, ROOT, Case, load, main, run
 
 TOKENIZERS = ROOT / "build/tokenizers"
-NODE = ROOT / "build/node"
 TOKENS = {"bos_token": "<s>", "eos_token": {"content": "</s>", "special": True}}
 
 # One line each: what @huggingface/jinja renders as jinja2 does.

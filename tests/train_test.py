@@ -99,7 +99,7 @@ class Run(TrainCase):
             validation={"held": [str(FOLDER / "text.tokens")]}, validation_packs=4,
             prompts_file=str(prompts), draft_lengths=[2, 4], max_new=20)
         for part in ("parameters", "memory", "optimizer's moments", "total",
-                     "tokens per pass, as AR"):
+                     "tokens per pass, ", "at temperature 1, as AR"):
             self.assertIn(part, err)
         lines = self.log()
         steps = [line for line in lines if "loss" in line]
@@ -115,6 +115,20 @@ class Run(TrainCase):
         for draft in ("draft_2", "draft_4"):
             self.assertEqual(held[2][draft]["same_as_ar"], 5)
             self.assertGreaterEqual(held[2][draft]["tokens_per_pass"], 1)
+            self.assertGreaterEqual(held[2][draft]["sampled_tokens_per_pass"], 1)
+        # Texts of the model as it was then: drawn from the same noise each time, and as AR draws.
+        for line in held:
+            self.assertEqual([one["prompt"] for one in line["samples"]],
+                             ["0 + 3 = ", "1 + 3 = ", "2 + 3 = "])
+        self.assertNotEqual(held[0]["samples"], held[2]["samples"])
+        for seed, one in enumerate(held[2]["samples"]):
+            text, _ = self.succeed("generate", "--model", self.out / "latest", "--prompt",
+                                   one["prompt"], "--method", "ar", "--max-new", 20, "--weights",
+                                   "f32", "--temperature", 1, "--seed", 3 + seed, "--json")
+            self.assertEqual(json.loads(text)["text"], one["text"])
+        self.assertEqual(err.count('sample: "0 + 3 = " → "'), 3)
+        events = next(self.out.glob("events.out.tfevents.*")).read_bytes()
+        self.assertEqual(events.count(b"validation/samples"), 3)
         self.assertEqual(len(list(self.out.glob("events.out.tfevents.*"))), 1)
         self.assertEqual(len(list(self.out.glob("step-*"))), 2)
 
@@ -170,6 +184,7 @@ class Run(TrainCase):
                 self.assertLess(held[1]["diffusion"], held[0]["diffusion"])
         self.succeed("generate", "--model", self.out / "latest", "--prompt", "1 + 2 = ",
                      "--max-new", 8, "--shifted-logits")
+        self.out = self.folder / "refused"
         self.refuse_run("end_token", "<|nope|>", objective="masked", padding=4, end_token="<|nope|>")
 
     def test_goes_on_from_another_runs_checkpoint(self):

@@ -49,6 +49,7 @@ Result<std::string> decode_held_out(const HeldOutDecoding& what, const RunHooks&
   TIDAR_TRY(DocumentSet set,
             read_documents(what.validation.front(), {.tokenizer = session.tokenizer(),
                                                      .vocabulary = config.vocabulary,
+                                                     .mask_token = config.tidar->mask_token,
                                                      .longest = config.max_positions,
                                                      .limit = kDocuments}));
   task.documents = std::move(set.documents);

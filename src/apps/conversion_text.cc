@@ -21,7 +21,7 @@ class Counting {
  public:
   Counting(int32_t end, ConversionText& text) : end_(end), text_(text) {}
 
-  void add(std::span<const int32_t> ids, int64_t prompt) {
+  void add(std::span<const int32_t> ids, int64_t prompt, std::span<const Range> given) {
     for (const int32_t id : ids) {
       const auto place = static_cast<size_t>(id);
       if (text_.counts.size() <= place) text_.counts.resize(place + 1);
@@ -30,6 +30,7 @@ class Counting {
     text_.documents += 1;
     text_.tokens += static_cast<int64_t>(ids.size());
     text_.prompt_tokens += prompt;
+    for (const Range& stretch : given) text_.prompt_tokens += stretch.size();
     text_.longest = std::max(text_.longest, static_cast<int64_t>(ids.size()));
     text_.ended += end_ >= 0 && ids.back() == end_;
   }
@@ -39,7 +40,8 @@ class Counting {
   ConversionText& text_;
 };
 
-using UseDocument = std::function<Result<void>(std::span<const int32_t> ids, int64_t prompt)>;
+using UseDocument = std::function<Result<void>(std::span<const int32_t> ids, int64_t prompt,
+                                               std::span<const Range> given)>;
 
 Result<void> read_shard(const std::filesystem::path& path, const Tokenizer& tokenizer,
                         const UseDocument& use) {
@@ -55,21 +57,22 @@ Result<void> read_shard(const std::filesystem::path& path, const Tokenizer& toke
   for (int64_t document = 0; document < shard.documents(); ++document) {
     ids.resize(static_cast<size_t>(shard.size_of(document)));
     TIDAR_TRY_VOID(shard.read(document, 0, ids));
-    TIDAR_TRY_VOID(use(ids, shard.prompt_of(document)));
+    TIDAR_TRY_VOID(use(ids, shard.prompt_of(document), shard.given_of(document)));
   }
   return {};
 }
 
 /// A shard of text files.
-Result<std::filesystem::path> tokenise(CorpusFlags corpus, std::vector<std::string> files,
-                                       const Tokenizer& tokenizer, int32_t end,
+Result<std::filesystem::path> tokenise(const ConversionSources& sources,
+                                       std::vector<std::string> files, const Tokenizer& tokenizer,
                                        const std::filesystem::path& out) {
+  CorpusFlags corpus = sources.data;
   corpus.files = std::move(files);
+  corpus.conversations = true;
   TIDAR_TRY(TokenShardWriter writer, TokenShardWriter::create(out, tokenizer.size()));
-  ShardMaker maker(tokenizer, std::move(writer), end);
-  TIDAR_TRY(const CorpusAccount account, read_corpus(corpus, [&](const CorpusDocument& document) {
-              return maker.add(document);
-            }));
+  ShardMaker maker(sources.model, tokenizer, std::move(writer), sources.end);
+  TIDAR_TRY(const CorpusAccount account,
+            read_corpus(corpus, [&](CorpusDocument& document) { return maker.add(document); }));
   if (account.interrupted) return error("interrupted while the text was read; nothing was begun");
   TIDAR_TRY_VOID(maker.finish());
   return out;
@@ -88,7 +91,7 @@ Result<std::vector<std::filesystem::path>> as_shards(const ConversionSources& so
   if (shards > 0) {
     return error("{}: texts and token shards are mixed; give one or the other", files.front());
   }
-  TIDAR_TRY(auto made, tokenise(sources.data, files, tokenizer, sources.end, out));
+  TIDAR_TRY(auto made, tokenise(sources, files, tokenizer, out));
   return std::vector{std::move(made)};
 }
 
@@ -99,13 +102,15 @@ Result<void> hold_out(ConversionText& text, const Tokenizer& tokenizer, Counting
   TIDAR_TRY(TokenShardWriter training, TokenShardWriter::create(train, tokenizer.size()));
   TIDAR_TRY(TokenShardWriter validation, TokenShardWriter::create(held, tokenizer.size()));
   for (const auto& shard : text.train) {
-    TIDAR_TRY_VOID(read_shard(shard, tokenizer, [&](std::span<const int32_t> ids, int64_t prompt) {
-      counting.add(ids, prompt);
-      const bool apart =
-          (text.documents % kOneIn == 0 || text.documents == 2) && text.held_out < kMostHeldOut;
-      text.held_out += apart;
-      return (apart ? validation : training).add(ids, prompt);
-    }));
+    TIDAR_TRY_VOID(read_shard(
+        shard, tokenizer,
+        [&](std::span<const int32_t> ids, int64_t prompt, std::span<const Range> given) {
+          counting.add(ids, prompt, given);
+          const bool apart =
+              (text.documents % kOneIn == 0 || text.documents == 2) && text.held_out < kMostHeldOut;
+          text.held_out += apart;
+          return (apart ? validation : training).add(ids, prompt, given);
+        }));
   }
   if (text.held_out == 0) {
     return error("the data is one document, of which nothing can be held out; give --validation");
@@ -132,8 +137,9 @@ Result<ConversionText> gather_text(const ConversionSources& sources, const Token
   }
   TIDAR_TRY(text.validation,
             as_shards(sources, sources.validation, tokenizer, folder / "validation.tokens"));
-  const auto count = [&](std::span<const int32_t> ids, int64_t prompt) -> Result<void> {
-    counting.add(ids, prompt);
+  const auto count = [&](std::span<const int32_t> ids, int64_t prompt,
+                         std::span<const Range> given) -> Result<void> {
+    counting.add(ids, prompt, given);
     return {};
   };
   for (const auto& shard : text.validation) TIDAR_TRY_VOID(read_shard(shard, tokenizer, count));

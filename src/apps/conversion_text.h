@@ -14,6 +14,7 @@ namespace tidar {
 
 /// What a conversion reads.
 struct ConversionSources {
+  std::filesystem::path model{};        ///< whose chat template conversations are written by
   CorpusFlags data;                     ///< text files or token shards, not both
   std::vector<std::string> validation;  ///< likewise; none: a part of the data is held out
   int32_t end = -1;                     ///< put behind each text; -1: nothing
@@ -24,10 +25,10 @@ struct ConversionText {
   std::vector<int64_t> counts;  ///< of both: how often each id stands there, `end` behind texts too
   int64_t documents = 0;        ///< of both, as all that follows
   int64_t tokens = 0;
-  int64_t prompt_tokens = 0;
-  int64_t longest = 0;   ///< tokens of a document
-  int64_t ended = 0;     ///< documents whose last token is `end`
-  int64_t held_out = 0;  ///< documents of validation
+  int64_t prompt_tokens = 0;  ///< and all others that are given
+  int64_t longest = 0;        ///< tokens of a document
+  int64_t ended = 0;          ///< documents whose last token is `end`
+  int64_t held_out = 0;       ///< documents of validation
 };
 
 /// Reads the sources once. Writes `folder`/train.tokens and, where no validation is given,

@@ -16,12 +16,14 @@
 #include "apps/conversion_text.h"
 #include "apps/ends_of_text.h"
 #include "apps/ids.h"
+#include "apps/initial_folder.h"
 #include "apps/interrupt.h"
 #include "apps/mask_choice.h"
 #include "apps/output.h"
 #include "apps/ranges.h"
 #include "apps/training_run.h"
 #include "format/files.h"
+#include "format/gguf.h"
 #include "format/json.h"
 #include "model/weights.h"
 
@@ -46,6 +48,7 @@ struct ConvertFlags {
   std::string budget = "1h,4epochs";
   int block_size = 16;
   std::string mask_token;
+  bool add_mask_token = false;
   std::string end;
   bool control = false;
   bool range_test = false;
@@ -62,24 +65,26 @@ struct Folder {
   std::filesystem::path control_config() const { return out / "control.json"; }
   std::filesystem::path control() const { return out / "control"; }
   std::filesystem::path text() const { return out / "text"; }
+  std::filesystem::path init() const { return out / "init"; }
   std::filesystem::path trial() const { return out / "trial"; }
   std::filesystem::path asked() const { return out / "convert.json"; }
 };
 
 /// What makes a conversion another one.
 std::string asked_for(const ConvertFlags& flags) {
-  const OrderedJson json = {{"model", flags.model},
-                            {"data", flags.sources.data.files},
-                            {"field", flags.sources.data.field},
-                            {"template", flags.sources.data.text_template},
-                            {"prompt", flags.sources.data.prompt},
-                            {"validation", flags.sources.validation},
-                            {"budget", flags.budget},
-                            {"block_size", flags.block_size},
-                            {"mask_token", flags.mask_token},
-                            {"end", flags.end},
-                            {"range_test", flags.range_test},
-                            {"set", flags.set}};
+  OrderedJson json = {{"model", flags.model},
+                      {"data", flags.sources.data.files},
+                      {"field", flags.sources.data.field},
+                      {"template", flags.sources.data.text_template},
+                      {"prompt", flags.sources.data.prompt},
+                      {"validation", flags.sources.validation},
+                      {"budget", flags.budget},
+                      {"block_size", flags.block_size},
+                      {"mask_token", flags.mask_token},
+                      {"end", flags.end},
+                      {"range_test", flags.range_test},
+                      {"set", flags.set}};
+  if (flags.add_mask_token) json["add_mask_token"] = true;
   return json.dump(2) + "\n";
 }
 
@@ -120,12 +125,14 @@ class Conversion {
     std::filesystem::create_directories(folder_.text());
 
     ConversionSources sources = flags_.sources;
+    sources.model = flags_.model;
     TIDAR_TRY(const EndOfText end, end_of_text(flags_.end, flags_.model, config, tokenizer,
                                                sources.data, flags_.threads));
     sources.end = end.token;
     TIDAR_TRY(const ConversionText text, gather_text(sources, tokenizer, folder_.text()));
-    TIDAR_TRY(const MaskChoice mask,
-              choose_mask(flags_.mask_token, config, tokenizer, text.counts));
+    TIDAR_TRY(const MaskChoice mask, flags_.add_mask_token ? new_mask(config, tokenizer)
+                                                           : choose_mask(flags_.mask_token, config,
+                                                                         tokenizer, text.counts));
     print_note(fmt::format("data: {} of {}, of which {} are held out for validation",
                            counted(text.tokens, "token"), counted(text.documents, "document"),
                            format_count(text.held_out)));
@@ -137,9 +144,10 @@ class Conversion {
     }
     print_note(fmt::format("mask token: {}", mask.why));
 
+    TIDAR_TRY(const std::filesystem::path init, initial_folder(config, mask));
     TIDAR_TRY(const bool wide, stored_wide(config));
     OrderedJson fields = {{"out", folder_.out.string()}};
-    fields.update(planned_fields({.model = flags_.model,
+    fields.update(planned_fields({.model = init,
                                   .config = config,
                                   .text = text,
                                   .mask_token = mask.token,
@@ -154,6 +162,23 @@ class Conversion {
     TIDAR_TRY_VOID(add_steps(fields));
     TIDAR_TRY_VOID(write_text_file(folder_.asked(), asked_for(flags_)));
     return write_text_file(folder_.config(), fields.dump(2) + "\n");
+  }
+
+  /// The folder to go on from: the model's own, or one that is made of it.
+  Result<std::filesystem::path> initial_folder(const ModelConfig& config,
+                                               const MaskChoice& mask) const {
+    const bool gguf = is_gguf_path(flags_.model);
+    if (!gguf && mask.added.content.empty()) return std::filesystem::path(flags_.model);
+    if (gguf) {
+      print_note(fmt::format(
+          "{}: becomes a Hugging Face folder, {}: config, tokenizer, chat template and weights, of "
+          "which those in codes become f32, as exact as the codes are; what else the file says "
+          "(its name, its licence, how to sample) stays behind",
+          flags_.model, folder_.init().string()));
+    }
+    TIDAR_TRY_VOID(write_initial_folder(
+        {.model = flags_.model, .out = folder_.init(), .config = config, .added = mask.added}));
+    return folder_.init();
   }
 
   /// Whether the checkpoint's matrices are stored as f32.
@@ -338,9 +363,10 @@ class Conversion {
 
 Result<int> convert(const ConvertFlags& flags) {
   std::error_code ignored;
-  if (!std::filesystem::is_directory(flags.model, ignored)) {
+  if (!std::filesystem::is_directory(flags.model, ignored) && !is_gguf_path(flags.model)) {
     return error(
-        "{}: no such folder; --model names a Hugging Face folder with weights to go on from",
+        "{}: no such folder; --model names a Hugging Face folder with weights to go on from, or a "
+        "GGUF file",
         flags.model);
   }
   return Conversion(flags).run();
@@ -354,9 +380,12 @@ void add_convert(CLI::App& program, Action& action) {
   const auto flags = std::make_shared<ConvertFlags>();  // shared by the parser and the action
   CorpusFlags& data = flags->sources.data;
   command.option_defaults()->group("Conversion");
-  command.add_option("--model", flags->model, "Hugging Face folder of the AR checkpoint")
+  command
+      .add_option("--model", flags->model,
+                  "Hugging Face folder of the AR checkpoint, or a GGUF file, of which OUT/init "
+                  "becomes such a folder")
       ->required()
-      ->type_name("DIR");
+      ->type_name("DIR|FILE.gguf");
   command
       .add_option("--data", data.files,
                   "What to train on: text files, .jsonl with a document a line, or token shards "
@@ -382,11 +411,17 @@ void add_convert(CLI::App& program, Action& action) {
       ->check(whole_number(1, 64))
       ->type_name("K")
       ->capture_default_str();
+  CLI::Option* mask =
+      command
+          .add_option("--mask-token", flags->mask_token,
+                      "Id or text of the token that stands for unknown ones (default: one that no "
+                      "text can have, or that is reserved; else a new one)")
+          ->type_name("TOKEN");
   command
-      .add_option("--mask-token", flags->mask_token,
-                  "Id or text of the token that stands for unknown ones (default: one that no "
-                  "text has)")
-      ->type_name("TOKEN");
+      .add_flag("--add-mask-token", flags->add_mask_token,
+                "Add a token of its own for them, to the tokenizer and, where the model has no "
+                "row for it, to the model, in OUT/init")
+      ->excludes(mask);
   command
       .add_option("--end", flags->end,
                   "Id or text of the token that ends texts (default: that of the model's config "

@@ -71,6 +71,7 @@ Result<DocumentForm> form_of(const CorpusFlags& flags) {
   if (!flags.prompt.empty()) {
     TIDAR_TRY(form.prompt, DocumentTemplate::parse(flags.prompt));
   }
+  form.conversations = flags.conversations;
   return form;
 }
 
@@ -78,7 +79,8 @@ void add_corpus_flags(CLI::App& command, CorpusFlags& flags) {
   command.option_defaults()->group("Corpus");
   command
       .add_option("files", flags.files,
-                  "Text files, a document each, and .jsonl or .ndjson files, a document a line; "
+                  "Text files, a document each, and .jsonl or .ndjson files, a document or a "
+                  "conversation (\"messages\") a line; "
                   "zstd-compressed ones, too")
       ->required()
       ->type_name("FILE...");
@@ -117,7 +119,7 @@ OrderedJson CorpusAccount::json() const {
 }
 
 Result<CorpusAccount> read_corpus(const CorpusFlags& flags,
-                                  const std::function<Result<void>(const CorpusDocument&)>& use) {
+                                  const std::function<Result<void>(CorpusDocument&)>& use) {
   TIDAR_TRY(const DocumentForm form, form_of(flags));
   TIDAR_TRY(const int64_t bytes_in_all, bytes_of_files(flags));
   CorpusAccount account;
@@ -132,8 +134,8 @@ Result<CorpusAccount> read_corpus(const CorpusFlags& flags,
       if (account.interrupted) return account;
       TIDAR_TRY(const bool more, reader.next(document));
       if (!more) break;
+      if (document.problem.empty()) TIDAR_TRY_VOID(use(document));
       if (document.problem.empty()) {
-        TIDAR_TRY_VOID(use(document));
         ++account.documents;
         account.text_bytes += static_cast<int64_t>(document.prompt.size() + document.text.size());
       } else {

@@ -20,6 +20,7 @@ struct CorpusFlags {
   std::string field = "text";  ///< of a line's object, where there is no template
   std::string text_template;   ///< DocumentTemplate (format/corpus.h); "": that field
   std::string prompt;          ///< likewise, of the text that is only given; "": none
+  bool conversations = false;  ///< lines may be those (CorpusDocument::conversation)
 };
 
 /// Adds the files, as what stands behind the options, and the flags below. `flags` must outlive the
@@ -49,11 +50,12 @@ struct CorpusAccount {
   OrderedJson json() const;
 };
 
-/// Calls use(document) with each good document of the files, in order. Bad ones are named on stderr
+/// Calls use(document) with each good document of the files, in order. Bad ones, and those of which
+/// use() says so in their "problem", are named on stderr
 /// (the first twenty) and counted, and reading goes on. Ends early after Ctrl-C. An Error when a
 /// file cannot be read (told before the first document where it can be), when use() returns one,
 /// and when there is no good document at all.
 Result<CorpusAccount> read_corpus(const CorpusFlags& flags,
-                                  const std::function<Result<void>(const CorpusDocument&)>& use);
+                                  const std::function<Result<void>(CorpusDocument&)>& use);
 
 }  // namespace tidar

@@ -160,6 +160,14 @@ void print_report(const OrderedJson& report, const CorpusAccount& account) {
   if (const int64_t count = report["one_token_documents"]; count > 0) {
     print(counted(count, "document") + " of one token, from which nothing can be learnt\n");
   }
+  if (const int64_t count = report["conversations"]; count > 0) {
+    print(counted(count, "conversation") +
+          ": their answers are learnt where \"prompts\" are given\n");
+  }
+  if (const int64_t count = report["answer_documents"]; count > 0) {
+    print(counted(count, "document") +
+          " of one answer each: the chat template writes earlier answers otherwise\n");
+  }
   if (const int64_t count = report["cut_documents"]; count > 0) {
     print(counted(count, "document") + " that were cut, as their finish_reason says: no end\n");
   }
@@ -188,10 +196,11 @@ Result<int> make_tokens(const TokensFlags& flags) {
   TIDAR_TRY(const Tokenizer tokenizer, Tokenizer::open(flags.tokenizer));
   TIDAR_TRY(const int32_t end, end_id(flags, tokenizer));
   TIDAR_TRY(TokenShardWriter writer, TokenShardWriter::create(flags.out, tokenizer.size()));
-  ShardMaker tokens(tokenizer, std::move(writer), end);
+  ShardMaker tokens(flags.tokenizer, tokenizer, std::move(writer), end);
+  CorpusFlags corpus = flags.corpus;
+  corpus.conversations = true;
   TIDAR_TRY(const CorpusAccount account,
-            read_corpus(flags.corpus,
-                        [&](const CorpusDocument& document) { return tokens.add(document); }));
+            read_corpus(corpus, [&](CorpusDocument& document) { return tokens.add(document); }));
   if (account.interrupted) return kInterrupted;
   TIDAR_TRY_VOID(tokens.finish());
 
@@ -209,7 +218,9 @@ Result<int> make_tokens(const TokensFlags& flags) {
 
 void add_tokens(CLI::App& data, Action& action) {
   CLI::App& command =
-      *data.add_subcommand("tokens", "Turn text into a token shard, which training reads");
+      *data.add_subcommand("tokens",
+                           "Turn text, or conversations by the tokenizer's chat template, into a "
+                           "token shard, which training reads");
   const auto flags = std::make_shared<TokensFlags>();  // shared by the parser and the action
   add_corpus_flags(command, flags->corpus);
   command.option_defaults()->group("Tokens");

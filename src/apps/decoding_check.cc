@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "apps/method_flags.h"
 #include "cache/pages.h"
 #include "engine/engine.h"
 #include "net/network.h"
@@ -43,11 +44,13 @@ struct Continued {
 Result<Continued> continue_all(Network& network, std::span<const NumberedPrompt> prompts,
                                Request request) {
   Engine engine(network);
+  const uint64_t seed = request.sequence.sampling.seed;
   std::map<RequestId, size_t> place;
   Continued result;
   result.texts.resize(prompts.size());
   for (size_t i = 0; i < prompts.size(); ++i) {
     request.sequence.prompt = prompts[i].ids;
+    request.sequence.sampling.seed = seed + i;
     TIDAR_TRY(const RequestId id, engine.submit(request));
     place.emplace(id, i);
   }
@@ -68,10 +71,10 @@ Result<Continued> continue_all(Network& network, std::span<const NumberedPrompt>
 /// Room for kTogether of the longest sequences, and rows for all of them.
 NetworkOptions options_of(const ModelConfig& config, const Backend& backend,
                           std::span<const NumberedPrompt> prompts,
-                          const DecodingCheckOptions& options) {
+                          const DecodingCheckOptions& options, const Method& sample_method) {
   size_t longest = 0;
   for (const auto& prompt : prompts) longest = std::max(longest, prompt.ids.size());
-  int rows = 1, draft = 1;
+  int rows = facts_of(sample_method).rows, draft = 1;
   for (const int length : options.draft_lengths) {
     draft = std::max(draft, length);
     rows = std::max(rows, facts_of(TidarOptions{.draft_length = length}).rows);
@@ -88,15 +91,19 @@ NetworkOptions options_of(const ModelConfig& config, const Backend& backend,
 
 }  // namespace
 
-Result<std::vector<DecodedAt>> check_decoding(Trainable& model, const Backend& backend,
-                                              std::span<const NumberedPrompt> prompts,
-                                              const DecodingCheckOptions& options) {
+Result<DecodingCheck> check_decoding(Trainable& model, const Backend& backend,
+                                     std::span<const NumberedPrompt> prompts,
+                                     const DecodingCheckOptions& options) {
   const ModelConfig& config = model.config();
   std::optional<Adapter> adapter;
   if (model.adapter() != nullptr) {
     adapter = Adapter::of_memory(config, *model.adapter(), masters_of(model, true));
   }
-  NetworkOptions network_options = options_of(config, backend, prompts, options);
+  Method sample_method = ArOptions{};
+  if (options.samples > 0 && options.draft_lengths.empty()) {
+    TIDAR_TRY(sample_method, make_method({}, config, options.max_new));
+  }
+  NetworkOptions network_options = options_of(config, backend, prompts, options, sample_method);
   network_options.adapter = adapter ? &*adapter : nullptr;
   TIDAR_TRY(const std::unique_ptr<Network> network,
             Network::build(config, ModelWeights::of_memory(config, masters_of(model, false)),
@@ -105,19 +112,34 @@ Result<std::vector<DecodedAt>> check_decoding(Trainable& model, const Backend& b
   request.sequence.mask_token = options.mask_token;
   request.max_new = options.max_new;
   request.eos.assign(config.eos_tokens.begin(), config.eos_tokens.end());
+  Request sampled = request;
+  sampled.sequence.sampling.temperature = 1;
+  sampled.sequence.sampling.seed = options.seed;
+  DecodingCheck check;
+  if (options.draft_lengths.empty()) {
+    sampled.method = sample_method;
+    const auto first = std::min(prompts.size(), static_cast<size_t>(options.samples));
+    TIDAR_TRY(Continued texts, continue_all(*network, prompts.first(first), sampled));
+    check.samples = std::move(texts.texts);
+    return check;
+  }
   TIDAR_TRY(const Continued ar, continue_all(*network, prompts, request));
-  std::vector<DecodedAt> results;
   for (const int length : options.draft_lengths) {
-    request.method = TidarOptions{.draft_length = length};
+    request.method = sampled.method = TidarOptions{.draft_length = length};
     TIDAR_TRY(const Continued tidar, continue_all(*network, prompts, request));
+    TIDAR_TRY(Continued drawn, continue_all(*network, prompts, sampled));
     DecodedAt at = {.draft_length = length,
                     .tokens = tidar.decoded,
                     .passes = tidar.passes,
-                    .prompts = static_cast<int>(prompts.size())};
+                    .prompts = static_cast<int>(prompts.size()),
+                    .sampled_tokens = drawn.decoded,
+                    .sampled_passes = drawn.passes};
     for (size_t i = 0; i < prompts.size(); ++i) at.same_as_ar += tidar.texts[i] == ar.texts[i];
-    results.push_back(at);
+    check.at.push_back(at);
+    check.samples = std::move(drawn.texts);  // the same at every length: those of AR
   }
-  return results;
+  check.samples.resize(std::min(check.samples.size(), static_cast<size_t>(options.samples)));
+  return check;
 }
 
 }  // namespace tidar

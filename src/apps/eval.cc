@@ -330,6 +330,7 @@ Result<DocumentSet> read_document_set(const Setting& setting, const Session& ses
       setting.task.file,
       {.tokenizer = session.tokenizer(),
        .vocabulary = config.vocabulary,
+       .mask_token = config.tidar ? config.tidar->mask_token : -1,
        .end = config.eos_tokens.empty() ? -1 : config.eos_tokens.front(),
        .prompt_tokens = flags.prompt_tokens,
        .longest = flags.model.context > 0 ? flags.model.context : config.max_positions,

@@ -33,7 +33,7 @@ class Choosing {
       return error("the mask token {} stands in the text {}; give one that never does", told(id),
                    counted(count(id), "time"));
     }
-    return MaskChoice{id, std::move(why)};
+    return MaskChoice{id, std::move(why), {}};
   }
 
   Result<MaskChoice> chosen() const {
@@ -56,12 +56,7 @@ class Choosing {
         }
       }
     }
-    for (int32_t id = tokenizer_.size() - 1; id >= 0; --id) {
-      if (is_free(id)) return choice(id, "which is in none of these texts");
-    }
-    return error(
-        "every token of the vocabulary stands in the text, and one must stand for what is not "
-        "known yet; give --mask-token and text without that token");
+    return new_mask(config_, tokenizer_);
   }
 
  private:
@@ -87,7 +82,7 @@ class Choosing {
     return name.empty() ? std::to_string(id) : fmt::format("{} ({})", in_quotes(name), id);
   }
   MaskChoice choice(int32_t id, std::string_view why) const {
-    return {id, fmt::format("{}, {}", told(id), why)};
+    return {id, fmt::format("{}, {}", told(id), why), {}};
   }
 
   const ModelConfig& config_;
@@ -96,6 +91,22 @@ class Choosing {
 };
 
 }  // namespace
+
+MaskChoice new_mask(const ModelConfig& config, const Tokenizer& tokenizer) {
+  MaskChoice choice;
+  choice.token = tokenizer.size();
+  const auto known = [&](const std::string& name) { return tokenizer.id_of(name) >= 0; };
+  std::string name(kMasks.front());
+  for (int i = 1; known(name); ++i) {
+    name = static_cast<size_t>(i) < kMasks.size() ? kMasks[static_cast<size_t>(i)]
+                                                  : fmt::format("<|mask_{}|>", i);
+  }
+  choice.why = fmt::format(
+      "{} ({}), which is added to the tokenizer{}", in_quotes(name), choice.token,
+      choice.token < config.vocabulary ? "" : " and to the vocabulary, with the mean of all rows");
+  choice.added = {choice.token, std::move(name)};
+  return choice;
+}
 
 Result<MaskChoice> choose_mask(std::string_view named, const ModelConfig& config,
                                const Tokenizer& tokenizer, std::span<const int64_t> counts) {

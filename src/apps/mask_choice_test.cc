@@ -54,11 +54,26 @@ TEST(MaskChoice, ThenAByteThatNoTextHas) {
   EXPECT_EQ(one.choose()->token, 0xFF);
   one.counts[0xFF] = one.counts[0xFE] = 1;
   EXPECT_EQ(one.choose()->token, 0xFD);
+}
+
+TEST(MaskChoice, ThenANewOneRatherThanAWordThatTheseTextsDoNotHave) {
+  Choosing one;
   for (int byte = 0xF5; byte <= 0xFF; ++byte) one.counts[static_cast<size_t>(byte)] = 1;
-  const int32_t last = one.choose()->token;  // whatever does not occur, ends apart
-  EXPECT_EQ(last, one.tokenizer.id_of("<tool>"));
-  one.counts.assign(one.counts.size(), 1);
-  EXPECT_TRUE(says(one.refusal(), "every token|--mask-token"));
+  const MaskChoice choice = one.choose().value();
+  EXPECT_EQ(choice.token, one.tokenizer.size());
+  EXPECT_EQ(choice.added.id, choice.token);
+  EXPECT_EQ(choice.added.content, "<|mask|>");
+  EXPECT_TRUE(says(choice.why, "added to the tokenizer and to the vocabulary"));
+}
+
+TEST(MaskChoice, ANewOneHasANameOfItsOwn) {
+  const Choosing padded({"<|mask|>", "[MASK]"}, 4);
+  const MaskChoice choice = new_mask(padded.config, padded.tokenizer);
+  EXPECT_EQ(choice.added.content, "<mask>");
+  EXPECT_EQ(choice.token, padded.tokenizer.size());
+  EXPECT_FALSE(says(choice.why, "vocabulary"));  // it has a row for it
+  const Choosing all({"<|mask|>", "<mask>", "[MASK]", "<|MASK|>", "<|mdm_mask|>", "<|mask_5|>"});
+  EXPECT_EQ(new_mask(all.config, all.tokenizer).added.content, "<|mask_6|>");
 }
 
 TEST(MaskChoice, ATokenThatIsNamedMustBeFree) {

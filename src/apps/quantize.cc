@@ -74,13 +74,13 @@ std::string report(const QuantizeFlags& flags, const std::map<PackedRole, RoleWr
   }
   std::string text = table.text();
   text += fmt::format("\n{}: {} of weights\n", flags.out, format_bytes(written.weight_bytes));
-  if (!written.copied.empty()) {
-    std::vector<std::string> parts = written.copied;
+  if (!written.beside.copied.empty()) {
+    std::vector<std::string> parts = written.beside.copied;
     parts.front() = "beside them " + parts.front();
     text += in_lines(parts) + "\n";
   }
-  if (!written.left_out.empty()) {
-    std::vector<std::string> parts = written.left_out;
+  if (!written.beside.left_out.empty()) {
+    std::vector<std::string> parts = written.beside.left_out;
     parts.front() = "left out " + parts.front();
     text += in_lines(parts) + "\n";
   }
@@ -99,8 +99,8 @@ OrderedJson report_json(const QuantizeFlags& flags, const std::map<PackedRole, R
                                                  {"written_as", one.written}};
   }
   json["weight_bytes"] = written.weight_bytes;
-  json["copied"] = written.copied;
-  json["left_out"] = written.left_out;
+  json["copied"] = written.beside.copied;
+  json["left_out"] = written.beside.left_out;
   json["peak_resident"] = peak_resident_bytes();
   return json;
 }

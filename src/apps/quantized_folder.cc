@@ -6,13 +6,11 @@
 
 #include "base/buffer.h"
 #include "format/files.h"
-#include "format/gguf.h"
 #include "format/group_codes.h"
 #include "format/tensors.h"
 #include "model/quantization.h"
 #include "net/host_weight.h"
 #include "ops/group_codes.h"
-#include "text/gguf_tokenizer.h"
 
 namespace tidar {
 namespace {
@@ -24,8 +22,6 @@ static_assert(kCodesOfScale == kGroup);
 
 /// "model.layers.0.mlp.up_proj"
 std::string module_of(const WeightSpec& spec) { return spec.name.substr(0, spec.name.rfind('.')); }
-
-int64_t rows_of(const WeightSpec& spec) { return spec.shape.size() == 2 ? spec.shape[0] : 1; }
 
 // --- config.json ---------------------------------------------------------------------------------
 
@@ -53,10 +49,7 @@ OrderedJson quantization_config(const std::vector<TensorPlan>& plan) {
 
 Result<void> write_config(const QuantizedFolderJob& job, const std::vector<TensorPlan>& plan,
                           const fs::path& folder) {
-  std::string text = to_json(job.config);
-  if (!is_gguf_path(job.model)) {
-    TIDAR_TRY(text, read_text_file(job.model / "config.json"));
-  }
+  TIDAR_TRY(const std::string text, config_json_of(job.model, job.config));
   OrderedJson config = OrderedJson::parse(text);  // it was read before: it is an object
   config["quantization_config"] = quantization_config(plan);
   return write_text_file(folder / "config.json", config.dump(2) + "\n");
@@ -64,37 +57,9 @@ Result<void> write_config(const QuantizedFolderJob& job, const std::vector<Tenso
 
 // --- What stands beside --------------------------------------------------------------------------
 
-/// Other copies of the weights.
-bool holds_weights(const fs::path& path) {
-  constexpr std::array<std::string_view, 9> kEnds = {
-      ".safetensors", ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".index.json"};
-  const std::string name = path.filename().string();
-  return std::any_of(kEnds.begin(), kEnds.end(),
-                     [&](std::string_view end) { return name.ends_with(end); });
-}
-
-Result<void> copy_neighbours(const fs::path& model, const fs::path& folder,
-                             WrittenFolder& written) {
-  std::vector<fs::path> entries;
-  for (const auto& entry : fs::directory_iterator(model)) entries.push_back(entry.path());
-  std::sort(entries.begin(), entries.end());
-  for (const fs::path& path : entries) {
-    const std::string name = path.filename().string();
-    if (name == "config.json") continue;
-    if (!fs::is_regular_file(path) || holds_weights(path)) {
-      const bool replaced = name == "model.safetensors" || name == "model.safetensors.index.json";
-      if (!replaced) written.left_out.push_back(fs::is_directory(path) ? name + "/" : name);
-      continue;
-    }
-    TIDAR_TRY_VOID(write_copy(path, folder / name));
-    written.copied.push_back(name);
-  }
-  return {};
-}
-
 /// The adapter that config.json names stays beside the weights, as it is.
 Result<void> copy_adapter(const fs::path& model, const std::string& name, const fs::path& folder,
-                          WrittenFolder& written) {
+                          Neighbours& written) {
   if (name.empty()) return {};
   fs::create_directory(folder / name);
   for (const auto& entry : fs::directory_iterator(model / name)) {
@@ -106,24 +71,7 @@ Result<void> copy_adapter(const fs::path& model, const std::string& name, const 
   return {};
 }
 
-Result<void> write_tokenizer(const fs::path& model, const fs::path& folder,
-                             WrittenFolder& written) {
-  TIDAR_TRY(const GgufFile file, GgufFile::open(model));
-  if (!has_tokenizer(file.content())) return {};
-  TIDAR_TRY(const std::string tokenizer, tokenizer_json_of(file.content()));
-  TIDAR_TRY_VOID(write_text_file(folder / "tokenizer.json", tokenizer));
-  TIDAR_TRY(const Json config, tokenizer_config_of(file.content()));
-  TIDAR_TRY_VOID(write_text_file(folder / "tokenizer_config.json", config.dump(2) + "\n"));
-  written.copied = {"tokenizer.json", "tokenizer_config.json"};
-  return {};
-}
-
 // --- Weights -------------------------------------------------------------------------------------
-
-/// The type of a tensor that is written as numbers.
-DType plain_type(const ModelWeights& weights, const WeightSpec& spec) {
-  return weights.look_at(spec.role, spec.layer).dtype;
-}
 
 std::vector<TensorToWrite> tensors_of(const ModelWeights& weights,
                                       const std::vector<TensorPlan>& plan) {
@@ -134,7 +82,7 @@ std::vector<TensorToWrite> tensors_of(const ModelWeights& weights,
                                         facts_of(format).element_bits);
       tensors.insert(tensors.end(), parts.begin(), parts.end());
     } else {
-      tensors.push_back({spec.name, plain_type(weights, spec), spec.shape, {}});
+      tensors.push_back(as_numbers(weights, spec));
     }
   }
   return tensors;
@@ -177,25 +125,6 @@ Result<void> write_codes(const QuantizedFolderJob& job, const TensorPlan& tensor
   return file.write(parts[2].name, 0, std::as_bytes(std::span(shape)));
 }
 
-Result<void> write_numbers(const ModelWeights& weights, const WeightSpec& spec,
-                           TensorFileWriter& file) {
-  if (weights.form(spec.role, spec.layer) == StoredForm::numbers) {
-    const StoredTensor& tensor = weights.get(spec.role, spec.layer);
-    TIDAR_TRY_VOID(file.write(spec.name, 0, tensor.data));
-    weights.release(tensor);
-    return {};
-  }
-  const StoredTensor& tensor = weights.look_at(spec.role, spec.layer);
-  std::vector<float> row(static_cast<size_t>(spec.shape.back()));
-  const auto bytes = std::as_bytes(std::span(row));
-  for (int64_t r = 0; r < rows_of(spec); ++r) {
-    weights.make_row(tensor, r, row);
-    TIDAR_TRY_VOID(file.write(spec.name, static_cast<size_t>(r) * bytes.size(), bytes));
-  }
-  weights.release(tensor);
-  return {};
-}
-
 }  // namespace
 
 std::vector<TensorPlan> plan_quantized(const ModelConfig& config, const WeightFormats& formats) {
@@ -219,9 +148,8 @@ Result<WrittenFolder> write_quantized_folder(const QuantizedFolderJob& job,
   TIDAR_TRY(FolderWriter writer, FolderWriter::create(job.out));
   const fs::path folder = writer.folder();
   TIDAR_TRY_VOID(write_config(job, plan, folder));
-  TIDAR_TRY_VOID(is_gguf_path(job.model) ? write_tokenizer(job.model, folder, written)
-                                         : copy_neighbours(job.model, folder, written));
-  TIDAR_TRY_VOID(copy_adapter(job.model, job.config.adapter, folder, written));
+  TIDAR_TRY(written.beside, write_neighbours(job.model, folder));
+  TIDAR_TRY_VOID(copy_adapter(job.model, job.config.adapter, folder, written.beside));
   const std::vector<TensorToWrite> tensors = tensors_of(job.weights, plan);
   TIDAR_TRY(TensorFileWriter file, TensorFileWriter::create(folder / "model.safetensors", tensors));
   for (size_t i = 0; i < plan.size(); ++i) {

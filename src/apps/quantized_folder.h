@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/folder_parts.h"
 #include "base/result.h"
 #include "base/threads.h"
 #include "model/config.h"
@@ -41,10 +42,9 @@ struct QuantizedFolderJob {
 };
 
 struct WrittenFolder {
-  bool finished = false;              ///< proceed() never said no; otherwise nothing was written
-  int64_t weight_bytes = 0;           ///< of model.safetensors
-  std::vector<std::string> copied;    ///< files beside the weights
-  std::vector<std::string> left_out;  ///< what stood beside them and was not copied
+  bool finished = false;     ///< proceed() never said no; otherwise nothing was written
+  int64_t weight_bytes = 0;  ///< of model.safetensors
+  Neighbours beside;         ///< files beside it
 };
 
 /// Writes config.json, model.safetensors, and what stands beside them, or, of a GGUF file, the

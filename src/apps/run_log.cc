@@ -39,6 +39,25 @@ void add_curves(const std::string& path, const OrderedJson& value,
   }
 }
 
+/// A text as Markdown that shows it as it is, on as many lines.
+std::string as_lines(const std::string& text) {
+  std::string quoted = "    ";
+  for (const char c : text) {
+    quoted += c;
+    if (c == '\n') quoted += "    ";
+  }
+  return quoted + "\n\n";
+}
+
+/// "samples" of a line as Markdown; "" where it has none.
+std::string samples_of(const OrderedJson& line) {
+  std::string text;
+  for (const OrderedJson& sample : line.value("samples", OrderedJson::array())) {
+    text += as_lines(sample["prompt"]) + "becomes\n\n" + as_lines(sample["text"]);
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<RunLog> RunLog::open(const std::filesystem::path& out, int64_t step) {
@@ -63,7 +82,10 @@ Result<void> RunLog::add(const std::string& group, const OrderedJson& line) {
   curves.erase(group + "/step");
   std::vector<Scalar> scalars;
   for (const auto& [tag, value] : curves) scalars.push_back({tag, value});
-  return events_.add(line["step"].get<int64_t>(), scalars);
+  const std::string samples = samples_of(line), tag = group + "/samples";
+  std::vector<TextSummary> texts;
+  if (!samples.empty()) texts.push_back({tag, samples});
+  return events_.add(line["step"].get<int64_t>(), scalars, texts);
 }
 
 }  // namespace tidar

@@ -22,6 +22,7 @@ class RunLog {
 
   /// One line; "step" must be among its fields. Numbers, also those in objects within, become
   /// curves named by their path: {"ar": {"loss": 2}} is the curve "ar/loss" of the group `group`.
+  /// "samples", a list of {"prompt", "text"}, become a text there.
   Result<void> add(const std::string& group, const OrderedJson& line);
 
  private:

@@ -107,7 +107,7 @@ Result<void> check_best(const RunConfig& run) {
 
 /// Of numbers that a validation tells, which are losses but for these.
 bool higher_is_better(std::string_view measure) {
-  return measure.ends_with(".tokens_per_pass") || measure.ends_with(".same_as_ar") ||
+  return measure.ends_with("tokens_per_pass") || measure.ends_with(".same_as_ar") ||
          measure.find(".place_probability.") != std::string_view::npos;
 }
 
@@ -121,6 +121,25 @@ OrderedJson terms_json(const Objective& objective, const std::vector<double>& me
     json[std::string(objective.terms()[i].name)] = means[i];
   }
   return json;
+}
+
+/// The first, or the last, characters of a text that fit into so many bytes, quoted, on one line.
+std::string some_of(const std::string& text, size_t bytes, bool last) {
+  const auto inside = [&](size_t at) {
+    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+  };
+  size_t begin = last && text.size() > bytes ? text.size() - bytes : 0;
+  while (inside(begin)) ++begin;
+  size_t end = std::min(text.size(), begin + bytes);
+  while (end > begin && inside(end)) --end;
+  const std::string part = OrderedJson(text.substr(begin, end - begin)).dump();
+  return fmt::format("{}{}{}", begin > 0 ? "…" : "", part, end < text.size() ? "…" : "");
+}
+
+/// One of "samples" for the terminal.
+std::string sample_line(const OrderedJson& sample) {
+  return fmt::format("sample: {} → {}", some_of(sample["prompt"], 32, true),
+                     some_of(sample["text"], 100, false));
 }
 
 /// What the first masks of a block give to their tokens: " draft 0.61 0.38 0.22 0.15".
@@ -317,7 +336,7 @@ Result<void> TrainingRun::resume(std::optional<int64_t> from) {
                  config_.out.string(),
                  steps.empty() ? "none" : fmt::format("those of {}", fmt::join(steps, ", ")));
   }
-  AllMoments moments;
+  std::optional<Moments> moments;  // of all ranks
   const RunMemory memory = trainer_->memory_to_restore(moments);
   const auto restored = restore_checkpoint(*found, memory);
   if (!restored.ok()) return broken(*found, memory, restored.error());
@@ -347,7 +366,9 @@ int TrainingRun::step_packs() const { return config_.packs * ranks_.ranks(); }
 
 std::vector<MemoryUse> TrainingRun::memory() const {
   std::vector<MemoryUse> uses = model_->memory();
-  uses.push_back({"optimizer's moments", trainer_->moment_bytes()});
+  const bool codes = config_.adamw.moments == MomentFormat::bits8;
+  uses.push_back(
+      {codes ? "optimizer's moments, in 8 bits" : "optimizer's moments", trainer_->moment_bytes()});
   if (config_.ema > 0) uses.push_back({"average of weights", trainer_->average_bytes()});
   if (backend_.cpu != nullptr) uses.push_back({"kernels' scratch", backend_.scratch_bytes()});
   return uses;
@@ -526,6 +547,7 @@ Result<void> TrainingRun::validate() {
   TIDAR_TRY_VOID(on_first_rank([&] { return try_drafts(line, text); }));
   text.pop_back();
   say(text);
+  if (line.contains("samples")) say(sample_line(line["samples"][0]));
   TIDAR_TRY_VOID(on_first_rank([&]() -> Result<void> {
     if (!config_.best.empty()) {
       BestStep best;
@@ -541,19 +563,30 @@ Result<void> TrainingRun::validate() {
 }
 
 Result<void> TrainingRun::try_drafts(OrderedJson& line, std::string& text) {
-  if (prompts_.empty() || config_.draft_lengths.empty()) return {};
-  const DecodingCheckOptions options = {config_.draft_lengths, config_.objective.mask_token,
-                                        config_.max_new, config_.compute};
-  TIDAR_TRY(const auto results, check_decoding(*model_, backend_, prompts_, options));
-  for (const DecodedAt& at : results) {
+  if (prompts_.empty() || (config_.draft_lengths.empty() && config_.samples == 0)) return {};
+  const DecodingCheckOptions options = {.draft_lengths = config_.draft_lengths,
+                                        .mask_token = config_.objective.mask_token,
+                                        .max_new = config_.max_new,
+                                        .weights = config_.compute,
+                                        .samples = config_.samples,
+                                        .seed = config_.seed};
+  TIDAR_TRY(const DecodingCheck check, check_decoding(*model_, backend_, prompts_, options));
+  for (const DecodedAt& at : check.at) {
     text += fmt::format(
-        " K={} {:.2f} tokens per pass{};", at.draft_length, at.tokens_per_pass(),
+        " K={} {:.2f} tokens per pass, {:.2f} at temperature 1{};", at.draft_length,
+        at.tokens_per_pass(), at.sampled_tokens_per_pass(),
         at.same_as_ar == at.prompts
             ? ", as AR"
             : fmt::format(", {} of {} texts NOT as AR", at.prompts - at.same_as_ar, at.prompts));
-    line["draft_" + std::to_string(at.draft_length)] = {{"tokens_per_pass", at.tokens_per_pass()},
-                                                        {"same_as_ar", at.same_as_ar},
-                                                        {"prompts", at.prompts}};
+    line["draft_" + std::to_string(at.draft_length)] = {
+        {"tokens_per_pass", at.tokens_per_pass()},
+        {"sampled_tokens_per_pass", at.sampled_tokens_per_pass()},
+        {"same_as_ar", at.same_as_ar},
+        {"prompts", at.prompts}};
+  }
+  for (size_t i = 0; i < check.samples.size(); ++i) {
+    line["samples"].push_back({{"prompt", prompts_[i].text},
+                               {"text", tokenizer_->decode(check.samples[i], SkipSpecial::yes)}});
   }
   return {};
 }
@@ -565,7 +598,7 @@ std::optional<SavedAdapter> TrainingRun::saved_adapter() const {
 
 Result<void> TrainingRun::save() {
   const TrainingState state = trainer_->state();
-  AllMoments moments;
+  std::optional<Moments> moments;  // of all ranks
   const RunMemory memory = trainer_->memory(moments);
   return on_first_rank([&]() -> Result<void> {
     TIDAR_TRY_VOID(save_checkpoint(config_.out,

@@ -54,7 +54,9 @@ Result<DocumentSet> read_shard(const std::filesystem::path& path, const Document
   TIDAR_TRY(const TokenShardFile file, TokenShardFile::open(path));
   const TokenShard& shard = file.shard();
   const int64_t own = reading.tokenizer != nullptr ? reading.tokenizer->size() : reading.vocabulary;
-  if (reading.tokenizer != nullptr ? shard.vocabulary() != own : shard.vocabulary() > own) {
+  const bool from_before = shard.vocabulary() == own - 1 && reading.mask_token == own - 1;
+  const bool same = shard.vocabulary() == own || from_before;
+  if (reading.tokenizer != nullptr ? !same : shard.vocabulary() > own) {
     return error(
         "{}: is a shard of a vocabulary of {}, but the model's has {}; make one with the model's "
         "tokenizer",
@@ -63,7 +65,9 @@ Result<DocumentSet> read_shard(const std::filesystem::path& path, const Document
   Collector collector(reading);
   const int64_t all = std::min(shard.documents(), most_of(reading));
   for (int64_t i = 0; i < all; ++i) {
-    const auto size = static_cast<size_t>(shard.size_of(i));
+    // Of a conversation the first answer is measured.
+    const std::vector<Range> given = shard.given_of(i);
+    const auto size = static_cast<size_t>(given.empty() ? shard.size_of(i) : given.front().begin);
     std::vector<int32_t> tokens(std::min(size, collector.longest()));
     TIDAR_TRY_VOID(shard.read(i, 0, tokens));
     collector.add(i + 1, std::move(tokens), shard.prompt_of(i), size > collector.longest());

@@ -43,7 +43,9 @@ struct TextDocument {
 struct DocumentReading {
   const Tokenizer* tokenizer = nullptr;  ///< the model's; shards need none
   int vocabulary = 0;                    ///< the model's
-  int32_t end = -1;            ///< behind a document of JSONL that was not cut; -1: no token is
+  int32_t mask_token = -1;  ///< the model's: where it is the tokenizer's last token, shards may be
+                            ///< from before it was added (tidar convert); -1: it has none
+  int32_t end = -1;         ///< behind a document of JSONL that was not cut; -1: no token is
   int32_t prompt_tokens = 16;  ///< of documents without a prompt: so many first tokens are it, but
                                ///< not more than half of the document
   int longest = 0;             ///< tokens that a document may have; what is behind them is left out
@@ -56,10 +58,10 @@ struct DocumentSet {
   int64_t shortened = 0;  ///< to the longest
 };
 
-/// Those of a token shard (format/token_shards.h), or of JSONL: a line's "text" behind its
-/// "prompt", if it has one (encode_document()). An Error when the
-/// shard is of another vocabulary than the model's, when a line is no JSON object, and when there
-/// is no document.
+/// Those of a token shard (format/token_shards.h), of conversations with one answer, or of JSONL: a
+/// line's "text" behind its "prompt", if it has one (encode_document()). An Error when the shard is
+/// of another vocabulary than the model's, when a line is no JSON object, and when there is no
+/// document.
 Result<DocumentSet> read_documents(const std::filesystem::path& path,
                                    const DocumentReading& reading);
 

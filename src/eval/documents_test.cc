@@ -108,12 +108,19 @@ TEST_F(Documents, AreTheFirst) {
       read(shard(tokenizer_.size(), {{{1, 2}, 1}, {{1, 2}, 1}, {{1, 2}, 1}})).documents.size(), 2u);
 }
 
+TEST_F(Documents, OfAShardFromBeforeTheMaskTokenWasAdded) {
+  reading_.mask_token = tokenizer_.size() - 1;
+  EXPECT_EQ(read(shard(tokenizer_.size() - 1, {{{1, 2}, 1}})).documents.size(), 1u);
+  EXPECT_TRUE(says(failure(shard(tokenizer_.size() - 2, {{{1, 2}, 1}})), "but the model's has"));
+}
+
 TEST_F(Documents, ThatAreNoneAreSaid) {
   EXPECT_TRUE(says(failure(lines("{\"story\": \"x\"}\n")), "d.jsonl: no line has a \"text\""));
   EXPECT_TRUE(says(failure(lines("{\"text\": \"ab\"}\nnonsense\n")), "d.jsonl:2|not valid JSON"));
   EXPECT_TRUE(says(failure(lines("{\"text\": 5}\n")), "d.jsonl:1|field 'text'"));
   EXPECT_TRUE(says(failure(shard(tokenizer_.size() + 1, {{{1, 2}, 1}})),
                    "d.tokens: is a shard of a vocabulary of|but the model's has"));
+  EXPECT_TRUE(says(failure(shard(tokenizer_.size() - 1, {{{1, 2}, 1}})), "but the model's has"));
   EXPECT_TRUE(says(failure(shard(tokenizer_.size(), {{{1}, 0}})), "d.tokens: no document"));
   reading_.vocabulary = 60;
   EXPECT_TRUE(says(failure(lines("{\"text\": \"ab\"}\n")), "d.jsonl:1: its token|outside"));

@@ -60,6 +60,16 @@ std::string render(const DocumentTemplate& form, const simdjson::dom::object& ob
   return "";
 }
 
+/// Whether the object has messages, and nothing of what texts are made of.
+bool is_conversation(const DocumentForm& form, const simdjson::dom::object& object) {
+  simdjson::dom::element value;
+  const bool has_text = std::any_of(
+      form.text.parts().begin(), form.text.parts().end(), [&](const DocumentTemplate::Part& part) {
+        return part.is_field && object.at_key(part.text).get(value) == simdjson::SUCCESS;
+      });
+  return !has_text && object.at_key("messages").get(value) == simdjson::SUCCESS && value.is_array();
+}
+
 bool is_lines(const std::filesystem::path& path) {
   const auto inner = path.extension() == ".zst" ? path.stem() : path.filename();
   return inner.extension() == ".jsonl" || inner.extension() == ".ndjson";
@@ -174,6 +184,8 @@ void CorpusReader::read_line(std::string_view line, CorpusDocument& document) {
     document.problem = fmt::format("is not valid JSON: {}", simdjson::error_message(failure));
   } else if (value.get(object) != simdjson::SUCCESS) {
     document.problem = "is not a JSON object";
+  } else if (form_.conversations && is_conversation(form_, object)) {
+    document.conversation = line;
   } else {
     document.problem = render(form_.text, object, document.text);
     if (document.problem.empty() && form_.prompt) {

@@ -40,12 +40,15 @@ struct DocumentForm {
   DocumentTemplate text = DocumentTemplate::field("text");
   std::optional<DocumentTemplate> prompt;  ///< goes before the text
   bool may_be_empty = false;               ///< an empty text is a good one
+  /// Whether lines without the text's field may hold a list "messages" in its place.
+  bool conversations = false;
 };
 
 /// One document, or why there is none.
 struct CorpusDocument {
   std::string prompt;
   std::string text;
+  std::string conversation;   ///< in place of both: the line, an object with a list "messages"
   std::string finish_reason;  ///< of a line that has the field: why a model ended its text there
   int64_t line = 0;           ///< in its file; the first is 1
   std::string problem;        ///< empty when the document is good; otherwise the texts are not set

@@ -16,10 +16,15 @@ namespace tidar {
 
 namespace {
 
-// Field numbers of TensorFlow's event.proto and summary.proto.
+// Field numbers of TensorFlow's event.proto, summary.proto, tensor.proto and tensor_shape.proto.
 constexpr uint32_t kWallTime = 1, kStep = 2, kFileVersion = 3, kSummary = 5;  // Event
 constexpr uint32_t kValue = 1;                                                // Summary
-constexpr uint32_t kTag = 1, kSimpleValue = 2;                                // Summary.Value
+constexpr uint32_t kTag = 1, kSimpleValue = 2, kTensor = 8, kMetadata = 9;    // Summary.Value
+constexpr uint32_t kPluginData = 1, kDataClass = 4;                           // SummaryMetadata
+constexpr uint32_t kPluginName = 1;                                           // its PluginData
+constexpr uint32_t kDtype = 1, kShape = 2, kStrings = 8;                      // TensorProto
+constexpr uint32_t kDim = 2, kDimSize = 1;                                    // TensorShapeProto
+constexpr uint64_t kDataClassTensor = 2, kDtypeString = 7;
 
 // How a field is stored.
 enum class Wire : uint8_t { varint = 0, fixed64 = 1, bytes = 2, fixed32 = 5 };
@@ -33,6 +38,11 @@ void put_key(std::string& out, uint32_t field, Wire wire) {
   put_varint(out, field << 3 | static_cast<uint32_t>(wire));
 }
 
+void put_number(std::string& out, uint32_t field, uint64_t value) {
+  put_key(out, field, Wire::varint);
+  put_varint(out, value);
+}
+
 template <class T>
 void put_raw(std::string& out, T value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -42,6 +52,23 @@ void put_bytes(std::string& out, uint32_t field, std::string_view bytes) {
   put_key(out, field, Wire::bytes);
   put_varint(out, bytes.size());
   out.append(bytes);
+}
+
+/// A Summary.Value that TensorBoard's text plugin shows: a list of one text.
+std::string value_of(const TextSummary& text) {
+  std::string plugin, metadata, dim, shape, tensor, value;
+  put_bytes(plugin, kPluginName, "text");
+  put_bytes(metadata, kPluginData, plugin);
+  put_number(metadata, kDataClass, kDataClassTensor);
+  put_number(dim, kDimSize, 1);
+  put_bytes(shape, kDim, dim);
+  put_number(tensor, kDtype, kDtypeString);
+  put_bytes(tensor, kShape, shape);
+  put_bytes(tensor, kStrings, text.text);
+  put_bytes(value, kTag, text.tag);
+  put_bytes(value, kTensor, tensor);
+  put_bytes(value, kMetadata, metadata);
+  return value;
 }
 
 std::string event_now() {
@@ -88,7 +115,8 @@ EventFile::~EventFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<void> EventFile::add(int64_t step, std::span<const Scalar> scalars) {
+Result<void> EventFile::add(int64_t step, std::span<const Scalar> scalars,
+                            std::span<const TextSummary> texts) {
   std::string summary;
   for (const Scalar& scalar : scalars) {
     std::string value;
@@ -97,9 +125,9 @@ Result<void> EventFile::add(int64_t step, std::span<const Scalar> scalars) {
     put_raw(value, static_cast<float>(scalar.value));
     put_bytes(summary, kValue, value);
   }
+  for (const TextSummary& text : texts) put_bytes(summary, kValue, value_of(text));
   std::string event = event_now();
-  put_key(event, kStep, Wire::varint);
-  put_varint(event, static_cast<uint64_t>(step));
+  put_number(event, kStep, static_cast<uint64_t>(step));
   put_bytes(event, kSummary, summary);
   return write(event);
 }

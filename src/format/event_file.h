@@ -1,5 +1,5 @@
 #pragma once
-// Curves for TensorBoard: a file of events, each a step and named numbers.
+// Curves for TensorBoard: a file of events, each a step with named numbers and texts.
 //
 // The file is a row of records (TensorFlow's TFRecord):
 //   length  : u64 little endian
@@ -24,6 +24,12 @@ struct Scalar {
   double value = 0;
 };
 
+/// A text with the name under which it is shown, as Markdown.
+struct TextSummary {
+  std::string_view tag;
+  std::string_view text;  ///< UTF-8
+};
+
 /// Appends events to a file of its own. Each event reaches the system whole or not at all, so a
 /// killed program leaves a readable file.
 class EventFile {
@@ -35,7 +41,8 @@ class EventFile {
   EventFile& operator=(EventFile&&) = delete;
   ~EventFile();
 
-  Result<void> add(int64_t step, std::span<const Scalar> scalars);
+  Result<void> add(int64_t step, std::span<const Scalar> scalars,
+                   std::span<const TextSummary> texts = {});
 
   const std::filesystem::path& path() const { return path_; }
 

@@ -64,7 +64,8 @@ TEST(EventFile, HoldsStepsTagsAndValues) {
     ASSERT_TRUE(file.ok()) << file.error().message;
     path = file->path().string();
     const std::array scalars = {Scalar{"train/loss", 2.5}, Scalar{"train/norm", 0.125}};
-    ASSERT_TRUE(file->add(300, scalars).ok());
+    const std::array texts = {TextSummary{"validation/samples", "a **b** é"}};
+    ASSERT_TRUE(file->add(300, scalars, texts).ok());
     auto second = EventFile::create(folder.path());  // in the same second
     ASSERT_TRUE(second.ok());
     EXPECT_NE(second->path(), file->path());
@@ -95,7 +96,17 @@ TEST(EventFile, HoldsStepsTagsAndValues) {
     EXPECT_EQ(value.varint(), 2 << 3 | 5);
     EXPECT_EQ(value.raw<float>(), number);
   }
+  // A text: its tag, a tensor of one string, and the plugin that shows it.
+  EXPECT_EQ(summary.varint(), 1 << 3 | 2);
+  Reader value{summary.text()};
   EXPECT_TRUE(summary.bytes.empty());
+  EXPECT_EQ(value.varint(), 1 << 3 | 2);
+  EXPECT_EQ(value.text(), "validation/samples");
+  EXPECT_EQ(value.varint(), 8 << 3 | 2);
+  EXPECT_EQ(value.text(), std::string("\x08\x07\x12\x04\x12\x02\x08\x01\x42\x0a") + "a **b** é");
+  EXPECT_EQ(value.varint(), 9 << 3 | 2);
+  EXPECT_EQ(value.text(), std::string("\x0a\x06\x0a\x04text\x20\x02"));
+  EXPECT_TRUE(value.bytes.empty());
 }
 
 TEST(EventFile, SaysWhereItCannotBe) {

@@ -14,9 +14,10 @@ static_assert(std::endian::native == std::endian::little, "token shards are litt
 namespace {
 
 constexpr std::string_view kMagic = "tidartok";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kPlainVersion = 1, kGivenVersion = 2;
 constexpr size_t kAlignment = 8;
 constexpr size_t kBuffered = size_t{1} << 20;
+constexpr size_t kStretchBytes = 2 * sizeof(uint32_t);
 
 struct Header {
   char magic[8];
@@ -28,8 +29,8 @@ struct Header {
 };
 static_assert(sizeof(Header) == 40);
 
-Header header_of(uint32_t id_bytes, uint64_t vocabulary, uint64_t tokens, uint64_t documents) {
-  Header header{{}, kVersion, id_bytes, vocabulary, tokens, documents};
+/// With the magic.
+Header begun(Header header) {
   std::memcpy(header.magic, kMagic.data(), kMagic.size());
   return header;
 }
@@ -59,9 +60,9 @@ Result<void> check_header(const Header& header, const std::string& where) {
         "shards",
         where, kMagic);
   }
-  if (header.version != kVersion) {
-    return error("{}: is a token shard of version {}; this program knows version {}", where,
-                 header.version, kVersion);
+  if (header.version != kPlainVersion && header.version != kGivenVersion) {
+    return error("{}: is a token shard of version {}; this program knows the versions {} and {}",
+                 where, header.version, kPlainVersion, kGivenVersion);
   }
   if (header.id_bytes != 2 && header.id_bytes != 4) {
     return error("{}: has ids of {} bytes; expected 2 or 4", where, header.id_bytes);
@@ -93,13 +94,17 @@ Result<TokenShard> TokenShard::parse(std::span<const std::byte> bytes, const std
 
   // Compared by division, so that no announced number is multiplied before it is known to fit.
   const size_t body = bytes.size() - sizeof header;
-  constexpr size_t kDocumentBytes = sizeof(uint64_t) + sizeof(uint32_t);
+  const bool has_given = header.version == kGivenVersion;
+  const size_t document_bytes =
+      sizeof(uint64_t) + sizeof(uint32_t) + (has_given ? sizeof(uint64_t) : 0);
   const bool numbers_fit =
-      header.tokens <= body / header.id_bytes && header.documents <= body / kDocumentBytes;
+      header.tokens <= body / header.id_bytes && header.documents <= body / document_bytes;
   const size_t id_size = numbers_fit ? header.tokens * header.id_bytes : 0;
   const size_t expected =
-      id_size + padding_behind(id_size) + (numbers_fit ? header.documents * kDocumentBytes : 0);
-  if (!numbers_fit || expected != body) {
+      id_size + padding_behind(id_size) + (numbers_fit ? header.documents * document_bytes : 0);
+  const bool whole =
+      has_given ? expected <= body && (body - expected) % kStretchBytes == 0 : expected == body;
+  if (!numbers_fit || !whole) {
     return error(
         "{}: announces {} tokens of {} bytes and {} documents, which does not fit its "
         "{} bytes; it is truncated or damaged: make it again",
@@ -111,11 +116,17 @@ Result<TokenShard> TokenShard::parse(std::span<const std::byte> bytes, const std
   shard.ids_ = bytes.data() + sizeof header;
   shard.ends_ = shard.ids_ + id_size + padding_behind(id_size);
   shard.prompts_ = shard.ends_ + header.documents * sizeof(uint64_t);
+  if (has_given) {
+    shard.given_ends_ = shard.prompts_ + header.documents * sizeof(uint32_t);
+    shard.given_ = shard.given_ends_ + header.documents * sizeof(uint64_t);
+    shard.stretches_ = static_cast<int64_t>((body - expected) / kStretchBytes);
+  }
   shard.vocabulary_ = static_cast<int64_t>(header.vocabulary);
   shard.tokens_ = static_cast<int64_t>(header.tokens);
   shard.documents_ = static_cast<int64_t>(header.documents);
   shard.id_bytes_ = static_cast<int>(header.id_bytes);
   TIDAR_TRY_VOID(shard.check_documents());
+  if (has_given) TIDAR_TRY_VOID(shard.check_given());
   return shard;
 }
 
@@ -141,6 +152,54 @@ Result<void> TokenShard::check_documents() const {
                  where_, begin, tokens_);
   }
   return {};
+}
+
+Result<void> TokenShard::check_given() const {
+  uint64_t first = 0;
+  for (int64_t i = 0; i < documents_; ++i) {
+    const auto last = load<uint64_t>(given_ends_, i);
+    if (last < first || last > static_cast<uint64_t>(stretches_)) {
+      return error(
+          "{}: the given stretches of document {} end with stretch {}; expected {} to {}; the "
+          "shard "
+          "is damaged",
+          where_, i, last, first, stretches_);
+    }
+    int64_t behind = prompt_of(i);
+    for (auto place = static_cast<int64_t>(first); place < static_cast<int64_t>(last); ++place) {
+      const Range given = stretch(place);
+      if (given.begin < behind || given.end <= given.begin || given.end > size_of(i)) {
+        return error(
+            "{}: of document {} the tokens {} to {} are said to be given; expected some between {} "
+            "and {}; the shard is damaged",
+            where_, i, given.begin, given.end, behind, size_of(i));
+      }
+      behind = given.end + 1;
+    }
+    first = last;
+  }
+  if (first == static_cast<uint64_t>(stretches_)) return {};
+  return error("{}: {} given stretches belong to documents, but there are {}; the shard is damaged",
+               where_, first, stretches_);
+}
+
+Range TokenShard::stretches_of(int64_t document) const {
+  TIDAR_CHECK(document >= 0 && document < documents_);
+  if (given_ends_ == nullptr) return {0, 0};
+  const int64_t first =
+      document == 0 ? 0 : static_cast<int64_t>(load<uint64_t>(given_ends_, document - 1));
+  return {first, static_cast<int64_t>(load<uint64_t>(given_ends_, document))};
+}
+
+Range TokenShard::stretch(int64_t place) const {
+  return {load<uint32_t>(given_, 2 * place), load<uint32_t>(given_, 2 * place + 1)};
+}
+
+std::vector<Range> TokenShard::given_of(int64_t document) const {
+  const Range places = stretches_of(document);
+  std::vector<Range> given;
+  for (int64_t place = places.begin; place < places.end; ++place) given.push_back(stretch(place));
+  return given;
 }
 
 int64_t TokenShard::end_of(int64_t document) const {
@@ -209,10 +268,11 @@ Result<TokenShardWriter> TokenShardWriter::create(const std::filesystem::path& p
   return TokenShardWriter(std::move(file), vocabulary);
 }
 
-Result<void> TokenShardWriter::add(std::span<const int32_t> ids, int64_t prompt) {
+Result<void> TokenShardWriter::add(std::span<const int32_t> ids, int64_t prompt,
+                                   std::span<const Range> given) {
   TIDAR_CHECK(!ids.empty());
   TIDAR_CHECK(prompt >= 0 && prompt <= static_cast<int64_t>(ids.size()));
-  TIDAR_CHECK_LE(prompt, int64_t{UINT32_MAX});
+  TIDAR_CHECK_LE(std::ssize(ids), int64_t{UINT32_MAX});
   for (const int32_t id : ids) {
     TIDAR_CHECK(id >= 0 && id < vocabulary_);
     const auto* bytes = reinterpret_cast<const std::byte*>(&id);  // little-endian: the low ones
@@ -221,6 +281,15 @@ Result<void> TokenShardWriter::add(std::span<const int32_t> ids, int64_t prompt)
   tokens_ += static_cast<int64_t>(ids.size());
   ends_.push_back(static_cast<uint64_t>(tokens_));
   prompts_.push_back(static_cast<uint32_t>(prompt));
+  int64_t behind = prompt;
+  for (const Range& stretch : given) {
+    TIDAR_CHECK(stretch.begin >= behind && stretch.end > stretch.begin);
+    TIDAR_CHECK_LE(stretch.end, std::ssize(ids));
+    given_.insert(given_.end(),
+                  {static_cast<uint32_t>(stretch.begin), static_cast<uint32_t>(stretch.end)});
+    behind = stretch.end + 1;
+  }
+  given_ends_.push_back(given_.size() / 2);
   return buffer_.size() < kBuffered ? Result<void>() : flush();
 }
 
@@ -236,9 +305,16 @@ Result<void> TokenShardWriter::finish() {
   TIDAR_TRY_VOID(file_.append({zeros, padding_behind(file_.written())}));
   TIDAR_TRY_VOID(file_.append(std::as_bytes(std::span(ends_))));
   TIDAR_TRY_VOID(file_.append(std::as_bytes(std::span(prompts_))));
-  const Header header =
-      header_of(static_cast<uint32_t>(id_bytes_), static_cast<uint64_t>(vocabulary_),
-                static_cast<uint64_t>(tokens_), ends_.size());
+  if (!given_.empty()) {
+    TIDAR_TRY_VOID(file_.append(std::as_bytes(std::span(given_ends_))));
+    TIDAR_TRY_VOID(file_.append(std::as_bytes(std::span(given_))));
+  }
+  const Header header = begun({.magic = {},
+                               .version = given_.empty() ? kPlainVersion : kGivenVersion,
+                               .id_bytes = static_cast<uint32_t>(id_bytes_),
+                               .vocabulary = static_cast<uint64_t>(vocabulary_),
+                               .tokens = static_cast<uint64_t>(tokens_),
+                               .documents = ends_.size()});
   TIDAR_TRY_VOID(file_.overwrite(0, std::as_bytes(std::span(&header, 1))));
   return file_.commit();
 }
@@ -246,8 +322,10 @@ Result<void> TokenShardWriter::finish() {
 int64_t TokenShardWriter::bytes() const {
   const size_t head =
       sizeof(Header) + static_cast<size_t>(tokens_) * static_cast<size_t>(id_bytes_);
+  const size_t given =
+      given_.empty() ? 0 : ends_.size() * sizeof(uint64_t) + given_.size() * sizeof(uint32_t);
   return static_cast<int64_t>(head + padding_behind(head) +
-                              ends_.size() * (sizeof(uint64_t) + sizeof(uint32_t)));
+                              ends_.size() * (sizeof(uint64_t) + sizeof(uint32_t)) + given);
 }
 
 }  // namespace tidar

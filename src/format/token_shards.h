@@ -3,7 +3,7 @@
 //
 // All numbers are little-endian. A shard is
 //   magic      : "tidartok"
-//   version    : u32            1
+//   version    : u32            1, or 2 where a document has given tokens behind its prompt
 //   id_bytes   : u32            2 or 4
 //   vocabulary : u64            every id is below it; with 2-byte ids at most 65536
 //   tokens     : u64            N
@@ -12,6 +12,12 @@
 //   padding    : zero bytes up to a multiple of 8
 //   ends       : M of u64       document d is ids[ends[d - 1], ends[d]); the last end is N
 //   prompts    : M of u32       how many of a document's first tokens are its prompt
+// and nothing behind, or in version 2
+//   given_ends : M of u64       document d has the stretches given[given_ends[d - 1],
+//   given_ends[d]) given      : of two u32     tokens [from, to) of their document, counted from
+//   its beginning,
+//                               that are given as well: those of users between the answers of a
+//                               conversation. Not empty, behind the prompt, ascending and apart
 // and nothing behind. Documents hold at least one token.
 
 #include <cstddef>
@@ -22,6 +28,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/threads.h"
 #include "format/files.h"
 
 namespace tidar {
@@ -51,6 +58,8 @@ class TokenShard {
   int64_t begin_of(int64_t document) const { return document == 0 ? 0 : end_of(document - 1); }
   int64_t size_of(int64_t document) const { return end_of(document) - begin_of(document); }
   int64_t prompt_of(int64_t document) const;
+  /// The stretches of it that are given behind its prompt.
+  std::vector<Range> given_of(int64_t document) const;
 
   /// An Error when an id is not below the vocabulary; it names document and position. Reads the
   /// whole shard once, at the speed of the disk.
@@ -66,11 +75,18 @@ class TokenShard {
   uint32_t id_at(int64_t token) const;
   Error outside(int64_t document, int64_t position, uint32_t id) const;
   Result<void> check_documents() const;
+  Result<void> check_given() const;
+  /// Those of a document, by their places in the table.
+  Range stretches_of(int64_t document) const;
+  Range stretch(int64_t place) const;
 
   std::string where_;
   const std::byte* ids_ = nullptr;
   const std::byte* ends_ = nullptr;
   const std::byte* prompts_ = nullptr;
+  const std::byte* given_ends_ = nullptr;  ///< nullptr: nothing is given but prompts
+  const std::byte* given_ = nullptr;
+  int64_t stretches_ = 0;
   int64_t vocabulary_ = 0;
   int64_t tokens_ = 0;
   int64_t documents_ = 0;
@@ -93,16 +109,17 @@ class TokenShardFile {
   TokenShard shard_;
 };
 
-/// Writes a shard document by document; the file appears whole at finish() or not at all. Keeps 12
-/// bytes a document in memory. After an Error it takes no more.
+/// Writes a shard document by document; the file appears whole at finish() or not at all. Keeps 20
+/// bytes a document in memory, and 8 a stretch that is given. After an Error it takes no more.
 class TokenShardWriter {
  public:
   /// `vocabulary` is at least 1.
   static Result<TokenShardWriter> create(const std::filesystem::path& path, int64_t vocabulary);
 
   /// Adds a document of at least one token, all below the vocabulary, the first `prompt` of them
-  /// its prompt.
-  Result<void> add(std::span<const int32_t> ids, int64_t prompt = 0);
+  /// its prompt, and what else is given, as given_of() tells it.
+  Result<void> add(std::span<const int32_t> ids, int64_t prompt = 0,
+                   std::span<const Range> given = {});
   Result<void> finish();
 
   int64_t tokens() const { return tokens_; }
@@ -121,6 +138,8 @@ class TokenShardWriter {
   std::vector<std::byte> buffer_;
   std::vector<uint64_t> ends_;
   std::vector<uint32_t> prompts_;
+  std::vector<uint64_t> given_ends_;
+  std::vector<uint32_t> given_;  ///< from and to of each stretch
 };
 
 }  // namespace tidar

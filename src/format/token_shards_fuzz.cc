@@ -21,6 +21,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     std::vector<int32_t> ids(static_cast<size_t>(shard->size_of(document)));
     end += shard->size_of(document);
     TIDAR_CHECK_LE(shard->prompt_of(document), shard->size_of(document));
+    int64_t behind = shard->prompt_of(document);
+    for (const tidar::Range& given : shard->given_of(document)) {
+      TIDAR_CHECK(given.begin >= behind && given.size() > 0);
+      behind = given.end + 1;
+    }
+    TIDAR_CHECK_LE(behind, shard->size_of(document) + 1);
     const auto read = shard->read(document, 0, ids);
     if (!read) continue;
     for (const int32_t id : ids) TIDAR_CHECK(id >= 0 && id < shard->vocabulary());

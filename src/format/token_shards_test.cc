@@ -15,6 +15,7 @@ using Ids = std::vector<int32_t>;
 struct Document {
   Ids ids;
   int64_t prompt = 0;
+  std::vector<Range> given{};
 };
 
 void write(const std::filesystem::path& path, int64_t vocabulary,
@@ -22,7 +23,7 @@ void write(const std::filesystem::path& path, int64_t vocabulary,
   auto writer = TokenShardWriter::create(path, vocabulary);
   ASSERT_TRUE(writer.ok()) << writer.error().message;
   for (const Document& document : documents) {
-    ASSERT_TRUE(writer->add(document.ids, document.prompt).ok());
+    ASSERT_TRUE(writer->add(document.ids, document.prompt, document.given).ok());
   }
   const int64_t bytes = writer->bytes();
   ASSERT_TRUE(writer->finish().ok());
@@ -48,7 +49,13 @@ TEST(TokenShards, WhatIsWrittenIsRead) {
       for (int32_t& id : document.ids) id = rng.below(vocabulary);
       document.ids[0] = vocabulary - 1;
       document.prompt = rng.below(static_cast<int>(document.ids.size()) + 1);
-      tokens += static_cast<int64_t>(document.ids.size());
+      const auto size = std::ssize(document.ids);
+      for (int64_t at = document.prompt + rng.below(9); seed % 3 == 0 && at < size;) {
+        const int64_t end = std::min<int64_t>(size, at + 1 + rng.below(9));
+        document.given.push_back({at, end});
+        at = end + 1 + rng.below(30);
+      }
+      tokens += size;
     }
     const auto path = folder.path() / "s";
     write(path, vocabulary, documents);
@@ -62,6 +69,13 @@ TEST(TokenShards, WhatIsWrittenIsRead) {
     for (int64_t i = 0; i < shard.documents(); ++i) {
       ASSERT_EQ(read(shard, i), documents[static_cast<size_t>(i)].ids) << "seed " << seed;
       ASSERT_EQ(shard.prompt_of(i), documents[static_cast<size_t>(i)].prompt);
+      const std::vector<Range>& given = documents[static_cast<size_t>(i)].given;
+      const std::vector<Range> found = shard.given_of(i);
+      ASSERT_EQ(found.size(), given.size());
+      for (size_t k = 0; k < given.size(); ++k) {
+        ASSERT_EQ(found[k].begin, given[k].begin);
+        ASSERT_EQ(found[k].end, given[k].end);
+      }
     }
   }
 }
@@ -123,8 +137,8 @@ TEST_F(DamagedShard, Header) {
   bytes_[0] = 'T';
   EXPECT_TRUE(refused("is no token shard"));
   bytes_ = whole;
-  set<uint32_t>(8, 2);
-  EXPECT_TRUE(refused("version 2|version 1"));
+  set<uint32_t>(8, 3);
+  EXPECT_TRUE(refused("version 3|versions 1 and 2"));
   bytes_ = whole;
   set<uint32_t>(12, 3);
   EXPECT_TRUE(refused("ids of 3 bytes"));
@@ -179,6 +193,58 @@ TEST_F(DamagedShard, IdsOutsideTheVocabularyAreRefusedWhenOpenedAndWhenRead) {
   EXPECT_TRUE(says(shard->read(1, 0, ids).error().message,
                    "shard: document 1 holds the id 6 at position 1|vocabulary of 6"));
   EXPECT_TRUE(shard->read(1, 0, std::span(ids).first(1)).ok());
+}
+
+/// The bytes of a shard of two documents, of which the second has two stretches that are given.
+class DamagedConversations : public DamagedShard {
+ protected:
+  static constexpr size_t kGivenEnds = 80, kGiven = 96;
+
+  DamagedConversations() {
+    write(folder_.path() / "s", 6, {{{1, 2, 3}, 1}, {{4, 5, 1, 2}, 1, {{1, 2}, {3, 4}}}});
+    bytes_ = bytes_of_file(folder_.path() / "s");
+    EXPECT_EQ(bytes_.size(), kGiven + 16);
+  }
+};
+
+TEST_F(DamagedConversations, TheWholeOneIsFine) { EXPECT_TRUE(parse().ok()); }
+
+TEST_F(DamagedConversations, StretchesThatAreNotThere) {
+  const std::string whole = bytes_;
+  for (const auto& [document, end] :
+       std::vector<std::pair<size_t, uint64_t>>{{0, 3}, {0, ~uint64_t{0}}, {1, 1}, {1, 3}}) {
+    bytes_ = whole;
+    set(kGivenEnds + 8 * document, end);
+    EXPECT_TRUE(refused("given stretches|damaged")) << document << " " << end;
+  }
+  for (const size_t size : {kGiven + 15, kGiven + 17, kGiven + 8, kGiven + 24, kGivenEnds}) {
+    bytes_ = whole;
+    bytes_.resize(size);
+    EXPECT_FALSE(parse().ok()) << size;
+  }
+}
+
+TEST_F(DamagedConversations, StretchesOutsideOfWhatIsLearnt) {
+  const std::string whole = bytes_;
+  // Before the prompt's end, empty, one upon another, touching, behind the document.
+  for (const auto& [place, value] : std::vector<std::pair<size_t, uint32_t>>{
+           {0, 0}, {1, 1}, {1, 4}, {1, 3}, {2, 1}, {3, 3}, {3, 5}, {2, ~0u}, {3, ~0u}}) {
+    bytes_ = whole;
+    set(kGiven + 4 * place, value);
+    EXPECT_TRUE(refused("document 1 the tokens|given")) << place << " " << value;
+  }
+}
+
+// Programs that know version 1 only read what these write of documents with prompts alone.
+TEST(TokenShards, WithoutStretchesThereIsNothingNew) {
+  const ScratchFolder folder;
+  const auto path = folder.path() / "s";
+  write(path, 6, {{{1, 2, 3}, 1}, {{4, 5}, 1}});
+  const std::string bytes = bytes_of_file(path);
+  EXPECT_EQ(bytes.size(), 80u);
+  EXPECT_EQ(bytes[8], 1);
+  write(path, 6, {{{1, 2, 3}, 1}, {{4, 5}, 1, {{1, 2}}}});
+  EXPECT_EQ(bytes_of_file(path)[8], 2);
 }
 
 }  // namespace

@@ -119,8 +119,7 @@ struct KvShape {
   int pages = 0;      // of kPageSlots keys, in every layer
   int rows = 0;  // of one pass, at most: those kept nowhere share room that each pass, and each
                  // of its layers, writes over
-  DType dtype =
-      DType::f32;  // f32, bf16, or i8: codes, which the numbers of a head share a scale of
+  DType dtype = DType::f32;  // or bf16; or i8: codes, and a scale for the numbers of each head
 
   /// Of the key and the value of all heads of one row in one layer, as the backends of this program
   /// keep them: scales are f32.

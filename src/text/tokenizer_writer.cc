@@ -1,7 +1,10 @@
 #include "text/tokenizer_writer.h"
 
+#include <simdjson.h>
+
 #include "format/json.h"
 #include "text/byte_level.h"
+#include "text/tokenizer.h"
 
 namespace tidar {
 namespace {
@@ -14,6 +17,23 @@ constexpr const char* kPattern =
 OrderedJson added_token(const std::string& content) {
   return {{"content", content}, {"single_word", false}, {"lstrip", false},
           {"rstrip", false},    {"normalized", false},  {"special", true}};
+}
+
+OrderedJson added_token(const NewToken& token) {
+  OrderedJson json = {{"id", token.id}};
+  json.update(added_token(token.content));
+  return json;
+}
+
+/// The text of the list "added_tokens" within that of a tokenizer.json; empty where it has none.
+std::string_view added_tokens_of(const simdjson::padded_string& text) {
+  simdjson::ondemand::parser parser;
+  simdjson::ondemand::document document;
+  simdjson::ondemand::array array;
+  std::string_view list;
+  if (parser.iterate(text).get(document)) return "";
+  if (document["added_tokens"].get_array().get(array) || array.raw_json().get(list)) return "";
+  return list.substr(0, list.rfind(']') + 1);
 }
 
 OrderedJson model_json(const LearntBpe& learnt) {
@@ -52,9 +72,8 @@ std::vector<std::string> SpecialTokens::all() const {
 std::string tokenizer_json(const LearntBpe& learnt, const SpecialTokens& special) {
   OrderedJson added = OrderedJson::array();
   for (const std::string& content : special.all()) {
-    OrderedJson token = {{"id", learnt.tokens.size() + added.size()}};
-    token.update(added_token(content));
-    added.push_back(std::move(token));
+    const auto id = static_cast<int32_t>(learnt.tokens.size() + added.size());
+    added.push_back(added_token({id, content}));
   }
   const OrderedJson byte_level = {{"type", "ByteLevel"},
                                   {"add_prefix_space", false},
@@ -96,6 +115,34 @@ std::string tokenizer_config_json(const LearntBpe& learnt, const SpecialTokens& 
                             {"tokenizer_class", "PreTrainedTokenizerFast"},
                             {"unk_token", nullptr}};
   return file.dump(2) + "\n";
+}
+
+Result<std::string> with_special_token(const std::string& tokenizer_json, const NewToken& token) {
+  TIDAR_TRY(const Tokenizer tokenizer, Tokenizer::parse(tokenizer_json, "tokenizer.json"));
+  if (tokenizer.size() != token.id) return tokenizer_json;
+  const simdjson::padded_string text(tokenizer_json);
+  const std::string_view list = added_tokens_of(text);
+  const std::string added = added_token(token).dump();
+  std::string changed = tokenizer_json;
+  if (list.empty()) {
+    changed.insert(changed.find('{') + 1, "\"added_tokens\": [" + added + "],");
+    return changed;
+  }
+  const bool first = list.find_first_not_of(" \t\r\n", 1) == list.size() - 1;
+  const auto end = static_cast<size_t>(list.data() + list.size() - 1 - text.data());
+  changed.insert(end, (first ? "" : ",") + added);
+  return changed;
+}
+
+Result<std::string> config_with_mask_token(const std::string& tokenizer_config_json,
+                                           const NewToken& token) {
+  OrderedJson json = OrderedJson::parse(tokenizer_config_json, nullptr, false);
+  if (!json.is_object()) return error("tokenizer_config.json: is no JSON object");
+  json["added_tokens_decoder"][std::to_string(token.id)] = added_token(token.content);
+  if (!json.contains("mask_token") || json["mask_token"].is_null()) {
+    json["mask_token"] = token.content;
+  }
+  return json.dump(2) + "\n";
 }
 
 }  // namespace tidar

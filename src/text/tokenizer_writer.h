@@ -1,10 +1,14 @@
 #pragma once
-// The files of a tokenizer that was learnt here (text/bpe_trainer.h).
+// The files of a tokenizer that was learnt here (text/bpe_trainer.h), and one token more in those
+// of another.
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
+
+#include "base/result.h"
 
 namespace tidar {
 
@@ -30,5 +34,23 @@ struct LearntBpe {
 /// with other special tokens must not hold one of `special`.
 std::string tokenizer_json(const LearntBpe& learnt, const SpecialTokens& special);
 std::string tokenizer_config_json(const LearntBpe& learnt, const SpecialTokens& special);
+
+/// A token that a tokenizer gets.
+struct NewToken {
+  int32_t id = -1;
+  std::string content;
+};
+
+/// A tokenizer.json with one more special token, which no merge leads to and every text that holds
+/// it gives. All else stays as it is, to the byte. The Hugging Face libraries count added tokens
+/// instead of believing their ids: `token.id` must be one more than the largest in the file, and
+/// where it is not, the file stays as it is (tokenizer_config.json has such tokens, too). An Error
+/// when it is no tokenizer.
+Result<std::string> with_special_token(const std::string& tokenizer_json, const NewToken& token);
+
+/// The tokenizer_config.json of that tokenizer: the token among the added ones, and as "mask_token"
+/// where the file names none. An Error when it is no JSON object.
+Result<std::string> config_with_mask_token(const std::string& tokenizer_config_json,
+                                           const NewToken& token);
 
 }  // namespace tidar

@@ -29,12 +29,13 @@ constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json
                                         "special_tokens_map.json", "generation_config.json",
                                         "chat_template.jinja"};
 
-std::span<const std::byte> bytes_of(const Matrix& matrix) {
+std::span<std::byte> bytes_of(const Matrix& matrix) {
   return {matrix.data, static_cast<size_t>(matrix.bytes())};
 }
 
 /// An Error that names the first value which is NaN or infinite, or became so by rounding.
 Result<void> check_finite(const TensorToWrite& tensor) {
+  if (tensor.dtype == DType::i8) return {};
   const auto at = first_not_finite({tensor.name, tensor.dtype, tensor.shape, tensor.data, ""});
   if (!at) return {};
   return error(
@@ -133,8 +134,9 @@ Result<void> write_model(const fs::path& folder, const CheckpointContents& conte
 /// A tensor of optimizer.safetensors, and the memory of the run that it is a copy of.
 struct RunTensor {
   std::string name;
+  DType dtype = DType::f32;
   std::vector<int64_t> shape;
-  Matrix values;
+  std::span<std::byte> bytes;
 };
 
 /// All of them, in a fixed order.
@@ -142,16 +144,21 @@ std::vector<RunTensor> tensors_of(const RunMemory& memory) {
   std::vector<RunTensor> tensors;
   for (size_t i = 0; i < memory.parameters.all().size(); ++i) {
     const Parameter& parameter = memory.parameters.all()[i];
-    const AdamMoments& moments = memory.moments[i];
-    const auto add = [&](std::string_view kind, const Matrix& values) {
-      tensors.push_back(
-          {fmt::format("{}.{}", kind, parameter.spec.name), parameter.spec.shape, values});
+    const std::vector<int64_t>& shape = parameter.spec.shape;
+    const auto add = [&](std::string_view kind, DType dtype, const std::vector<int64_t>& of_shape,
+                         std::span<std::byte> bytes) {
+      tensors.push_back({fmt::format("{}.{}", kind, parameter.spec.name), dtype, of_shape, bytes});
     };
-    add("master", parameter.value);
+    add("master", DType::f32, shape, bytes_of(parameter.value));
     if (parameter.frozen()) continue;
-    add("first", moments.first);
-    add("second", moments.second);
-    if (memory.average != nullptr) add("average", memory.average->means()[i]);
+    for (const MomentArray& array : memory.moments.arrays(i)) {
+      const auto items = static_cast<int64_t>(array.items.size() / size_of(array.dtype));
+      add(array.name, array.dtype, array.elements_each == 1 ? shape : std::vector{items},
+          array.items);
+    }
+    if (memory.average != nullptr) {
+      add("average", DType::f32, shape, bytes_of(memory.average->means()[i]));
+    }
   }
   return tensors;
 }
@@ -161,10 +168,9 @@ Result<uint32_t> write_optimizer(const fs::path& path, const std::vector<RunTens
   std::vector<TensorToWrite> to_write;
   uint32_t checksum = 0;
   for (const RunTensor& tensor : tensors) {
-    const auto bytes = bytes_of(tensor.values);
-    to_write.push_back({tensor.name, DType::f32, tensor.shape, bytes});
+    to_write.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.bytes});
     TIDAR_TRY_VOID(check_finite(to_write.back()));
-    checksum = crc32c(bytes, checksum);
+    checksum = crc32c(tensor.bytes, checksum);
   }
   TIDAR_TRY_VOID(write_tensors(path, to_write));
   return checksum;
@@ -179,18 +185,19 @@ Result<std::vector<std::span<const std::byte>>> stored_bytes(const TensorFile& f
   std::vector<std::span<const std::byte>> found;
   for (const RunTensor& tensor : tensors) {
     const auto at = stored.find(tensor.name);
-    if (at == stored.end() || at->second->dtype != DType::f32 ||
+    if (at == stored.end() || at->second->dtype != tensor.dtype ||
         at->second->shape != tensor.shape) {
       return error(
           "{}: tensor {} is missing or of another shape; it belongs to another model, or to a run "
-          "with other fields \"frozen\", \"lora\" and \"ema\"",
+          "with other fields \"frozen\", \"lora\", \"ema\" and \"moments\"",
           path.string(), in_quotes(tensor.name));
     }
     found.push_back(at->second->data);
   }
   if (stored.size() == tensors.size()) return found;
   return error(
-      "{}: has {} tensors, but a run with these fields \"frozen\", \"lora\" and \"ema\" has {}",
+      "{}: has {} tensors, but a run with these fields \"frozen\", \"lora\", \"ema\" and "
+      "\"moments\" has {}",
       path.string(), stored.size(), tensors.size());
 }
 
@@ -379,7 +386,7 @@ bool is_saved(const Checkpoint& checkpoint, const CheckpointContents& contents) 
   const auto checked = open_checked(checkpoint, contents.memory);
   if (!checked.ok() || checked->run.state.step != contents.state.step) return false;
   for (size_t i = 0; i < checked->tensors.size(); ++i) {
-    const auto bytes = bytes_of(checked->tensors[i].values);
+    const auto bytes = checked->tensors[i].bytes;
     if (!std::equal(bytes.begin(), bytes.end(), checked->stored[i].begin())) return false;
   }
   return true;
@@ -436,7 +443,8 @@ Result<void> check_checkpoint(const Checkpoint& checkpoint, const RunMemory& mem
 Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, const RunMemory& memory) {
   TIDAR_TRY(const CheckedCheckpoint checked, open_checked(checkpoint, memory));
   for (size_t i = 0; i < checked.tensors.size(); ++i) {
-    std::memcpy(checked.tensors[i].values.data, checked.stored[i].data(), checked.stored[i].size());
+    std::memcpy(checked.tensors[i].bytes.data(), checked.stored[i].data(),
+                checked.stored[i].size());
   }
   return checked.run;
 }

@@ -8,7 +8,9 @@
 //                                      was trained on are files as it has them
 //     adapter/                         an adapter that is kept, as a PEFT folder (model/adapter.h)
 //     optimizer.safetensors            master.NAME of every weight, first.NAME and second.NAME of
-//                                      those that are trained, average.NAME where one is kept, F32
+//                                      those that are trained, average.NAME where one is kept, F32;
+//                                      moments in 8 bits as first_codes.NAME, I8, which are bytes,
+//                                      and first_scales.NAME, F32, one for 256 (train/moments.h)
 //     training.json                    where the run stands, and a checksum of those tensors
 //   OUT/latest -> step-00001500
 //   OUT/best -> step-00000500          where a measure of it is kept

@@ -30,9 +30,21 @@ std::vector<Range> cut_out(const std::vector<Range>& ranges, Range within) {
   return cut;
 }
 
+/// A border between parts of a group, moved down to that of a block of the parameter in which it
+/// falls. `group`: parameters by index, of which the first begins at element `at`.
+int64_t between_blocks(int64_t border, std::span<const Parameter> group, int64_t at) {
+  for (const Parameter& parameter : group) {
+    const int64_t count = trained_elements(parameter);
+    if (border < at + count) return at + (border - at) / kMomentBlock * kMomentBlock;
+    at += count;
+  }
+  return border;
+}
+
 }  // namespace
 
-GradientExchange::GradientExchange(Parameters& parameters, Communicator& ranks)
+GradientExchange::GradientExchange(Parameters& parameters, Communicator& ranks,
+                                   MomentFormat moments)
     : parameters_(parameters), ranks_(ranks) {
   const auto all = parameters.all();
   int64_t elements = 0;
@@ -44,6 +56,13 @@ GradientExchange::GradientExchange(Parameters& parameters, Communicator& ranks)
     group.parameters.end = static_cast<int64_t>(end);
     group.elements.end = elements;
     group.parts = parts_of(group.elements, ranks.ranks());
+    if (moments == MomentFormat::bits8) {
+      const auto members = std::span<const Parameter>(all).subspan(first, end - first);
+      for (Range& part : group.parts) {
+        part.begin = between_blocks(part.begin, members, group.elements.begin);
+        part.end = between_blocks(part.end, members, group.elements.begin);
+      }
+    }
     const Range& mine = group.parts[static_cast<size_t>(ranks.rank())];
     if (mine.size() > 0) shard_.push_back(mine);
     groups_.push_back(std::move(group));
@@ -69,30 +88,44 @@ void GradientExchange::begin(Range parameters) {
       moved(group->parts, -group->elements.begin));
 }
 
-void GradientExchange::share_masters() {
-  if (ranks_.ranks() == 1) return;
+template <class F>
+void GradientExchange::for_each_trained(F&& f) const {
   for (const Group& group : groups_) {
     int64_t at = group.elements.begin;
     for (int64_t i = group.parameters.begin; i < group.parameters.end; ++i) {
-      const Parameter& parameter = parameters_.all()[static_cast<size_t>(i)];
-      const int64_t count = trained_elements(parameter);
+      const auto index = static_cast<size_t>(i);
+      const int64_t count = trained_elements(parameters_.all()[index]);
       if (count == 0) continue;
-      ranks_.share_parts({parameter.value.row<float>(0), static_cast<size_t>(count)},
-                         cut_out(group.parts, {at, at + count}));
+      f(index, cut_out(group.parts, {at, at + count}));
       at += count;
     }
   }
 }
 
-void GradientExchange::share(const AllMoments& moments) {
+void GradientExchange::share_masters() {
   if (ranks_.ranks() == 1) return;
-  for (const Group& group : groups_) {
-    const auto begin = static_cast<size_t>(group.elements.begin);
-    const auto count = static_cast<size_t>(group.elements.size());
-    for (const std::span<float> all : {moments.first, moments.second}) {
-      ranks_.share_parts(all.subspan(begin, count), moved(group.parts, -group.elements.begin));
+  for_each_trained([&](size_t index, const std::vector<Range>& parts) {
+    const Matrix& value = parameters_.all()[index].value;
+    ranks_.share_parts({value.row<float>(0), static_cast<size_t>(value.rows * value.cols)}, parts);
+  });
+}
+
+void GradientExchange::share(const Moments& moments) {
+  if (ranks_.ranks() == 1) return;
+  for_each_trained([&](size_t index, const std::vector<Range>& parts) {
+    for (const MomentArray& array : moments.arrays(index)) {
+      // As floats, four codes in each: a block has a whole number of them, and behind the last
+      // block there is room.
+      const auto floats = [&](int64_t elements) {
+        const auto bytes = array.items_of(elements) * static_cast<int64_t>(size_of(array.dtype));
+        return (bytes + int64_t{sizeof(float)} - 1) / int64_t{sizeof(float)};
+      };
+      std::vector<Range> of_array;
+      for (const Range& part : parts) of_array.push_back({floats(part.begin), floats(part.end)});
+      const auto count = static_cast<size_t>(of_array.back().end);
+      ranks_.share_parts({reinterpret_cast<float*>(array.items.data()), count}, of_array);
     }
-  }
+  });
 }
 
 }  // namespace tidar

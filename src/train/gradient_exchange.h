@@ -15,8 +15,9 @@ namespace tidar {
 /// With one rank nothing is to be done, and its shard is whole.
 class GradientExchange {
  public:
-  /// Both must outlive this. With several ranks gradients are f32.
-  GradientExchange(Parameters& parameters, Communicator& ranks);
+  /// Both must outlive this. With several ranks gradients are f32. Where moments have codes, shards
+  /// cut parameters between their blocks (train/moments.h).
+  GradientExchange(Parameters& parameters, Communicator& ranks, MomentFormat moments);
 
   /// What this rank updates.
   const Shard& shard() const { return shard_; }
@@ -29,8 +30,8 @@ class GradientExchange {
 
   /// Behind an update: everyone gets the others' shards of the masters.
   void share_masters();
-  /// Likewise of moments.
-  void share(const AllMoments& moments);
+  /// Likewise of moments of all elements.
+  void share(const Moments& moments);
 
  private:
   /// Neighbours of one layer, or of none.
@@ -39,6 +40,11 @@ class GradientExchange {
     Range elements;            ///< of all that are not frozen
     std::vector<Range> parts;  ///< of `elements`, a rank's each
   };
+
+  /// Calls f(index, the ranks' parts) for each parameter that is trained; parts count from its
+  /// beginning.
+  template <class F>
+  void for_each_trained(F&& f) const;
 
   Parameters& parameters_;
   Communicator& ranks_;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/threads.h"
 #include "plan/label.h"
 #include "plan/pass.h"
 
@@ -66,7 +67,7 @@ struct NoiseRange {
   double high = 1;
 };
 
-/// Whether prompts (Document::prompt) are learnt.
+/// Whether prompts are learnt: Document::prompt and Document::given.
 enum class Prompts : uint8_t {
   learnt,  ///< like everything else
   given,   ///< they have no labels and are never masked by noise
@@ -130,6 +131,9 @@ struct Document {
   std::span<const int32_t> tokens;  ///< at least one; the caller's
   int32_t next = -1;                ///< the token behind them, which may be a label; -1: none
   int32_t prompt = 0;               ///< this many first tokens are the prompt
+  /// What else is given, as the words of users between answers: places from the first token on,
+  /// ascending; the caller's. That of `next` may be among them.
+  std::span<const Range> given{};
 };
 
 /// A part of the loss that is reported by itself.

@@ -31,8 +31,7 @@ Ids learnt_tokens(const Case& one, const Document& document) {
   learnt.push_back(document.next);
   for (int32_t i = 0; i < static_cast<int32_t>(learnt.size()); ++i) {
     int32_t& token = learnt[static_cast<size_t>(i)];
-    const bool is_given = one.options.prompts == Prompts::given && i < document.prompt;
-    if (is_given || token == kMask) token = -1;
+    if (is_given(one, document, i) || token == kMask) token = -1;
   }
   return learnt;
 }

@@ -87,9 +87,9 @@ TEST(Baselines, EndTokensFillTheLastBlock) {
       for (size_t d = 0; d < one.packs[p].size(); ++d) {
         const Document& document = one.packs[p][d];
         const auto size = static_cast<int32_t>(document.tokens.size());
-        const int32_t from = one.options.prompts == Prompts::given ? document.prompt : 0;
-        for (int32_t i = from; i < size; ++i) {
-          plain_count += document.tokens[static_cast<size_t>(i)] != kMask;
+        for (int32_t i = 0; i < size; ++i) {
+          const bool is_mask = document.tokens[static_cast<size_t>(i)] == kMask;
+          plain_count += !is_mask && !is_given(one, document, i);
         }
         if (ends(document)) count += passes[p].pass.sequences[d].rows - 2 * size;
       }
@@ -172,7 +172,7 @@ TEST(Baselines, MasksOfTidarBehindTheEndAreEndTokens) {
           if (behind < 0) continue;
           int32_t token = ends(document) ? kEnd : -1;
           if (behind == 0 && document.next >= 0 && document.next != kMask &&
-              one.options.masking == Masking::full) {
+              one.options.masking == Masking::full && !is_given(one, document, size)) {
             token = document.next;
           }
           if (pass.tokens[r] != kMask) {

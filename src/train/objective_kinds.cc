@@ -13,7 +13,12 @@ int32_t token_at(const Document& document, int32_t place) {
 bool is_learnt(const ObjectiveOptions& options, const Document& document, int32_t place) {
   const int32_t token = token_at(document, place);
   if (token < 0 || token == options.mask_token) return false;
-  return options.prompts == Prompts::learnt || place >= document.prompt;
+  if (options.prompts == Prompts::learnt) return true;
+  const auto after =
+      std::upper_bound(document.given.begin(), document.given.end(), int64_t{place},
+                       [](int64_t at, const Range& stretch) { return at < stretch.end; });
+  const bool given = after != document.given.end() && after->begin <= place;
+  return place >= document.prompt && !given;
 }
 
 bool has_ended(const ObjectiveOptions& options, const Document& document) {

@@ -45,17 +45,17 @@ Terms define_terms(const Case& one, const std::vector<TrainingPass>& passes) {
     for (size_t d = 0; d < one.packs[p].size(); ++d) {
       const Document& document = one.packs[p][d];
       const auto size = static_cast<int32_t>(document.tokens.size());
-      const int32_t learnt = options.prompts == Prompts::given ? document.prompt : 0;
       Ids text(document.tokens.begin(), document.tokens.end());
       if (document.next >= 0) text.push_back(document.next);
       for (int32_t i = 1; i < static_cast<int32_t>(text.size()); ++i) {
         const int32_t token = text[static_cast<size_t>(i)];
-        if (i < learnt || token == options.mask_token) continue;
+        if (is_given(one, document, i) || token == options.mask_token) continue;
         terms.ar.add(cross_entropy(p, row + i - 1, token));
       }
       row += size;
       if (options.kind == ObjectiveKind::ar) continue;
-      for (int32_t i = learnt; i < size; ++i) {
+      for (int32_t i = 0; i < size; ++i) {
+        if (is_given(one, document, i)) continue;
         const int32_t token = text[static_cast<size_t>(i)];
         const int32_t read = passes[p].pass.tokens[static_cast<size_t>(row + i)];
         if (token == kMask || read != kMask) continue;
@@ -221,13 +221,12 @@ TEST(Objective, RowsReadTheTextOrMasks) {
         const Document& document = one.packs[p][d];
         const PassSequence& sequence = passes[p].pass.sequences[d];
         const auto size = static_cast<int32_t>(document.tokens.size());
-        const bool is_given = options.prompts == Prompts::given;
         for (int32_t row = 0; row < sequence.rows; ++row) {
           const auto r = static_cast<size_t>(sequence.first_row + row);
           const int32_t i = row % size, token = document.tokens[static_cast<size_t>(i)];
           const int32_t read = passes[p].pass.tokens[r];
           const bool denoises = options.kind == ObjectiveKind::masked_diffusion || row >= size;
-          const bool learnt = token != kMask && !(is_given && i < document.prompt);
+          const bool learnt = token != kMask && !is_given(one, document, i);
           if (!denoises) {
             EXPECT_EQ(read, token);
             continue;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -24,6 +25,7 @@ using Ids = std::vector<int32_t>;
 struct Case {
   ObjectiveOptions options;
   std::vector<Ids> texts;  ///< of all packs, in order
+  std::vector<std::vector<Range>> given;
   std::vector<std::vector<Document>> packs;
   StepSeed seed;
 
@@ -53,9 +55,23 @@ inline Case random_case(Rng& rng, ObjectiveKind kind) {
   for (const Ids& text : one.texts) {
     if (one.packs.empty() || rng.below(3) == 0) one.packs.emplace_back();
     const int32_t next = rng.below(3) == 0 ? -1 : rng.below(kVocabulary);
-    one.packs.back().push_back({text, next, rng.below(static_cast<int>(text.size()) + 1)});
+    const int32_t prompt = rng.below(static_cast<int>(text.size()) + 1);
+    std::vector<Range>& given = one.given.emplace_back();
+    for (int64_t at = prompt + rng.below(4); at <= std::ssize(text); at += 1 + rng.below(9)) {
+      given.push_back({at, at + 1 + rng.below(5)});
+      at = given.back().end;
+    }
+    one.packs.back().push_back({text, next, prompt, given});
   }
   return one;
+}
+
+/// Whether token i of a document, or the one behind it, is given and not learnt.
+inline bool is_given(const Case& one, const Document& document, int32_t i) {
+  if (one.options.prompts == Prompts::learnt) return false;
+  return i < document.prompt ||
+         std::any_of(document.given.begin(), document.given.end(),
+                     [&](const Range& given) { return given.begin <= i && i < given.end; });
 }
 
 /// What the mask at a place of its block counts.

@@ -11,8 +11,10 @@ namespace tidar {
 
 namespace {
 
-// Elements that are worked on at a time: sums of chunks do not depend on who makes them.
+// Elements that are worked on at a time: sums of chunks do not depend on who makes them. Whole
+// blocks of moments.
 constexpr int64_t kChunk = 1 << 14;
+static_assert(kChunk % kMomentBlock == 0);
 
 int64_t elements(const Matrix& matrix) {
   TIDAR_CHECK_EQ(matrix.stride, matrix.cols);
@@ -23,7 +25,6 @@ int64_t elements(const Matrix& matrix) {
 struct Chunk {
   size_t parameter = 0;
   int64_t begin = 0, end = 0;
-  int64_t moment = 0;  // index of the first one's moment among those of the shard
 };
 
 /// All of the shard.
@@ -33,40 +34,16 @@ std::vector<Chunk> cut(const Parameters& parameters, const Shard& shard) {
   for (size_t p = 0; p < parameters.all().size(); ++p) {
     if (parameters.all()[p].frozen()) continue;
     const int64_t count = elements(parameters.all()[p].value);
-    int64_t moment = 0;  // elements of the shard's ranges so far
     for (const Range& range : shard) {
       const int64_t from = std::max<int64_t>(range.begin - at, 0);
       const int64_t to = std::min(range.end - at, count);
       for (int64_t begin = from; begin < to; begin += kChunk) {
-        const int64_t end = std::min(begin + kChunk, to);
-        chunks.push_back({p, begin, end, moment + at + begin - range.begin});
+        chunks.push_back({p, begin, std::min(begin + kChunk, to)});
       }
-      moment += range.size();
     }
     at += count;
   }
   return chunks;
-}
-
-int64_t elements(const Shard& shard) {
-  int64_t count = 0;
-  for (const Range& range : shard) count += range.size();
-  return count;
-}
-
-/// Views of moments that stand one after another.
-std::vector<AdamMoments> views_of(const Parameters& parameters, float* first, float* second) {
-  std::vector<AdamMoments> moments;
-  for (const Parameter& parameter : parameters.all()) {
-    const Matrix& value = parameter.value;
-    const bool frozen = parameter.frozen();
-    moments.push_back({Matrix(frozen ? nullptr : first, DType::f32, value.rows, value.cols),
-                       Matrix(frozen ? nullptr : second, DType::f32, value.rows, value.cols)});
-    if (frozen) continue;
-    first += elements(value);
-    second += elements(value);
-  }
-  return moments;
 }
 
 // Sums in eight lanes, which vector registers hold and a chain of additions does not hold up.
@@ -119,6 +96,20 @@ void update_chunk(const Factors& by, const T* __restrict gradient, const Element
   }
 }
 
+/// Likewise, of a block whose moments are codes.
+template <class T>
+void update_block(const Factors& by, const MomentCodes& codes, const T* gradient, float* weights,
+                  const Moments::Block& block, int64_t count) {
+  std::array<float, kMomentBlock> first, second;
+  const auto firsts = std::span(first).first(static_cast<size_t>(count));
+  const auto seconds = std::span(second).first(static_cast<size_t>(count));
+  codes.first.decode(block.first_codes, *block.first_scale, firsts);
+  codes.second.decode(block.second_codes, *block.second_scale, seconds);
+  update_chunk(by, gradient, {weights, first.data(), second.data()}, count);
+  *block.first_scale = codes.first.encode(firsts, block.first_codes);
+  *block.second_scale = codes.second.encode(seconds, block.second_codes);
+}
+
 // Calls f(first element) with the gradient's own type.
 template <class F>
 void with_gradient(const Matrix& gradient, F&& f) {
@@ -150,60 +141,18 @@ double gradient_norm(const Parameters& parameters, Threads& threads) {
   return std::sqrt(gradient_squares(parameters, whole_shard(parameters), threads));
 }
 
-Shard whole_shard(const Parameters& parameters) {
-  int64_t count = 0;
-  for (const Parameter& parameter : parameters.all()) {
-    if (!parameter.frozen()) count += elements(parameter.value);
-  }
-  return {{0, count}};
-}
-
 double clip_scale(double norm, double limit) {
   return limit > 0 && norm > limit ? limit / norm : 1;
 }
 
 AdamW::AdamW(const Parameters& parameters, const AdamWOptions& options, Threads& threads,
-             std::vector<ParameterUpdate> own)
-    : AdamW(parameters, options, threads, std::move(own), whole_shard(parameters)) {
-  float* const first = memory_.as<float>();
-  moments_ = views_of(parameters, first, first + elements(shard_));
-}
-
-AdamW::AdamW(const Parameters& parameters, const AdamWOptions& options, Threads& threads,
-             std::vector<ParameterUpdate> own, Shard shard)
+             std::vector<ParameterUpdate> own, std::optional<Shard> shard)
     : options_(options),
       own_(std::move(own)),
       threads_(threads),
-      shard_(std::move(shard)),
-      memory_(static_cast<size_t>(elements(shard_)) * 2 * sizeof(float)) {
+      shard_(shard ? std::move(*shard) : whole_shard(parameters)),
+      moments_(parameters, shard_, options.moments) {
   own_.resize(parameters.all().size());
-}
-
-AllMoments AdamW::all_moments(const Parameters& parameters) const {
-  const auto count = static_cast<size_t>(elements(whole_shard(parameters)));
-  AllMoments all;
-  all.memory = Buffer(count * 2 * sizeof(float));
-  float* const first = all.memory.as<float>();
-  all.first = {first, count};
-  all.second = {first + count, count};
-  all.of_parameters = views_of(parameters, first, first + count);
-  const float* from = memory_.as<float>();
-  for (const std::span<float> to : {all.first, all.second}) {
-    for (const Range& range : shard_) {
-      std::copy_n(from, range.size(), to.begin() + range.begin);
-      from += range.size();
-    }
-  }
-  return all;
-}
-
-void AdamW::take(const AllMoments& all) {
-  float* to = memory_.as<float>();
-  for (const std::span<float> from : {all.first, all.second}) {
-    for (const Range& range : shard_) {
-      to = std::copy(from.begin() + range.begin, from.begin() + range.end, to);
-    }
-  }
 }
 
 void AdamW::update(Parameters& parameters, double rate, double gradient_scale) {
@@ -223,8 +172,6 @@ void AdamW::update(Parameters& parameters, double rate, double gradient_scale) {
                            .epsilon = f32(options_.epsilon),
                            .decay = 0};
   const std::vector<Chunk> chunks = cut(parameters, shard_);
-  float* const first = memory_.as<float>();
-  float* const second = first + elements(shard_);
   threads_.split(static_cast<int64_t>(chunks.size()), 1, [&](Range range, int) {
     for (int64_t i = range.begin; i < range.end; ++i) {
       const Chunk& chunk = chunks[static_cast<size_t>(i)];
@@ -234,10 +181,17 @@ void AdamW::update(Parameters& parameters, double rate, double gradient_scale) {
       Factors own = factors;
       own.step = f32(rate * its.rate / warm);
       own.decay = decays ? f32(rate * its.rate * options_.weight_decay) : 0;
-      const Elements to = {parameter.value.row<float>(0) + chunk.begin, first + chunk.moment,
-                           second + chunk.moment};
+      float* const weights = parameter.value.row<float>(0);
       with_gradient(parameter.gradient, [&](const auto* gradient) {
-        update_chunk(own, gradient + chunk.begin, to, chunk.end - chunk.begin);
+        if (!moments_.has_codes(chunk.parameter)) {
+          const Elements to = {weights + chunk.begin, moments_.first(chunk.parameter, chunk.begin),
+                               moments_.second(chunk.parameter, chunk.begin)};
+          return update_chunk(own, gradient + chunk.begin, to, chunk.end - chunk.begin);
+        }
+        for (int64_t at = chunk.begin; at < chunk.end; at += kMomentBlock) {
+          update_block(own, codes_, gradient + at, weights + at,
+                       moments_.block(chunk.parameter, at), std::min(kMomentBlock, chunk.end - at));
+        }
       });
     }
   });

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "base/rng.h"
@@ -208,7 +211,7 @@ TEST_P(OptimizerTest, FrozenParametersStayAndHaveNoMoments) {
   Parameters parameters = some_parameters(GetParam(), frozen), free = some_parameters(GetParam());
   Threads threads(2);
   AdamW optimizer(parameters, {}, threads), other(free, {}, threads);
-  EXPECT_LT(optimizer.bytes(), other.bytes());
+  EXPECT_LT(optimizer.moments().bytes(), other.moments().bytes());
   Rng rng(7);
   fill_gradients(parameters, rng);
   double squares = 0;
@@ -226,7 +229,7 @@ TEST_P(OptimizerTest, FrozenParametersStayAndHaveNoMoments) {
   for (size_t p = 0; p < all.all().size(); ++p) {
     const bool stays = p % 2 == 0;
     EXPECT_EQ(parameters.all()[p].frozen(), stays);
-    EXPECT_EQ(optimizer.moments()[p].first.data == nullptr, stays);
+    EXPECT_EQ(optimizer.moments().arrays(p).empty(), stays);
     EXPECT_EQ(values_of(parameters.all()[p]), values_of((stays ? all : free).all()[p])) << p;
   }
 }
@@ -304,13 +307,10 @@ TEST_P(OptimizerTest, StateIsWhole) {
   AdamW resumed(copy, {}, threads);
   resumed.set_updates(optimizer.updates());
   for (size_t p = 0; p < copy.all().size(); ++p) {
-    const auto transfer = [](const Matrix& from, const Matrix& to) {
-      std::copy_n(from.row<float>(0), from.rows * from.cols, to.row<float>(0));
-    };
-    transfer(parameters.all()[p].value, copy.all()[p].value);
-    transfer(optimizer.moments()[p].first, resumed.moments()[p].first);
-    transfer(optimizer.moments()[p].second, resumed.moments()[p].second);
+    std::copy_n(parameters.all()[p].value.row<float>(0), count_of(copy.all()[p]),
+                copy.all()[p].value.row<float>(0));
   }
+  resumed.moments().copy_from(optimizer.moments());
   Rng rng_copy = rng;
   fill_gradients(parameters, rng);
   fill_gradients(copy, rng_copy);
@@ -321,7 +321,132 @@ TEST_P(OptimizerTest, StateIsWhole) {
       ASSERT_EQ(copy.all()[p].value.row<float>(0)[i], parameters.all()[p].value.row<float>(0)[i]);
     }
   }
-  EXPECT_EQ(optimizer.bytes(), parameters.count() * 8);
+  EXPECT_EQ(optimizer.moments().bytes(), parameters.count() * 8);
+}
+
+// ---- moments in 8 bits ----
+
+/// The moments of a parameter, as numbers, in float64.
+struct PlainMoments {
+  std::vector<double> first, second;              ///< one an element
+  std::vector<double> first_scale, second_scale;  ///< likewise, that of its block; 0: no codes
+};
+
+PlainMoments moments_of(const Moments& moments, size_t parameter, int64_t count) {
+  const MomentCodes codes;
+  PlainMoments plain;
+  for (int64_t i = 0; i < count; ++i) {
+    if (!moments.has_codes(parameter)) {
+      plain.first.push_back(*moments.first(parameter, i));
+      plain.second.push_back(*moments.second(parameter, i));
+      plain.first_scale.push_back(0);
+      plain.second_scale.push_back(0);
+      continue;
+    }
+    const int64_t place = i % kMomentBlock;
+    const Moments::Block block = moments.block(parameter, i - place);
+    plain.first_scale.push_back(*block.first_scale);
+    plain.second_scale.push_back(*block.second_scale);
+    plain.first.push_back(plain.first_scale.back() *
+                          double{codes.first.values()[block.first_codes[place]]});
+    plain.second.push_back(plain.second_scale.back() *
+                           double{codes.second.values()[block.second_codes[place]]});
+  }
+  return plain;
+}
+
+/// The distance of x to the nearest number that codes of this scale stand for; 0: there are none.
+double least_error(std::span<const float> values, double scale, double x) {
+  if (scale == 0) return 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (const float value : values) least = std::min(least, std::abs(double{value} * scale - x));
+  return least;
+}
+
+// From what was kept, one update in float64: weights are what it says, and what is kept behind it
+// are the nearest numbers there are.
+TEST_P(OptimizerTest, UpdatesIn8BitsAreThoseOfTheMomentsThatWereKept) {
+  Parameters parameters = some_parameters(GetParam());
+  Threads threads(2);
+  const AdamWOptions options = {.beta1 = 0.8,
+                                .beta2 = 0.97,
+                                .epsilon = 1e-5,
+                                .weight_decay = 0.3,
+                                .moments = MomentFormat::bits8};
+  AdamW optimizer(parameters, options, threads);
+  const MomentCodes codes;
+  Rng rng(8);
+  int64_t coded = 0, checked = 0;
+  for (int t = 1; t <= 6; ++t) {
+    fill_gradients(parameters, rng);
+    std::vector<PlainMoments> before;
+    std::vector<std::vector<float>> weights;
+    for (size_t p = 0; p < parameters.all().size(); ++p) {
+      before.push_back(moments_of(optimizer.moments(), p, count_of(parameters.all()[p])));
+      weights.push_back(values_of(parameters.all()[p]));
+    }
+    const double rate = 1e-2, scale = 0.5;
+    optimizer.update(parameters, rate, scale);
+    for (size_t p = 0; p < parameters.all().size(); ++p) {
+      const Parameter& parameter = parameters.all()[p];
+      const PlainMoments after = moments_of(optimizer.moments(), p, count_of(parameter));
+      const double decay = parameter.spec.shape.size() == 2 ? options.weight_decay : 0;
+      coded += optimizer.moments().has_codes(p);
+      for (size_t i = 0; i < weights[p].size(); ++i) {
+        const double g = scale * (parameter.gradient.dtype == DType::f64
+                                      ? parameter.gradient.row<double>(0)[i]
+                                      : double{parameter.gradient.row<float>(0)[i]});
+        const double m = options.beta1 * before[p].first[i] + (1 - options.beta1) * g;
+        const double v = options.beta2 * before[p].second[i] + (1 - options.beta2) * g * g;
+        const double corrected_m = m / (1 - std::pow(options.beta1, t));
+        const double corrected_v = v / (1 - std::pow(options.beta2, t));
+        const double step = corrected_m / (std::sqrt(corrected_v) + options.epsilon);
+        const double w = double{weights[p][i]};
+        ASSERT_NEAR(parameter.value.row<float>(0)[i], w - rate * (step + decay * w),
+                    0x1p-23 * (std::abs(w) + 10 * rate * (1 + std::abs(step))))
+            << parameter.spec.name << "[" << i << "]";
+        // Numbers as near to a border as float32 may fall on either side of it.
+        ASSERT_LE(std::abs(after.first[i] - m),
+                  least_error(codes.first.values(), after.first_scale[i], m) +
+                      0x1p-21 * std::max(std::abs(m), std::abs(0.2 * g)));
+        const auto above_zero = std::span(codes.second.values()).subspan(v > 0 ? 1 : 0);
+        ASSERT_EQ(after.second[i] > 0, v > 0) << "what divides a step";
+        ASSERT_LE(std::abs(after.second[i] - v),
+                  least_error(above_zero, after.second_scale[i], v) + 0x1p-21 * v);
+        ++checked;
+      }
+    }
+  }
+  EXPECT_EQ(coded, 6) << "the embedding, at each update";
+  EXPECT_EQ(checked, 6 * parameters.count());
+  // Vectors and small matrices are f32.
+  int64_t bytes = 0;
+  for (const Parameter& parameter : parameters.all()) {
+    const int64_t count = count_of(parameter), blocks = (count + 255) / 256;
+    const bool large = parameter.spec.shape.size() == 2 && count >= 4096;
+    bytes += large ? blocks * (2 * 256 + 2 * 4) : count * 8;
+  }
+  EXPECT_EQ(optimizer.moments().bytes(), bytes);
+}
+
+TEST_P(OptimizerTest, ThreadsDoNotMatterIn8BitsEither) {
+  std::vector<std::vector<float>> results;
+  for (const int count : {1, 3}) {
+    Parameters parameters = some_parameters(GetParam());
+    Threads threads(count);
+    AdamW optimizer(parameters, {.moments = MomentFormat::bits8}, threads);
+    Rng rng(3);
+    for (int update = 0; update < 3; ++update) {
+      fill_gradients(parameters, rng);
+      optimizer.update(parameters, 1e-2);
+    }
+    std::vector<float>& all = results.emplace_back();
+    for (const Parameter& parameter : parameters.all()) {
+      const std::vector<float> values = values_of(parameter);
+      all.insert(all.end(), values.begin(), values.end());
+    }
+  }
+  EXPECT_EQ(results[0], results[1]);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ constexpr NumberRange kPositive = {0, 1e30};
 constexpr NumberRange kBeta = {0, 0.999999};
 constexpr NumberRange kGibibytes = {0, 1e6};
 
-constexpr std::array<std::string_view, 59> kFields = {"out",
+constexpr std::array<std::string_view, 61> kFields = {"out",
                                                       "init",
                                                       "model_config",
                                                       "tokenizer",
@@ -59,6 +59,7 @@ constexpr std::array<std::string_view, 59> kFields = {"out",
                                                       "beta2",
                                                       "epsilon",
                                                       "weight_decay",
+                                                      "moments",
                                                       "frozen",
                                                       "no_decay",
                                                       "rates",
@@ -73,6 +74,7 @@ constexpr std::array<std::string_view, 59> kFields = {"out",
                                                       "validation_packs",
                                                       "prompts_file",
                                                       "prompt_count",
+                                                      "samples",
                                                       "max_new",
                                                       "draft_lengths",
                                                       "checkpoint_every",
@@ -105,6 +107,8 @@ constexpr std::array kPrecisions = {Choice<WeightFormat>{"f32", WeightFormat::f3
                                     Choice<WeightFormat>{"bf16", WeightFormat::bf16}};
 constexpr std::array kTypes = {Choice<DType>{"f32", DType::f32},
                                Choice<DType>{"bf16", DType::bf16}};
+constexpr std::array kMoments = {Choice<MomentFormat>{"f32", MomentFormat::f32},
+                                 Choice<MomentFormat>{"8bit", MomentFormat::bits8}};
 constexpr std::array kMaskings = {Choice<Masking>{"full", Masking::full},
                                   Choice<Masking>{"random", Masking::random}};
 constexpr std::array kStarts = {Choice<BlockStart>{"aligned", BlockStart::aligned},
@@ -302,6 +306,7 @@ Result<void> parse_optimizer(const JsonFields& fields, RunConfig& run) {
   TIDAR_TRY(adamw.beta2, fields.number("beta2", kBeta, adamw.beta2));
   TIDAR_TRY(adamw.epsilon, fields.number("epsilon", {1e-30, 1}, adamw.epsilon));
   TIDAR_TRY(adamw.weight_decay, fields.number("weight_decay", {0, 1e3}, adamw.weight_decay));
+  TIDAR_TRY(adamw.moments, choose(fields, "moments", kMoments, adamw.moments));
   TIDAR_TRY(run.rules.frozen, fields.texts("frozen"));
   TIDAR_TRY(run.rules.no_decay, fields.texts("no_decay"));
   TIDAR_TRY(run.rules.rates, numbers_by_name(fields, "rates", kPositive));
@@ -340,6 +345,7 @@ Result<void> parse_watch(const JsonFields& fields, RunConfig& run) {
             fields.integer("validation_packs", {1, 1 << 20}, run.validation_packs));
   TIDAR_TRY(run.prompts, path_of(fields, "prompts_file"));
   TIDAR_TRY(run.prompt_count, fields.integer("prompt_count", {1, 1 << 20}, run.prompt_count));
+  TIDAR_TRY(run.samples, fields.integer("samples", {0, 1 << 20}, run.samples));
   TIDAR_TRY(run.max_new, fields.integer("max_new", {1, 1 << 20}, run.max_new));
   TIDAR_TRY(run.draft_lengths, fields.integers("draft_lengths", {1, 1024}));
   if (run.draft_lengths.empty() && run.objective.kind == ObjectiveKind::tidar) {

@@ -78,7 +78,8 @@ struct RunConfig {
   Schedule schedule;     ///< "steps", "schedule" (cosine, linear, wsd), "learning_rate",
                          ///< "final_learning_rate", "warmup_steps", "decay_steps"; where
                          ///< "epochs" are given, without steps until set_steps()
-  AdamWOptions adamw;    ///< "beta1", "beta2", "epsilon", "weight_decay"
+  AdamWOptions adamw;    ///< "beta1", "beta2", "epsilon", "weight_decay", "moments" ("f32",
+                         ///< "8bit")
   ParameterRules rules;  ///< "frozen", "no_decay", "rates"
   std::optional<LoraRun> lora;
   double ema = 0;            ///< "ema": decay of the mean of weights that is kept; 0: none
@@ -94,6 +95,7 @@ struct RunConfig {
   int validation_packs = 32;         ///< "validation_packs": of each set, at most
   std::filesystem::path prompts;     ///< "prompts_file": JSONL, {"prompt": text}, to be continued
   int prompt_count = 32;             ///< "prompt_count": of these, at most
+  int samples = 3;                   ///< "samples": continuations that are written down
   int max_new = 256;                 ///< "max_new": tokens of a continuation, at most
   std::vector<int> draft_lengths;    ///< "draft_lengths": default: the block size
   int64_t checkpoint_every = 500;    ///< "checkpoint_every": steps

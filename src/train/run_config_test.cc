@@ -216,7 +216,7 @@ TEST(RunConfig, AMaskTokenMayBeAnId) {
 }
 
 TEST(RunConfig, AnAdapter) {
-  EXPECT_FALSE(parse(with({})).value().lora);
+  EXPECT_FALSE(parse(with(Json::object())).value().lora);
   const auto lora = [](const Json& fields) {
     return parse(with({{"objective", "tidar:4"}, {"lora", fields}})).value().lora.value();
   };

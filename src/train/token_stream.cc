@@ -23,6 +23,17 @@ double part_of(int64_t count, int64_t all) {
   return all == 0 ? 0 : static_cast<double>(count) / static_cast<double>(all);
 }
 
+/// What is given of a document's piece, counted from its first token.
+std::vector<Range> given_within(const std::vector<Range>& of_document, const Piece& piece) {
+  std::vector<Range> given;
+  for (const Range& stretch : of_document) {
+    const int64_t begin = std::max<int64_t>(stretch.begin - piece.from, 0);
+    const int64_t end = std::min<int64_t>(stretch.end - piece.from, piece.rows + 1);
+    if (begin < end) given.push_back({begin, end});
+  }
+  return given;
+}
+
 /// Of the permutations of an epoch: round 0 orders the pieces, round 1 + w the packs of window w.
 uint64_t epoch_key(uint64_t seed, int64_t epoch) { return mix(seed, static_cast<uint64_t>(epoch)); }
 
@@ -173,6 +184,7 @@ Result<void> TokenStream::append(const Piece& piece, TokenPack& pack) const {
         from.where(), piece.document, options_.mask_token, piece.from + (mask - read.begin()));
   }
   pack.pieces.push_back(piece);
+  pack.given.push_back(given_within(from.given_of(piece.document), piece));
   const int64_t end = piece.from + piece.rows;
   if (end == from.size_of(piece.document)) return {};
   return from.read(piece.document, end, {&pack.pieces.back().next, 1});

@@ -39,6 +39,9 @@ struct StreamOptions {
 struct TokenPack {
   std::vector<int32_t> tokens;
   std::vector<Piece> pieces;
+  /// Of each piece what is given behind its document's prompt, counted from its first token; the
+  /// token behind its last one included.
+  std::vector<std::vector<Range>> given;
 
   std::span<const int32_t> tokens_of(const Piece& piece) const {
     return std::span(tokens).subspan(static_cast<size_t>(piece.first),

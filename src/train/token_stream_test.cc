@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "format/files_testing.h"
+#include "train/trainer.h"
 
 namespace tidar {
 namespace {
@@ -92,6 +93,47 @@ void expect_whole(const std::vector<TokenPack>& packs, const std::vector<Documen
       // What would be a piece of one token is left out.
       if (expected.size() % static_cast<size_t>(rows) == 1) expected.pop_back();
       ASSERT_EQ(joined, expected) << "shard " << s << ", document " << d;
+    }
+  }
+}
+
+/// Every token of a document that is given behind its prompt is so wherever its piece lies, and no
+/// other; likewise the token behind a piece.
+TEST_F(TokenStreamTest, WhatIsGivenStaysSoInEveryPiece) {
+  Rng rng(11);
+  for (const int rows : {7, 16, 50}) {
+    const Documents documents = random_documents(rng, 30, 60);
+    std::vector<std::vector<Range>> given(documents.size());
+    const auto path = folder_.path() / "g";
+    auto writer = TokenShardWriter::create(path, kVocabulary);
+    for (size_t d = 0; d < documents.size(); ++d) {
+      const auto size = std::ssize(documents[d]);
+      const int64_t prompt = rng.below(static_cast<int>(size));
+      for (int64_t at = prompt + rng.below(5); at < size; at += 1 + rng.below(6)) {
+        given[d].push_back({at, std::min<int64_t>(size, at + 1 + rng.below(6))});
+        at = given[d].back().end;
+      }
+      ASSERT_TRUE(writer->add(documents[d], prompt, given[d]).ok());
+    }
+    ASSERT_TRUE(writer->finish().ok());
+    for (const Packing packing : {Packing::whole, Packing::filled}) {
+      TokenStream stream = open({path}, rows, 1, packing);
+      for (const TokenPack& pack : epoch_of(stream)) {
+        ASSERT_EQ(pack.given.size(), pack.pieces.size());
+        const std::vector<Document> views = documents_of(pack);
+        for (size_t i = 0; i < pack.pieces.size(); ++i) {
+          const Piece& piece = pack.pieces[i];
+          const auto is_in = [](const auto& ranges, int64_t at) {
+            return std::any_of(ranges.begin(), ranges.end(), [&](const Range& range) {
+              return range.begin <= at && at < range.end;
+            });
+          };
+          for (int64_t at = 0; at <= piece.rows; ++at) {
+            ASSERT_EQ(is_in(views[i].given, at),
+                      is_in(given[static_cast<size_t>(piece.document)], piece.from + at));
+          }
+        }
+      }
     }
   }
 }

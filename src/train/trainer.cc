@@ -15,22 +15,12 @@ struct Trainer::Batch {
 
 std::vector<Document> documents_of(const TokenPack& pack) {
   std::vector<Document> documents;
-  for (const Piece& piece : pack.pieces) {
-    documents.push_back({pack.tokens_of(piece), piece.next, piece.prompt});
+  for (size_t i = 0; i < pack.pieces.size(); ++i) {
+    const Piece& piece = pack.pieces[i];
+    documents.push_back({pack.tokens_of(piece), piece.next, piece.prompt, pack.given[i]});
   }
   return documents;
 }
-
-namespace {
-
-/// With moments that can be viewed where there is one rank.
-AdamW optimizer_of(const Parameters& parameters, const TrainerOptions& options,
-                   const GradientExchange& exchange, const Communicator& ranks, Threads& threads) {
-  if (ranks.ranks() == 1) return {parameters, options.adamw, threads, options.updates};
-  return {parameters, options.adamw, threads, options.updates, exchange.shard()};
-}
-
-}  // namespace
 
 Trainer::Trainer(Trainable& model, const Objective& objective, TokenStream stream,
                  const TrainerOptions& options, Communicator& ranks, Threads& threads)
@@ -40,8 +30,8 @@ Trainer::Trainer(Trainable& model, const Objective& objective, TokenStream strea
       options_(options),
       ranks_(ranks),
       threads_(threads),
-      exchange_(model.parameters(), ranks),
-      optimizer_(optimizer_of(model.parameters(), options, exchange_, ranks, threads)),
+      exchange_(model.parameters(), ranks, options.adamw.moments),
+      optimizer_(model.parameters(), options.adamw, threads, options.updates, exchange_.shard()),
       guard_(options.spike_factor) {
   if (options.ema > 0) average_.emplace(model.parameters(), options.ema, threads);
 }
@@ -133,25 +123,23 @@ TrainingState Trainer::state() const {
   return state;
 }
 
-RunMemory Trainer::memory() const {
-  TIDAR_CHECK_EQ(ranks_.ranks(), 1);
-  return {model_.parameters(), optimizer_.moments(), average_ ? &*average_ : nullptr};
-}
-
-RunMemory Trainer::memory(AllMoments& moments) {
-  const RunMemory memory = memory_to_restore(moments);
-  exchange_.share(moments);
+RunMemory Trainer::memory(std::optional<Moments>& gathered) {
+  const RunMemory memory = memory_to_restore(gathered);
+  if (gathered) exchange_.share(*gathered);
   return memory;
 }
 
-RunMemory Trainer::memory_to_restore(AllMoments& moments) {
-  if (ranks_.ranks() == 1) return memory();
-  moments = optimizer_.all_moments(model_.parameters());
-  return {model_.parameters(), moments.of_parameters, average_ ? &*average_ : nullptr};
+RunMemory Trainer::memory_to_restore(std::optional<Moments>& gathered) {
+  const Parameters& parameters = model_.parameters();
+  const WeightAverage* const average = average_ ? &*average_ : nullptr;
+  if (ranks_.ranks() == 1) return {parameters, optimizer_.moments(), average};
+  gathered.emplace(parameters, whole_shard(parameters), options_.adamw.moments);
+  gathered->copy_from(optimizer_.moments());
+  return {parameters, *gathered, average};
 }
 
-void Trainer::take(const AllMoments& moments) {
-  if (ranks_.ranks() > 1) optimizer_.take(moments);
+void Trainer::take(const std::optional<Moments>& gathered) {
+  if (gathered) optimizer_.moments().copy_from(*gathered);
 }
 
 void Trainer::exchange_average() {

@@ -49,7 +49,7 @@ struct StepReport {
 /// What a run has in memory, and its checkpoints on disk: views.
 struct RunMemory {
   const Parameters& parameters;
-  std::span<const AdamMoments> moments;
+  const Moments& moments;                  ///< of all elements
   const WeightAverage* average = nullptr;  ///< nullptr: none is kept
 };
 
@@ -81,17 +81,15 @@ class Trainer {
 
   /// To be saved.
   TrainingState state() const;
-  /// Of one rank that is alone. Views that stay good for as long as this lives.
-  RunMemory memory() const;
-  /// Of all ranks together; to be called on all of them. `moments` becomes the moments of all where
-  /// each has its own part, and is viewed then.
-  RunMemory memory(AllMoments& moments);
-  /// The same to be restored into: no rank waits for another, and `moments` has those of this rank
+  /// Of all ranks together; to be called on all of them. Views that stay good for as long as this
+  /// lives, and `gathered`, which becomes the moments of all where each rank has its own part.
+  RunMemory memory(std::optional<Moments>& gathered);
+  /// The same to be restored into: no rank waits for another, and `gathered` has those of this rank
   /// alone until they are written.
-  RunMemory memory_to_restore(AllMoments& moments);
-  /// Takes over what was written to `moments`, before restore().
-  void take(const AllMoments& moments);
-  int64_t moment_bytes() const { return optimizer_.bytes(); }
+  RunMemory memory_to_restore(std::optional<Moments>& gathered);
+  /// Takes over what was written to `gathered`, before restore().
+  void take(const std::optional<Moments>& gathered);
+  int64_t moment_bytes() const { return optimizer_.moments().bytes(); }
   int64_t average_bytes() const { return average_ ? average_->bytes() : 0; }
 
   /// To be restored: first what memory() views is written, and then the rest. Refused when the text

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <memory>
 #include <numeric>
+#include <optional>
 
 #include "comm/thread_ranks_testing.h"
 #include "format/files.h"
@@ -43,9 +44,21 @@ ModelConfig small_model() {
   return random_model(rng, 1);
 }
 
+/// With moments in 8 bits matrices are so large that they become codes, some in blocks that are not
+/// full, and others so small that they do not.
+ModelConfig model_for(const TrainerOptions& options) {
+  ModelConfig config = small_model();
+  if (options.adamw.moments == MomentFormat::f32) return config;
+  config.hidden = 64;
+  config.ffn = 83;
+  config.heads = config.kv_heads = 2;
+  config.head_size = 16;
+  return config;
+}
+
 /// A run with all that it stands on.
 struct TrialRun {
-  ModelConfig config = small_model();
+  ModelConfig config;
   Threads threads{2};
   std::unique_ptr<Communicator> solo = make_solo();
   Communicator& ranks;
@@ -55,8 +68,10 @@ struct TrialRun {
 
   TrialRun(const std::filesystem::path& text, const TrainerOptions& options,
            const TrainingBackend& backend = all_training_backends().back(),
-           const std::vector<std::string>& frozen = {}, Communicator* others = nullptr)
-      : ranks(others != nullptr ? *others : *solo),
+           const std::vector<std::string>& frozen = {}, Communicator* others = nullptr,
+           const std::optional<ModelConfig>& other_model = {})
+      : config(other_model.value_or(model_for(options))),
+        ranks(others != nullptr ? *others : *solo),
         model(config, ModelWeights::random(config, DType::f32, 2), backend, WeightFormat::f32, 2,
               without(frozen)) {
     initialise(config, 5, model->parameters());
@@ -110,9 +125,14 @@ struct TrialRun {
     return bytes;
   }
 
+  /// Of one rank that is alone.
+  RunMemory memory() {
+    std::optional<Moments> none;
+    return trainer->memory(none);
+  }
+
   CheckpointContents contents(const TrainingState& state) {
-    return {
-        .config = config, .memory = trainer->memory(), .state = state, .run = "{\"steps\": 40}"};
+    return {.config = config, .memory = memory(), .state = state, .run = "{\"steps\": 40}"};
   }
 };
 
@@ -185,7 +205,7 @@ TEST_F(TrainerTest, TheMeanOfWeightsIsSavedAndResumed) {
   EXPECT_EQ(saved_weights(saved, first.model->parameters()), mean);
 
   TrialRun second(text_, averaged, backend, frozen);
-  const auto restored = restore_checkpoint(saved, second.trainer->memory());
+  const auto restored = restore_checkpoint(saved, second.memory());
   ASSERT_TRUE(restored.ok()) << restored.error().message;
   ASSERT_TRUE(second.trainer->restore(restored->state).ok());
   EXPECT_EQ(second.go(20), std::vector<double>(losses.begin() + 9, losses.end()));
@@ -194,7 +214,7 @@ TEST_F(TrainerTest, TheMeanOfWeightsIsSavedAndResumed) {
 
   TrialRun unfrozen(text_, averaged, backend);
   for (TrialRun* const stranger : {&plain, &unfrozen}) {
-    const auto refused = restore_checkpoint(saved, stranger->trainer->memory());
+    const auto refused = restore_checkpoint(saved, stranger->memory());
     ASSERT_FALSE(refused.ok());
     EXPECT_TRUE(says(refused.error().message, "\"frozen\""));
   }
@@ -214,7 +234,7 @@ TEST_F(TrainerTest, TheBestCheckpointIsKept) {
   EXPECT_EQ(steps, (std::vector<int64_t>{2, 4, 5}));
   EXPECT_EQ(std::filesystem::read_symlink(out / "best"), "step-00000002");
   EXPECT_EQ(std::filesystem::read_symlink(out / "latest"), "step-00000005");
-  const auto restored = restore_checkpoint(checkpoints_of(out)[1], run.trainer->memory());
+  const auto restored = restore_checkpoint(checkpoints_of(out)[1], run.memory());
   ASSERT_TRUE(restored->best);
   EXPECT_EQ(restored->best->value, 0.25);
   EXPECT_EQ(restored->best->step, 2);
@@ -256,7 +276,7 @@ TEST_F(TrainerTest, RanksDoWhatOneDoesWithAllTheirPacks) {
       TrialRun run(text_, averaged, backend, frozen, &here);
       found[r] = run.go_with_norms(7);
       bytes[r] = run.trainer->moment_bytes();
-      AllMoments moments;
+      std::optional<Moments> moments;
       CheckpointContents contents = {.config = run.config,
                                      .memory = run.trainer->memory(moments),
                                      .state = run.trainer->state()};
@@ -272,7 +292,7 @@ TEST_F(TrainerTest, RanksDoWhatOneDoesWithAllTheirPacks) {
     run_as_ranks(ranks, [&](Communicator& here) {
       const auto r = static_cast<size_t>(here.rank());
       TrialRun run(text_, averaged, backend, frozen, &here);
-      AllMoments moments;
+      std::optional<Moments> moments;
       const RunMemory memory = run.trainer->memory_to_restore(moments);
       const auto restored = restore_checkpoint(checkpoints_of(out).back(), memory);
       ASSERT_TRUE(restored.ok()) << restored.error().message;
@@ -296,10 +316,107 @@ TEST_F(TrainerTest, RanksDoWhatOneDoesWithAllTheirPacks) {
     for (size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(validated[0][i], alone[i], 2e-5) << i;
     EXPECT_LT(largest_difference(weights[0], one.weights()), 1e-3);
     // What was written by several can be gone on with by one.
-    const auto restored = restore_checkpoint(checkpoints_of(out).back(), one.trainer->memory());
+    const auto restored = restore_checkpoint(checkpoints_of(out).back(), one.memory());
     ASSERT_TRUE(restored.ok());
     ASSERT_TRUE(one.trainer->restore(restored->state).ok());
     EXPECT_NEAR(one.go(8).at(0), numbers[14], 2e-5);
+  }
+}
+
+TrainerOptions options_in_8_bits(int64_t steps) {
+  TrainerOptions coded = options(steps);
+  coded.adamw.moments = MomentFormat::bits8;
+  return coded;
+}
+
+/// The mean of the losses of some steps; `numbers` as go_with_norms() gives them.
+double mean_loss(const std::vector<double>& numbers, size_t from, size_t to) {
+  double sum = 0;
+  for (size_t step = from; step < to; ++step) sum += numbers[2 * step];
+  return sum / static_cast<double>(to - from);
+}
+
+TEST_F(TrainerTest, MomentsIn8BitsTrainAsWell) {
+  constexpr int kSteps = 120;
+  TrainerOptions coded = options_in_8_bits(kSteps);
+  coded.schedule.peak = 1e-2;
+  TrialRun run(text_, coded);
+  int64_t codes = 0;
+  for (size_t p = 0; p < run.model->parameters().all().size(); ++p) {
+    codes += run.memory().moments.has_codes(p);
+  }
+  EXPECT_GT(codes, 0);
+  EXPECT_LT(codes, std::ssize(run.model->parameters().all()));
+  EXPECT_LT(run.trainer->moment_bytes(), 8 * run.model->parameters().count() / 2);
+  const std::vector<double> numbers = run.go_with_norms(kSteps);
+  // The same run with moments as they are.
+  coded.adamw.moments = MomentFormat::f32;
+  const ModelConfig config = run.config;
+  TrialRun plain(text_, coded, all_training_backends().back(), {}, nullptr, config);
+  const std::vector<double> truth = plain.go_with_norms(kSteps);
+  EXPECT_EQ(numbers[0], truth[0]);
+  EXPECT_LT(mean_loss(truth, kSteps - 20, kSteps), 0.9 * truth[0]);
+  EXPECT_NEAR(mean_loss(numbers, kSteps - 20, kSteps), mean_loss(truth, kSteps - 20, kSteps), 0.02);
+}
+
+TEST_F(TrainerTest, MomentsIn8BitsResumeToTheBitOnAnyRanks) {
+  constexpr int kSteps = 12, kSaved = 7;
+  const TrainingBackend backend = all_training_backends().back();
+  for (const int ranks : {1, 3}) {
+    SCOPED_TRACE(ranks);
+    const auto out = folder_.path() / std::to_string(ranks);
+    const auto count = static_cast<size_t>(ranks);
+    std::vector<std::vector<double>> found(count), again(count);
+    std::vector<std::string> weights(count), weights_again(count);
+    run_as_ranks(ranks, [&](Communicator& here) {
+      const auto r = static_cast<size_t>(here.rank());
+      TrialRun run(text_, options_in_8_bits(kSteps), backend, {}, &here);
+      run.go(kSaved);
+      std::optional<Moments> moments;
+      CheckpointContents contents = {.config = run.config,
+                                     .memory = run.trainer->memory(moments),
+                                     .state = run.trainer->state()};
+      if (here.first()) {
+        EXPECT_TRUE(save_checkpoint(out, contents, 1).ok());
+      }
+      any(here, false);  // all wait for it
+      found[r] = run.go_with_norms(kSteps);
+      weights[r] = run.weights();
+    });
+    run_as_ranks(ranks, [&](Communicator& here) {
+      const auto r = static_cast<size_t>(here.rank());
+      TrialRun run(text_, options_in_8_bits(kSteps), backend, {}, &here);
+      run.go(2);  // anything
+      std::optional<Moments> moments;
+      const auto restored =
+          restore_checkpoint(checkpoints_of(out).back(), run.trainer->memory_to_restore(moments));
+      ASSERT_TRUE(restored.ok()) << restored.error().message;
+      run.trainer->take(moments);
+      ASSERT_TRUE(run.trainer->restore(restored->state).ok());
+      again[r] = run.go_with_norms(kSteps);
+      weights_again[r] = run.weights();
+    });
+    for (size_t r = 0; r < count; ++r) {
+      EXPECT_EQ(found[r], found[0]);
+      EXPECT_EQ(weights[r], weights[0]);
+      EXPECT_EQ(again[r], found[0]);
+      EXPECT_EQ(weights_again[r], weights[0]);
+    }
+    // One rank with as many packs is where the others were, and goes on alike.
+    TrainerOptions whole = options_in_8_bits(kSteps);
+    whole.packs *= ranks;
+    TrialRun one(text_, whole, backend);
+    const auto restored = restore_checkpoint(checkpoints_of(out).back(), one.memory());
+    ASSERT_TRUE(restored.ok()) << restored.error().message;
+    ASSERT_TRUE(one.trainer->restore(restored->state).ok());
+    const std::vector<double> alone = one.go_with_norms(kSteps);
+    ASSERT_EQ(alone.size(), found[0].size());
+    for (size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(alone[i], found[0][i], 1e-3) << i;
+    // Moments of another kind are not taken for these.
+    TrialRun plain(text_, options(kSteps), backend, {}, nullptr, one.config);
+    const auto refused = restore_checkpoint(checkpoints_of(out).back(), plain.memory());
+    ASSERT_FALSE(refused.ok());
+    EXPECT_TRUE(says(refused.error().message, "\"moments\""));
   }
 }
 
@@ -318,7 +435,7 @@ TEST_F(TrainerTest, ResumesToTheBit) {
 
     TrialRun second(text_, options(24), backend);
     second.go(3);  // anything
-    const auto restored = restore_checkpoint(checkpoints_of(out).back(), second.trainer->memory());
+    const auto restored = restore_checkpoint(checkpoints_of(out).back(), second.memory());
     ASSERT_TRUE(restored.ok()) << restored.error().message;
     EXPECT_EQ(restored->run, "{\"steps\": 40}");
     ASSERT_TRUE(second.trainer->restore(restored->state).ok());
@@ -386,9 +503,9 @@ TEST_F(TrainerTest, WhatIsNoNumberIsNotSaved) {
   ASSERT_TRUE(save_checkpoint(out, run.contents(run.trainer->state()), 2).ok());
   run.go(2);
   const Matrix weight = run.model->parameters().all().back().value;
-  const Matrix moment = run.trainer->memory().moments.back().second;
-  for (const Matrix* spoiled : {&weight, &moment}) {
-    float& value = spoiled->row<float>(0)[3];
+  const size_t last = run.model->parameters().all().size() - 1;
+  for (float* const spoiled : {weight.row<float>(0), run.memory().moments.second(last, 0)}) {
+    float& value = spoiled[3];
     const float good = std::exchange(value, std::numeric_limits<float>::infinity());
     const auto saved = save_checkpoint(out, run.contents(run.trainer->state()), 2);
     ASSERT_FALSE(saved.ok());
@@ -417,14 +534,14 @@ TEST_F(TrainerTest, AStepThatIsThereAlreadyIsNotTrusted) {
   EXPECT_EQ(std::filesystem::last_write_time(weights), written) << "it was there, to the bit";
   std::filesystem::resize_file(weights, 1000);
   save();
-  EXPECT_TRUE(check_checkpoint(checkpoints_of(out)[0], run.trainer->memory()).ok());
+  EXPECT_TRUE(check_checkpoint(checkpoints_of(out)[0], run.memory()).ok());
   EXPECT_TRUE(std::filesystem::exists(out / "step-00000001.left"));
   // Whole, but of other weights.
   TrialRun other(text_, options(10));
   other.go(1);
   other.model->parameters().all().back().value.row<float>(0)[0] += 1;
   ASSERT_TRUE(save_checkpoint(out, other.contents(other.trainer->state()), 2).ok());
-  restore_checkpoint(checkpoints_of(out)[0], run.trainer->memory()).value();
+  restore_checkpoint(checkpoints_of(out)[0], run.memory()).value();
   EXPECT_EQ(run.weights(), other.weights());
 }
 
@@ -459,14 +576,14 @@ TEST_F(TrainerTest, ADamagedCheckpointChangesNothing) {
     std::string bad = good;
     bad[bad.size() - from_end] ^= 1;
     ASSERT_TRUE(write_text_file(path, bad).ok());
-    EXPECT_FALSE(check_checkpoint(saved, run.trainer->memory()).ok());
-    const auto restored = restore_checkpoint(saved, run.trainer->memory());
+    EXPECT_FALSE(check_checkpoint(saved, run.memory()).ok());
+    const auto restored = restore_checkpoint(saved, run.memory());
     ASSERT_FALSE(restored.ok());
     EXPECT_TRUE(says(restored.error().message, "optimizer.safetensors|is damaged|checksum"));
     EXPECT_EQ(run.weights(), before);
   }
   ASSERT_TRUE(write_text_file(path, good).ok());
-  EXPECT_TRUE(check_checkpoint(saved, run.trainer->memory()).ok());
+  EXPECT_TRUE(check_checkpoint(saved, run.memory()).ok());
 }
 
 TEST_F(TrainerTest, ACheckpointThatLacksItsLastTensorChangesNothing) {
@@ -481,7 +598,7 @@ TEST_F(TrainerTest, ACheckpointThatLacksItsLastTensorChangesNothing) {
   const std::string last = "second." + run.model->parameters().all().back().spec.name;
   text[text.find(last)] = 'S';
   ASSERT_TRUE(write_text_file(path, text).ok());
-  const auto restored = restore_checkpoint(saved, run.trainer->memory());
+  const auto restored = restore_checkpoint(saved, run.memory());
   ASSERT_FALSE(restored.ok());
   EXPECT_TRUE(says(restored.error().message, "is missing"));
   EXPECT_EQ(run.weights(), before);

@@ -210,6 +210,7 @@ class KernelOps final : public CudaOps {
         options_(options),
         reference_(make_ref_ops(DType::f32)),
         indices_(device),
+        moves_(device),
         partials_(device),
         sums_(device),
         questions_(device),
@@ -228,8 +229,8 @@ class KernelOps final : public CudaOps {
     return dtype == DType::f32 || dtype == DType::bf16;
   }
   int64_t scratch_bytes() const override {
-    return indices_.bytes() + partials_.bytes() + sums_.bytes() + questions_.bytes() +
-           changes_.bytes() + facts_.bytes();
+    return indices_.bytes() + moves_.bytes() + partials_.bytes() + sums_.bytes() +
+           questions_.bytes() + changes_.bytes() + facts_.bytes();
   }
 
   std::unique_ptr<Memory> allocate(int64_t bytes) override { return device_.allocate(bytes); }
@@ -348,7 +349,7 @@ class KernelOps final : public CudaOps {
   std::unique_ptr<Ops> reference_;  // for what the host does: small tables, answers
   PendingHeads heads_;
   RowList indices_;
-  Scratch partials_, sums_, questions_, changes_, facts_;
+  Scratch moves_, partials_, sums_, questions_, changes_, facts_;
 };
 
 void KernelOps::settle() {
@@ -512,8 +513,8 @@ void KernelOps::move_kv(std::span<const SlotMove> moves, KvStore& kv) {
   settle();
   std::vector<Move> all;
   for (const SlotMove& move : moves) all.push_back({move.from, move.to});
-  cuda::move_kv(stream(), indices_.put(std::span<const Move>(all)),
-                static_cast<int64_t>(all.size()), own(kv).view);
+  cuda::move_kv(stream(), moves_.put(std::span<const Move>(all)), static_cast<int64_t>(all.size()),
+                own(kv).view);
 }
 
 void KernelOps::attend(Matrix q, const PreparedPass& pass, const KvStore& kv, int layer,
