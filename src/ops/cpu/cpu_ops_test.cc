@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -66,6 +67,49 @@ TEST_P(CpuOpsTest, ResultsDoNotDependOnTheNumberOfThreads) {
   Threads one(1), three(3);
   const auto a = make(one), b = make(three);
   for (const std::string& failure : match_bits(*a, *b, kSeed)) ADD_FAILURE() << failure;
+}
+
+// In whatever type keys and values are kept: who sees such a value has no number, and nobody else.
+TEST_P(CpuOpsTest, AValueThatIsNotFiniteIsSeenByWhoSeesItsKey) {
+  Threads threads(1);
+  const auto ops = make(threads);
+  constexpr int kSize = 20, kRows = 3;
+  for (const DType type : {DType::f32, DType::bf16, DType::i8}) {
+    for (const float wrong :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      SCOPED_TRACE(fmt::format("{} {}", name_of(type), wrong));
+      const auto kv = ops->make_kv({.layers = 1,
+                                    .kv_heads = 1,
+                                    .head_size = kSize,
+                                    .pages = 1,
+                                    .rows = kRows,
+                                    .dtype = type});
+      Rng rng(kSeed);
+      std::array<float, kRows * kSize> q, k, v, out;
+      for (auto* numbers : {&q, &k, &v}) {
+        for (float& number : *numbers) number = rng.normal();
+      }
+      v[kSize + 7] = wrong;
+      const auto rows = [](std::array<float, kRows * kSize>& numbers) {
+        return Matrix(numbers.data(), DType::f32, kRows, kSize);
+      };
+      Pass pass;
+      pass.begin_sequence();
+      for (const Sight& sight : {Sight{{0, 1}, {}}, Sight{{0, 2}, {}}, Sight{{0, 1}, {2, 3}}}) {
+        pass.add_row(0, 0, sight, Keep::scratch);
+      }
+      std::unique_ptr<PreparedPass> prepared;
+      ops->prepare(pass, kv.get(), prepared);
+      ops->store_kv(rows(k), rows(v), *prepared, *kv, 0);
+      ops->attend(rows(q), *prepared, *kv, 0, rows(out));
+      for (size_t row = 0; row < kRows; ++row) {
+        const auto* const numbers = out.data() + row * kSize;
+        EXPECT_EQ(std::all_of(numbers, numbers + kSize, [](float x) { return std::isfinite(x); }),
+                  row != 1)
+            << "row " << row;
+      }
+    }
+  }
 }
 
 // A row of logits is a distribution, or it says that it is none.
