@@ -7,7 +7,9 @@ and merged by a reader of our own (peft.py).
 
 import array
 import json
+import math
 import pathlib
+import struct
 import tempfile
 import unittest
 
@@ -286,6 +288,9 @@ class OfOthers(LoraCase):
         self.refuse_adapter(folder, "'target_modules' names 'lm_head'", "q_proj, k_proj")
         folder = self.write("masks", own={"rows": "masks"})
         self.refuse_adapter(folder, "which token", "mask_token_id")
+        path = self.write("infinite") / "adapter_model.safetensors"
+        path.write_bytes(path.read_bytes()[:-4] + struct.pack("<f", math.inf))
+        self.refuse_adapter(path.parent, "is not a finite number")
         folder = self.write("rank")
         path = folder / "adapter_config.json"
         path.write_text(json.dumps({**load(path), "r": 4}))
