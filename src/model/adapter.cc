@@ -152,8 +152,8 @@ namespace {
 
 /// Whether a field says nothing: absent, false, empty.
 bool says_nothing(const Json& value) {
-  return value.is_null() || (value.is_boolean() && !value.get<bool>()) ||
-         ((value.is_string() || value.is_array() || value.is_object()) && value.size() == 0);
+  return value.is_null() || value == false || value == "" ||
+         (value.is_structured() && value.empty());
 }
 
 /// Fields that would change what an adapter computes.

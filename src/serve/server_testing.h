@@ -165,9 +165,11 @@ inline constexpr std::string_view kClose = "Connection: close\r\n";
 
 /// A server for each test, which calls serve().
 class ServerTest : public MockModelTest {
+ public:
+  ~ServerTest() override { end(); }
+
  protected:
   using MockModelTest::MockModelTest;
-  ~ServerTest() override { end(); }
 
   void serve(ServerOptions options = {}) {
     options.port = 0;
