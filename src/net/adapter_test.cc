@@ -11,27 +11,11 @@
 namespace tidar {
 namespace {
 
-constexpr int kMaskToken = 1;
-
 // Other tokens than the mask.
 Tokens random_text(Rng& rng, int count, int vocabulary) {
   Tokens text = random_tokens(rng, count, vocabulary);
   for (int32_t& token : text) token = token == kMaskToken ? kMaskToken + 1 : token;
   return text;
-}
-
-void add_masks(Pass& pass, int masks) {
-  add_block(pass, Tokens(static_cast<size_t>(masks), kMaskToken), Keep::scratch);
-}
-
-// The rows of a block of masks behind a prefix.
-Logits masks_behind(NetworkOnBackend& on, std::span<const int32_t> prefix, int masks) {
-  auto cache = on.cache(static_cast<int>(prefix.size()));
-  if (!prefix.empty()) on.prefill(cache, prefix);
-  Pass pass;
-  pass.begin_sequence(cache);
-  add_masks(pass, masks);
-  return on.logits(pass);
 }
 
 bool differ(const Logits& a, const Logits& b) { return a != b; }

@@ -14,8 +14,6 @@
 namespace tidar {
 namespace {
 
-constexpr int kMaskToken = 1;
-
 class NetworkProperties : public NetworkSuite {
  protected:
   // Calls body(rng, network, vocabulary) for a random model of each family.
@@ -34,20 +32,6 @@ class NetworkProperties : public NetworkSuite {
 
 std::span<const int32_t> first(const Tokens& tokens, int count) {
   return std::span(tokens).first(static_cast<size_t>(count));
-}
-
-void add_masks(Pass& pass, int masks) {
-  add_block(pass, Tokens(static_cast<size_t>(masks), kMaskToken), Keep::scratch);
-}
-
-// The logits of `masks` masks behind a prefix that was read in a pass before.
-Logits masks_behind(NetworkOnBackend& on, std::span<const int32_t> prefix, int masks) {
-  auto cache = on.cache(static_cast<int>(prefix.size()));
-  if (!prefix.empty()) on.prefill(cache, prefix);
-  Pass pass;
-  pass.begin_sequence(cache);
-  add_masks(pass, masks);
-  return on.logits(pass);
 }
 
 // Property 1 of training, and property 2.

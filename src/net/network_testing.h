@@ -164,6 +164,23 @@ inline std::ostream& operator<<(std::ostream& out, const BackendUnderTest& backe
 
 class NetworkSuite : public testing::TestWithParam<BackendUnderTest> {};
 
+/// What stands for a mask in passes of random models.
+inline constexpr int32_t kMaskToken = 1;
+
+inline void add_masks(Pass& pass, int masks) {
+  add_block(pass, Tokens(static_cast<size_t>(masks), kMaskToken), Keep::scratch);
+}
+
+/// The logits of `masks` masks behind a prefix that was read in a pass before.
+inline Logits masks_behind(NetworkOnBackend& on, std::span<const int32_t> prefix, int masks) {
+  auto cache = on.cache(static_cast<int>(prefix.size()));
+  if (!prefix.empty()) on.prefill(cache, prefix);
+  Pass pass;
+  pass.begin_sequence(cache);
+  add_masks(pass, masks);
+  return on.logits(pass);
+}
+
 /// Those of all_backends() that `wanted` names.
 template <class Predicate>
 std::vector<BackendUnderTest> backends_where(Predicate&& wanted) {

@@ -20,8 +20,6 @@ inline double largest_gradient(const Parameter& parameter) {
   return largest;
 }
 
-inline constexpr int32_t kMaskToken = 1;
-
 // A pass that some objective could ask for, and labels with random weights for some of its rows.
 struct RandomPass {
   Pass pass;

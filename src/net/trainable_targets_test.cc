@@ -13,8 +13,6 @@ class TrainableTargetsTest : public testing::TestWithParam<TrainingBackend> {};
 INSTANTIATE_TEST_SUITE_P(Backends, TrainableTargetsTest, testing::ValuesIn(all_training_backends()),
                          [](const auto& parameter) { return parameter.param.name; });
 
-constexpr int32_t kMaskToken = 1;
-
 struct Targeted {
   Pass pass;
   std::vector<Label> labels;

@@ -176,6 +176,18 @@ class RowsAdded final : public BackwardCase {
   std::vector<int32_t> rows_;
 };
 
+std::vector<Outcome> run_cross_entropy(BackwardOps& ops, const Grid& grid,
+                                       const std::vector<Label>& labels) {
+  const Placed logits(grid, ops.forward().activation());
+  std::vector<double> losses(labels.size());
+  ops.cross_entropy(logits, labels, losses);
+  std::vector<Outcome> outcomes;
+  outcomes.push_back(outcome("d_logits", logits));
+  outcomes.push_back(
+      outcome("losses", Matrix(losses.data(), DType::f64, 1, static_cast<int64_t>(losses.size()))));
+  return outcomes;
+}
+
 class CrossEntropy final : public BackwardCase {
  public:
   CrossEntropy(int rows, int vocabulary, uint64_t seed)
@@ -188,14 +200,7 @@ class CrossEntropy final : public BackwardCase {
     return fmt::format("cross_entropy R {} V {}", logits_->rows, logits_->cols);
   }
   std::vector<Outcome> run(BackwardOps& ops) const override {
-    const Placed logits(logits_, ops.forward().activation());
-    std::vector<double> losses(labels_.size());
-    ops.cross_entropy(logits, labels_, losses);
-    std::vector<Outcome> outcomes;
-    outcomes.push_back(outcome("d_logits", logits));
-    outcomes.push_back(outcome(
-        "losses", Matrix(losses.data(), DType::f64, 1, static_cast<int64_t>(losses.size()))));
-    return outcomes;
+    return run_cross_entropy(ops, logits_, labels_);
   }
   std::vector<Grid> bounds(const Ops& ops, const std::vector<Outcome>& truth) const override {
     const double eps = epsilon_of(ops.activation());
@@ -252,14 +257,7 @@ class SoftCrossEntropy final : public BackwardCase {
                        distance_ == Distance::l1 ? "l1" : "kl");
   }
   std::vector<Outcome> run(BackwardOps& ops) const override {
-    const Placed logits(logits_, ops.forward().activation());
-    std::vector<double> losses(labels_.size());
-    ops.cross_entropy(logits, labels_, losses);
-    std::vector<Outcome> outcomes;
-    outcomes.push_back(outcome("d_logits", logits));
-    outcomes.push_back(outcome(
-        "losses", Matrix(losses.data(), DType::f64, 1, static_cast<int64_t>(losses.size()))));
-    return outcomes;
+    return run_cross_entropy(ops, logits_, labels_);
   }
 
   // A probability is off by a part of itself, as a log-probability is; where q and p are that near,
