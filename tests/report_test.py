@@ -147,7 +147,7 @@ class Sound(ReportCase):
         # Between 2 and 6 tokens per pass: 25 % and 15 %, at 4.5 tokens.
         headline = markdown.split("\n## ")[0]
         self.assertIn("Block diffusion of as many tokens per pass scores 18.8 %.", headline)
-        self.assertIn("| -0.3 ± 7.0 | 4.50 | – | 300 | 3.00 | 18.8 % |", headline)
+        self.assertIn("| -0.3 (-14.0 to +13.4) | 4.50 | – | 300 | 3.00 | 18.8 % |", headline)
         # The page says the same.
         rows = [row for row in Page(page).rows if row[0] == "TiDAR"]
         self.assertIn(found, rows)

@@ -58,8 +58,9 @@ class Expansion(unittest.TestCase):
             plan = study.read_plan(path, {"data": "somewhere"})
             labels = [(entry["label"], tuple(entry["in"])) for entry in plan["entries"]]
             self.assertEqual(len(labels), len(set(labels)), path)
-            self.assertIn(f"<!-- {pathlib.Path(plan['out']).name}: begin -->",
-                          (ROOT / plan["publish"]).read_text(encoding="utf-8"))
+            if "publish" in plan:
+                self.assertIn(f"<!-- {pathlib.Path(plan['out']).name}: begin -->",
+                              (ROOT / plan["publish"]).read_text(encoding="utf-8"))
 
 
 class Run(Case):
@@ -72,6 +73,8 @@ class Run(Case):
                      for a, b in dict.fromkeys(sums)))
         self.put("config.json", json.dumps({**SMALL_MODEL, "max_position_embeddings": 1024}))
         self.put("notes.md", "What was found.\n")
+        (self.folder / "page").mkdir()
+        self.put("page/out-old.svg", "<svg/>")
         self.put("page.md", "Before.\n\n<!-- out: begin -->\nold\n<!-- out: end -->\n\nBehind.\n")
         self.put_plan(PLAN)
 
@@ -98,7 +101,8 @@ class Run(Case):
         self.assertTrue(page.startswith("Before.\n") and page.endswith("\nBehind.\n"), page)
         for part in ("## A study", "What was found.", "TiDAR, K = 2", "| ar | ar |"):
             self.assertIn(part, page)
-        self.assertNotIn("old", page)
+        self.assertNotIn("\nold\n", page)
+        self.assertFalse((self.folder / "page/out-old.svg").exists())
         for figure in (self.folder / "out/report/figures").glob("*.svg"):
             self.assertTrue((self.folder / "page" / f"out-{figure.name}").exists())
         done = self.times()
@@ -121,6 +125,41 @@ class Run(Case):
         code, err = self.study()
         self.assertEqual(code, 1)
         self.assertIn("trained by another plan", err)
+
+    def test_seeds(self):
+        plan = json.loads(json.dumps(PLAN))
+        plan["seeds"] = [2, 3]
+        plan["models"]["other"] = {**plan["models"]["tidar-4"], "seeds": [7]}
+        plan["tasks"].append({"name": "given", "label": "Sums", "score": "nll",
+                              "file": "documents:text.tokens",
+                              "flags": ["--limit", "4", "--methods", "ar,tidar:all",
+                                        "--max-new", "4"]})
+        plan["entries"] = [
+            {"label": "four", "role": "baseline", "model": "tidar-4", "in": ["recipes"],
+             "tasks": ["sums", "given"]},
+            {"label": "seven", "model": "other", "in": ["recipes"], "tasks": ["given"]}]
+        self.put_plan(plan)
+        code, err = self.study("--jobs", "2")
+        self.assertEqual(code, 0, err)
+        models = self.folder / "out/models"
+        self.assertEqual({path.stem for path in models.glob("*.json")},
+                         {"ar", "tidar-4-2", "tidar-4-3", "other-7"})
+        for run, seed in (("tidar-4-2", 2), ("tidar-4-3", 3), ("other-7", 7)):
+            config = load(models / f"{run}.json")["config"]
+            self.assertEqual((config["seed"], config["init"]), (seed, "out/models/ar/latest"))
+        weights = {(models / run / "latest/model.safetensors").read_bytes()
+                   for run in ("tidar-4-2", "tidar-4-3", "other-7")}
+        self.assertEqual(len(weights), 3)
+        shown = load(self.folder / "out/study.json")["entries"]
+        self.assertEqual([path.split("/")[1] for path in shown[0]["results"]["given"]],
+                         ["tidar-4-2", "tidar-4-3"])
+        page = (self.folder / "page.md").read_text()
+        self.assertRegex(page, r"\| tidar-4 \| tidar:4 \| 2 \|")
+        self.assertRegex(page, r"\| four \| 2 \| [\d.]+ \| – \| – \| – \|")
+        self.assertRegex(page, r"\| seven \| 1 \| [\d.]+ \| [\d.]+ \([\d.]+ to [\d.]+\) \| ")
+        done = self.times()
+        code, err = self.study()
+        self.assertEqual((code, self.times()), (0, done), err)
 
     def test_errors(self):
         for change, part in (({"entries": [{"labels": "x"}]}, "unknown field 'labels'"),

@@ -2,7 +2,7 @@
 """Carries out a study: trains its models, evaluates them in all its ways, times passes, and writes
 the report and its page of the documentation. docs/evaluation.md describes the plan's format.
 
-    tools/study.py --program build/release/tidar study/small.json [--set name=value ...]
+    tools/study.py --program build/release/tidar study/small.json [--jobs N] [--set name=value ...]
 
 What is done is kept in the plan's folder "out". A study that was ended in whatever way goes on with
 the same command; what the plan has changed since is done again. Needs Python's standard library
@@ -10,6 +10,7 @@ only.
 """
 
 import argparse
+import concurrent.futures
 import itertools
 import json
 import os
@@ -22,8 +23,8 @@ import time
 
 from measured import processor, with_block
 
-PLAN_FIELDS = {"title", "notes", "out", "publish", "before", "training", "models", "tasks",
-               "always", "entries", "latency"}
+PLAN_FIELDS = {"title", "notes", "out", "publish", "before", "training", "seeds", "models",
+               "tasks", "always", "entries", "latency"}
 ENTRY_FIELDS = {"each", "label", "series", "role", "in", "model", "flags", "tasks", "draft_length",
                 "masking", "alpha", "trust_ar", "confidence"}
 # What an entry says to this program and not to the report.
@@ -121,57 +122,103 @@ def write(path, text):
 
 
 class Study:
-    def __init__(self, plan, program):
+    def __init__(self, plan, program, jobs):
         self.plan = plan
         self.program = program
+        self.jobs = jobs
         self.out = pathlib.Path(plan["out"])
 
-    # Models: out/models/NAME is a training's folder, NAME.json what it was and how long it took.
+    # Models: out/models/RUN is a training's folder, RUN.json what it was and how long it took. A
+    # run is named as the model, or NAME-SEED where the model is trained with several seeds.
 
-    def model_folder(self, name):
+    def seeds_of(self, name):
+        """[None] of a model that there is once."""
+        model = self.plan["models"][name]
+        shared = self.plan.get("seeds") if "from" in model else None
+        return model.get("seeds", shared) or [None]
+
+    def run_name(self, name, seed):
+        return name if seed not in self.seeds_of(name) or seed is None else f"{name}-{seed}"
+
+    def model_folder(self, name, seed=None):
         model = self.plan["models"][name]
         return pathlib.Path(model["folder"]) if "folder" in model else (
-            self.out / "models" / name / "latest")
+            self.out / "models" / self.run_name(name, seed) / "latest")
 
-    def train(self, name):
+    def trained(self):
+        """Name and seed of all that is trained. The first seeds of all models come first, so that a
+        study that is ended early can be read."""
+        runs = [(name, number, seed) for name, model in self.plan["models"].items()
+                if "training" in model for number, seed in enumerate(self.seeds_of(name))]
+        return [(name, seed) for name, _, seed in sorted(runs, key=lambda run: run[1])]
+
+    def train(self, name, seed):
         model = self.plan["models"][name]
+        run = self.run_name(name, seed)
         config = {**self.plan.get("training", {}), **model["training"],
-                  "out": str(self.out / "models" / name)}
+                  "out": str(self.out / "models" / run)}
+        if seed is not None:
+            config["seed"] = seed
         if "from" in model:
-            config["init"] = str(self.model_folder(model["from"]))
-        done_path = self.out / "models" / f"{name}.json"
+            config["init"] = str(self.model_folder(model["from"], seed))
+        done_path = self.out / "models" / f"{run}.json"
         done = read_json(done_path) or {"config": config, "seconds": 0, "finished": False}
         if done["config"] != config:
             raise StudyError(f"{done_path}: was trained by another plan; remove "
-                             f"{self.out / 'models' / name}* to train it again")
+                             f"{self.out / 'models' / run}* to train it again")
         if done["finished"]:
             return
-        config_path = self.out / "configs" / f"{name}.json"
+        config_path = self.out / "configs" / f"{run}.json"
         write(config_path, json.dumps(config, indent=2) + "\n")
+        command = [self.program, "train", "--config", config_path, "--resume"]
         start = time.monotonic()
         try:
-            call([self.program, "train", "--config", config_path, "--resume"])
+            if self.jobs == 1:
+                call(command)
+            else:  # lines of several at a time would be a muddle
+                threads = max(1, len(os.sched_getaffinity(0)) // self.jobs)
+                done_path.parent.mkdir(parents=True, exist_ok=True)
+                with open(done_path.with_suffix(".log"), "ab") as log:
+                    call([*command, "--threads", threads], stderr=log)
             done["finished"] = True
         finally:
             done["seconds"] += time.monotonic() - start
             write(done_path, json.dumps(done, indent=2) + "\n")
 
-    def train_all(self):
-        names = [name for name, model in self.plan["models"].items() if "training" in model]
-        for number, name in enumerate(names, 1):
-            tell(f"model {number} of {len(names)}: {name}")
-            self.train(name)
+    def generation(self, name):
+        """How many trainings a model comes after."""
+        model = self.plan["models"][name]
+        return 1 + self.generation(model["from"]) if "from" in model else 0
 
-    # Evaluations: out/results/MODEL/FLAGS/TASK is a folder of `tidar eval`; command.json beside its
+    def train_all(self):
+        """Models that others start from come first; the same number of threads or not, a training
+        makes the same weights."""
+        runs = list(enumerate(self.trained(), 1))
+
+        def train(numbered):
+            number, (name, seed) = numbered
+            tell(f"model {number} of {len(runs)}: {self.run_name(name, seed)}")
+            self.train(name, seed)
+
+        def generation(numbered):
+            return self.generation(numbered[1][0])
+
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            for _, peers in itertools.groupby(sorted(runs, key=generation), generation):
+                for done in [pool.submit(train, run) for run in peers]:
+                    done.result()
+
+    # Evaluations: out/results/RUN/FLAGS/TASK is a folder of `tidar eval`; command.json beside its
     # files shows whether the plan still wants what was done.
 
-    def result_folder(self, entry, task):
+    def result_folder(self, entry, task, seed):
         flags = "_".join(str(flag).lstrip("-") for flag in entry.get("flags", []))
-        return pathlib.Path("results") / entry["model"] / (flags or "default") / task
+        run = self.run_name(entry["model"], seed)
+        return pathlib.Path("results") / run / (flags or "default") / task
 
-    def evaluate(self, entry, task):
-        folder = self.out / self.result_folder(entry, task["name"])
-        command = [self.program, "eval", "--model", self.model_folder(entry["model"]), "--task",
+    def evaluate(self, entry, task, seed):
+        folder = self.out / self.result_folder(entry, task["name"], seed)
+        command = [self.program, "eval", "--model", self.model_folder(entry["model"], seed), "--task",
                    task["file"], *self.plan.get("always", []), *task.get("flags", []),
                    *entry.get("flags", []), "--out", folder]
         command = [str(part) for part in command]
@@ -191,7 +238,8 @@ class Study:
             for name in entry["tasks"]:
                 if name not in tasks:
                     raise StudyError(f"{entry['label']}: there is no task {name!r}")
-                self.evaluate(entry, tasks[name])
+                for seed in self.seeds_of(entry["model"]):
+                    self.evaluate(entry, tasks[name], seed)
 
     # Latency: out/latency/N.json is what `tidar bench --json` printed.
 
@@ -212,25 +260,25 @@ class Study:
     # The report.
 
     def training_table(self):
-        """What each training came to, as Markdown."""
+        """What each training came to, as Markdown: means over its seeds."""
         sets = list(self.plan.get("training", {}).get("validation", {}))
         rows = []
         for name, model in self.plan["models"].items():
             if "training" not in model:
                 continue
-            done = read_json(self.out / "models" / f"{name}.json")
-            text = (self.out / "models" / name / "log.jsonl").read_text(encoding="utf-8")
-            log = [json.loads(line) for line in text.splitlines()]
-            step = [line for line in log if "tokens" in line][-1]
-            validated = [line for line in log if any(part in line for part in sets)]
-            losses = validated[-1] if validated else {}
-            cells = [name, done["config"]["objective"], f"{step['tokens'] / 1e6:.1f} M",
-                     f"{done['seconds'] / 60:.0f} min"]
+            runs = [self.run_name(name, seed) for seed in self.seeds_of(name)]
+            done = [read_json(self.out / "models" / f"{run}.json") for run in runs]
+            steps, losses = zip(*(last_of_log(self.out / "models" / run / "log.jsonl", sets)
+                                  for run in runs))
+            cells = [name, done[0]["config"]["objective"], str(len(runs)),
+                     f"{mean([step['tokens'] for step in steps]) / 1e6:.1f} M",
+                     f"{mean([run['seconds'] for run in done]) / 60:.0f} min"]
             for part in sets:
-                cells += [f"{losses[part][term]:.3f}" if term in losses.get(part, {}) else ""
-                          for term in ("ar", "diffusion")]
+                for term in ("ar", "diffusion"):
+                    told = [loss[part][term] for loss in losses if term in loss.get(part, {})]
+                    cells.append(f"{mean(told):.3f}" if told else "")
             rows.append(cells)
-        heading = ["model", "objective", "tokens", "time"]
+        heading = ["model", "objective", "seeds", "tokens", "time"]
         for name in sets:
             heading += [f"AR loss, {name}", f"diffusion loss, {name}"]
         lines = [heading, ["---"] * len(heading), *rows]
@@ -248,8 +296,10 @@ class Study:
             shown = {key: value for key, value in entry.items() if key not in DRIVING_FIELDS}
             # Further scores of an evaluation are tasks of their own there.
             evaluated = {task["name"]: task.get("of", task["name"]) for task in self.plan["tasks"]}
-            shown["results"] = {name: str(self.result_folder(entry, task))
-                                for name, task in evaluated.items() if task in entry["tasks"]}
+            shown["results"] = {
+                name: [str(self.result_folder(entry, task, seed))
+                       for seed in self.seeds_of(entry["model"])]
+                for name, task in evaluated.items() if task in entry["tasks"]}
             entries.append(shown)
         tasks = [{key: task[key] for key in ("name", "label", "score")}
                  for task in self.plan["tasks"]]
@@ -267,6 +317,8 @@ class Study:
         page = pathlib.Path(self.plan["publish"])
         name = self.out.name
         figures = page.with_suffix("")
+        for old in figures.glob(f"{name}-*.svg"):
+            old.unlink()
         report = (self.out / "report" / "report.md").read_text(encoding="utf-8")
         report = re.sub(r"^#", "##", report, flags=re.MULTILINE)
         report = report.replace("](figures/", f"]({figures.name}/{name}-")
@@ -289,6 +341,17 @@ class Study:
             self.publish()
 
 
+def mean(values):
+    return sum(values) / len(values)
+
+
+def last_of_log(path, sets):
+    """The last line of a training's log that counts tokens, and the last one that validates."""
+    log = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    validated = [line for line in log if any(part in line for part in sets)]
+    return [line for line in log if "tokens" in line][-1], validated[-1] if validated else {}
+
+
 def facts(plan):
     text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
     known = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
@@ -302,10 +365,15 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("plan", type=pathlib.Path)
     parser.add_argument("--program", type=pathlib.Path, default="build/release/tidar")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N",
+                        help="trainings at a time, which share the threads: more work a second than "
+                             "one after the other, but their times say less (default: 1)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                         help="what stands for {NAME} in the plan")
     options = parser.parse_args(arguments)
     wrong = [text for text in options.set if "=" not in text]
+    if options.jobs < 1:
+        parser.error("--jobs: at least 1")
     if wrong:
         parser.error(f"--set {wrong[0]}: expected NAME=VALUE")
     return options
@@ -315,7 +383,7 @@ def main():
     options = parse(sys.argv[1:])
     try:
         plan = read_plan(options.plan, dict(text.split("=", 1) for text in options.set))
-        Study(plan, options.program).carry_out()
+        Study(plan, options.program, options.jobs).carry_out()
     except StudyError as problem:
         tell(problem)
         return 1

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/check.h"
-#include "eval/jsonl.h"
 #include "eval/shots.h"
+#include "format/jsonl.h"
 
 namespace tidar {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "engine/request.h"
-#include "eval/jsonl.h"
+#include "format/jsonl.h"
 #include "format/token_shards.h"
 
 namespace tidar {

@@ -42,6 +42,29 @@ std::vector<PassPoint> diffusion_points(std::span<const StudyEntry* const> entri
   return points;
 }
 
+/// a - b of independent scores.
+Estimate difference(const Score& a, const Score& b) {
+  const double gain = a.mean - b.mean;
+  const double half = kNormal95 * std::hypot(a.standard_error, b.standard_error);
+  return {gain, {gain - half, gain + half}};
+}
+
+/// The row beside the baseline: by items where they are told.
+void compare(HeadlineRow& row, const Headline& headline) {
+  if (!row.mean || !headline.baseline_mean) return;
+  const TaskMean& baseline = *headline.baseline_mean;
+  if (const auto pairs = paired(*row.entry, *headline.baseline, headline.tasks)) {
+    row.gain = gain_of(*pairs);
+    const Disagreement differ = disagreement_of(*pairs);
+    row.chance = mcnemar(differ.only_first, differ.only_second);
+  } else {
+    row.gain = difference(row.mean->score, baseline.score);
+  }
+  if (baseline.tokens_per_s > 0 && row.mean->tokens_per_s > 0) {
+    row.times_faster = row.mean->tokens_per_s / baseline.tokens_per_s;
+  }
+}
+
 }  // namespace
 
 std::vector<const StudyEntry*> entries_in(const Study& study, Section section) {
@@ -85,12 +108,6 @@ std::optional<TaskMean> mean_over(const StudyEntry& entry,
   mean.rows_per_pass = mean_of(entry, tasks, &TaskResult::rows_per_pass);
   mean.tokens_per_s = mean_of(entry, tasks, &TaskResult::tokens_per_s);
   return mean;
-}
-
-Score difference(const Score& a, const Score& b) {
-  return {.mean = a.mean - b.mean,
-          .standard_error = std::hypot(a.standard_error, b.standard_error),
-          .count = std::min(a.count, b.count)};
 }
 
 std::optional<EqualPasses> at_equal_passes(std::vector<PassPoint> points, double tokens_per_pass) {
@@ -141,16 +158,12 @@ Headline headline_of(const Study& study) {
     headline.baseline_mean = mean_over(*entry, headline.tasks);
   }
   const auto points = diffusion_points(entries, headline.tasks);
-  const auto& baseline = headline.baseline_mean;
   for (const StudyEntry* entry : entries) {
     if (entry->role != Role::tidar) continue;
     HeadlineRow row;
     row.entry = entry;
     row.mean = mean_over(*entry, headline.tasks);
-    if (row.mean && baseline) row.gain = difference(row.mean->score, baseline->score);
-    if (row.mean && baseline && baseline->tokens_per_s > 0 && row.mean->tokens_per_s > 0) {
-      row.times_faster = row.mean->tokens_per_s / baseline->tokens_per_s;
-    }
+    compare(row, headline);
     if (row.mean && row.mean->tokens_per_pass > 0) {
       row.diffusion = at_equal_passes(points, row.mean->tokens_per_pass);
     }

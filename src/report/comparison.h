@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "report/paired.h"
 #include "report/study.h"
 
 namespace tidar {
@@ -31,9 +32,6 @@ struct TaskMean {
 /// means over different tasks cannot be compared.
 std::optional<TaskMean> mean_over(const StudyEntry& entry, std::span<const StudyTask* const> tasks);
 
-/// a - b of independent scores.
-Score difference(const Score& a, const Score& b);
-
 /// A point of a curve of scores over tokens per pass.
 struct PassPoint {
   double tokens_per_pass = 0;
@@ -54,7 +52,8 @@ std::optional<EqualPasses> at_equal_passes(std::vector<PassPoint> points, double
 struct HeadlineRow {
   const StudyEntry* entry = nullptr;
   std::optional<TaskMean> mean;
-  std::optional<Score> gain;             ///< difference to the baseline
+  std::optional<Estimate> gain;          ///< difference to the baseline
+  std::optional<double> chance;          ///< McNemar's, of answers that differ from the baseline's
   std::optional<double> times_faster;    ///< tokens/s as a multiple of the baseline's
   std::optional<EqualPasses> diffusion;  ///< block diffusion at as many tokens per pass
 };

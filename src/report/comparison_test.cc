@@ -16,7 +16,7 @@ StudyEntry entry(const std::string& label, Role role, std::map<std::string, Task
   entry.label = entry.series = label;
   entry.role = role;
   entry.sections = {Section::generation};
-  for (const auto& [task, ignored] : results) entry.folders[task] = task;
+  for (const auto& [task, ignored] : results) entry.folders[task] = {task};
   entry.results = std::move(results);
   return entry;
 }
@@ -75,11 +75,33 @@ TEST_F(Comparison, TheHeadlineComparesWithTheBaselineAndTheCurve) {
   EXPECT_EQ(headline.tasks.size(), 2u);
   const HeadlineRow& row = headline.rows[0];
   EXPECT_EQ(headline.fastest(), &row);
-  EXPECT_NEAR(row.gain->mean, 0.1, 1e-12);
-  EXPECT_NEAR(row.gain->standard_error, 0.025 * std::sqrt(2.0), 1e-12);
+  EXPECT_NEAR(row.gain->value, 0.1, 1e-12);
+  EXPECT_NEAR(row.gain->interval.low, 0.1 - kNormal95 * 0.025 * std::sqrt(2.0), 1e-12);
+  EXPECT_NEAR(row.gain->interval.high, 0.1 + kNormal95 * 0.025 * std::sqrt(2.0), 1e-12);
+  EXPECT_FALSE(row.chance);
   EXPECT_DOUBLE_EQ(*row.times_faster, 2.5);
   EXPECT_EQ(row.diffusion->where, Where::between);
   EXPECT_NEAR(row.diffusion->point.score, 0.35, 1e-12);
+}
+
+TEST_F(Comparison, TheHeadlineComparesItemsWhereTheyAreTold) {
+  // TiDAR is right wherever AR is, and on one item more of each task: no luck of items is in that.
+  for (const char* task : {"math", "code"}) {
+    for (StudyEntry* entry : {&study_.entries[0], &study_.entries[1]}) {
+      TaskResult run = entry->results.at(task);
+      for (int i = 0; i < 10; ++i) {
+        const bool right = i < 5 || (i == 5 && entry == &study_.entries[1]);
+        run.items[std::to_string(i)] = {.value = right ? 1.0 : 0.0};
+      }
+      entry->runs[task] = {run};
+    }
+  }
+  const Headline headline = headline_of(study_);
+  const HeadlineRow& row = headline.rows[0];
+  EXPECT_NEAR(row.gain->value, 0.1, 1e-12);
+  EXPECT_GE(row.gain->interval.low, 0);
+  EXPECT_LT(row.gain->interval.high, 0.1 + kNormal95 * 0.025 * std::sqrt(2.0) + 0.2);
+  EXPECT_NEAR(*row.chance, 0.5, 1e-12);  // two of two
 }
 
 TEST_F(Comparison, TheHeadlineLeavesOutOtherSections) {

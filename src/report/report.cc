@@ -9,6 +9,7 @@
 
 #include "report/comparison.h"
 #include "report/markup.h"
+#include "report/recipes.h"
 #include "report/report_figures.h"
 #include "report/report_text.h"
 
@@ -51,6 +52,13 @@ std::string diffusion_sentence(const EqualPasses& diffusion) {
   return "";
 }
 
+/// "-1.7 (-3.2 to -0.1), p = 0.04"
+std::string gain_cell(const HeadlineRow& row) {
+  if (!row.gain) return std::string(kNothing);
+  std::string text = gain_text(*row.gain);
+  return row.chance ? text += ", " + chance_text(*row.chance) : text;
+}
+
 /// The main numbers of the fastest entry, in words.
 std::string headline_sentences(const Headline& headline) {
   const HeadlineRow* row = headline.fastest();
@@ -62,6 +70,7 @@ std::string headline_sentences(const Headline& headline) {
   if (row->gain) {
     text += fmt::format(", {} {} %: a difference of {} points", baseline,
                         percent_text(headline.baseline_mean->score), gain_text(*row->gain));
+    if (row->chance) text += ", " + chance_text(*row->chance);
   }
   text += ".";
   if (row->mean->tokens_per_pass > 0) {
@@ -91,8 +100,7 @@ std::string headline_part(const Study& study) {
                nothing, nothing});
   }
   for (const HeadlineRow& row : headline.rows) {
-    table.add({escape_markdown(row.entry->label), ScoreCells::mean(row.mean),
-               row.gain ? gain_text(*row.gain) : nothing,
+    table.add({escape_markdown(row.entry->label), ScoreCells::mean(row.mean), gain_cell(row),
                rate_text(row.mean ? row.mean->tokens_per_pass : 0),
                rate_text(row.mean ? row.mean->rows_per_pass : 0),
                rate_text(row.mean ? row.mean->tokens_per_s : 0),
@@ -103,7 +111,10 @@ std::string headline_part(const Study& study) {
     over += (over.empty() ? "" : ", ") + escape_markdown(task->label);
   }
   return headline_sentences(headline) + table.text() +
-         fmt::format("Means over {}; ± is one standard error.\n\n", over);
+         fmt::format(
+             "Means over {}; ± is one standard error, brackets hold 95 %, and p is "
+             "McNemar's.\n\n",
+             over);
 }
 
 // --- Sections ------------------------------------------------------------------------------------
@@ -289,6 +300,7 @@ Report make_report(const Study& study) {
   part(Section::generation, [&](const Entries& e) { return generation_part(study, e); });
   part(Section::strategies, [&](const Entries& e) { return strategies_part(study, e); });
   part(Section::masks, [&](const Entries& e) { return masks_part(study, e); });
+  part(Section::recipes, [&](const Entries& e) { return recipes_part(study, e); });
   part(Section::trade_off, [&](const Entries& e) { return trade_off_part(study, e, report); });
   part(Section::trust, [&](const Entries& e) { return trust_part(study, e, report); });
   if (!study.latency.empty()) text += latency_part(study, report);

@@ -18,7 +18,7 @@ StudyEntry entry(const std::string& label, Role role, std::set<Section> sections
   entry.draft_length = 4;
   entry.masking = "full";
   entry.trust_ar = 0.5;
-  entry.folders["math"] = "folder";
+  entry.folders["math"] = {"folder"};
   entry.results["math"] = found;
   entry.results["math"].passes = {0, 3, 1};
   entry.results["math"].rows_per_pass = 12.5;
@@ -41,7 +41,7 @@ Study full_study() {
             finished_result(0.5, 0.04, 3, 250)),
       entry("Block", Role::block_diffusion, {Section::trade_off},
             finished_result(0.2, 0.03, 2, 150))};
-  study.entries[1].folders["plain"] = "folder";
+  study.entries[1].folders["plain"] = {"folder"};
   study.latency = {{"model", {{1, 2}, {4, 3}}}};
   return study;
 }
@@ -52,18 +52,19 @@ bool holds(const std::string& text, const std::string& part) {
 
 TEST(Report, SaysTheNumbersOfTheStudy) {
   const std::string text = make_report(full_study()).markdown;
-  EXPECT_TRUE(holds(text,
-                    "**TiDAR** scores 50.0 ± 4.0 %, AR 40.0 ± 3.0 %: a difference of "
-                    "+10.0 ± 5.0 points. A pass brings 3.00 tokens, a second 2.50 × as many "
-                    "as with AR. Block diffusion comes to at most 2.00 tokens per pass, and "
-                    "scores 20.0 % there."))
+  EXPECT_TRUE(
+      holds(text,
+            "**TiDAR** scores 50.0 ± 4.0 %, AR 40.0 ± 3.0 %: a difference of "
+            "+10.0 (+0.2 to +19.8) points. A pass brings 3.00 tokens, a second 2.50 × as many "
+            "as with AR. Block diffusion comes to at most 2.00 tokens per pass, and "
+            "scores 20.0 % there."))
       << text;
   for (const char* row :
        {"| 2.50 | at most 2.00 tokens per pass: 20.0 % |",
-        "| TiDAR | 50.0 ± 4.0 | +10.0 ± 5.0 | 3.00 | 12.50 | 250 | 2.50 |", "| TiDAR | – |",
-        "| TiDAR | 50.0 ± 4.0 (3.00) | 50.0 ± 4.0 (3.00) | 250 |", "| TiDAR | 3.00 | 50.0 ± 4.0 |",
-        "| K = 4 | – | 50.0 ± 4.0 (3.00) |", "| 0.5 | 50.0 ± 4.0 (3.00) |", "| 4 | 3.00 (1.50) |",
-        "- A fact", "\n## Findings\n"}) {
+        "| TiDAR | 50.0 ± 4.0 | +10.0 (+0.2 to +19.8) | 3.00 | 12.50 | 250 | 2.50 |",
+        "| TiDAR | – |", "| TiDAR | 50.0 ± 4.0 (3.00) | 50.0 ± 4.0 (3.00) | 250 |",
+        "| TiDAR | 3.00 | 50.0 ± 4.0 |", "| K = 4 | – | 50.0 ± 4.0 (3.00) |",
+        "| 0.5 | 50.0 ± 4.0 (3.00) |", "| 4 | 3.00 (1.50) |", "- A fact", "\n## Findings\n"}) {
     EXPECT_TRUE(holds(text, row)) << row << "\n" << text;
   }
 }
@@ -117,8 +118,15 @@ TEST(Report, ShowsMissingResultsAsADash) {
 
 TEST(ReportText, NumbersHaveTheDigitsThatTheyDeserve) {
   EXPECT_EQ(percent_text({0.41234, 0.00912, 10}), "41.2 ± 0.9");
-  EXPECT_EQ(percent_text({1, 0, 10}), "100.0");
-  EXPECT_EQ(gain_text({-0.012, 0.02, 10}), "-1.2 ± 2.0");
+  EXPECT_EQ(percent_text({1, 0, 0}), "100.0");
+  EXPECT_EQ(percent_text({1, 0, 20}), "100.0 (from 83.9)");
+  EXPECT_EQ(percent_text({0, 0, 20}), "0.0 (to 16.1)");
+  EXPECT_EQ(percent_text({0.5, 0, 20}), "50.0");
+  EXPECT_EQ(gain_text({-0.012, {-0.03, 0.007}}), "-1.2 (-3.0 to +0.7)");
+  EXPECT_EQ(ratio_text({1.1234, {1.05, 1.2}}, 2), "1.12 (1.05 to 1.20)");
+  EXPECT_EQ(chance_text(0.0312), "p = 0.031");
+  EXPECT_EQ(chance_text(1), "p = 1.0");
+  EXPECT_EQ(chance_text(0.0001), "p < 0.001");
   EXPECT_EQ(score_text({12.3456, 0, 10}, ScoreKind::loss), "12.35");
   EXPECT_EQ(score_text({2.1, 0.0123, 10}, ScoreKind::loss), "2.100 ± 0.012");
   EXPECT_EQ(rate_text(5.4871), "5.49");

@@ -20,12 +20,28 @@ std::string in_brackets(double tokens_per_pass) {
 
 std::string percent_text(const Score& score) {
   std::string text = fmt::format("{:.1f}", 100 * score.mean);
-  if (score.standard_error > 0) text += fmt::format(" ± {:.1f}", 100 * score.standard_error);
+  if (score.standard_error > 0) {
+    text += fmt::format(" ± {:.1f}", 100 * score.standard_error);
+  } else if (score.count > 0 && score.mean == 0) {
+    text += fmt::format(" (to {:.1f})", 100 * share_interval(0, score.count).high);
+  } else if (score.count > 0 && score.mean == 1) {
+    text += fmt::format(" (from {:.1f})", 100 * share_interval(score.count, score.count).low);
+  }
   return text;
 }
 
-std::string gain_text(const Score& gain) {
-  return fmt::format("{:+.1f} ± {:.1f}", 100 * gain.mean, 100 * gain.standard_error);
+std::string gain_text(const Estimate& gain) {
+  return fmt::format("{:+.1f} ({:+.1f} to {:+.1f})", 100 * gain.value, 100 * gain.interval.low,
+                     100 * gain.interval.high);
+}
+
+std::string ratio_text(const Estimate& ratio, int digits) {
+  return fmt::format("{:.{}f} ({:.{}f} to {:.{}f})", ratio.value, digits, ratio.interval.low,
+                     digits, ratio.interval.high, digits);
+}
+
+std::string chance_text(double chance) {
+  return chance < 0.001 ? "p < 0.001" : fmt::format("p = {:#.2g}", chance);
 }
 
 std::string score_text(const Score& score, ScoreKind kind) {

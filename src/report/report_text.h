@@ -13,10 +13,15 @@ namespace tidar {
 /// What stands where there is no result.
 inline constexpr std::string_view kNothing = "–";
 
-/// "41.2 ± 0.9": a share of right answers in percent. Without an error only the mean.
+/// "41.2 ± 0.9": a share of right answers in percent. "0.0 (to 0.9)", "100.0 (from 99.1)": where no
+/// or all of the counted answers were right, Wilson's bound. Without an error only the mean.
 std::string percent_text(const Score& score);
-/// "+0.3 ± 1.2": a difference of shares in percent points.
-std::string gain_text(const Score& gain);
+/// "+0.3 (-1.2 to +1.8)": a difference of shares in percent points.
+std::string gain_text(const Estimate& gain);
+/// "1.12 (1.08 to 1.17)": a multiple, with so many digits.
+std::string ratio_text(const Estimate& ratio, int digits);
+/// "p = 0.03"; no more than that it is less than 0.001.
+std::string chance_text(double chance);
 /// Of any kind: shares in percent, losses with four digits.
 std::string score_text(const Score& score, ScoreKind kind);
 /// "5.49"; kNothing for 0, which says that it was not told.

@@ -32,6 +32,7 @@ enum class Section : uint8_t {
   trade_off,
   trust,
   histogram,
+  recipes,  ///< trainings beside the baseline's
 };
 
 /// How a score is shown.
@@ -48,7 +49,15 @@ struct StudyTask {
   ScoreKind kind = ScoreKind::generated;
 };
 
-/// What one folder of `tidar eval` holds.
+/// What was found of one item.
+struct ItemResult {
+  double value = 0;     ///< of answers the share that was right, of losses nats of all tokens
+  int64_t tokens = 0;   ///< that were generated or given
+  int64_t decoded = 0;  ///< of these, what decoding passes brought
+  int64_t passes = 0;   ///< these passes
+};
+
+/// What one folder of `tidar eval` holds, or several that differ in the seed of the training.
 struct TaskResult {
   int64_t done = 0;
   int64_t all = 0;
@@ -57,6 +66,7 @@ struct TaskResult {
   double rows_per_pass = 0;     ///< likewise
   double tokens_per_s = 0;      ///< likewise
   std::vector<int64_t> passes;  ///< passes[a]: decoding passes that brought a tokens
+  std::map<std::string, ItemResult> items;  ///< of one folder, by name; as far as it tells them
 
   bool finished() const { return done >= all; }
 };
@@ -71,8 +81,11 @@ struct StudyEntry {
   std::optional<double> alpha;
   std::optional<double> trust_ar;
   std::optional<double> confidence;
-  std::map<std::string, std::filesystem::path> folders;  ///< by the name of a task
-  std::map<std::string, TaskResult> results;             ///< of the folders that hold some
+  /// By the name of a task; a folder for each seed.
+  std::map<std::string, std::vector<std::filesystem::path>> folders;
+  /// By seed, of the tasks whose folders all hold results.
+  std::map<std::string, std::vector<TaskResult>> runs;
+  std::map<std::string, TaskResult> results;  ///< the same, over all seeds
 };
 
 /// How long passes of one model take.

@@ -37,7 +37,8 @@ constexpr std::array kSections = {Word<Section>{"likelihood", Section::likelihoo
                                   Word<Section>{"masks", Section::masks},
                                   Word<Section>{"trade-off", Section::trade_off},
                                   Word<Section>{"trust", Section::trust},
-                                  Word<Section>{"histogram", Section::histogram}};
+                                  Word<Section>{"histogram", Section::histogram},
+                                  Word<Section>{"recipes", Section::recipes}};
 constexpr std::array kScores = {Word<ScoreKind>{"strict", ScoreKind::generated},
                                 Word<ScoreKind>{"flexible", ScoreKind::generated},
                                 Word<ScoreKind>{"pass@N", ScoreKind::generated},
@@ -132,8 +133,18 @@ Result<void> parse_folders(const JsonFields& fields, const Study& study,
   TIDAR_TRY_VOID(folders->refuse_others(names));
   for (const std::string& name : folders->keys()) {
     if (!folders->has(name)) continue;
-    TIDAR_TRY(const std::string folder, label_in(*folders, name));
-    entry.folders[name] = base / folder;
+    std::vector<std::string> seeds;
+    if (const auto single = folders->text(name); single.ok()) {
+      seeds = {*single};
+    } else {
+      TIDAR_TRY(seeds, folders->texts(name));
+    }
+    for (const std::string& folder : seeds) {
+      if (!folder.empty()) entry.folders[name].push_back(base / folder);
+    }
+    if (seeds.empty() || entry.folders[name].size() < seeds.size()) {
+      return folders->wrong(name, "a folder, or one for each seed");
+    }
   }
   return {};
 }
@@ -176,15 +187,21 @@ Result<void> parse_entry(const JsonFields& fields, const std::filesystem::path& 
 Result<void> read_results(Study& study) {
   for (StudyEntry& entry : study.entries) {
     for (const StudyTask& task : study.tasks) {
-      const auto folder = entry.folders.find(task.name);
-      if (folder == entry.folders.end()) continue;
-      TIDAR_TRY(auto result, read_task_result(folder->second, task));
-      if (result) {
-        entry.results[task.name] = *std::move(result);
-      } else {
-        study.missing.push_back(fmt::format("{}: has no results yet; {} of {} is left out",
-                                            folder->second.string(), task.name, entry.label));
+      const auto folders = entry.folders.find(task.name);
+      if (folders == entry.folders.end()) continue;
+      std::vector<TaskResult> runs;
+      for (const std::filesystem::path& folder : folders->second) {
+        TIDAR_TRY(auto result, read_task_result(folder, task));
+        if (result) {
+          runs.push_back(*std::move(result));
+        } else {
+          study.missing.push_back(fmt::format("{}: has no results yet; {} of {} is left out",
+                                              folder.string(), task.name, entry.label));
+        }
       }
+      if (runs.size() < folders->second.size()) continue;
+      entry.results[task.name] = over_seeds(runs);
+      entry.runs[task.name] = std::move(runs);
     }
   }
   return {};

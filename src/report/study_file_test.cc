@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "format/files_testing.h"
 
 namespace tidar {
@@ -93,6 +95,86 @@ TEST_F(StudyFile, IsReadWithItsResults) {
   ASSERT_EQ(study->latency[0].points.size(), 2u);
   EXPECT_EQ(study->latency[0].points[0].rows, 1);
   EXPECT_EQ(study->latency[0].points[1].ms, 3);
+}
+
+TEST_F(StudyFile, AFolderForEachSeedMakesOneResult) {
+  std::string json = kStudy;
+  const std::string one = "\"math\": \"there\"";
+  json.replace(json.find(one), one.size(), R"("math": ["there", "again"])");
+  const auto waiting = read(json);
+  ASSERT_TRUE(waiting.ok()) << waiting.error().message;
+  EXPECT_EQ(waiting->entries[0].results.count("math"), 0u);
+  EXPECT_TRUE(says(waiting->missing[1], {"/again", "math"}));
+
+  std::filesystem::create_directory(folder_.path() / "again");
+  folder_.put("again/summary.json", R"({"done": 4, "all": 4, "scores": {"strict": {"mean": 0.5,
+      "standard_error": 0.1, "count": 4}}, "tokens_per_pass": 3.5, "tokens_per_s": 40,
+      "accepted": [1, 1, 1, 1]})");
+  const auto study = read(json);
+  ASSERT_TRUE(study.ok()) << study.error().message;
+  const StudyEntry& entry = study->entries[0];
+  EXPECT_EQ(entry.runs.at("math").size(), 2u);
+  const TaskResult& math = entry.results.at("math");
+  EXPECT_EQ(math.done, 7);
+  EXPECT_EQ(math.all, 8);
+  EXPECT_EQ(math.score.mean, 0.375);
+  // Seeds that are 0.25 apart: a standard error of 0.125 beside that of the items.
+  EXPECT_NEAR(math.score.standard_error, std::hypot(0.1, 0.125), 1e-12);
+  EXPECT_EQ(math.tokens_per_pass, 3);
+  EXPECT_EQ(math.tokens_per_s, 60);
+  EXPECT_EQ(math.rows_per_pass, 0);
+  EXPECT_EQ(math.passes, std::vector<int64_t>({1, 6, 3, 1}));
+  EXPECT_TRUE(says(failure(one, "\"math\": []"), {"'math'", "seed"}));
+  EXPECT_TRUE(says(failure(one, "\"math\": [\"\"]"), {"'math'", "seed"}));
+  EXPECT_TRUE(says(failure(one, "\"math\": 3"), {"'math'", "texts"}));
+}
+
+TEST_F(StudyFile, ItemsOfAFinishedRunAreRead) {
+  const auto items_of = [&](const char* task, const std::string& lines) {
+    summary(R"({"done": 2, "all": 2, "scores": {"strict": {"mean": 0.5}, "pass@10": {"mean": 0.5}},
+               "perplexity": 7.5})");
+    folder_.put("there/results.jsonl", lines);
+    const auto study = read(kStudy);
+    EXPECT_TRUE(study.ok()) << study.error().message;
+    return study->entries[0].runs.at(task).front();
+  };
+  const std::string answers = R"({"item": "b", "sample": 0, "strict": 1, "tokens": 9, "passes": 3,
+      "decoded": 8}
+{"item": "a", "sample": 0, "strict": 0, "tokens": 5, "passes": 4, "decoded": 4}
+{"item": "a", "sample": 1, "strict": 1, "tokens": 6, "passes": 2, "decoded": 5}
+)";
+  const TaskResult math = items_of("math", std::string(answers).erase(answers.find('\n'), 1));
+  ASSERT_EQ(math.items.size(), 2u);
+  EXPECT_EQ(math.items.at("a").value, 0.5);
+  EXPECT_EQ(math.items.at("a").tokens, 11);
+  EXPECT_EQ(math.items.at("a").decoded, 9);
+  EXPECT_EQ(math.items.at("a").passes, 6);
+  EXPECT_EQ(math.items.at("b").value, 1);
+  EXPECT_DOUBLE_EQ(math.tokens_per_pass, 17.0 / 9);
+
+  // Documents: AR's line tells the loss, the other's what drafts brought on the given text.
+  const TaskResult documents =
+      items_of("plain", R"({"item": "a", "sample": 0, "nll": 12.5, "same_as_ar": 1, "tokens": 7, "passes": 7}
+{"item": "a", "sample": 1, "given_tokens": 10, "given_decoded": 9, "given_passes": 3, "same_as_ar": 0, "tokens": 7, "passes": 2}
+)");
+  EXPECT_EQ(documents.items.at("a").value, 12.5);
+  EXPECT_EQ(documents.items.at("a").tokens, 10);
+  EXPECT_EQ(documents.items.at("a").decoded, 9);
+  EXPECT_EQ(documents.items.at("a").passes, 3);
+
+  const TaskResult windows =
+      items_of("plain", R"({"item": "0-9", "sample": 0, "logprob": -20.5, "tokens": 9}
+)");
+  EXPECT_EQ(windows.items.at("0-9").value, 20.5);
+  EXPECT_EQ(windows.items.at("0-9").tokens, 9);
+
+  folder_.put("there/results.jsonl", R"({"item": "a", "sample": 0, "nll": 1, "same_as_ar": 1, "tokens": 7}
+{"item": "a", "sample": 1, "given_tokens": 10, "given_passes": 3, "same_as_ar": 1, "tokens": 7}
+{"item": "a", "sample": 2, "given_tokens": 10, "given_passes": 3, "same_as_ar": 1, "tokens": 7}
+)");
+  const auto several = read(kStudy);
+  EXPECT_TRUE(!several.ok() &&
+              says(several.error().message, {"results.jsonl:3", "several methods"}));
 }
 
 TEST_F(StudyFile, WhatIsNotThereYetIsTold) {

@@ -1,4 +1,4 @@
-#include "eval/jsonl.h"
+#include "format/jsonl.h"
 
 #include <string>
 
