@@ -17,16 +17,15 @@ if(TIDAR_FUZZERS)
   target_compile_options(tidar_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# Headers that most files read are read once for all of them: nearly half of the time of a build. A
-# set is what its users share: the rooms, the subcommands, the tests. Sources include what they use
-# all the same; a build with -DTIDAR_PRECOMPILED=OFF shows that they do.
+# Headers that most files read are read once for all of them. A set is what its users share: the rooms,
+# the tests. Sources include what they use all the same; a build with -DTIDAR_PRECOMPILED=OFF shows that
+# they do.
 set(tidar_common_set
   <algorithm> <array> <chrono> <cmath> <cstdint> <filesystem> <fmt/format.h> <functional> <memory>
   <numeric> <optional> <span> <string> <string_view> <variant> <vector> <nlohmann/json.hpp>)
-set(tidar_apps_set ${tidar_common_set} <CLI/CLI.hpp>)
 set(tidar_test_set ${tidar_common_set} <gtest/gtest.h>)
 
-# tidar_precompile(TARGET common|apps|test): the target's sources start from that set.
+# tidar_precompile(TARGET common|test): the target's sources start from that set.
 function(tidar_precompile target set)
   if(NOT TIDAR_PRECOMPILED)
     return()
@@ -44,6 +43,15 @@ function(tidar_precompile target set)
   target_precompile_headers(${target} REUSE_FROM ${owner})
 endfunction()
 
+# Most of what a compiler reads of a file are headers: up to 16 files of a room are compiled as one, so
+# that these are read once for all of them. Files with flags of their own stay by themselves. What a file
+# keeps to itself has names that no other file of its room says; a build with -DTIDAR_TOGETHER=OFF
+# shows that each file still includes what it uses.
+function(tidar_together target)
+  set_target_properties(${target} PROPERTIES
+    UNITY_BUILD ${TIDAR_TOGETHER} UNITY_BUILD_BATCH_SIZE 16)
+endfunction()
+
 # Where the time of a run is not spent, code is compiled in half the time. At this level GCC 12 takes
 # the moves of temporary strings for writes behind their ends.
 set(tidar_cheap_flags $<$<CONFIG:Release>:-O1>)
@@ -59,30 +67,43 @@ function(tidar_trust_headers_of)
   endif()
 endfunction()
 
-# tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object... HEADERS set EXCEPT folder...)
+# tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object... HEADERS set EXCEPT folder...
+#            FOR_TESTS folder)
 # Every .cc file below the calling folder belongs to the room, except tests, fuzzers, *_main.cc,
-# *_kernel.cc and what lies in the folders EXCEPT, which are built by a CMakeLists.txt of their own. A main() becomes a program that links its room, as tests do. A kernel is compiled once per instruction set by the room itself, and comes in through OBJECTS.
+# *_kernel.cc and what lies in the folders EXCEPT, which are built by a CMakeLists.txt of their own. A
+# main() becomes a program that links its room, as tests do. A kernel is compiled once per instruction
+# set by the room itself, and comes in through OBJECTS. What lies in the folder FOR_TESTS becomes a
+# library tidar_NAME_for_tests, which the room's tests link.
 function(tidar_room name)
-  cmake_parse_arguments(ROOM "" "HEADERS" "DEPENDS;LIBRARIES;OBJECTS;EXCEPT" ${ARGN})
+  cmake_parse_arguments(ROOM "" "FOR_TESTS" "DEPENDS;LIBRARIES;OBJECTS;EXCEPT" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|kernel|main)\\.cc$")
   foreach(folder ${ROOM_EXCEPT})
     list(FILTER sources EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${folder}/")
   endforeach()
+  set(for_tests ${sources})
+  if(ROOM_FOR_TESTS)
+    list(FILTER sources EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${ROOM_FOR_TESTS}/")
+  endif()
+  list(REMOVE_ITEM for_tests ${sources})
   list(TRANSFORM ROOM_DEPENDS PREPEND tidar_)
   if(sources)
     add_library(tidar_${name} STATIC ${sources} ${ROOM_OBJECTS})
     target_link_libraries(tidar_${name} PUBLIC tidar_flags ${ROOM_DEPENDS} ${ROOM_LIBRARIES})
-    if(NOT ROOM_HEADERS)
-      set(ROOM_HEADERS common)
-    endif()
-    tidar_precompile(tidar_${name} ${ROOM_HEADERS})
+    tidar_precompile(tidar_${name} common)
+    tidar_together(tidar_${name})
   else()
     add_library(tidar_${name} INTERFACE)
     target_link_libraries(tidar_${name} INTERFACE tidar_flags ${ROOM_DEPENDS} ${ROOM_LIBRARIES})
   endif()
 
   if(TIDAR_TESTS)
+    if(for_tests)
+      add_library(tidar_${name}_for_tests STATIC ${for_tests})
+      target_link_libraries(tidar_${name}_for_tests PUBLIC tidar_${name})
+      tidar_precompile(tidar_${name}_for_tests common)
+      tidar_together(tidar_${name}_for_tests)
+    endif()
     file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)
     foreach(folder ${ROOM_EXCEPT})
       list(FILTER tests EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${folder}/")
@@ -90,8 +111,12 @@ function(tidar_room name)
     if(tests)
       add_executable(${name}_test ${tests})
       target_link_libraries(${name}_test PRIVATE tidar_${name} GTest::gtest GTest::gtest_main)
+      if(for_tests)
+        target_link_libraries(${name}_test PRIVATE tidar_${name}_for_tests)
+      endif()
       target_compile_options(${name}_test PRIVATE ${tidar_cheap_flags})
       tidar_precompile(${name}_test test)
+      tidar_together(${name}_test)
       target_compile_definitions(${name}_test PRIVATE
         TIDAR_FIXTURES="${CMAKE_SOURCE_DIR}/tests/fixtures"
         TIDAR_TOKENIZERS="${CMAKE_BINARY_DIR}/../tokenizers")

@@ -47,6 +47,10 @@ OTHER_MEANINGS = {
 }
 # Pairs of folders that may not know each other though they are of one room.
 STRANGERS = [("ops/cpu", "ops/cuda"), ("ops/cuda", "ops/cpu")]
+# What has flags of its own, and so is never compiled together with others of its room.
+BY_THEMSELVES = re.compile(r"_(kernel|fuzz|main)\.cc$|^src/(ops|apps)/(no_)?cuda/")
+TYPE = re.compile(r"(?:class|struct|union|enum(?: class)?) (\w+)(?: final)?\s*(?:[:{]|$)")
+CONSTANT = re.compile(r"(?:inline |static )?const(?:expr)? [^({=]*?\b(k[A-Z]\w*)\s*[\[={]")
 ENVIRONMENT = re.compile(r"\b(?:secure_)?getenv\s*\(|\benviron\b")
 
 
@@ -212,10 +216,45 @@ def nameless_helpers(root):
             yield f"src/{header}: only tests include it; a helper of tests is named *_testing.h"
 
 
+def declared(text, *kinds):
+    """(namespace, name) of what stands at the margin and is of these kinds, such as TYPE; the unnamed
+    namespace is ''."""
+    namespaces = []
+    for line in text.splitlines():
+        opened = re.match(r"namespace ?([\w:]*) ?\{$", line)
+        if opened:
+            namespaces.append(opened.group(1))
+        elif line.startswith("}  // namespace") and namespaces:
+            namespaces.pop()
+        for name in filter(None, (kind.match(line) for kind in kinds)):
+            yield "::".join(namespaces), name.group(1)
+
+
+def names_said_twice(root):
+    """A type in two headers would be two types under one name for the linker. A name that a file
+    keeps to itself is no other's of its room, since files of a room are compiled together."""
+    files = {}
+    for path in sorted((root / "src").rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.suffix not in (".h", ".cc") or BY_THEMSELVES.search(name):
+            continue
+        hidden = path.suffix == ".cc"
+        kinds = (TYPE, CONSTANT) if hidden else (TYPE,)
+        for namespace, word in set(declared(path.read_text(encoding="utf-8"), *kinds)):
+            if hidden and not namespace.endswith("::"):
+                continue
+            kind = (name.split("/")[1], bool(TESTS.search(name))) if hidden else ()
+            files.setdefault((kind, namespace, word), []).append(name)
+    for (_, _, word), names in sorted(files.items()):
+        if len(names) > 1:
+            yield f"{names[1]}: says {word}, as {names[0]} does; names of a room are said once"
+
+
 def violations(root):
     reader = Reader(root)
     found = map_violations(root)
     found.extend(nameless_helpers(root))
+    found.extend(names_said_twice(root))
     for name, word in sorted(foreign_words(root) - OTHER_MEANINGS):
         found.append(f"{name}: says '{word}', a word of other rooms; see docs/house.md")
     for folder in ("src", "tools", "lab"):
@@ -320,6 +359,23 @@ class Planted(unittest.TestCase):
         self.write("src/decode/mock_testing.h", "")
         self.write("src/decode/mock_test.cc", '#include "decode/mock_testing.h"\n')
         self.expect("src/decode/ar.cc:1:", "src/decode/ar.cc", '#include "decode/mock_testing.h"\n')
+
+    def test_type_in_two_headers(self):
+        self.write("src/base/a.h", "namespace tidar {\nstruct Thing {\n};\n}  // namespace tidar\n")
+        self.write("src/base/b.h", "namespace other {\nstruct Thing;\nclass Thing {};\n"
+                                   "}  // namespace other\n")
+        self.expect("src/ops/a.h:", "src/ops/a.h", "namespace tidar {\nclass Thing : Base {\n};\n"
+                                                   "}  // namespace tidar\n")
+
+    def test_hidden_name_in_two_files(self):
+        hidden = "namespace tidar {\nnamespace {\n%s\n}  // namespace\n}  // namespace tidar\n"
+        self.write("src/ops/a.cc", hidden % "constexpr int kMost[] = {1};\nstruct Part {};")
+        self.write("src/base/a.cc", hidden % "constexpr int kMost = 3;")
+        self.write("src/ops/a_kernel.cc", hidden % "constexpr int kMost = 3;")
+        self.write("src/ops/a_test.cc", hidden % "constexpr int kMost = 3;")
+        self.write("src/ops/c.cc", "namespace tidar {\nint f() {\n}\n"
+                                   "}  // namespace tidar\nint kMost = 3;\n")
+        self.expect("src/ops/b.cc:", "src/ops/b.cc", hidden % "class Part final : public Base {\n};")
 
     def test_cases_outside_tests(self):
         self.write("src/ops/cases/cases.h", "")

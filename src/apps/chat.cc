@@ -21,10 +21,8 @@
 namespace tidar {
 namespace {
 
-/// Rows in which a prompt is read at once, and tokens that a conversation has room for where
-/// --context does not say.
-constexpr int kPromptRows = 512;
-constexpr int kUsualContext = 8192;
+/// Tokens that a conversation has room for where --context does not say.
+constexpr int kChatContext = 8192;
 
 constexpr std::string_view kHelp =
     "/reset begins a new conversation, /help shows this, /exit or Ctrl-D ends the program; Ctrl-C "
@@ -141,7 +139,7 @@ Result<int> chat(const ChatFlags& flags) {
     request.eos = with_end_of_turn(std::move(request.eos), chat_template, *tokenizer);
   }
   const Room room = {.rows = std::max(kPromptRows, useful_rows(request)),
-                     .keys_each = std::min(session.config().max_positions, kUsualContext)};
+                     .keys_each = std::min(session.config().max_positions, kChatContext)};
   TIDAR_TRY_VOID(session.build_network(room));
   TIDAR_TRY(const auto draft_model,
             DraftModel::attach(decoding.method.draft_model, session, room, request));

@@ -15,7 +15,7 @@ namespace tidar {
 
 namespace {
 
-constexpr int kDocuments = 16;
+constexpr int kDecodedDocuments = 16;
 constexpr int kMostNew = 192;  // tokens of a text of the model's own
 
 /// TiDAR at each draft length that was trained, rows as they pay and all of them, and lookup.
@@ -51,7 +51,7 @@ Result<std::string> decode_held_out(const HeldOutDecoding& what, const RunHooks&
                                                      .vocabulary = config.vocabulary,
                                                      .mask_token = config.tidar->mask_token,
                                                      .longest = config.max_positions,
-                                                     .limit = kDocuments}));
+                                                     .limit = kDecodedDocuments}));
   task.documents = std::move(set.documents);
   TIDAR_TRY(const std::string model, fingerprint_of_model(what.model.model));
   TIDAR_TRY(ResultsFile results, ResultsFile::open(what.results, {{"model", model}}));

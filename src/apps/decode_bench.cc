@@ -13,7 +13,7 @@
 namespace tidar {
 namespace {
 
-constexpr int kLeastSamples = 3;
+constexpr int kLeastRounds = 3;
 /// Rows of a pass, as far as there are not more texts: as a server would have them. Groups that
 /// find no room in it are left out.
 constexpr int kPassRows = 512;
@@ -77,7 +77,7 @@ struct DecodeBench::Contender {
 
   bool done(double seconds) const {
     const bool spent = times.seconds >= seconds || wall_s >= kMostOverhead * seconds;
-    return spent && times.tokens_per_s.count() >= kLeastSamples;
+    return spent && times.tokens_per_s.count() >= kLeastRounds;
   }
 };
 
@@ -112,8 +112,8 @@ Result<std::vector<DecodingTimes>> DecodeBench::run(const std::vector<DecodingSp
       DecodingTimes& times = contender.times;
       const int batch = times.spec.batch;
       const auto first_text = static_cast<size_t>(round - 1) * static_cast<size_t>(batch);
-      const auto found = turn(contender, first_text, seconds / kLeastSamples);
-      if (!found && round >= kLeastSamples && times.tokens_per_s.count() == 0) {
+      const auto found = turn(contender, first_text, seconds / kLeastRounds);
+      if (!found && round >= kLeastRounds && times.tokens_per_s.count() == 0) {
         return error("--batch {}: texts of the trace end before so many of them have begun", batch);
       }
       if (!found) continue;

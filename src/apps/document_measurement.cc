@@ -10,13 +10,6 @@
 
 namespace tidar {
 
-namespace {
-
-/// Rows in which prompts are read.
-constexpr int kReadingRows = 256;
-
-}  // namespace
-
 Result<DocumentSummary> measure_documents(Session& session, DocumentTask task,
                                           const MethodAids& aids, ResultsFile& results,
                                           const RunHooks& hooks) {

@@ -7,9 +7,6 @@
 namespace tidar {
 namespace {
 
-/// Rows in which a long prompt is read at once.
-constexpr int kPromptRows = 512;
-
 bool share_tokens(const Session& a, const Session& b) {
   const Tokenizer *const one = a.tokenizer(), *const other = b.tokenizer();
   if (one == nullptr || other == nullptr) return a.config().vocabulary == b.config().vocabulary;

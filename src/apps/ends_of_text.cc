@@ -15,8 +15,8 @@ namespace tidar {
 
 namespace {
 
-constexpr size_t kDocuments = 8;
-constexpr int kMostTokens = 512;  // of a document that is asked about
+constexpr size_t kAskedDocuments = 8;
+constexpr int kAskedTokens = 512;  // of a document that is asked about
 
 /// The first documents of text files, without an end, of those that are not long.
 Result<std::vector<std::vector<int32_t>>> first_documents(CorpusFlags data,
@@ -27,7 +27,7 @@ Result<std::vector<std::vector<int32_t>>> first_documents(CorpusFlags data,
     TIDAR_TRY(const DocumentForm form, form_of(data));
     TIDAR_TRY(CorpusReader reader, CorpusReader::open(file, form));
     CorpusDocument document;
-    while (documents.size() < kDocuments) {
+    while (documents.size() < kAskedDocuments) {
       TIDAR_TRY(const bool more, reader.next(document));
       if (!more) break;
       if (!document.problem.empty()) continue;
@@ -47,7 +47,7 @@ Result<std::vector<double>> probabilities(const std::filesystem::path& model,
   flags.model = model.string();
   flags.threads = threads;
   TIDAR_TRY(Session session, Session::open(flags));
-  TIDAR_TRY_VOID(session.build_network({.rows = kMostTokens, .keys_each = kMostTokens}));
+  TIDAR_TRY_VOID(session.build_network({.rows = kAskedTokens, .keys_each = kAskedTokens}));
   const auto scorer = make_causal_scorer(session.network(), 1);
   size_t next = 0;
   const auto group = [&]() -> std::optional<TextGroup> {
@@ -100,7 +100,7 @@ Result<EndOfText> end_of_text(std::string_view named, const std::filesystem::pat
   }
   if (ends.empty()) return EndOfText{-1, "none: the model's config.json names no eos_token_id"};
   if (ends.size() == 1) return EndOfText{ends.front(), told(ends.front())};
-  const int most = std::min(kMostTokens, config.max_positions);
+  const int most = std::min(kAskedTokens, config.max_positions);
   TIDAR_TRY(const auto documents, first_documents(data, tokenizer, most));
   if (documents.empty()) {
     return EndOfText{ends.front(),

@@ -39,8 +39,6 @@ namespace {
 /// texts are seen as tokens.
 constexpr int kLongestText = 4096;
 constexpr int kLongestWindow = 2048;
-/// Rows in which texts and prompts are read.
-constexpr int kReadingRows = 256;
 
 /// What every kind of evaluation works with.
 struct Setting {

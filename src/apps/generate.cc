@@ -24,9 +24,6 @@
 namespace tidar {
 namespace {
 
-/// Rows in which a long prompt is read at once.
-constexpr int kPromptRows = 512;
-
 /// Rows of a pass that are enough for every step, and for the prompt with a draft behind it.
 int rows_of_passes(const Request& request) {
   const int step = useful_rows(request);

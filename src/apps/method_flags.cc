@@ -197,7 +197,7 @@ Result<void> check_given(const MethodFlags& flags, std::string_view method) {
 }
 
 /// Of drafts of `draft_length` tokens.
-Result<GroupPolicy> groups_of(const MethodFlags& flags, int draft_length) {
+Result<GroupPolicy> group_policy_of(const MethodFlags& flags, int draft_length) {
   TIDAR_TRY(GroupPolicy policy, parse_policy(flags.groups));
   const auto checked = check_policy(policy, draft_length);
   if (!checked.ok()) return error("--groups: {}", checked.error().message);
@@ -230,7 +230,7 @@ struct FromFlags {
   Result<void> operator()(TidarOptions& tidar) const {
     tidar.draft_length = draft_length();
     tidar.trust = flags.trust_ar;
-    TIDAR_TRY(tidar.groups, groups_of(flags, tidar.draft_length));
+    TIDAR_TRY(tidar.groups, group_policy_of(flags, tidar.draft_length));
     if (!flags.prices.empty() && !goes_by_prices(tidar)) {
       return error("--prices has no meaning for --groups {}, only for auto; leave it out",
                    flags.groups);

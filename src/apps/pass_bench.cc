@@ -8,7 +8,7 @@
 namespace tidar {
 namespace {
 
-constexpr int kLeastSamples = 3;
+constexpr int kLeastPasses = 3;
 
 }  // namespace
 
@@ -103,7 +103,7 @@ std::string PassBench::verbs(const PassSpec& spec, const Roofs& roofs) {
   cached(spec.cached);
   time(spec);
   session_.timed_ops()->reset();
-  for (int i = 0; i < kLeastSamples; ++i) time(spec);
+  for (int i = 0; i < kLeastPasses; ++i) time(spec);
   return session_.timed_ops()->table(roofs);
 }
 
@@ -128,8 +128,7 @@ std::vector<PassTimes> PassBench::run(const std::vector<PassSpec>& specs, double
     on_round(round);
     more = false;
     for (PassTimes& times : all) {
-      const bool enough =
-          times.seconds.count() >= kLeastSamples && times.seconds.total() >= seconds;
+      const bool enough = times.seconds.count() >= kLeastPasses && times.seconds.total() >= seconds;
       if (enough) continue;
       add_samples(times);
       more = true;

@@ -13,7 +13,7 @@
 namespace tidar {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kPricesVersion = 1;
 constexpr NumberRange kSeconds = {0, 1e6};
 
 Result<PricePoint> parse_point(const JsonFields& fields, int rows_before) {
@@ -70,7 +70,7 @@ Result<PricesFile> read_prices(const std::filesystem::path& path) {
   TIDAR_TRY(const std::string text, read_text_file(path));
   TIDAR_TRY(const Json document, parse_json_object(text, path.string()));
   const JsonFields fields(document, path.string());
-  TIDAR_TRY_VOID(fields.integer("version", {kVersion, kVersion}));
+  TIDAR_TRY_VOID(fields.integer("version", {kPricesVersion, kPricesVersion}));
   constexpr std::array<std::string_view, 5> kKnown = {"version", "of", "passes", "asks", "key"};
   TIDAR_TRY_VOID(fields.refuse_others(kKnown));
   PricesFile file;
@@ -90,7 +90,7 @@ Result<void> write_prices(const std::filesystem::path& path, const PricesFile& f
       path,
       fmt::format(
           "{{\"version\": {},\n \"of\": {},\n \"passes\": {},\n \"asks\": {},\n \"key\": {}}}\n",
-          kVersion, of.dump(-1, ' ', false, OrderedJson::error_handler_t::replace),
+          kPricesVersion, of.dump(-1, ' ', false, OrderedJson::error_handler_t::replace),
           text_of(file.prices.points()), text_of(file.prices.asks()), key_json.dump()));
 }
 

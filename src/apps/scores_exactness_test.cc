@@ -17,7 +17,7 @@
 namespace tidar {
 namespace {
 
-constexpr int kWanted = 20;
+constexpr int kScoredTokens = 20;
 
 /// A prompt with what a method made of it, and the log-probability that it told.
 struct Emitted {
@@ -32,7 +32,7 @@ Emitted emit(NetworkOnBackend& on, const Method& method, std::vector<int32_t> pr
   Driven driven{.decoder = make_decoder(method, std::move(spec), SequenceCache(on.pool()),
                                         on.network().limits())
                                .value(),
-                .wanted = kWanted};
+                .wanted = kScoredTokens};
   drive(on.network(), driven);
   Emitted emitted{{std::move(prompt), 0}, 0};
   emitted.text.from = static_cast<int32_t>(emitted.text.tokens.size());

@@ -32,10 +32,8 @@
 namespace tidar {
 namespace {
 
-/// Rows in which prompts are read at once, and tokens of prompt and output where --context does not
-/// say.
-constexpr int kPromptRows = 512;
-constexpr int kUsualContext = 4096;
+/// Tokens of prompt and output where --context does not say.
+constexpr int kServedContext = 4096;
 
 struct ServeFlags {
   ModelFlags model;
@@ -209,7 +207,7 @@ Result<int> serve(const ServeFlags& flags) {
     return error("{}: has no tokenizer.json, which clients need", flags.model.model);
   }
   if (session.adapter() != nullptr) print_note("adapter " + session.adapter_text());
-  const int context = std::min(flags.model.context > 0 ? flags.model.context : kUsualContext,
+  const int context = std::min(flags.model.context > 0 ? flags.model.context : kServedContext,
                                session.config().max_positions);
   TIDAR_TRY(Request standard, standard_request(flags, session.config(), context));
   const Room room = {.rows = std::max(kPromptRows, useful_rows(standard)),

@@ -47,6 +47,10 @@ void add_model_flags(CLI::App& command, ModelFlags& flags);
 /// Adds --context.
 void add_context_flag(CLI::App& command, ModelFlags& flags);
 
+/// Rows of a pass in which a long prompt is read, and in which texts are scored.
+inline constexpr int kPromptRows = 512;
+inline constexpr int kReadingRows = 256;
+
 /// What a network makes room for.
 struct Room {
   int rows = 1;       ///< of one pass

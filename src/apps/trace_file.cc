@@ -8,22 +8,22 @@
 #include <string_view>
 #include <utility>
 
-#include "eval/jsonl.h"
 #include "format/json.h"
+#include "format/jsonl.h"
 
 namespace tidar {
 namespace {
 
-constexpr int kVersion = 2;
-constexpr int kMostTokens = 1 << 24;
+constexpr int kTraceVersion = 2;
+constexpr int kMostTraceTokens = 1 << 24;
 /// A logarithm of a probability may be rounded to a little more than 0.
 constexpr NumberRange kLogprobs = {-1e30, 1};
 
 Result<std::vector<int>> tokens_of(const JsonFields& fields, const std::string& key,
                                    int vocabulary) {
   TIDAR_TRY(std::vector<int> tokens, fields.integers(key, {0, vocabulary - 1}));
-  if (tokens.empty() || tokens.size() > kMostTokens) {
-    return fields.wrong(key, fmt::format("a list of 1 to {} token ids", kMostTokens));
+  if (tokens.empty() || tokens.size() > kMostTraceTokens) {
+    return fields.wrong(key, fmt::format("a list of 1 to {} token ids", kMostTraceTokens));
   }
   return tokens;
 }
@@ -58,7 +58,7 @@ Result<void> fill(DraftTrace& trace, const JsonFields& fields, int vocabulary) {
 }
 
 Result<DraftTrace> parse_trace(const JsonFields& fields) {
-  TIDAR_TRY_VOID(fields.integer("version", {kVersion, kVersion}));
+  TIDAR_TRY_VOID(fields.integer("version", {kTraceVersion, kTraceVersion}));
   constexpr std::array<std::string_view, 10> kKnown = {
       "version", "model",   "vocabulary", "draft_length", "prompt",
       "answer",  "guesses", "logprobs",   "runners_up",   "runner_up_logprobs"};
@@ -125,7 +125,7 @@ Result<void> TraceWriter::add(const DraftTrace& trace) {
       "{{\"version\":{},\"model\":{},\"vocabulary\":{},\"draft_length\":{},\"prompt\":[{}],"
       "\"answer\":[{}],\"guesses\":[{}],\"logprobs\":[{}],\"runners_up\":[{}],"
       "\"runner_up_logprobs\":[{}]}}\n",
-      kVersion, model.dump(-1, ' ', false, OrderedJson::error_handler_t::replace), vocabulary_,
+      kTraceVersion, model.dump(-1, ' ', false, OrderedJson::error_handler_t::replace), vocabulary_,
       trace.draft_length(), fmt::join(text.first(prompt_tokens), ","),
       fmt::join(text.subspan(prompt_tokens), ","), fmt::join(tokens, ","), fmt::join(logprobs, ","),
       fmt::join(runners_up, ","), fmt::join(their_logprobs, ","));

@@ -423,7 +423,7 @@ void TrainingRun::measure_roof() {
 }
 
 // In parts, of which a narrow terminal shows the first.
-void TrainingRun::show(const StepReport& report, const Pace& pace, Progress& progress) const {
+void TrainingRun::show(const TrainedStep& report, const Pace& pace, Progress& progress) const {
   const int64_t done = report.step - began_at_, left = config_.schedule.steps - report.step;
   std::vector<std::string> parts = {
       fmt::format("[{}] step {}/{}", bar(report.step, config_.schedule.steps), report.step,
@@ -449,7 +449,7 @@ void TrainingRun::show(const StepReport& report, const Pace& pace, Progress& pro
   progress.show(fmt::format("{}", fmt::join(parts, "  ")));
 }
 
-Result<void> TrainingRun::log_step(const StepReport& report, const Pace& pace) {
+Result<void> TrainingRun::log_step(const TrainedStep& report, const Pace& pace) {
   OrderedJson line = {{"step", report.step}, {"loss", report.loss}};
   line.update(terms_json(*objective_, report.terms));
   line["gradient_norm"] = report.gradient_norm;
@@ -628,7 +628,7 @@ Result<int> TrainingRun::go() {
   Pace pace;
   Progress progress;
   while (!trainer_->done() && !any(ranks_, interrupt.requested())) {
-    TIDAR_TRY(const StepReport report, trainer_->step());
+    TIDAR_TRY(const TrainedStep report, trainer_->step());
     pace.tokens += report.tokens;
     pace.flops += report.flops;
     if (ranks_.first()) show(report, pace, progress);

@@ -98,8 +98,8 @@ class TrainingRun {
   /// What products reach at best on these threads, for the share of it that training reaches.
   void measure_roof();
   /// One line of log.jsonl; show() is what a terminal sees of the same.
-  Result<void> log_step(const StepReport& report, const Pace& pace);
-  void show(const StepReport& report, const Pace& pace, Progress& progress) const;
+  Result<void> log_step(const TrainedStep& report, const Pace& pace);
+  void show(const TrainedStep& report, const Pace& pace, Progress& progress) const;
   Result<TextLoss> loss_on(const Objective& objective,
                            const std::vector<std::filesystem::path>& shards);
   /// The mean of each term, and of the AR loss, on validation text.

@@ -15,7 +15,7 @@ namespace {
 
 using Ranges = std::vector<CodePointRange>;
 
-constexpr int kMostCount = 100'000;  // more never fits a grammar
+constexpr int kMostRepeats = 100'000;  // more never fits a grammar
 constexpr int kDeepestGroups = 100;
 
 Ranges digits() { return {{'0', '9'}}; }
@@ -242,7 +242,7 @@ class ExpressionParser {
       const auto [end, problem] = std::from_chars(begin, text_.data() + text_.size(), value);
       if (problem == std::errc::invalid_argument) return absent;
       at_ += static_cast<size_t>(end - begin);
-      return problem == std::errc() && value >= 0 ? value : kMostCount + 1;
+      return problem == std::errc() && value >= 0 ? value : kMostRepeats + 1;
     };
     constexpr int kNone = -2;
     const int first = number(kNone);
@@ -254,8 +254,8 @@ class ExpressionParser {
     }
     least = first == kNone ? 0 : first;
     most = second == kNone ? Expression::kNoLimit : second;
-    if (least > kMostCount || most > kMostCount) {
-      fail(fmt::format("counts go up to {}", kMostCount));
+    if (least > kMostRepeats || most > kMostRepeats) {
+      fail(fmt::format("counts go up to {}", kMostRepeats));
       return false;
     }
     if (most != Expression::kNoLimit && most < least) {

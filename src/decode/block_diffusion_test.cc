@@ -19,9 +19,10 @@ namespace {
 
 using Tokens = std::vector<int32_t>;
 
-const EvaluatorLimits kLimits{.max_rows = 256, .pages = 16, .max_position = 300, .vocabulary = 11};
+const EvaluatorLimits kBlockLimits{
+    .max_rows = 256, .pages = 16, .max_position = 300, .vocabulary = 11};
 
-MockModel random_model(Rng& rng) {
+MockModel random_block_model(Rng& rng) {
   return {.seed = rng.bits(),
           .agreement = std::array{0.0, 0.5, 0.95}[static_cast<size_t>(rng.below(3))]};
 }
@@ -33,21 +34,22 @@ BlockDiffusionOptions random_options(Rng& rng) {
           .borders = static_cast<BlockBorders>(rng.below(2))};
 }
 
-struct Outcome {
+struct BlockOutcome {
   Tokens output;  // whole blocks
   int64_t passes = 0;
 };
 
-class Simulation {
+class BlockSimulation {
  public:
-  Simulation(const MockModel& model, const SequenceSpec& spec, const BlockDiffusionOptions& options)
+  BlockSimulation(const MockModel& model, const SequenceSpec& spec,
+                  const BlockDiffusionOptions& options)
       : model_(model),
         spec_(spec),
         options_(options),
         text_(spec.prompt),
         prompt_(static_cast<int>(spec.prompt.size())) {}
 
-  Outcome run(int wanted) {
+  BlockOutcome run(int wanted) {
     const int size = options_.block_size;
     int begin = options_.borders == BlockBorders::multiples ? prompt_ / size * size : prompt_;
     for (; static_cast<int>(text_.size()) < prompt_ + wanted; begin += size) denoise(begin);
@@ -117,11 +119,11 @@ class Simulation {
   BlockDiffusionOptions options_;
   Tokens text_;  // the prompt and whole blocks
   int prompt_;
-  Outcome outcome_;
+  BlockOutcome outcome_;
 };
 
-struct Bench {
-  explicit Bench(const MockModel& model, const EvaluatorLimits& limits = kLimits)
+struct BlockBench {
+  explicit BlockBench(const MockModel& model, const EvaluatorLimits& limits = kBlockLimits)
       : evaluator(model, limits), pool(limits.pages) {}
   Driven block_diffusion(const SequenceSpec& spec, const BlockDiffusionOptions& options,
                          int wanted) {
@@ -147,7 +149,7 @@ class BlockDiffusion : public testing::TestWithParam<uint64_t> {
 
 TEST_P(BlockDiffusion, DecodesAsWrittenDown) {
   for (int round = 0; round < 8; ++round) {
-    const MockModel model = random_model(rng);
+    const MockModel model = random_block_model(rng);
     const SequenceSpec spec = random_canvas_spec(rng);
     const BlockDiffusionOptions options = random_options(rng);
     SCOPED_TRACE(testing::Message()
@@ -156,8 +158,8 @@ TEST_P(BlockDiffusion, DecodesAsWrittenDown) {
                  << static_cast<int>(options.keys) << ", borders "
                  << static_cast<int>(options.borders) << ", prompt " << spec.prompt.size());
     const int wanted = 20;
-    const Outcome truth = Simulation(model, spec, options).run(wanted);
-    Bench bench(model);
+    const BlockOutcome truth = BlockSimulation(model, spec, options).run(wanted);
+    BlockBench bench(model);
     Driven driven = bench.block_diffusion(spec, options, static_cast<int>(truth.output.size()));
     drive(bench.evaluator, driven);
     EXPECT_EQ(driven.tokens(), truth.output);
@@ -173,10 +175,10 @@ TEST_P(BlockDiffusion, DecodesAsWrittenDown) {
 
 // Keys that stay are those of one pass over the text, read causally or block by block.
 TEST_P(BlockDiffusion, KeysAreThoseOfOnePrefill) {
-  const MockModel model = random_model(rng);
+  const MockModel model = random_block_model(rng);
   const SequenceSpec spec = random_canvas_spec(rng);
   BlockDiffusionOptions options = random_options(rng);
-  Bench bench(model);
+  BlockBench bench(model);
   Driven driven = bench.block_diffusion(spec, options, 1 + rng.below(80));
   Driven* all[] = {&driven};
   Pass pass;
@@ -192,7 +194,7 @@ TEST_P(BlockDiffusion, KeysAreThoseOfOnePrefill) {
   ASSERT_GE(keys, static_cast<int32_t>(text.size()) - 2 * options.block_size);
   text.resize(static_cast<size_t>(keys));
 
-  Bench fresh(model);
+  BlockBench fresh(model);
   SequenceCache cache(fresh.pool);
   ASSERT_TRUE(cache.reserve(keys));
   pass.clear();
@@ -216,10 +218,10 @@ TEST_P(BlockDiffusion, KeysAreThoseOfOnePrefill) {
 
 // A threshold that nothing reaches is the most confident token of each pass.
 TEST_P(BlockDiffusion, AboveOneTheThresholdIsConfidenceMax) {
-  const MockModel model = random_model(rng);
+  const MockModel model = random_block_model(rng);
   const SequenceSpec spec = random_canvas_spec(rng);
   BlockDiffusionOptions options{.block_size = 8};
-  Bench bench(model);
+  BlockBench bench(model);
   Driven one = bench.block_diffusion(spec, options, 40);
   options.reveal.threshold = 1.01f;
   Driven high = bench.block_diffusion(spec, options, 40);
@@ -232,12 +234,12 @@ TEST_P(BlockDiffusion, AboveOneTheThresholdIsConfidenceMax) {
 
 // Up to the last position: the last block is as short as the context leaves it.
 TEST_P(BlockDiffusion, StopsAtTheLastPosition) {
-  EvaluatorLimits limits = kLimits;
+  EvaluatorLimits limits = kBlockLimits;
   limits.max_position = 2 + rng.below(70);
-  const MockModel model = random_model(rng);
+  const MockModel model = random_block_model(rng);
   SequenceSpec spec = random_canvas_spec(rng);
   spec.prompt = random_text(rng, 1 + rng.below(limits.max_position - 1));
-  Bench bench(model, limits);
+  BlockBench bench(model, limits);
   Driven driven = bench.block_diffusion(spec, random_options(rng), 1000);
   drive(bench.evaluator, driven);
   EXPECT_EQ(driven.decoder->phase(), Phase::full);
@@ -247,11 +249,11 @@ TEST_P(BlockDiffusion, StopsAtTheLastPosition) {
 // A cache that holds the beginning of the prompt already, perhaps up to the middle of a block,
 // which then saw only a part of itself.
 TEST_P(BlockDiffusion, GoesOnFromASharedBeginning) {
-  const MockModel model = random_model(rng);
+  const MockModel model = random_block_model(rng);
   const SequenceSpec spec = random_canvas_spec(rng);
   BlockDiffusionOptions options = random_options(rng);
   options.borders = BlockBorders::multiples;
-  Bench bench(model);
+  BlockBench bench(model);
   SequenceCache cache(bench.pool);
   const int known = rng.below(static_cast<int>(spec.prompt.size()));
   ASSERT_TRUE(cache.reserve(known + 1));
@@ -269,15 +271,15 @@ TEST_P(BlockDiffusion, GoesOnFromASharedBeginning) {
     bench.evaluator.evaluate(pass, {});
     cache.commit(known);
   }
-  Driven driven{.decoder = make_decoder(options, spec, std::move(cache), kLimits).value(),
+  Driven driven{.decoder = make_decoder(options, spec, std::move(cache), kBlockLimits).value(),
                 .wanted = 20};
   drive(bench.evaluator, driven);
-  expect_begins(Simulation(model, spec, options).run(40).output, driven.tokens());
+  expect_begins(BlockSimulation(model, spec, options).run(40).output, driven.tokens());
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, BlockDiffusion, testing::Range<uint64_t>(0, 30));
 
-SequenceSpec short_spec() {
+SequenceSpec short_block_spec() {
   SequenceSpec spec;
   spec.prompt = {1, 2, 3};
   spec.mask_token = 10;
@@ -287,9 +289,9 @@ SequenceSpec short_spec() {
 // A finished block is read in the first pass of the next one, so n tokens a pass are n tokens a
 // pass; the last block is never read.
 TEST(BlockDiffusionStats, FinishedBlocksCostRowsNotPasses) {
-  Bench bench(MockModel{.seed = 3});
+  BlockBench bench(MockModel{.seed = 3});
   Driven driven =
-      bench.block_diffusion(short_spec(), {.block_size = 4, .reveal = {.count = 2}}, 12);
+      bench.block_diffusion(short_block_spec(), {.block_size = 4, .reveal = {.count = 2}}, 12);
   Driven* all[] = {&driven};
   Pass pass;
   std::vector<int> rows;
@@ -304,10 +306,10 @@ TEST(BlockDiffusionStats, FinishedBlocksCostRowsNotPasses) {
 
 // Tokens come out as soon as no mask stands before them.
 TEST(BlockDiffusionStats, FromLeftToRightEveryPassCommits) {
-  Bench bench(MockModel{.seed = 3});
+  BlockBench bench(MockModel{.seed = 3});
   Driven driven = bench.block_diffusion(
-      short_spec(), {.block_size = 4, .reveal = {.order = RevealOrder::left_to_right, .count = 1}},
-      12);
+      short_block_spec(),
+      {.block_size = 4, .reveal = {.order = RevealOrder::left_to_right, .count = 1}}, 12);
   drive(bench.evaluator, driven);
   EXPECT_EQ(driven.totals.accepted, (std::vector<int64_t>{0, 12}));
 }
@@ -315,8 +317,8 @@ TEST(BlockDiffusionStats, FromLeftToRightEveryPassCommits) {
 TEST(MakeBlockDiffusion, RefusesWhatItCannotFollow) {
   PagePool pool(1);
   const auto complaint = [&](const BlockDiffusionOptions& options,
-                             const SequenceSpec& spec = short_spec()) {
-    const auto made = make_decoder(options, spec, SequenceCache(pool), kLimits);
+                             const SequenceSpec& spec = short_block_spec()) {
+    const auto made = make_decoder(options, spec, SequenceCache(pool), kBlockLimits);
     return made.ok() ? "" : made.error().message;
   };
   const auto has = [](const std::string& text, const char* part) {
@@ -326,15 +328,15 @@ TEST(MakeBlockDiffusion, RefusesWhatItCannotFollow) {
   has(complaint({.block_size = 0}), "block size: expected 1 to 256");
   has(complaint({.block_size = 257}), "block size");
   has(complaint({.reveal = {.count = 0}}), "tokens of a pass");
-  SequenceSpec spec = short_spec();
+  SequenceSpec spec = short_block_spec();
   spec.mask_token = -1;
   has(complaint({}, spec), "mask token: block diffusion needs one");
-  spec = short_spec();
+  spec = short_block_spec();
   spec.penalties.bias = {{.token = 1, .add = 2}};
   EXPECT_EQ(complaint({}, spec), "");
   spec.penalties.frequency = 0.1f;
   has(complaint({}, spec), "penalties: block diffusion");
-  spec = short_spec();
+  spec = short_block_spec();
   spec.constraint = std::make_shared<MockConstraint>(MockLanguage());
   has(complaint({}, spec), "block diffusion cannot keep to a given form of output");
   spec.prompt = {};

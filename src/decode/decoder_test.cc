@@ -16,7 +16,8 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-constexpr EvaluatorLimits kLimits{.max_rows = 16, .pages = 4, .max_position = 8, .vocabulary = 100};
+constexpr EvaluatorLimits kDecoderLimits{
+    .max_rows = 16, .pages = 4, .max_position = 8, .vocabulary = 100};
 
 SequenceSpec right_spec() {
   SequenceSpec spec;
@@ -31,13 +32,13 @@ SequenceSpec right_spec() {
 std::string complaint(const std::function<void(SequenceSpec&)>& change) {
   SequenceSpec spec = right_spec();
   change(spec);
-  const auto result = check_spec(spec, kLimits);
+  const auto result = check_spec(spec, kDecoderLimits);
   return result.ok() ? "" : result.error().message;
 }
 
 std::string complaint_about(const TidarOptions& options) {
   PagePool pool(1);
-  const auto made = make_decoder(options, right_spec(), SequenceCache(pool), kLimits);
+  const auto made = make_decoder(options, right_spec(), SequenceCache(pool), kDecoderLimits);
   return made.ok() ? "" : made.error().message;
 }
 
@@ -81,8 +82,8 @@ TEST(MakeDecoder, PassesComplaintsOn) {
   PagePool pool(1);
   SequenceSpec spec = right_spec();
   spec.prompt = {};
-  EXPECT_FALSE(make_decoder(ArOptions{}, spec, SequenceCache(pool), kLimits).ok());
-  EXPECT_FALSE(make_decoder(TidarOptions{}, spec, SequenceCache(pool), kLimits).ok());
+  EXPECT_FALSE(make_decoder(ArOptions{}, spec, SequenceCache(pool), kDecoderLimits).ok());
+  EXPECT_FALSE(make_decoder(TidarOptions{}, spec, SequenceCache(pool), kDecoderLimits).ok());
   EXPECT_EQ(complaint_about({.draft_length = 16}), "");
   EXPECT_NE(complaint_about({.draft_length = 17}).find("draft length"), std::string::npos);
   EXPECT_NE(complaint_about({.draft_length = 0}).find("draft length"), std::string::npos);
@@ -90,8 +91,8 @@ TEST(MakeDecoder, PassesComplaintsOn) {
     EXPECT_NE(complaint_about({.trust = wrong}).find("trust"), std::string::npos);
   spec = right_spec();
   spec.mask_token = -1;
-  EXPECT_TRUE(make_decoder(ArOptions{}, spec, SequenceCache(pool), kLimits).ok());
-  const auto made = make_decoder(TidarOptions{}, spec, SequenceCache(pool), kLimits);
+  EXPECT_TRUE(make_decoder(ArOptions{}, spec, SequenceCache(pool), kDecoderLimits).ok());
+  const auto made = make_decoder(TidarOptions{}, spec, SequenceCache(pool), kDecoderLimits);
   ASSERT_FALSE(made.ok());
   EXPECT_NE(made.error().message.find("mask token"), std::string::npos);
 }
@@ -101,13 +102,13 @@ TEST(DecoderDeathTest, StopsAtMisuse) {
   SequenceCache whole(pool);
   ASSERT_TRUE(whole.reserve(3));
   whole.commit(3);
-  EXPECT_DEATH((void)make_decoder(ArOptions{}, right_spec(), std::move(whole), kLimits),
+  EXPECT_DEATH((void)make_decoder(ArOptions{}, right_spec(), std::move(whole), kDecoderLimits),
                "prompt_size_");
   SequenceCache begun(pool);
   ASSERT_TRUE(begun.reserve(2));
   begun.commit(2);
   const TidarOptions whole_steps{.draft_length = 3, .trust = 0.5f};
-  auto tidar = make_decoder(whole_steps, right_spec(), std::move(begun), kLimits).value();
+  auto tidar = make_decoder(whole_steps, right_spec(), std::move(begun), kDecoderLimits).value();
   Pass pass;
   EXPECT_EQ(tidar->min_rows(), 1 + 3);
   EXPECT_DEATH(tidar->plan(pass, 3), "row_budget >= min_rows");

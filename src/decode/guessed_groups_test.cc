@@ -31,11 +31,11 @@ TEST(GuessedGroup, TheLikeliestComeFirst) {
   EXPECT_NEAR(chances[2].chance, 0.05, 1e-6);
 }
 
-class Seeds : public testing::TestWithParam<uint64_t> {
+class GuessedSeeds : public testing::TestWithParam<uint64_t> {
  protected:
   Rng rng{GetParam()};
 };
-using GuessedGroups = Seeds;
+using GuessedGroups = GuessedSeeds;
 
 // Whatever is asked for, a step stays in its rows, keys and positions, and no row is useless.
 TEST_P(GuessedGroups, FitTheFrame) {
@@ -72,7 +72,7 @@ TEST_P(GuessedGroups, FitTheFrame) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, GuessedGroups, testing::Range(uint64_t{0}, uint64_t{10}));
+INSTANTIATE_TEST_SUITE_P(GuessedSeeds, GuessedGroups, testing::Range(uint64_t{0}, uint64_t{10}));
 
 TEST(GuessedGroup, TheDraftBehindOneIsItsOwnMasksOrWhatOthersKnow) {
   const std::vector<MaskGroup> groups = {{1, 4, 20}, {2, 5, 24}, {3, 6, 29}};

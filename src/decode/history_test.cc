@@ -14,12 +14,12 @@ namespace tidar {
 namespace {
 
 using Tokens = std::vector<int32_t>;
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNoLogit = std::numeric_limits<float>::infinity();
 
 // What a token's logit becomes after a text, written down from the definitions.
 double changed(double logit, int32_t token, const Penalties& penalties, int32_t forbidden,
                const Tokens& prompt, const Tokens& output) {
-  if (token == forbidden) return -kInfinity;
+  if (token == forbidden) return -kNoLogit;
   const auto in_prompt = std::count(prompt.begin(), prompt.end(), token);
   const auto in_output = std::count(output.begin(), output.end(), token);
   double result = logit;
@@ -63,7 +63,7 @@ TEST(History, ChangesAreWhatTheTextSays) {
     for (int32_t token = 0; token < 12; ++token)
       if (rng.below(4) == 0)
         penalties.bias.push_back(
-            {.token = token, .add = rng.below(4) == 0 ? -kInfinity : rng.normal()});
+            {.token = token, .add = rng.below(4) == 0 ? -kNoLogit : rng.normal()});
     const int32_t forbidden = rng.below(13) - 1;
     const Tokens prompt = tokens(10), drafts = tokens(6);
     Tokens output = tokens(10);

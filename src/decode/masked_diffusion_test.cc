@@ -21,7 +21,8 @@ namespace {
 
 using Tokens = std::vector<int32_t>;
 
-const EvaluatorLimits kLimits{.max_rows = 200, .pages = 1, .max_position = 150, .vocabulary = 11};
+const EvaluatorLimits kMaskedLimits{
+    .max_rows = 200, .pages = 1, .max_position = 150, .vocabulary = 11};
 
 constexpr std::array kOrders = {RevealOrder::confidence, RevealOrder::margin, RevealOrder::entropy,
                                 RevealOrder::random, RevealOrder::left_to_right};
@@ -46,21 +47,21 @@ int steps_of(const MaskedDiffusionOptions& options, int begin, int end) {
   return count;
 }
 
-struct Outcome {
+struct MaskedOutcome {
   Tokens output;
   int64_t passes = 0;
 };
 
 // Without thresholds or bounds: those are tested with block diffusion and below.
-Outcome decode_plainly(const MockModel& model, const SequenceSpec& spec,
-                       const MaskedDiffusionOptions& options) {
+MaskedOutcome decode_plainly(const MockModel& model, const SequenceSpec& spec,
+                             const MaskedDiffusionOptions& options) {
   const auto prompt = static_cast<int>(spec.prompt.size());
   Tokens text = spec.prompt;
   text.resize(text.size() + static_cast<size_t>(options.length), spec.mask_token);
   std::vector<bool> masked(text.size(), true);
   std::fill(masked.begin(), masked.begin() + prompt, false);
   const auto changes = plain_changes(spec, {}, model.vocabulary);
-  Outcome outcome;
+  MaskedOutcome outcome;
   const int size = options.block_size, blocks = (options.length + size - 1) / size;
   for (int block = 0; block < blocks; ++block) {
     const int begin = prompt + block * size, end = std::min(begin + size, prompt + options.length);
@@ -117,9 +118,9 @@ TEST_P(MaskedDiffusion, DecodesAsWrittenDown) {
                                          .shift = static_cast<LogitShift>(rng.below(2))};
     SCOPED_TRACE(testing::Message() << "order " << static_cast<int>(order) << ", length " << length
                                     << ", blocks of " << size << ", steps " << options.steps);
-    const Outcome truth = decode_plainly(model, spec, options);
-    MockEvaluator evaluator(model, kLimits);
-    PagePool pool(kLimits.pages);
+    const MaskedOutcome truth = decode_plainly(model, spec, options);
+    MockEvaluator evaluator(model, kMaskedLimits);
+    PagePool pool(kMaskedLimits.pages);
     Driven driven = make_driven(evaluator, pool, spec, options);
     drive(evaluator, driven);
     EXPECT_EQ(driven.tokens(), truth.output);
@@ -127,7 +128,7 @@ TEST_P(MaskedDiffusion, DecodesAsWrittenDown) {
     EXPECT_EQ(driven.totals.passes, truth.passes);
     EXPECT_EQ(driven.totals.passes, options.steps);
     EXPECT_EQ(driven.totals.committed, length);
-    EXPECT_EQ(pool.available(), kLimits.pages);
+    EXPECT_EQ(pool.available(), kMaskedLimits.pages);
   }
 }
 
@@ -136,8 +137,8 @@ TEST_P(MaskedDiffusion, DefaultsAreOneBlockAndOneTokenAPass) {
   const MockModel model{.seed = rng.bits()};
   const SequenceSpec spec = random_canvas_spec(rng);
   const int length = 1 + rng.below(12);
-  MockEvaluator evaluator(model, kLimits);
-  PagePool pool(kLimits.pages);
+  MockEvaluator evaluator(model, kMaskedLimits);
+  PagePool pool(kMaskedLimits.pages);
   Driven by_default = make_driven(evaluator, pool, spec, {.length = length});
   Driven in_words = make_driven(evaluator, pool, spec,
                                 {.length = length,
@@ -153,8 +154,8 @@ TEST_P(MaskedDiffusion, DefaultsAreOneBlockAndOneTokenAPass) {
 TEST_P(MaskedDiffusion, AThresholdSavesPasses) {
   const MockModel model{.seed = rng.bits()};
   const SequenceSpec spec = random_canvas_spec(rng);
-  MockEvaluator evaluator(model, kLimits);
-  PagePool pool(kLimits.pages);
+  MockEvaluator evaluator(model, kMaskedLimits);
+  PagePool pool(kMaskedLimits.pages);
   Driven driven =
       make_driven(evaluator, pool, spec,
                   {.length = 10, .steps = 10, .block_size = 4, .reveal = {.threshold = 0.0f}});
@@ -167,7 +168,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, MaskedDiffusion, testing::Range<uint64_t>(0, 20)
 
 // ---- sampling ----
 
-constexpr int kVocabulary = 4;
+constexpr int kFewTokens = 4;
 constexpr int32_t kMask = 3;
 constexpr int kLength = 3;
 
@@ -210,7 +211,7 @@ class SamplesOfMaskedDiffusion : public testing::TestWithParam<RevealOrder> {
     });
   }
 
-  MockModel model_{.seed = 11, .vocabulary = kVocabulary, .mask_token = kMask, .agreement = 0.3};
+  MockModel model_{.seed = 11, .vocabulary = kFewTokens, .mask_token = kMask, .agreement = 0.3};
 
  private:
   struct Draws {
@@ -224,7 +225,7 @@ class SamplesOfMaskedDiffusion : public testing::TestWithParam<RevealOrder> {
     if (draws.guesses.size() == draws.places.size()) return use(probability);
     const int32_t place = draws.places[draws.guesses.size()];
     const auto& row = logits[static_cast<size_t>(place)];
-    const auto changes = plain_changes(tiny_spec(), {}, kVocabulary);
+    const auto changes = plain_changes(tiny_spec(), {}, kFewTokens);
     const Ask ask{.sampling = tiny_spec().sampling, .changes = all_of(changes)};
     const auto p = mock_distribution({row.begin(), row.end()}, ask, changes);
     for (int32_t token = 0; token < kMask; ++token) {
@@ -261,8 +262,8 @@ TEST_P(SamplesOfMaskedDiffusion, AreThoseOfExactEnumeration) {
   enumerate(Tokens(kLength, kMask), 0, 1, cells);
   EXPECT_EQ(cells.size(), 27u);
 
-  EvaluatorLimits limits = kLimits;
-  limits.vocabulary = kVocabulary;
+  EvaluatorLimits limits = kMaskedLimits;
+  limits.vocabulary = kFewTokens;
   MockEvaluator evaluator(model_, limits);
   PagePool pool(limits.pages);
   std::map<Tokens, int> counted;
@@ -293,7 +294,7 @@ TEST(MakeMaskedDiffusion, RefusesWhatItCannotFollow) {
   spec.prompt = {1, 2, 3};
   spec.mask_token = 10;
   const auto complaint = [&](const MaskedDiffusionOptions& options, const SequenceSpec& asked) {
-    const auto made = make_decoder(options, asked, SequenceCache(pool), kLimits);
+    const auto made = make_decoder(options, asked, SequenceCache(pool), kMaskedLimits);
     return made.ok() ? "" : made.error().message;
   };
   const auto has = [](const std::string& text, const char* part) {

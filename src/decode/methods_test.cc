@@ -12,7 +12,8 @@
 namespace tidar {
 namespace {
 
-const EvaluatorLimits kLimits{.max_rows = 256, .pages = 16, .max_position = 300, .vocabulary = 11};
+const EvaluatorLimits kMethodLimits{
+    .max_rows = 256, .pages = 16, .max_position = 300, .vocabulary = 11};
 
 Method named(std::string_view name) { return method_named(name).value(); }
 
@@ -50,8 +51,8 @@ TEST_P(EveryMethod, KeepsItsWord) {
   spec.sampling = random_sampling(rng);
   const int wanted = 40;
   const auto truth = plain_ar(model, spec, wanted);
-  MockEvaluator evaluator(model, kLimits), small_evaluator(small, kLimits);
-  PagePool pool(kLimits.pages), small_pool(kLimits.pages);
+  MockEvaluator evaluator(model, kMethodLimits), small_evaluator(small, kMethodLimits);
+  PagePool pool(kMethodLimits.pages), small_pool(kMethodLimits.pages);
   for (const MethodInfo& info : all_methods()) {
     SCOPED_TRACE(info.name);
     Method method = info.make();
@@ -61,10 +62,10 @@ TEST_P(EveryMethod, KeepsItsWord) {
 
     SequenceSpec without_mask = spec;
     without_mask.mask_token = -1;
-    EXPECT_EQ(make_decoder(method, without_mask, SequenceCache(pool), kLimits).ok(),
+    EXPECT_EQ(make_decoder(method, without_mask, SequenceCache(pool), kMethodLimits).ok(),
               !facts_of(method).needs_mask);
 
-    Driven driven{.decoder = make_decoder(method, spec, SequenceCache(pool), kLimits).value(),
+    Driven driven{.decoder = make_decoder(method, spec, SequenceCache(pool), kMethodLimits).value(),
                   .wanted = wanted};
     Driven* all[] = {&driven};
     Pass pass;
@@ -95,15 +96,15 @@ TEST_P(EveryMethod, TellsItsPhase) {
   spec.prompt = random_text(rng, 60 + rng.below(10));
   spec.mask_token = 10;
   const int wanted = 30;
-  MockEvaluator evaluator(model, kLimits), drafting(model, kLimits);
-  PagePool pool(kLimits.pages), drafting_pool(kLimits.pages);
+  MockEvaluator evaluator(model, kMethodLimits), drafting(model, kMethodLimits);
+  PagePool pool(kMethodLimits.pages), drafting_pool(kMethodLimits.pages);
   for (const MethodInfo& info : all_methods()) {
     SCOPED_TRACE(info.name);
     Method method = info.make();
     if (auto* speculative = std::get_if<SpeculativeOptions>(&method))
       speculative->drafters = model_drafters(drafting, drafting_pool);
     if (auto* masked = std::get_if<MaskedDiffusionOptions>(&method)) masked->length = wanted;
-    Driven driven{make_decoder(method, spec, SequenceCache(pool), kLimits).value(), wanted};
+    Driven driven{make_decoder(method, spec, SequenceCache(pool), kMethodLimits).value(), wanted};
     Driven* all[] = {&driven};
     Pass pass;
     int read = 0;
@@ -130,15 +131,15 @@ TEST_P(EveryMethod, TellsLogprobsOfAr) {
   const SequenceSpec spec = random_spec(rng);
   const int wanted = 25;
   const auto truth = plain_ar_logprobs(model, spec, wanted);
-  MockEvaluator evaluator(model, kLimits), drafting(model, kLimits);
-  PagePool pool(kLimits.pages), drafting_pool(kLimits.pages);
+  MockEvaluator evaluator(model, kMethodLimits), drafting(model, kMethodLimits);
+  PagePool pool(kMethodLimits.pages), drafting_pool(kMethodLimits.pages);
   for (const MethodInfo& info : all_methods()) {
     SCOPED_TRACE(info.name);
     Method method = info.make();
     if (!facts_of(method).equals_ar) continue;
     if (auto* speculative = std::get_if<SpeculativeOptions>(&method))
       speculative->drafters = model_drafters(drafting, drafting_pool);
-    Driven driven{make_decoder(method, spec, SequenceCache(pool), kLimits).value(), wanted};
+    Driven driven{make_decoder(method, spec, SequenceCache(pool), kMethodLimits).value(), wanted};
     drive(evaluator, driven);
     expect_same_logprobs(driven.output, truth, truth.size());
   }
@@ -181,16 +182,16 @@ TEST_P(EveryMethod, EndsWhereNothingCanBeChosen) {
   spec.sampling = random_sampling(rng);
   const int wanted = 30, good = rng.below(20);
   const auto truth = plain_ar(model, spec, wanted);
-  MockEvaluator evaluator(model, kLimits), drafting(model, kLimits);
+  MockEvaluator evaluator(model, kMethodLimits), drafting(model, kMethodLimits);
   BrokenAt broken(evaluator, spec.prompt.size() + static_cast<size_t>(good));
-  PagePool pool(kLimits.pages), drafting_pool(kLimits.pages);
+  PagePool pool(kMethodLimits.pages), drafting_pool(kMethodLimits.pages);
   for (const MethodInfo& info : all_methods()) {
     SCOPED_TRACE(info.name);
     Method method = info.make();
     if (auto* speculative = std::get_if<SpeculativeOptions>(&method))
       speculative->drafters = model_drafters(drafting, drafting_pool);
     if (auto* masked = std::get_if<MaskedDiffusionOptions>(&method)) masked->length = wanted;
-    Driven driven{make_decoder(method, spec, SequenceCache(pool), kLimits).value(), wanted};
+    Driven driven{make_decoder(method, spec, SequenceCache(pool), kMethodLimits).value(), wanted};
     drive(broken, driven);
     EXPECT_EQ(driven.decoder->phase(), Phase::failed);
     EXPECT_LE(driven.output.size(), static_cast<size_t>(good));

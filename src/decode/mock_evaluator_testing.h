@@ -62,6 +62,12 @@ struct MockModel {
   }
 };
 
+/// From one whose masks guess worthlessly to one whose masks are nearly always right.
+inline MockModel random_model(Rng& rng) {
+  return {.seed = rng.bits(),
+          .agreement = std::array{0.0, 0.5, 0.8, 0.95}[static_cast<size_t>(rng.below(4))]};
+}
+
 /// The logits of rows without a cache, by a boolean matrix: allowed[r][k] is '1' where r sees k.
 inline std::vector<std::vector<float>> dense_logits(const MockModel& model,
                                                     const std::vector<int32_t>& tokens,

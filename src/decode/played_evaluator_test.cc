@@ -30,7 +30,7 @@ SequenceSpec recordable_spec(Rng& rng) {
   return spec;
 }
 
-MockModel random_model(Rng& rng) {
+MockModel random_played_model(Rng& rng) {
   return {.seed = rng.bits(), .agreement = std::array{0.5, 0.8, 0.95}[rng.below(3)]};
 }
 
@@ -72,7 +72,7 @@ class PlayedSeeds : public testing::TestWithParam<uint64_t> {
 // by the trace takes the same passes with the same numbers of tokens, whatever the draft length,
 // the groups and the rows that passes grant.
 TEST_P(PlayedSeeds, PlayedAcceptanceIsThatOfTheModel) {
-  const MockModel model = random_model(rng);
+  const MockModel model = random_played_model(rng);
   const SequenceSpec spec = recordable_spec(rng);
   MockEvaluator real(model, limits());
   MockEvaluator other(MockModel{.seed = rng.bits(), .agreement = 0.5}, limits());
@@ -103,7 +103,7 @@ TEST_P(PlayedSeeds, PlayedAcceptanceIsThatOfTheModel) {
 }
 
 TEST_P(PlayedSeeds, MethodsThatDraftOtherwiseGiveTheTextAsWell) {
-  const MockModel model = random_model(rng);
+  const MockModel model = random_played_model(rng);
   const std::vector<DraftTrace> traces = {recorded(model, recordable_spec(rng)),
                                           recorded(model, recordable_spec(rng))};
   MockEvaluator other(MockModel{.seed = rng.bits(), .agreement = 0.5}, limits());
@@ -120,7 +120,7 @@ TEST_P(PlayedSeeds, MethodsThatDraftOtherwiseGiveTheTextAsWell) {
 
 TEST(PlayedEvaluator, SequencesOfOnePassHaveEachItsText) {
   Rng rng(5);
-  const MockModel model = random_model(rng);
+  const MockModel model = random_played_model(rng);
   std::vector<DraftTrace> traces;
   for (int i = 0; i < 3; ++i) traces.push_back(recorded(model, recordable_spec(rng)));
   MockEvaluator other(MockModel{.seed = 9, .agreement = 0.5}, limits());

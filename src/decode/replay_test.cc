@@ -13,7 +13,8 @@
 namespace tidar {
 namespace {
 
-const EvaluatorLimits kLimits{.max_rows = 512, .pages = 64, .max_position = 300, .vocabulary = 11};
+const EvaluatorLimits kReplayLimits{
+    .max_rows = 512, .pages = 64, .max_position = 300, .vocabulary = 11};
 
 /// What an evaluator was asked, and what it said.
 struct Record {
@@ -80,9 +81,9 @@ TEST_P(Replay, PassesOutliveTheirDecoders) {
   const MockModel model{.seed = rng.bits(), .agreement = 0.7};
   std::vector<Record> records, drafting_records;
   {
-    MockEvaluator evaluator(model, kLimits), drafting(model, kLimits);
+    MockEvaluator evaluator(model, kReplayLimits), drafting(model, kReplayLimits);
     Recorder recorder(evaluator, records), drafting_recorder(drafting, drafting_records);
-    PagePool pool(kLimits.pages), drafting_pool(kLimits.pages);
+    PagePool pool(kReplayLimits.pages), drafting_pool(kReplayLimits.pages);
     std::vector<Method> methods = {TidarOptions{.draft_length = 4, .trust = 0.5f}};
     methods.resize(5, TidarOptions{.draft_length = 4, .guessed = 3});
     for (const MethodInfo& info : all_methods()) methods.push_back(info.make());
@@ -94,7 +95,7 @@ TEST_P(Replay, PassesOutliveTheirDecoders) {
       const SequenceSpec spec = spec_for(name_of(method), rng);
       prompts.push_back(spec.prompt.size());
       decoders.push_back(
-          {.decoder = make_decoder(method, spec, SequenceCache(pool), kLimits).value(),
+          {.decoder = make_decoder(method, spec, SequenceCache(pool), kReplayLimits).value(),
            .wanted = 30});
     }
     std::vector<Driven*> all;
@@ -105,7 +106,7 @@ TEST_P(Replay, PassesOutliveTheirDecoders) {
 
   size_t changes = 0, moves = 0;
   const auto replay = [&](const std::vector<Record>& recorded) {
-    MockEvaluator evaluator(model, kLimits);
+    MockEvaluator evaluator(model, kReplayLimits);
     for (const Record& record : recorded) {
       std::vector<Answer> answers(record.answers.size());
       if (record.more.empty()) {
@@ -135,16 +136,16 @@ INSTANTIATE_TEST_SUITE_P(Seeds, Replay, testing::Range(uint64_t{0}, uint64_t{8})
 // What a text says stands once in a pass, however many rows are asked.
 TEST(Replay, WhatASequenceSharesStandsOnce) {
   const MockModel model{.seed = 5, .agreement = 0.7};
-  MockEvaluator evaluator(model, kLimits);
-  PagePool pool(kLimits.pages);
+  MockEvaluator evaluator(model, kReplayLimits);
+  PagePool pool(kReplayLimits.pages);
   SequenceSpec spec;
   spec.prompt = {1, 2, 3, 4};
   spec.mask_token = 10;
   spec.penalties.repetition = 1.2f;
-  Driven driven{
-      .decoder =
-          make_decoder(TidarOptions{.draft_length = 8}, spec, SequenceCache(pool), kLimits).value(),
-      .wanted = 30};
+  Driven driven{.decoder = make_decoder(TidarOptions{.draft_length = 8}, spec, SequenceCache(pool),
+                                        kReplayLimits)
+                               .value(),
+                .wanted = 30};
   Driven* all[] = {&driven};
   Pass pass;
   while (!driven.done()) {

@@ -11,7 +11,7 @@
 namespace tidar {
 namespace {
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kNoNumber = std::numeric_limits<float>::quiet_NaN();
 using Indices = std::vector<size_t>;
 
 // Probabilities 0.9, 0.6, 0.95, 0.6 at positions 3, 4, 7, 9, with margins and entropies that order
@@ -85,7 +85,7 @@ TEST(Reveal, EveryRandomOrderIsAsLikely) {
 
 TEST(Reveal, WhatIsNoNumberComesLast) {
   auto guesses = four();
-  guesses[2] = {.position = 7, .logprob = kNan, .margin = kNan, .entropy = kNan};
+  guesses[2] = {.position = 7, .logprob = kNoNumber, .margin = kNoNumber, .entropy = kNoNumber};
   for (const RevealOrder order :
        {RevealOrder::confidence, RevealOrder::margin, RevealOrder::entropy}) {
     EXPECT_EQ(revealed(guesses, {.order = order, .count = 3, .threshold = 0.99f}, 0),
@@ -103,7 +103,7 @@ TEST(CheckRule, SaysWhatIsWrong) {
   EXPECT_EQ(complaint({}), "");
   EXPECT_EQ(complaint({.threshold = 2.0f, .entropy_bound = 0.0f}), "");
   EXPECT_NE(complaint({.count = 0}).find("tokens of a pass"), std::string::npos);
-  for (const float wrong : {-0.1f, kNan}) {
+  for (const float wrong : {-0.1f, kNoNumber}) {
     EXPECT_NE(complaint({.threshold = wrong}).find("threshold"), std::string::npos);
     EXPECT_NE(complaint({.entropy_bound = wrong}).find("entropy bound"), std::string::npos);
   }

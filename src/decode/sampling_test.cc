@@ -21,7 +21,7 @@ constexpr int kVocabulary = 11;
 constexpr int kTokens = 3;  // the first comes from the prompt's pass, the others from steps
 constexpr int kRuns = 10000;
 
-const EvaluatorLimits kLimits{
+const EvaluatorLimits kSamplingLimits{
     .max_rows = 64, .pages = 1, .max_position = 40, .vocabulary = kVocabulary};
 
 // p(x1, x2, x3) at [(x1 V + x2) V + x3], from the definition.
@@ -67,8 +67,8 @@ class SamplingIsExact : public testing::TestWithParam<Cut> {
 
   template <class Make>
   double score(const Make& make) {
-    MockEvaluator evaluator(model_, kLimits);
-    PagePool pool(kLimits.pages);
+    MockEvaluator evaluator(model_, kSamplingLimits);
+    PagePool pool(kSamplingLimits.pages);
     std::vector<int> counts(kVocabulary * kVocabulary * kVocabulary);
     for (int run = 0; run < kRuns; ++run) {
       SequenceSpec seeded = spec();
@@ -88,7 +88,7 @@ class SamplingIsExact : public testing::TestWithParam<Cut> {
 
 TEST_P(SamplingIsExact, Ar) {
   EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {
-              return make_decoder(ArOptions{}, spec, SequenceCache(pool), kLimits).value();
+              return make_decoder(ArOptions{}, spec, SequenceCache(pool), kSamplingLimits).value();
             }),
             kFarOff);
 }
@@ -96,7 +96,7 @@ TEST_P(SamplingIsExact, Ar) {
 TEST_P(SamplingIsExact, Tidar) {
   EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {
               return make_decoder(TidarOptions{.draft_length = 3}, spec, SequenceCache(pool),
-                                  kLimits)
+                                  kSamplingLimits)
                   .value();
             }),
             kFarOff);
@@ -105,7 +105,7 @@ TEST_P(SamplingIsExact, Tidar) {
 TEST_P(SamplingIsExact, SelfSpeculative) {
   EXPECT_LT(score([](const SequenceSpec& spec, PagePool& pool) {
               return make_decoder(TidarOptions{.draft_length = 3, .groups = no_groups()}, spec,
-                                  SequenceCache(pool), kLimits)
+                                  SequenceCache(pool), kSamplingLimits)
                   .value();
             }),
             kFarOff);
@@ -115,7 +115,7 @@ TEST_P(SamplingIsExact, Lookup) {
   const DrafterFactory drafters = lookup_drafters({.least_matched = 1});
   EXPECT_LT(score([&](const SequenceSpec& spec, PagePool& pool) {
               return make_decoder(SpeculativeOptions{.draft_length = 2, .drafters = drafters}, spec,
-                                  SequenceCache(pool), kLimits)
+                                  SequenceCache(pool), kSamplingLimits)
                   .value();
             }),
             kFarOff);
@@ -125,12 +125,12 @@ TEST_P(SamplingIsExact, Lookup) {
 TEST_P(SamplingIsExact, Speculative) {
   MockModel small = model_;
   small.agreement = 0.8;
-  MockEvaluator small_evaluator(small, kLimits);
-  PagePool small_pool(kLimits.pages);
+  MockEvaluator small_evaluator(small, kSamplingLimits);
+  PagePool small_pool(kSamplingLimits.pages);
   const DrafterFactory drafters = model_drafters(small_evaluator, small_pool);
   EXPECT_LT(score([&](const SequenceSpec& spec, PagePool& pool) {
               return make_decoder(SpeculativeOptions{.draft_length = 2, .drafters = drafters}, spec,
-                                  SequenceCache(pool), kLimits)
+                                  SequenceCache(pool), kSamplingLimits)
                   .value();
             }),
             kFarOff);
@@ -140,7 +140,7 @@ TEST_P(SamplingIsExact, Speculative) {
 TEST_P(SamplingIsExact, TheTestWouldNotice) {
   EXPECT_GT(score([](SequenceSpec spec, PagePool& pool) {
               spec.sampling.temperature *= 1.2f;
-              return make_decoder(ArOptions{}, spec, SequenceCache(pool), kLimits).value();
+              return make_decoder(ArOptions{}, spec, SequenceCache(pool), kSamplingLimits).value();
             }),
             kFarOff);
 }

@@ -17,7 +17,8 @@ namespace {
 
 using Tokens = std::vector<int32_t>;
 
-const EvaluatorLimits kLimits{.max_rows = 512, .pages = 64, .max_position = 300, .vocabulary = 11};
+const EvaluatorLimits kSpeculativeLimits{
+    .max_rows = 512, .pages = 64, .max_position = 300, .vocabulary = 11};
 
 Tokens first(Tokens tokens, int count) {
   tokens.resize(static_cast<size_t>(count));
@@ -60,10 +61,10 @@ class CountingDrafter final : public Drafter {
 };
 
 // A model, and another one that drafts for it.
-struct Bench {
-  explicit Bench(const MockModel& model, const MockModel& small = {},
-                 const EvaluatorLimits& limits = kLimits,
-                 const EvaluatorLimits& small_limits = kLimits)
+struct SpeculativeBench {
+  explicit SpeculativeBench(const MockModel& model, const MockModel& small = {},
+                            const EvaluatorLimits& limits = kSpeculativeLimits,
+                            const EvaluatorLimits& small_limits = kSpeculativeLimits)
       : evaluator(model, limits),
         pool(limits.pages),
         small_evaluator(small, small_limits),
@@ -90,11 +91,6 @@ struct Bench {
   PagePool small_pool;
 };
 
-MockModel random_model(Rng& rng) {
-  return {.seed = rng.bits(),
-          .agreement = std::array{0.0, 0.5, 0.8, 0.95}[static_cast<size_t>(rng.below(4))]};
-}
-
 // Of the same family: right more often than by chance.
 MockModel small_model_of(const MockModel& model) {
   MockModel small = model;
@@ -115,7 +111,7 @@ TEST_P(Speculative, EmitsTheTokensOfAr) {
   const Tokens truth = plain_ar(model, spec, wanted);
   for (const int draft_length : {1, 2, 5, 16}) {
     SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
-    Bench bench(model, small_model_of(model));
+    SpeculativeBench bench(model, small_model_of(model));
     const auto decodes = [&](const DrafterFactory& drafters, const RowBudget& budget) {
       Driven driven = bench.speculative(spec, draft_length, drafters, wanted);
       drive(bench.evaluator, driven, budget);
@@ -138,7 +134,7 @@ TEST_P(Speculative, UnderAConstraintEmitsTheTokensOfAr) {
   const Tokens truth = plain_ar(model, spec, wanted);
   for (const int draft_length : {1, 2, 5, 16}) {
     SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
-    Bench bench(model, small_model_of(model));
+    SpeculativeBench bench(model, small_model_of(model));
     for (const DrafterFactory& drafters : {by_lookup(), bench.by_model(), by_chance(rng.bits())}) {
       Driven driven = bench.speculative(spec, draft_length, drafters, wanted);
       drive(bench.evaluator, driven);
@@ -151,7 +147,7 @@ TEST_P(Speculative, UnderAConstraintEmitsTheTokensOfAr) {
 TEST_P(Speculative, LogprobsAreThoseOfAr) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_spec(rng);
-  Bench bench(model);
+  SpeculativeBench bench(model);
   Driven ar = bench.ar(spec, 20), looked_up = bench.speculative(spec, 4, by_lookup(), 20);
   drive(bench.evaluator, ar);
   drive(bench.evaluator, looked_up);
@@ -162,7 +158,7 @@ TEST_P(Speculative, LogprobsAreThoseOfAr) {
 TEST_P(Speculative, KeysAreThoseOfOnePrefill) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_spec(rng);
-  Bench bench(model), fresh(model);
+  SpeculativeBench bench(model), fresh(model);
   Driven driven = bench.speculative(spec, 5, by_chance(rng.bits()), 70);
   drive(bench.evaluator, driven);
   Tokens text = spec.prompt;
@@ -184,9 +180,9 @@ TEST_P(Speculative, KeysAreThoseOfOnePrefill) {
 TEST_P(Speculative, ModelDrafterGuessesWhatItsModelSays) {
   const MockModel small = random_model(rng);
   SequenceSpec spec = random_spec(rng);
-  EvaluatorLimits narrow = kLimits;
+  EvaluatorLimits narrow = kSpeculativeLimits;
   narrow.max_rows = 1 + rng.below(20);
-  Bench bench(small, small, kLimits, narrow);
+  SpeculativeBench bench(small, small, kSpeculativeLimits, narrow);
   const auto drafter = bench.by_model()(spec).value();
   Tokens text = spec.prompt, output;
   for (int round = 0; round < 12; ++round) {
@@ -212,13 +208,13 @@ TEST_P(Speculative, ModelDrafterGuessesWhatItsModelSays) {
 
 // Up to the last position, drafting less as it comes near.
 TEST_P(Speculative, StopsAtTheLastPosition) {
-  EvaluatorLimits limits = kLimits;
+  EvaluatorLimits limits = kSpeculativeLimits;
   limits.max_position = 2 + rng.below(40);
   const MockModel model = random_model(rng);
   SequenceSpec spec = random_spec(rng);
   spec.prompt = random_text(rng, 1 + rng.below(limits.max_position - 1));
   const int room = limits.max_position - static_cast<int>(spec.prompt.size());
-  Bench bench(model, model, limits, limits);
+  SpeculativeBench bench(model, model, limits, limits);
   for (const DrafterFactory& drafters : {bench.by_model(), by_lookup()}) {
     Driven driven = bench.speculative(spec, 6, drafters, 1000);
     drive(bench.evaluator, driven);
@@ -228,9 +224,9 @@ TEST_P(Speculative, StopsAtTheLastPosition) {
 }
 
 TEST(SpeculativePages, NothingIsDraftedBeforeThePagesAreSure) {
-  EvaluatorLimits limits = kLimits;
+  EvaluatorLimits limits = kSpeculativeLimits;
   limits.pages = 2;
-  Bench bench({.seed = 1}, {}, limits);
+  SpeculativeBench bench({.seed = 1}, {}, limits);
   int calls = 0;
   const DrafterFactory counting = [&](const SequenceSpec&) -> Result<std::unique_ptr<Drafter>> {
     return std::unique_ptr<Drafter>(std::make_unique<CountingDrafter>(calls));
@@ -263,7 +259,7 @@ SequenceSpec short_spec() {
 TEST(SpeculativeStats, APerfectDrafterIsAlwaysRight) {
   for (const float temperature : {0.0f, 1.0f}) {
     const MockModel model{.seed = 3};
-    Bench bench(model, model);
+    SpeculativeBench bench(model, model);
     SequenceSpec spec = short_spec();
     spec.sampling.temperature = temperature;
     Driven driven = bench.speculative(spec, 4, bench.by_model(), 1 + 10 * 5);
@@ -279,7 +275,7 @@ TEST(SpeculativeStats, APerfectDrafterIsAlwaysRight) {
 
 TEST(SpeculativeStats, PlacesTellWhichGuessesWereRight) {
   const MockModel model{.seed = 5, .agreement = 0.6};
-  Bench bench(model, small_model_of(model));
+  SpeculativeBench bench(model, small_model_of(model));
   const SequenceSpec spec = short_spec();
   Driven driven = bench.speculative(spec, 3, bench.by_model(), 200);
   drive(bench.evaluator, driven);
@@ -301,7 +297,7 @@ TEST(SpeculativeStats, LookupPaysInLoops) {
   // A bias that leaves one token makes a loop.
   SequenceSpec spec = short_spec();
   spec.penalties.bias = {{.token = 4, .add = 100}};
-  Bench bench(MockModel{.seed = 3});
+  SpeculativeBench bench(MockModel{.seed = 3});
   Driven driven = bench.speculative(spec, 4, by_lookup(), 41);
   drive(bench.evaluator, driven);
   EXPECT_EQ(driven.tokens(), Tokens(driven.output.size(), 4));
@@ -313,7 +309,7 @@ TEST(SpeculativeStats, LookupPaysInLoops) {
 TEST(SpeculativeOffers, MayComeToNothing) {
   SequenceSpec spec = short_spec();
   spec.penalties.bias = {{.token = 4, .add = 100}};
-  Bench bench(MockModel{.seed = 3});
+  SpeculativeBench bench(MockModel{.seed = 3});
   Driven driven = bench.speculative(spec, 4, by_lookup(), 20);
   drive(bench.evaluator, driven);
   const Prices prices({{1, 1}, {9, 1.1}}, 0);
@@ -339,8 +335,8 @@ TEST(ModelDrafter, IsSilentWhereItCannotFollow) {
   const auto passes_with = [&](int vocabulary, int pages, int max_position) {
     MockModel small = model;
     small.vocabulary = vocabulary;
-    Bench bench(
-        model, small, kLimits,
+    SpeculativeBench bench(
+        model, small, kSpeculativeLimits,
         {.max_rows = 4, .pages = pages, .max_position = max_position, .vocabulary = vocabulary});
     Driven driven = bench.speculative(spec, 4, bench.by_model(), 150);
     drive(bench.evaluator, driven);
@@ -358,7 +354,7 @@ TEST(ModelDrafter, IsSilentWhereItCannotFollow) {
 TEST(MakeSpeculative, RefusesWhatItCannotDo) {
   PagePool pool(1);
   const auto complaint = [&](const SpeculativeOptions& options, const SequenceSpec& spec) {
-    const auto made = make_decoder(options, spec, SequenceCache(pool), kLimits);
+    const auto made = make_decoder(options, spec, SequenceCache(pool), kSpeculativeLimits);
     return made.ok() ? "" : made.error().message;
   };
   const auto has = [](const std::string& text, const char* part) {

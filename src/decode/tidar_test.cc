@@ -37,8 +37,8 @@ GroupPolicy random_groups(Rng& rng, int draft_length) {
 // Often none.
 int random_guessed(Rng& rng) { return rng.below(2) * rng.below(5); }
 
-struct Bench {
-  explicit Bench(const MockModel& model, const EvaluatorLimits& limits = roomy())
+struct TidarBench {
+  explicit TidarBench(const MockModel& model, const EvaluatorLimits& limits = roomy())
       : evaluator(model, limits), pool(limits.pages) {}
 
   Driven ar(const SequenceSpec& spec, int wanted) {
@@ -54,11 +54,6 @@ struct Bench {
   MockEvaluator evaluator;
   PagePool pool;
 };
-
-MockModel random_model(Rng& rng) {
-  return {.seed = rng.bits(),
-          .agreement = std::array{0.0, 0.5, 0.8, 0.95}[static_cast<size_t>(rng.below(4))]};
-}
 
 Tokens first(Tokens tokens, int count) {
   tokens.resize(static_cast<size_t>(count));
@@ -76,7 +71,7 @@ using Tidar = Seeds;
 TEST_P(Ar, IsWhatPlainDecodingGives) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_spec(rng);
-  Bench bench(model);
+  TidarBench bench(model);
   Driven ar = bench.ar(spec, 12);
   drive(bench.evaluator, ar, [&](int) { return 1 + rng.below(30); });
   EXPECT_EQ(ar.tokens(), plain_ar(model, spec, 12));
@@ -85,26 +80,26 @@ TEST_P(Ar, IsWhatPlainDecodingGives) {
   EXPECT_EQ(ar.totals.accepted, (std::vector<int64_t>{0, 11}));
 }
 
-constexpr int kWanted = 30;  // tokens
+constexpr int kWantedTokens = 30;  // tokens
 
 // Whatever the draft length, the groups and the rows that passes grant. Where nothing is allowed
 // any more, the text fails where that of AR does. Returns how many tokens AR gives.
 size_t expect_the_tokens_of_ar(Rng& rng, const MockModel& model, const SequenceSpec& spec) {
-  const Tokens truth = plain_ar(model, spec, kWanted);
+  const Tokens truth = plain_ar(model, spec, kWantedTokens);
   for (const int draft_length : kDraftLengths) {
     SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
     for (const GroupPolicy& groups :
          {GroupPolicy(), no_groups(), only_groups({1}), random_groups(rng, draft_length)}) {
-      Bench bench(model);
+      TidarBench bench(model);
       const TidarOptions options{
           .draft_length = draft_length, .groups = groups, .guessed = random_guessed(rng)};
-      Driven roomy = bench.tidar(spec, options, kWanted);
+      Driven roomy = bench.tidar(spec, options, kWantedTokens);
       drive(bench.evaluator, roomy);
-      Driven cramped = bench.tidar(spec, options, kWanted);
+      Driven cramped = bench.tidar(spec, options, kWantedTokens);
       drive(bench.evaluator, cramped, [&](int) { return 1 + rng.below(2 + 3 * draft_length); });
       for (const Driven* const driven : {&roomy, &cramped}) {
         EXPECT_EQ(first(driven->tokens(), static_cast<int>(truth.size())), truth);
-        EXPECT_TRUE(truth.size() == kWanted || driven->decoder->phase() == Phase::failed);
+        EXPECT_TRUE(truth.size() == kWantedTokens || driven->decoder->phase() == Phase::failed);
       }
     }
   }
@@ -115,7 +110,7 @@ size_t expect_the_tokens_of_ar(Rng& rng, const MockModel& model, const SequenceS
 TEST_P(Tidar, AtTrustOneEmitsTheTokensOfAr) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_spec(rng);
-  EXPECT_EQ(expect_the_tokens_of_ar(rng, model, spec), size_t{kWanted});
+  EXPECT_EQ(expect_the_tokens_of_ar(rng, model, spec), size_t{kWantedTokens});
 }
 
 // The same where the output is constrained: what is allowed is asked along the draft.
@@ -131,7 +126,7 @@ TEST_P(Tidar, BelowTrustOneKeepsToItsConstraint) {
   const MockModel model = random_model(rng);
   SequenceSpec spec = random_spec(rng);
   spec.constraint = random_constraint(rng);
-  Bench bench(model);
+  TidarBench bench(model);
   Driven tidar = bench.tidar(spec, {.draft_length = 4, .trust = rng.uniform()}, 40);
   drive(bench.evaluator, tidar);
   auto constraint = spec.constraint;
@@ -152,13 +147,13 @@ TEST_P(Tidar, BelowTrustOneRowBudgetsChangeNothing) {
         .draft_length = draft_length,
         .trust = rng.uniform(),
         .groups = rng.below(2) == 0 ? random_groups(rng, draft_length) : GroupPolicy()};
-    Bench bench(model);
+    TidarBench bench(model);
     Driven roomy = bench.tidar(spec, options, 30);
     drive(bench.evaluator, roomy);
 
     EvaluatorLimits least = bench.evaluator.limits();
     least.max_rows = rows_of_whole_step(draft_length);
-    Bench cramped(model, least);
+    TidarBench cramped(model, least);
     Driven other = cramped.tidar(spec, options, 30);
     drive(cramped.evaluator, other, [&](int left) { return 1 + rng.below(left); });
     ASSERT_EQ(other.tokens(), roomy.tokens());
@@ -178,7 +173,7 @@ TEST_P(Tidar, BelowTrustOneRowBudgetsChangeNothing) {
 TEST_P(Tidar, LogprobsAreThoseOfAr) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_spec(rng);
-  Bench bench(model);
+  TidarBench bench(model);
   Driven ar = bench.ar(spec, 20);
   Driven tidar = bench.tidar(spec, {.draft_length = 4, .guessed = random_guessed(rng)}, 20);
   drive(bench.evaluator, ar);
@@ -192,7 +187,7 @@ TEST_P(Tidar, RowsOfAStepAreThoseOfPassesAlone) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_spec(rng);
   const int draft_length = kDraftLengths[static_cast<size_t>(rng.below(6))];
-  Bench bench(model);
+  TidarBench bench(model);
   const TidarOptions options{
       .draft_length = draft_length,
       .trust = static_cast<float>(rng.below(3)) / 2,
@@ -248,7 +243,7 @@ TEST_P(Tidar, RowsOfAStepAreThoseOfPassesAlone) {
 TEST_P(Tidar, KeysAreThoseOfOnePrefill) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_spec(rng);
-  Bench bench(model);
+  TidarBench bench(model);
   const int draft_length = kDraftLengths[static_cast<size_t>(rng.below(6))];
   Driven tidar = bench.tidar(spec,
                              {.draft_length = draft_length,
@@ -264,7 +259,7 @@ TEST_P(Tidar, KeysAreThoseOfOnePrefill) {
   text.insert(text.end(), output.begin(), output.end() - 1);
   const auto size = static_cast<int>(text.size());
 
-  Bench fresh(model);
+  TidarBench fresh(model);
   SequenceCache cache(fresh.pool);
   ASSERT_TRUE(cache.reserve(size));
   Pass pass;
@@ -279,7 +274,7 @@ TEST_P(Tidar, CompanyChangesNothing) {
   EvaluatorLimits limits = roomy();
   limits.max_rows = 4096;
   const MockModel model = random_model(rng);
-  Bench bench(model, limits);
+  TidarBench bench(model, limits);
   std::vector<Driven> together;
   std::vector<std::vector<TokenLogprob>> alone;
   std::vector<Totals> alone_totals;
@@ -292,10 +287,10 @@ TEST_P(Tidar, CompanyChangesNothing) {
                          .groups = random_groups(rng, draft_length)};
     if (options.trust == 1) options.guessed = random_guessed(rng);
     const bool is_ar = rng.below(4) == 0;
-    const auto make = [&](Bench& at) {
+    const auto make = [&](TidarBench& at) {
       return is_ar ? at.ar(spec, wanted) : at.tidar(spec, options, wanted);
     };
-    Bench own(model, limits);
+    TidarBench own(model, limits);
     Driven single = make(own);
     drive(own.evaluator, single);
     alone.push_back(single.output);
@@ -322,7 +317,7 @@ TEST_P(Tidar, WaitsForPages) {
   EvaluatorLimits limits = roomy();
   limits.pages = 3;
   const MockModel model = random_model(rng);
-  Bench bench(model, limits);
+  TidarBench bench(model, limits);
   SequenceSpec spec;
   spec.prompt = random_text(rng, 40);
   spec.mask_token = 10;
@@ -353,7 +348,7 @@ TEST_P(Tidar, FillsTheContextToItsLastPosition) {
   spec.prompt = random_text(rng, 1 + rng.below(limits.max_position - 1));
   const int room = limits.max_position - static_cast<int>(spec.prompt.size());
   const Tokens truth = plain_ar(model, spec, room);
-  Bench bench(model, limits);
+  TidarBench bench(model, limits);
   Driven ar = bench.ar(spec, 1000);
   drive(bench.evaluator, ar);
   EXPECT_EQ(ar.tokens(), truth);
@@ -380,7 +375,7 @@ TEST_P(Tidar, FillsTheContextToItsLastPosition) {
 TEST_P(Tidar, MayLeaveItsDraftUnasked) {
   const MockModel model = random_model(rng);
   const SequenceSpec spec = random_spec(rng);
-  Bench bench(model);
+  TidarBench bench(model);
   Driven tidar = bench.tidar(spec, {.draft_length = 4, .guessed = random_guessed(rng)}, 20);
   Pass pass;
   while (!tidar.done()) {
@@ -404,7 +399,7 @@ TEST_P(Tidar, MayLeaveItsDraftUnasked) {
 TEST_P(Tidar, GoesOnFromASharedBeginning) {
   const MockModel model = random_model(rng);
   SequenceSpec spec = random_spec(rng);
-  Bench bench(model);
+  TidarBench bench(model);
   SequenceCache cache(bench.pool);
   const int known = rng.below(static_cast<int>(spec.prompt.size()));
   ASSERT_TRUE(cache.reserve(known));
@@ -431,7 +426,7 @@ TEST(TidarStats, APerfectDrafterAcceptsEverything) {
   for (const float temperature : {0.0f, 1.0f}) {
     for (const int draft_length : kDraftLengths) {
       SCOPED_TRACE(testing::Message() << "draft length " << draft_length);
-      Bench bench({.seed = 3, .agreement = 1});
+      TidarBench bench({.seed = 3, .agreement = 1});
       SequenceSpec spec;
       spec.prompt = {1, 2, 3};
       spec.mask_token = 10;
@@ -450,7 +445,7 @@ TEST(TidarStats, APerfectDrafterAcceptsEverything) {
 // With group 1 alone, a fully accepted draft leaves no mask to go on with: the next pass is one
 // token and its group, and commits one.
 TEST(TidarStats, WithoutAUsableGroupThePassAfterIsOneTokenAndItsGroup) {
-  Bench bench({.seed = 3, .agreement = 1});
+  TidarBench bench({.seed = 3, .agreement = 1});
   SequenceSpec spec;
   spec.prompt = {1, 2, 3};
   spec.mask_token = 10;
@@ -468,7 +463,7 @@ TEST(TidarStats, WithoutAUsableGroupThePassAfterIsOneTokenAndItsGroup) {
 
 // Without groups a pass drafts, the next one verifies, and both count.
 TEST(TidarStats, SelfSpeculationTakesTwoPassesAStep) {
-  Bench bench({.seed = 3, .agreement = 1});
+  TidarBench bench({.seed = 3, .agreement = 1});
   SequenceSpec spec;
   spec.prompt = {1, 2, 3};
   spec.mask_token = 10;
@@ -489,7 +484,7 @@ TEST(TidarStats, SelfSpeculationTakesTwoPassesAStep) {
 
 TEST(TidarStats, StepsHoldTheRowsOfThePaper) {
   for (const int draft_length : {2, 4, 8, 16}) {
-    Bench bench({.seed = 3, .agreement = 1});
+    TidarBench bench({.seed = 3, .agreement = 1});
     SequenceSpec spec;
     spec.prompt = {1, 2, 3};
     spec.mask_token = 10;
@@ -509,7 +504,7 @@ TEST(TidarStats, StepsHoldTheRowsOfThePaper) {
 // of.
 TEST_P(Tidar, ReportsItsGroupsAndWhichMasksItUsed) {
   const SequenceSpec spec = random_spec(rng);
-  Bench bench(random_model(rng));
+  TidarBench bench(random_model(rng));
   const int draft_length = kDraftLengths[static_cast<size_t>(rng.below(6))];
   Driven tidar = bench.tidar(
       spec, {.draft_length = draft_length, .groups = random_groups(rng, draft_length)}, 60);
@@ -555,7 +550,7 @@ TEST_P(Tidar, ReportsItsGroupsAndWhichMasksItUsed) {
 
 // How sure the masks are of a draft says which group of the next step is the likeliest.
 TEST(TidarGroups, TheLikeliestIsKept) {
-  Bench bench({.seed = 5});
+  TidarBench bench({.seed = 5});
   SequenceSpec spec;
   spec.prompt = {1, 2, 3};
   spec.mask_token = 10;

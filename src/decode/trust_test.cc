@@ -23,17 +23,17 @@ struct Method {
   std::set<int> kept;
 };
 
-struct Outcome {
+struct TrustOutcome {
   Tokens output;
   std::vector<int64_t> accepted;
 };
 
-class Simulation {
+class TrustSimulation {
  public:
-  Simulation(const MockModel& model, const SequenceSpec& spec, const Method& method)
+  TrustSimulation(const MockModel& model, const SequenceSpec& spec, const Method& method)
       : model_(model), spec_(spec), method_(method), text_(spec.prompt) {}
 
-  Outcome run(int wanted) {
+  TrustOutcome run(int wanted) {
     first_pass();
     while (static_cast<int>(outcome_.output.size()) < wanted) step();
     return outcome_;
@@ -163,7 +163,7 @@ class Simulation {
   Method method_;
   Tokens text_;   // committed, with keys in a real cache
   Tokens draft_;  // d_0 is certain and already in the output
-  Outcome outcome_;
+  TrustOutcome outcome_;
 };
 
 class Trust : public testing::TestWithParam<uint64_t> {};
@@ -183,7 +183,7 @@ TEST_P(Trust, DecodesAsThePaperSays) {
       SCOPED_TRACE(testing::Message() << "draft length " << draft_length << ", trust " << trust
                                       << ", groups " << testing::PrintToString(method.kept));
       const int wanted = 25;
-      const Outcome truth = Simulation(model, spec, method).run(wanted);
+      const TrustOutcome truth = TrustSimulation(model, spec, method).run(wanted);
 
       MockEvaluator evaluator(model, limits);
       PagePool pool(limits.pages);

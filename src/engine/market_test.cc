@@ -9,7 +9,7 @@
 namespace tidar {
 namespace {
 
-Prices random_prices(Rng& rng) {
+Prices random_market_prices(Rng& rng) {
   std::vector<PricePoint> points = {{1, 1}};
   while (points.size() < 8) {
     const double slope = rng.below(3) == 0 ? 0 : rng.uniform();
@@ -68,7 +68,7 @@ TEST(Market, FindsTheBestOfAllWays) {
   for (uint64_t seed = 0; seed < 2000; ++seed) {
     SCOPED_TRACE(seed);
     Rng rng(seed);
-    const Prices prices = random_prices(rng);
+    const Prices prices = random_market_prices(rng);
     std::vector<Offer> offers;
     for (int n = 1 + rng.below(4); n > 0; --n) offers.push_back(random_offer(rng));
     const PassSize others = {rng.below(4), 0};

@@ -12,7 +12,7 @@
 namespace tidar {
 namespace {
 
-constexpr MockModel kModel{.seed = 5};
+constexpr MockModel kCausalModel{.seed = 5};
 
 EvaluatorLimits limits(int rows, int pages) {
   return {.max_rows = rows, .pages = pages, .max_position = 300, .vocabulary = 11};
@@ -27,7 +27,7 @@ double plain_score(const ScoredText& text) {
     Ask ask;
     ask.kind = AskKind::score;
     ask.token = text.tokens[i];
-    sum += double{mock_answer(ask, causal_logits(kModel, before), nullptr).logprob};
+    sum += double{mock_answer(ask, causal_logits(kCausalModel, before), nullptr).logprob};
   }
   return sum;
 }
@@ -79,7 +79,7 @@ TEST(CausalScorer, ScoresAreThoseOfPlainReading) {
   for (int round = 0; round < 12; ++round) {
     const std::vector<TextGroup> groups = random_groups(rng, 7);
     const int lanes = 1 + rng.below(4);
-    MockEvaluator evaluator(kModel, limits(1 + rng.below(60), 2 * lanes));
+    MockEvaluator evaluator(kCausalModel, limits(1 + rng.below(60), 2 * lanes));
     const auto scorer = make_causal_scorer(evaluator, lanes);
     const auto found = score_all(*scorer, groups);
     ASSERT_EQ(found.size(), groups.size());
@@ -101,7 +101,7 @@ TEST(CausalScorer, SharedBeginningsAreReadOnce) {
   b.insert(b.end(), context_b.begin(), context_b.end());
   const std::vector<TextGroup> groups = {{0, {text_of(a, {4, 5, 6}), text_of(a, {7, 8})}},
                                          {1, {text_of(b, {4, 5}), text_of(b, {4, 9, 9})}}};
-  MockEvaluator evaluator(kModel, limits(64, 4));
+  MockEvaluator evaluator(kCausalModel, limits(64, 4));
   const auto scorer = make_causal_scorer(evaluator, 1);
   score_all(*scorer, groups);
   // The last token of a text is never read; the last one of a context is, for its answer.
@@ -113,7 +113,7 @@ TEST(CausalScorer, SharedBeginningsAreReadOnce) {
 TEST(CausalScorer, LanesShareThePasses) {
   Rng rng(2);
   const std::vector<TextGroup> groups = random_groups(rng, 8);
-  MockEvaluator evaluator(kModel, limits(256, 8));
+  MockEvaluator evaluator(kCausalModel, limits(256, 8));
   const auto one = make_causal_scorer(evaluator, 1), four = make_causal_scorer(evaluator, 4);
   score_all(*one, groups);
   score_all(*four, groups);
@@ -124,7 +124,7 @@ TEST(CausalScorer, TidarWeightsScoreAsTheyDecode) {
   // What TiDAR emits at trust 1, with the log-probabilities that it tells, scored causally.
   Rng rng(3);
   for (int round = 0; round < 8; ++round) {
-    MockEvaluator evaluator(kModel, limits(100, 4));
+    MockEvaluator evaluator(kCausalModel, limits(100, 4));
     PagePool pool(4);
     SequenceSpec spec{.prompt = random_text(rng, 1 + rng.below(70)), .mask_token = 10};
     spec.sampling.temperature = static_cast<float>(round % 2);
@@ -147,7 +147,7 @@ TEST(CausalScorer, TidarWeightsScoreAsTheyDecode) {
 TEST(CausalScorer, EndsWhenToldAndBeginsAnew) {
   Rng rng(4);
   const std::vector<TextGroup> groups = random_groups(rng, 6);
-  MockEvaluator evaluator(kModel, limits(64, 4));
+  MockEvaluator evaluator(kCausalModel, limits(64, 4));
   const auto scorer = make_causal_scorer(evaluator, 2);
   int taken = 0;
   ASSERT_TRUE(
@@ -159,7 +159,7 @@ TEST(CausalScorer, EndsWhenToldAndBeginsAnew) {
 }
 
 TEST(CausalScorer, WhatDoesNotFitIsSaid) {
-  MockEvaluator evaluator(kModel, limits(64, 4));
+  MockEvaluator evaluator(kCausalModel, limits(64, 4));
   const auto scorer = make_causal_scorer(evaluator, 2);
   EXPECT_EQ(scorer->longest_text(), 129);  // two pages a lane, and a token that is not read
   const auto failure = [&](const ScoredText& text) {

@@ -114,9 +114,9 @@ RequestStats stats_of(const Json& line, std::string_view prefix) {
   return stats;
 }
 
-class Run {
+class DocumentRun {
  public:
-  Run(const DocumentTask& task, Evaluator& evaluator, ResultsFile& results)
+  DocumentRun(const DocumentTask& task, Evaluator& evaluator, ResultsFile& results)
       : task_(task), evaluator_(evaluator), results_(results) {
     for (const ComparedMethod& compared : task.methods) {
       contenders_.push_back(
@@ -149,7 +149,7 @@ class Run {
   std::vector<std::unique_ptr<Contender>> contenders_;  // in the order of the task's methods
 };
 
-Request Run::request_for(size_t document) const {
+Request DocumentRun::request_for(size_t document) const {
   Request request = task_.request;
   const auto prompt = task_.documents[document].prompt_tokens();
   request.sequence.prompt.assign(prompt.begin(), prompt.end());
@@ -158,7 +158,7 @@ Request Run::request_for(size_t document) const {
   return request;
 }
 
-Result<double> Run::nll_of(const TextDocument& document) {
+Result<double> DocumentRun::nll_of(const TextDocument& document) {
   double logprob = 0;
   bool asked = false;
   const auto next = [&]() -> std::optional<TextGroup> {
@@ -174,7 +174,7 @@ Result<double> Run::nll_of(const TextDocument& document) {
   return -logprob;
 }
 
-Result<Json> Run::measure(size_t contender, size_t document, std::vector<int32_t>& own) {
+Result<Json> DocumentRun::measure(size_t contender, size_t document, std::vector<int32_t>& own) {
   const TextDocument& text = task_.documents[document];
   Contender& method = *contenders_[contender];
   Json line = {{"item", text.id}, {"sample", contender}};
@@ -189,7 +189,7 @@ Result<Json> Run::measure(size_t contender, size_t document, std::vector<int32_t
   return line;
 }
 
-Result<void> Run::measure(size_t document) {
+Result<void> DocumentRun::measure(size_t document) {
   TIDAR_TRY(const double nll, nll_of(task_.documents[document]));
   const size_t count = contenders_.size();
   std::vector<Json> lines(count);
@@ -207,7 +207,7 @@ Result<void> Run::measure(size_t document) {
   return {};
 }
 
-void Run::add(MethodOnDocuments& method, const Json& line) const {
+void DocumentRun::add(MethodOnDocuments& method, const Json& line) const {
   if (method.given) {
     ++method.given->texts;
     method.given->stats.add(stats_of(line, kGiven));
@@ -219,7 +219,7 @@ void Run::add(MethodOnDocuments& method, const Json& line) const {
   method.same_as_ar += line.value("same_as_ar", int64_t{0});
 }
 
-DocumentSummary Run::summary() const {
+DocumentSummary DocumentRun::summary() const {
   DocumentSummary summary{.all = static_cast<int64_t>(task_.documents.size())};
   for (size_t i = 0; i < contenders_.size(); ++i) {
     MethodOnDocuments method{.method = task_.methods[i].method};
@@ -264,7 +264,7 @@ Result<DocumentSummary> run_documents(const DocumentTask& task, Evaluator& evalu
                                       ResultsFile& results, const RunHooks& hooks) {
   TIDAR_CHECK(!task.methods.empty());
   TIDAR_CHECK(std::holds_alternative<ArOptions>(task.methods.front().method));
-  Run run(task, evaluator, results);
+  DocumentRun run(task, evaluator, results);
   int64_t done = 0;
   for (size_t i = 0; i < task.documents.size() && !hooks.stopped(); ++i) {
     if (!run.has(i)) {

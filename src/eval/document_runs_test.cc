@@ -11,14 +11,14 @@ namespace tidar {
 namespace {
 
 constexpr int kVocabulary = 40;
-constexpr MockModel kModel{
+constexpr MockModel kDocumentModel{
     .seed = 5, .vocabulary = kVocabulary, .mask_token = 39, .agreement = 0.8};
-constexpr EvaluatorLimits kLimits{
+constexpr EvaluatorLimits kDocumentLimits{
     .max_rows = 256, .pages = 32, .max_position = 200, .vocabulary = kVocabulary};
 
 class DocumentRuns : public testing::Test {
  protected:
-  DocumentRuns() : evaluator_(kModel, kLimits) {
+  DocumentRuns() : evaluator_(kDocumentModel, kDocumentLimits) {
     Rng rng(11);
     for (int i = 0; i < 7; ++i) {
       TextDocument document{.id = std::to_string(i + 1), .prompt = 1 + i};

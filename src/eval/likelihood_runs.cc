@@ -86,7 +86,7 @@ std::vector<double> column(const std::vector<Json>& lines, const char* field) {
   return values;
 }
 
-double sum(const std::vector<double>& values) {
+double total(const std::vector<double>& values) {
   double all = 0;
   for (const double value : values) all += value;
   return all;
@@ -173,7 +173,7 @@ Result<EvalSummary> run_choices(const ChoiceTask& task, const Tokenizer& tokeniz
     summary.scores.emplace_back(name, score_of(column(lines, name)));
   }
   summary.numbers = {{"truncated", static_cast<double>(truncated)},
-                     {"seconds", sum(column(lines, "seconds"))}};
+                     {"seconds", total(column(lines, "seconds"))}};
   return summary;
 }
 
@@ -212,17 +212,17 @@ Result<EvalSummary> run_perplexity(const PerplexityTask& task, const Tokenizer& 
   auto nats = column(lines, "logprob");
   for (double& value : nats) value = -value;
   const auto counts = column(lines, "tokens");
-  const double bytes = sum(column(lines, "bytes"));
+  const double bytes = total(column(lines, "bytes"));
   const Score nll = mean_of_tokens(nats, counts);
   EvalSummary summary;
   summary.done = static_cast<int64_t>(lines.size());
   summary.all = static_cast<int64_t>(windows.size());
   summary.scores = {{"nll", nll}};
   summary.numbers = {{"perplexity", std::exp(nll.mean)},
-                     {"bits_per_byte", bytes > 0 ? sum(nats) / bytes / std::numbers::ln2 : 0},
-                     {"tokens", sum(counts)},
+                     {"bits_per_byte", bytes > 0 ? total(nats) / bytes / std::numbers::ln2 : 0},
+                     {"tokens", total(counts)},
                      {"bytes", bytes},
-                     {"seconds", sum(column(lines, "seconds"))}};
+                     {"seconds", total(column(lines, "seconds"))}};
   return summary;
 }
 

@@ -14,19 +14,20 @@
 namespace tidar {
 namespace {
 
-constexpr MockModel kModel{.seed = 3, .vocabulary = 270, .mask_token = 269};
+constexpr MockModel kScoredModel{.seed = 3, .vocabulary = 270, .mask_token = 269};
 
-const RunIdentity kIdentity = {{"test", "likelihood"}};
+const RunIdentity kLikelihoodIdentity = {{"test", "likelihood"}};
 
 class LikelihoodRuns : public testing::Test {
  protected:
   LikelihoodRuns()
       : tokenizer_(*Tokenizer::parse(small_tokenizer().dump(), "test")),
-        evaluator_(kModel, {.max_rows = 64, .pages = 8, .max_position = 200, .vocabulary = 270}),
+        evaluator_(kScoredModel,
+                   {.max_rows = 64, .pages = 8, .max_position = 200, .vocabulary = 270}),
         scorer_(make_causal_scorer(evaluator_, 2)) {}
 
   ResultsFile open(const std::string& folder) {
-    return *ResultsFile::open(folder_.path() / folder, kIdentity);
+    return *ResultsFile::open(folder_.path() / folder, kLikelihoodIdentity);
   }
   size_t lines(const std::string& folder) {
     const std::string text = bytes_of_file(folder_.path() / folder / "results.jsonl");

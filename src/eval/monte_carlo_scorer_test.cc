@@ -13,7 +13,7 @@
 namespace tidar {
 namespace {
 
-constexpr MockModel kModel{.seed = 9, .agreement = 0.2};
+constexpr MockModel kEstimatedModel{.seed = 9, .agreement = 0.2};
 constexpr int32_t kMask = 10;
 
 const ScoredText kText{{3, 1, 4, 1, 5, 9, 2, 6}, 4};
@@ -28,7 +28,7 @@ double logprob(const std::vector<int32_t>& tokens, const std::vector<int32_t>& p
   Ask ask;
   ask.kind = AskKind::score;
   ask.token = token;
-  const auto logits = dense_logits(kModel, tokens, positions, allowed);
+  const auto logits = dense_logits(kEstimatedModel, tokens, positions, allowed);
   return double{mock_answer(ask, logits[static_cast<size_t>(row)], nullptr).logprob};
 }
 
@@ -100,7 +100,7 @@ double block_sum(int32_t border, int32_t begin, int32_t end, unsigned masked, Cl
 MonteCarloOptions options_of(int samples) { return {.samples = samples, .mask_token = kMask}; }
 
 TextScore estimate(const MonteCarloOptions& options, int64_t id = 0, int rows = 64) {
-  MockEvaluator evaluator(kModel,
+  MockEvaluator evaluator(kEstimatedModel,
                           {.max_rows = rows, .pages = 1, .max_position = 100, .vocabulary = 11});
   const auto scorer = make_monte_carlo_scorer(evaluator, options);
   bool given = false;

@@ -37,10 +37,10 @@ std::string text_of(const Json& line) {
   return line.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-class Run {
+class ProblemRun {
  public:
-  Run(const ProblemTask& task, const Tokenizer& tokenizer, Engine& engine, const Judge& judge,
-      ResultsFile& results, const RunHooks& hooks)
+  ProblemRun(const ProblemTask& task, const Tokenizer& tokenizer, Engine& engine,
+             const Judge& judge, ResultsFile& results, const RunHooks& hooks)
       : task_(task),
         tokenizer_(tokenizer),
         engine_(engine),
@@ -69,7 +69,7 @@ class Run {
   double seconds_ = 0;  // of steps since the last result
 };
 
-Result<bool> Run::submit() {
+Result<bool> ProblemRun::submit() {
   for (; next_.problem < task_.problems.size(); ++next_.problem, next_.number = 0) {
     const Problem& problem = task_.problems[next_.problem];
     for (; next_.number < task_.samples; ++next_.number) {
@@ -92,7 +92,7 @@ Result<bool> Run::submit() {
   return false;
 }
 
-Result<void> Run::take(const Update& update) {
+Result<void> ProblemRun::take(const Update& update) {
   Sample& sample = running_.at(update.id);
   sample.text += update.text;
   if (update.finish == FinishReason::none) return {};
@@ -108,11 +108,11 @@ Result<void> Run::take(const Update& update) {
   return {};
 }
 
-void Run::cancel_all() {
+void ProblemRun::cancel_all() {
   for (const auto& [id, sample] : running_) engine_.cancel(id);
 }
 
-Result<void> Run::go() {
+Result<void> ProblemRun::go() {
   for (bool more = true; !hooks_.stopped();) {
     while (more && static_cast<int>(running_.size()) < task_.together) {
       TIDAR_TRY(more, submit());
@@ -204,7 +204,7 @@ Result<EvalSummary> run_problems(const ProblemTask& task, const Tokenizer& token
                                  Engine& engine, const Judge& judge, ResultsFile& results,
                                  const RunHooks& hooks) {
   TIDAR_TRY_VOID(check_names(task.problems));
-  TIDAR_TRY_VOID(Run(task, tokenizer, engine, judge, results, hooks).go());
+  TIDAR_TRY_VOID(ProblemRun(task, tokenizer, engine, judge, results, hooks).go());
   return summary_of(task, results);
 }
 

@@ -17,7 +17,7 @@ using Lines = std::vector<nlohmann::json>;
 
 constexpr MockModel kModel{.seed = 3, .vocabulary = 270, .mask_token = 269};
 
-const RunIdentity kIdentity = {{"test", "problems"}};
+const RunIdentity kProblemIdentity = {{"test", "problems"}};
 
 class ProblemRuns : public testing::Test {
  protected:
@@ -40,7 +40,7 @@ class ProblemRuns : public testing::Test {
   }
 
   EvalSummary run(const std::string& folder, const RunHooks& hooks = {}) {
-    auto results = ResultsFile::open(folder_.path() / folder, kIdentity);
+    auto results = ResultsFile::open(folder_.path() / folder, kProblemIdentity);
     EXPECT_TRUE(results.ok());
     Engine engine(evaluator_, &tokenizer_);
     const Judge judge(ProblemKind::gsm8k, {});
@@ -156,7 +156,7 @@ TEST_F(ProblemRuns, AnswersAreJudged) {
 
 TEST_F(ProblemRuns, WhatIsWrongIsSaid) {
   const auto failure = [&] {
-    auto results = ResultsFile::open(folder_.path() / "x", kIdentity);
+    auto results = ResultsFile::open(folder_.path() / "x", kProblemIdentity);
     Engine engine(evaluator_, &tokenizer_);
     const Judge judge(ProblemKind::gsm8k, {});
     const auto done = run_problems(task_, tokenizer_, engine, judge, *results, {});
@@ -173,7 +173,7 @@ TEST_F(ProblemRuns, SamplesAreWholePrograms) {
   task_.samples = 1;
   task_.problems.resize(2);
   task_.problems[0].before = "def f():\n";
-  auto results = ResultsFile::open(folder_.path() / "x", kIdentity);
+  auto results = ResultsFile::open(folder_.path() / "x", kProblemIdentity);
   ASSERT_TRUE(results->add("0", 0, "{\"item\":\"0\",\"sample\":0,\"text\":\"  return 1\"}").ok());
   ASSERT_TRUE(write_samples(task_, *results).ok());
   EXPECT_EQ(bytes_of_file(folder_.path() / "x" / "samples.jsonl"),

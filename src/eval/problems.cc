@@ -4,8 +4,8 @@
 #include <array>
 #include <utility>
 
-#include "eval/jsonl.h"
 #include "eval/shots.h"
+#include "format/jsonl.h"
 
 namespace tidar {
 namespace {
@@ -61,14 +61,14 @@ Result<Problem> read_mbpp(const JsonFields& fields, int64_t /*line*/) {
   return problem;
 }
 
-struct KindInfo {
+struct ProblemKindInfo {
   std::string_view name;
   Result<Problem> (*read)(const JsonFields&, int64_t);
   std::vector<std::string> stop;
 };
 
-const KindInfo& info(ProblemKind kind) {
-  static const std::array<KindInfo, 3> kinds = {{
+const ProblemKindInfo& info(ProblemKind kind) {
+  static const std::array<ProblemKindInfo, 3> kinds = {{
       {"gsm8k", read_gsm8k, {"Question:", "</s>", "<|im_end|>"}},
       {"humaneval", read_humaneval, {"\nclass", "\ndef", "\n#", "\nif", "\nprint"}},
       {"mbpp", read_mbpp, {"[DONE]"}},

@@ -13,7 +13,8 @@
 namespace tidar {
 namespace {
 
-constexpr MockModel kModel{.seed = 5, .vocabulary = 270, .mask_token = 269, .agreement = 0.8};
+constexpr MockModel kSolutionModel{
+    .seed = 5, .vocabulary = 270, .mask_token = 269, .agreement = 0.8};
 constexpr EvaluatorLimits kLimits{
     .max_rows = 256, .pages = 32, .max_position = 200, .vocabulary = 270};
 
@@ -30,7 +31,7 @@ class SolutionRuns : public testing::Test {
  protected:
   SolutionRuns()
       : tokenizer_(*Tokenizer::parse(with_beginning().dump(), "test")),
-        evaluator_(kModel, kLimits),
+        evaluator_(kSolutionModel, kLimits),
         given_(evaluator_, 269) {
     for (const char* solution : {" 1 + 1 = 2", " nothing", " aaaaaaaaaaaaaaaaaaaaaaaa"}) {
       Problem problem;

@@ -11,14 +11,14 @@
 namespace tidar {
 namespace {
 
-struct KindInfo {
+struct TaskKindInfo {
   std::string_view name;
   std::string_view field;  ///< that its lines have; "": none
   std::optional<ProblemKind> problem;
 };
 
 // The first whose field a line has: published lines of mbpp have a text, too.
-constexpr std::array<KindInfo, 6> kKinds = {{
+constexpr std::array<TaskKindInfo, 6> kKinds = {{
     {"choices", "choices", {}},
     {"text", "", {}},
     {"gsm8k", "question", ProblemKind::gsm8k},
@@ -27,7 +27,7 @@ constexpr std::array<KindInfo, 6> kKinds = {{
     {"documents", "text", {}},
 }};
 
-const KindInfo& info(TaskKind kind) { return kKinds[static_cast<size_t>(kind)]; }
+const TaskKindInfo& info(TaskKind kind) { return kKinds[static_cast<size_t>(kind)]; }
 
 Result<std::string> first_line(const std::filesystem::path& file) {
   TIDAR_TRY(InputFile input, InputFile::open(file));

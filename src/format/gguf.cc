@@ -17,10 +17,10 @@ static_assert(std::endian::native == std::endian::little, "GGUF files are little
 
 namespace {
 
-constexpr std::string_view kMagic = "GGUF";
+constexpr std::string_view kGgufMagic = "GGUF";
 constexpr uint64_t kUsualAlignment = 32;
 constexpr uint64_t kLargestAlignment = 1 << 20;
-constexpr uint32_t kMostDimensions = 4;
+constexpr uint32_t kMostGgufDimensions = 4;
 /// Bytes that an entry, an info take at least.
 constexpr uint64_t kSmallestEntry = 8 + 4 + 1;
 constexpr uint64_t kSmallestInfo = 8 + 4 + 8 + 4 + 8;
@@ -147,13 +147,13 @@ class GgufReader {
   }
 
   Result<void> read_version() {
-    const auto begin = bytes_.first(std::min(bytes_.size(), kMagic.size()));
+    const auto begin = bytes_.first(std::min(bytes_.size(), kGgufMagic.size()));
     const std::string_view magic(reinterpret_cast<const char*>(begin.data()), begin.size());
-    if (magic != kMagic) {
+    if (magic != kGgufMagic) {
       return error("{}: is no GGUF file: it begins with {}, not with 'GGUF'", where(),
                    in_quotes(magic));
     }
-    at_ = kMagic.size();
+    at_ = kGgufMagic.size();
     TIDAR_TRY(const auto version, take<uint32_t>("its version"));
     if (version == 2 || version == 3) return {};
     if (version == 0x02000000 || version == 0x03000000) {
@@ -247,9 +247,9 @@ class GgufReader {
 
   Result<std::vector<int64_t>> take_shape(const std::string& what) {
     TIDAR_TRY(const auto dimensions, take<uint32_t>(what));
-    if (dimensions < 1 || dimensions > kMostDimensions) {
+    if (dimensions < 1 || dimensions > kMostGgufDimensions) {
       return error("{}: {} has {} dimensions; expected 1 to {}", where(), what, dimensions,
-                   kMostDimensions);
+                   kMostGgufDimensions);
     }
     std::vector<int64_t> shape(dimensions);
     int64_t elements = 1;

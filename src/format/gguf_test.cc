@@ -107,13 +107,13 @@ TEST(GgufFiles, CutAnywhereGiveOneSentence) {
   }
 }
 
-struct BadFile {
+struct BadGgufFile {
   const char* name;
   std::string file;
   const char* says;
 };
 
-class BadGguf : public ::testing::TestWithParam<BadFile> {};
+class BadGguf : public ::testing::TestWithParam<BadGgufFile> {};
 
 TEST_P(BadGguf, GivesOneSentence) {
   const auto result = parse_gguf(GetParam().file);
@@ -154,76 +154,95 @@ constexpr uint64_t kExa = uint64_t{1} << 60;
 INSTANTIATE_TEST_SUITE_P(
     Header, BadGguf,
     ::testing::Values(
-        BadFile{"empty", "", "is no GGUF file: it begins with ''"},
-        BadFile{"other", "{\"a\": 1}", "it begins with '{\"a\"', not with 'GGUF'"},
-        BadFile{"no_version", "GGUF", "ends within its version|takes 4 bytes, but only 0"},
-        BadFile{"version_1", with_version(1), "version 1; expected 2 or 3"},
-        BadFile{"version_4", with_version(4), "version 4; expected 2 or 3"},
-        BadFile{"big_endian", with_version(0x03000000), "is a big-endian GGUF file"},
-        BadFile{"exa_tensors", announcing(kExa, 0), "announces 1152921504606846976 tensors, but"},
-        BadFile{"exa_entries", announcing(0, kExa), "announces 1152921504606846976 entries, but"},
-        BadFile{"all_tensors", announcing(kHuge, 0), "announces 18446744073709551615 tensors"}),
+        BadGgufFile{"empty", "", "is no GGUF file: it begins with ''"},
+        BadGgufFile{"other", "{\"a\": 1}", "it begins with '{\"a\"', not with 'GGUF'"},
+        BadGgufFile{"no_version", "GGUF", "ends within its version|takes 4 bytes, but only 0"},
+        BadGgufFile{"version_1", with_version(1), "version 1; expected 2 or 3"},
+        BadGgufFile{"version_4", with_version(4), "version 4; expected 2 or 3"},
+        BadGgufFile{"big_endian", with_version(0x03000000), "is a big-endian GGUF file"},
+        BadGgufFile{"exa_tensors", announcing(kExa, 0),
+                    "announces 1152921504606846976 tensors, but"},
+        BadGgufFile{"exa_entries", announcing(0, kExa),
+                    "announces 1152921504606846976 entries, but"},
+        BadGgufFile{"all_tensors", announcing(kHuge, 0), "announces 18446744073709551615 tensors"}),
     CaseName());
 
 INSTANTIATE_TEST_SUITE_P(
     Entries, BadGguf,
     ::testing::Values(
-        BadFile{"type_255", with_entry(255, raw(1)), "'key' has the type 255; expected one below"},
-        BadFile{"twice", GgufBuilder().set("key", 1).set("key", 2).file(), "'key' is there twice"},
-        BadFile{"list_twice", GgufBuilder().texts("key", {}).set("key", 2).file(), "'key' is ther"},
-        BadFile{"long_text", with_entry(8, raw(kHuge)), "'key': it takes 18446744073709551615 by"},
-        BadFile{"long_key", announcing(0, 1).substr(0, 24) + raw(kHuge) + "12345",
-                "the key of an entry: it takes 18446744073709551615 bytes, but only 5 are left"},
-        BadFile{"list_of_lists", with_entry(9, raw(9u) + raw(kHuge)), "is a list of the type 9"},
-        BadFile{"list_of_255", with_entry(9, raw(255u) + raw(kHuge)), "is a list of the type 255"},
-        BadFile{"long_list", with_entry(9, raw(4u) + raw(kExa)), "values in entry 'key', but"},
-        BadFile{"wrapping_list", with_entry(9, raw(10u) + raw(kHuge / 8 + 2)), "values in entry"},
-        BadFile{"many_texts", with_entry(9, raw(8u) + raw(kExa)), "texts in entry 'key', but the"},
-        BadFile{"alignment_0", aligned_at(0), "'general.alignment' is 0; expected"},
-        BadFile{"alignment_48", aligned_at(48), "'general.alignment' is 48; expected a power"},
-        BadFile{"alignment_2_31", aligned_at(1u << 31), "is 2147483648; expected a power of two"},
-        BadFile{"split", GgufBuilder().set("split.count", uint16_t{4}).file(),
-                "is one of 4 parts of a model; join them with"}),
+        BadGgufFile{"type_255", with_entry(255, raw(1)),
+                    "'key' has the type 255; expected one below"},
+        BadGgufFile{"twice", GgufBuilder().set("key", 1).set("key", 2).file(),
+                    "'key' is there twice"},
+        BadGgufFile{"list_twice", GgufBuilder().texts("key", {}).set("key", 2).file(),
+                    "'key' is ther"},
+        BadGgufFile{"long_text", with_entry(8, raw(kHuge)),
+                    "'key': it takes 18446744073709551615 by"},
+        BadGgufFile{
+            "long_key", announcing(0, 1).substr(0, 24) + raw(kHuge) + "12345",
+            "the key of an entry: it takes 18446744073709551615 bytes, but only 5 are left"},
+        BadGgufFile{"list_of_lists", with_entry(9, raw(9u) + raw(kHuge)),
+                    "is a list of the type 9"},
+        BadGgufFile{"list_of_255", with_entry(9, raw(255u) + raw(kHuge)),
+                    "is a list of the type 255"},
+        BadGgufFile{"long_list", with_entry(9, raw(4u) + raw(kExa)), "values in entry 'key', but"},
+        BadGgufFile{"wrapping_list", with_entry(9, raw(10u) + raw(kHuge / 8 + 2)),
+                    "values in entry"},
+        BadGgufFile{"many_texts", with_entry(9, raw(8u) + raw(kExa)),
+                    "texts in entry 'key', but the"},
+        BadGgufFile{"alignment_0", aligned_at(0), "'general.alignment' is 0; expected"},
+        BadGgufFile{"alignment_48", aligned_at(48), "'general.alignment' is 48; expected a power"},
+        BadGgufFile{"alignment_2_31", aligned_at(1u << 31),
+                    "is 2147483648; expected a power of two"},
+        BadGgufFile{"split", GgufBuilder().set("split.count", uint16_t{4}).file(),
+                    "is one of 4 parts of a model; join them with"}),
     CaseName());
 
 INSTANTIATE_TEST_SUITE_P(
     Tensors, BadGguf,
     ::testing::Values(
-        BadFile{"no_dimensions", with_info({}, kF32, 0), "'t' has 0 dimensions; expected 1 to 4"},
-        BadFile{"five", with_info({1, 1, 1, 1, 1}, kF32, 0), "'t' has 5 dimensions"},
-        BadFile{"no_elements", with_info({4, 0}, kF32, 0), "has a dimension of 0; expected a pos"},
-        BadFile{"huge", with_info({kHuge}, kF32, 0), "a dimension of 18446744073709551615"},
-        BadFile{"product", with_info({1u << 30, 1u << 30}, kF32, 0), "elements in all"},
-        BadFile{"wraps", with_info({kHuge / 2 + 1, 2}, kF32, 0), "has a dimension of"},
-        BadFile{"format_255", with_info({4}, 255, 0), "'t' has the format 255, which is none of"},
-        BadFile{"foreign", with_info({256}, 17, 0), "is stored as IQ2_XS, which is not supported"},
-        BadFile{"half_a_block", with_info({48}, 8, 0), "rows of 48 elements; Q8_0 wants a multipl"},
-        BadFile{"half_a_row", with_info({16, 2}, 2, 0), "rows of 16 elements; Q4_0 wants a multi"},
-        BadFile{"unaligned", with_info({4}, kF32, 4), "begins at byte 4|a multiple of 32"},
-        BadFile{"behind", with_info({4}, kF32, 96), "takes 16 bytes from byte 96|holds 64"},
-        BadFile{"too_long", with_info({17}, kF32, 0), "takes 68 bytes from byte 0|holds 64"},
-        BadFile{"cyclic", with_info({4}, kF32, kHuge - 31), "from byte 18446744073709551584 of"},
-        BadFile{"overlap",
-                GgufBuilder()
-                    .info("a", {9}, kF32, 0)
-                    .info("b", {8}, kF32, 32)
-                    .data(std::string(64, 'd'))
-                    .file(),
-                "the tensors 'a' and 'b' overlap"},
-        BadFile{"same_place",
-                GgufBuilder()
-                    .info("a", {8}, kF32, 0)
-                    .info("b", {8}, kF32, 0)
-                    .data(std::string(64, 'd'))
-                    .file(),
-                "overlap"},
-        BadFile{"twice",
-                GgufBuilder()
-                    .info("a", {8}, kF32, 0)
-                    .info("a", {8}, kF32, 32)
-                    .data(std::string(64, 'd'))
-                    .file(),
-                "tensor 'a' is there twice"}),
+        BadGgufFile{"no_dimensions", with_info({}, kF32, 0),
+                    "'t' has 0 dimensions; expected 1 to 4"},
+        BadGgufFile{"five", with_info({1, 1, 1, 1, 1}, kF32, 0), "'t' has 5 dimensions"},
+        BadGgufFile{"no_elements", with_info({4, 0}, kF32, 0),
+                    "has a dimension of 0; expected a pos"},
+        BadGgufFile{"huge", with_info({kHuge}, kF32, 0), "a dimension of 18446744073709551615"},
+        BadGgufFile{"product", with_info({1u << 30, 1u << 30}, kF32, 0), "elements in all"},
+        BadGgufFile{"wraps", with_info({kHuge / 2 + 1, 2}, kF32, 0), "has a dimension of"},
+        BadGgufFile{"format_255", with_info({4}, 255, 0),
+                    "'t' has the format 255, which is none of"},
+        BadGgufFile{"foreign", with_info({256}, 17, 0),
+                    "is stored as IQ2_XS, which is not supported"},
+        BadGgufFile{"half_a_block", with_info({48}, 8, 0),
+                    "rows of 48 elements; Q8_0 wants a multipl"},
+        BadGgufFile{"half_a_row", with_info({16, 2}, 2, 0),
+                    "rows of 16 elements; Q4_0 wants a multi"},
+        BadGgufFile{"unaligned", with_info({4}, kF32, 4), "begins at byte 4|a multiple of 32"},
+        BadGgufFile{"behind", with_info({4}, kF32, 96), "takes 16 bytes from byte 96|holds 64"},
+        BadGgufFile{"too_long", with_info({17}, kF32, 0), "takes 68 bytes from byte 0|holds 64"},
+        BadGgufFile{"cyclic", with_info({4}, kF32, kHuge - 31),
+                    "from byte 18446744073709551584 of"},
+        BadGgufFile{"overlap",
+                    GgufBuilder()
+                        .info("a", {9}, kF32, 0)
+                        .info("b", {8}, kF32, 32)
+                        .data(std::string(64, 'd'))
+                        .file(),
+                    "the tensors 'a' and 'b' overlap"},
+        BadGgufFile{"same_place",
+                    GgufBuilder()
+                        .info("a", {8}, kF32, 0)
+                        .info("b", {8}, kF32, 0)
+                        .data(std::string(64, 'd'))
+                        .file(),
+                    "overlap"},
+        BadGgufFile{"twice",
+                    GgufBuilder()
+                        .info("a", {8}, kF32, 0)
+                        .info("a", {8}, kF32, 32)
+                        .data(std::string(64, 'd'))
+                        .file(),
+                    "tensor 'a' is there twice"}),
     CaseName());
 
 TEST(GgufPaths, AreFiles) {

@@ -21,10 +21,6 @@ constexpr size_t kEndlessLine = size_t{1} << 30;
 constexpr int kMostBlankLines = 1 << 24;
 constexpr std::string_view kZstdMagic = "\x28\xB5\x2F\xFD";
 
-struct FreeContext {
-  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-};
-
 }  // namespace
 
 /// Bytes of the file, decompressed where they have to be.
@@ -112,6 +108,9 @@ class InputFile::Source {
   size_t raw_end_ = 0;
   bool ended_ = false;
   bool in_frame_ = false;
+  struct FreeContext {
+    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+  };
   std::unique_ptr<ZSTD_DCtx, FreeContext> context_;  // none: not compressed
 };
 

@@ -13,7 +13,7 @@ static_assert(std::endian::native == std::endian::little, "token shards are litt
 
 namespace {
 
-constexpr std::string_view kMagic = "tidartok";
+constexpr std::string_view kShardMagic = "tidartok";
 constexpr uint32_t kPlainVersion = 1, kGivenVersion = 2;
 constexpr size_t kAlignment = 8;
 constexpr size_t kBuffered = size_t{1} << 20;
@@ -31,7 +31,7 @@ static_assert(sizeof(Header) == 40);
 
 /// With the magic.
 Header begun(Header header) {
-  std::memcpy(header.magic, kMagic.data(), kMagic.size());
+  std::memcpy(header.magic, kShardMagic.data(), kShardMagic.size());
   return header;
 }
 
@@ -54,11 +54,11 @@ T largest_of(const std::byte* ids, int64_t count) {
 }
 
 Result<void> check_header(const Header& header, const std::string& where) {
-  if (std::string_view(header.magic, sizeof header.magic) != kMagic) {
+  if (std::string_view(header.magic, sizeof header.magic) != kShardMagic) {
     return error(
         "{}: is no token shard: expected it to begin with '{}'; tidar data tokens makes "
         "shards",
-        where, kMagic);
+        where, kShardMagic);
   }
   if (header.version != kPlainVersion && header.version != kGivenVersion) {
     return error("{}: is a token shard of version {}; this program knows the versions {} and {}",
@@ -78,9 +78,10 @@ Result<void> check_header(const Header& header, const std::string& where) {
 }  // namespace
 
 bool is_token_shard(const std::filesystem::path& path) {
-  std::string begin(kMagic.size(), '\0');
+  std::string begin(kShardMagic.size(), '\0');
   std::ifstream file(path, std::ios::binary);
-  return file.read(begin.data(), static_cast<std::streamsize>(begin.size())) && begin == kMagic;
+  return file.read(begin.data(), static_cast<std::streamsize>(begin.size())) &&
+         begin == kShardMagic;
 }
 
 Result<TokenShard> TokenShard::parse(std::span<const std::byte> bytes, const std::string& where) {

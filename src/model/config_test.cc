@@ -7,11 +7,10 @@
 #include "base/rng.h"
 #include "format/files_testing.h"
 #include "format/json.h"
+#include "model/fixtures_testing.h"
 
 namespace tidar {
 namespace {
-
-const std::filesystem::path kFixtures = TIDAR_FIXTURES;
 
 // A small valid config of an architecture, as its publishers write it.
 Json small_config(const std::string& architecture) {

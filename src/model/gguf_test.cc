@@ -11,14 +11,12 @@
 #include "format/gguf_testing.h"
 #include "format/json.h"
 #include "model/config_json.h"
+#include "model/fixtures_testing.h"
 #include "model/gguf_config.h"
 #include "model/weights.h"
 
 namespace tidar {
 namespace {
-
-const std::filesystem::path kFixtures = TIDAR_FIXTURES;
-constexpr const char* kFolders[] = {"qwen2", "qwen3", "qwen3_bf16", "llama", "smollm2"};
 
 /// Names of tensors outside of layers, and of those in them, as both kinds of files have them.
 const std::map<std::string, std::string> kOutside = {{"model.embed_tokens.weight", "token_embd"},

@@ -11,12 +11,10 @@
 
 #include "base/rng.h"
 #include "format/files_testing.h"
+#include "model/fixtures_testing.h"
 
 namespace tidar {
 namespace {
-
-const std::filesystem::path kFixtures = TIDAR_FIXTURES;
-constexpr const char* kFolders[] = {"qwen2", "qwen3", "qwen3_bf16", "llama", "smollm2"};
 
 // The tensors of a fixture, to be changed and written elsewhere.
 class Checkpoint {

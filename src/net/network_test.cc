@@ -26,12 +26,6 @@ class NetworkTest : public testing::Test {
 
 // ---- asks ----
 
-double log_sum_exp(const std::vector<float>& logits) {
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(double{logit});
-  return std::log(sum);
-}
-
 TEST_F(NetworkTest, AsksAreAnsweredInTheirOrderHoweverMany) {
   NetworkOnBackend on(config_, weights_, kRef);
   Pass pass;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,6 +20,13 @@
 #include "plan/layouts.h"
 
 namespace tidar {
+
+inline double log_sum_exp(const std::vector<float>& logits) {
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(double{logit} - largest);
+  return largest + std::log(sum);
+}
 
 /// A way to compute that every test of the suite runs over.
 struct BackendUnderTest {

@@ -21,6 +21,8 @@ struct Parameter {
   Matrix gradient;  ///< f32, or f64 where activations are f64; without data: frozen
 
   bool frozen() const { return gradient.data == nullptr; }
+  /// Elements that are trained.
+  int64_t trained_elements() const { return frozen() ? 0 : value.rows * value.cols; }
 
   std::span<const float> vector() const {
     return {value.row<float>(0), static_cast<size_t>(value.cols)};

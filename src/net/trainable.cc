@@ -20,22 +20,22 @@ int64_t head_rows_of(const ModelConfig& config, const Ops& ops, const TrainableO
   return std::clamp<int64_t>(options.logit_bytes / row_bytes, 1, options.max_rows);
 }
 
-// A residual stream [max_rows, D], or its gradient.
-class Stream {
- public:
-  Stream(const ModelConfig& config, Ops& ops, int max_rows)
-      : planes_(ops, max_rows, {{&x_, ops.activation(), config.hidden}}) {}
-  Matrix rows(int64_t count) const { return first(x_, count); }
-  int64_t bytes() const { return planes_.bytes(); }
-
- private:
-  Matrix x_;
-  Planes planes_;
-};
-
 }  // namespace
 
 struct Trainable::Impl {
+  // A residual stream [max_rows, D], or its gradient.
+  class Stream {
+   public:
+    Stream(const ModelConfig& config, Ops& ops, int max_rows)
+        : planes_(ops, max_rows, {{&x_, ops.activation(), config.hidden}}) {}
+    Matrix rows(int64_t count) const { return first(x_, count); }
+    int64_t bytes() const { return planes_.bytes(); }
+
+   private:
+    Matrix x_;
+    Planes planes_;
+  };
+
   ModelConfig config;
   BackwardOps& ops;
   int max_rows;
@@ -286,7 +286,7 @@ std::vector<MemoryUse> Trainable::memory() const {
   int64_t weights = impl.embedding->bytes() + (impl.own_head ? impl.own_head->bytes() : 0);
   for (const TrainedBlock& block : impl.blocks) weights += block.bytes();
   int64_t streams = impl.d_x.bytes();
-  for (const Stream& stream : impl.streams) streams += stream.bytes();
+  for (const Impl::Stream& stream : impl.streams) streams += stream.bytes();
   int64_t insides = impl.gradients.bytes() + (impl.adapted ? impl.adapted->bytes() : 0);
   for (const BlockInside& inside : impl.insides) insides += inside.bytes();
   return {{"masters and gradients", impl.parameters.bytes()},

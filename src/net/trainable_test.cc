@@ -96,13 +96,6 @@ TEST_P(TrainableTest, FixturesLossesAndGradients) {
 
 // ---- passes of every kind ----
 
-double log_sum_exp(const std::vector<float>& logits) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(double{logit} - largest);
-  return largest + std::log(sum);
-}
-
 // The serving network reads the same pass, through its own attention and keys in scratch slots.
 TEST_P(TrainableTest, LossesAreThoseOfTheServingNetwork) {
   for_each_model_and_layout(21, 60, [](Rng& rng, const ModelConfig& config, RandomPass one) {

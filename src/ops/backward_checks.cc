@@ -8,8 +8,6 @@ namespace tidar {
 
 namespace {
 
-bool is_activation(const Ops& ops, Matrix x) { return x.dtype == ops.activation(); }
-
 void check_activation(const Ops& ops, Matrix x, int64_t rows, int64_t cols) {
   TIDAR_CHECK(is_activation(ops, x));
   TIDAR_CHECK_EQ(x.rows, rows);
@@ -18,13 +16,6 @@ void check_activation(const Ops& ops, Matrix x, int64_t rows, int64_t cols) {
 
 void check_wanted(const Ops& ops, Matrix gradient, int64_t rows, int64_t cols) {
   if (gradient.data != nullptr) check_activation(ops, gradient, rows, cols);
-}
-
-void check_indices(std::span<const int32_t> indices, int64_t count) {
-  for (const int32_t index : indices) {
-    TIDAR_CHECK_GE(index, 0);
-    TIDAR_CHECK_LT(index, count);
-  }
 }
 
 void check_sight(const Sight& sight, int64_t rows) {

@@ -9,16 +9,7 @@ namespace tidar {
 
 namespace {
 
-void check_indices(std::span<const int32_t> indices, int64_t count) {
-  for (const int32_t index : indices) {
-    TIDAR_CHECK_GE(index, 0);
-    TIDAR_CHECK_LT(index, count);
-  }
-}
-
 int64_t rows_of(std::span<const int32_t> indices) { return static_cast<int64_t>(indices.size()); }
-
-bool is_activation(const Ops& ops, Matrix x) { return x.dtype == ops.activation(); }
 
 bool is_output_type(const Ops& ops, Matrix x) {
   return is_activation(ops, x) || is_operand(ops, x);
@@ -37,6 +28,15 @@ void check_layer(const KvStore& kv, int layer) {
 }
 
 }  // namespace
+
+void check_indices(std::span<const int32_t> indices, int64_t count) {
+  for (const int32_t index : indices) {
+    TIDAR_CHECK_GE(index, 0);
+    TIDAR_CHECK_LT(index, count);
+  }
+}
+
+bool is_activation(const Ops& ops, Matrix x) { return x.dtype == ops.activation(); }
 
 bool is_operand(const Ops& ops, Matrix x) {
   return std::ranges::any_of(kWeightFormats, [&](const WeightFormatFacts& facts) {

@@ -10,6 +10,10 @@ namespace tidar {
 
 /// Bytes and scales of each part, and equal cols of all; interleaved parts are two of equal shape.
 void check_pack(PackOrder order, std::span<const HostMatrix> parts, WeightFormat format);
+/// Each of [0, count).
+void check_indices(std::span<const int32_t> indices, int64_t count);
+/// Whether x has the type in which the backend computes.
+bool is_activation(const Ops& ops, Matrix x);
 /// Whether x may go into a product with weights of some format.
 bool is_operand(const Ops& ops, Matrix x);
 void check_kv_shape(const Ops& ops, const KvShape& shape);

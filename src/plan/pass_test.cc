@@ -13,7 +13,7 @@
 namespace tidar {
 namespace {
 
-constexpr int32_t kMask = 99;
+constexpr int32_t kAnyMask = 99;
 
 TEST(Pass, RowsTakeTheNextKeysOfTheirCache) {
   PagePool pool(4);
@@ -56,15 +56,15 @@ TEST(Pass, ShowsTheRowsOfOneOfItsSequences) {
   add_causal(pass, std::array{1, 2}, Keep::scratch);
   pass.begin_sequence(cache);
   std::array<MaskGroup, 1> groups = {{{.accepted = 1, .masks = 2}}};
-  add_tidar_step(pass, std::array{7, 8}, kMask, groups);
+  add_tidar_step(pass, std::array{7, 8}, kAnyMask, groups);
 
   const ShownRows shown = shown_rows(pass, pass.sequences[1]);
   EXPECT_EQ(shown.cached, 3);
   EXPECT_EQ(shown.first_row, 2);
   const std::vector<ShownRow> expected = {{7, 3, Keep::page, {0, 4}, {}},
                                           {8, 4, Keep::page, {0, 5}, {}},
-                                          {kMask, 4, Keep::scratch, {0, 4}, {5, 7}},
-                                          {kMask, 5, Keep::scratch, {0, 4}, {5, 7}}};
+                                          {kAnyMask, 4, Keep::scratch, {0, 4}, {5, 7}},
+                                          {kAnyMask, 5, Keep::scratch, {0, 4}, {5, 7}}};
   EXPECT_EQ(shown.rows, expected);
   EXPECT_EQ(shown_rows(pass, pass.sequences[0]).rows.size(), 2u);
 }
@@ -183,7 +183,7 @@ TEST(PassDeathTest, CheckFindsWhatIsBroken) {
   Pass right;
   right.begin_sequence(cache);
   std::array<MaskGroup, 1> groups{{{.accepted = 1, .masks = 2}}};
-  add_tidar_step(right, std::array{1, 2}, kMask, groups);
+  add_tidar_step(right, std::array{1, 2}, kAnyMask, groups);
   right.begin_sequence();
   add_bidirectional(right, std::array{3, 4});
   right.asks.add({.row = 5});
@@ -226,7 +226,7 @@ TEST(Picture, ShowsAStepOfTidar) {
   Pass pass;
   pass.begin_sequence(cache);
   std::array<MaskGroup, 2> groups{{{.accepted = 1, .masks = 2}, {.accepted = 2, .masks = 2}}};
-  add_tidar_step(pass, std::array{17, 3}, kMask, groups);
+  add_tidar_step(pass, std::array{17, 3}, kAnyMask, groups);
   pass.asks.add({.row = 0, .other_row = 2});
   pass.asks.add({.row = 1});
   EXPECT_EQ(pass.picture(),

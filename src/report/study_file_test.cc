@@ -153,8 +153,8 @@ TEST_F(StudyFile, ItemsOfAFinishedRunAreRead) {
   EXPECT_DOUBLE_EQ(math.tokens_per_pass, 17.0 / 9);
 
   // Documents: AR's line tells the loss, the other's what drafts brought on the given text.
-  const TaskResult documents =
-      items_of("plain", R"({"item": "a", "sample": 0, "nll": 12.5, "same_as_ar": 1, "tokens": 7, "passes": 7}
+  const TaskResult documents = items_of(
+      "plain", R"({"item": "a", "sample": 0, "nll": 12.5, "same_as_ar": 1, "tokens": 7, "passes": 7}
 {"item": "a", "sample": 1, "given_tokens": 10, "given_decoded": 9, "given_passes": 3, "same_as_ar": 0, "tokens": 7, "passes": 2}
 )");
   EXPECT_EQ(documents.items.at("a").value, 12.5);
@@ -168,7 +168,8 @@ TEST_F(StudyFile, ItemsOfAFinishedRunAreRead) {
   EXPECT_EQ(windows.items.at("0-9").value, 20.5);
   EXPECT_EQ(windows.items.at("0-9").tokens, 9);
 
-  folder_.put("there/results.jsonl", R"({"item": "a", "sample": 0, "nll": 1, "same_as_ar": 1, "tokens": 7}
+  folder_.put("there/results.jsonl",
+              R"({"item": "a", "sample": 0, "nll": 1, "same_as_ar": 1, "tokens": 7}
 {"item": "a", "sample": 1, "given_tokens": 10, "given_passes": 3, "same_as_ar": 1, "tokens": 7}
 {"item": "a", "sample": 2, "given_tokens": 10, "given_passes": 3, "same_as_ar": 1, "tokens": 7}
 )");

@@ -17,7 +17,7 @@ std::optional<Refusal> refusal_of(const std::string& text, bool chat = false) {
   return reader.refusal();
 }
 
-CompletionRequest completion(const std::string& text) {
+CompletionRequest completion_request(const std::string& text) {
   const Body body = parse_body(text);
   EXPECT_FALSE(body.refusal) << body.refusal->message;
   BodyReader reader(body.json);
@@ -38,7 +38,8 @@ ChatRequest chat(const std::string& text) {
 using Ids = std::vector<int32_t>;
 
 TEST(ApiRequest, WhatIsLeftOutIsAsTheFieldHasIt) {
-  const CompletionRequest request = completion(R"({"prompt": "a", "n": null, "best": {"x": []}})");
+  const CompletionRequest request =
+      completion_request(R"({"prompt": "a", "n": null, "best": {"x": []}})");
   ASSERT_EQ(request.prompts.size(), 1u);
   EXPECT_EQ(std::get<std::string>(request.prompts[0]), "a");
   const OutputWish& output = request.output;
@@ -58,7 +59,7 @@ TEST(ApiRequest, WhatIsLeftOutIsAsTheFieldHasIt) {
 TEST(ApiRequest, TheFormOfTheOutputArrives) {
   using Kind = OutputForm::Kind;
   const auto form = [](const std::string& field) {
-    return completion(R"({"prompt": "a", )" + field + "}").output.form;
+    return completion_request(R"({"prompt": "a", )" + field + "}").output.form;
   };
   const OutputForm schema = {Kind::json_schema, R"({"type":"object","b":1,"a":2})"};
   const OutputForm digits = {Kind::expression, "\\d+"};
@@ -99,7 +100,7 @@ TEST(ApiRequest, AFormThatIsWrongIsRefused) {
 }
 
 TEST(ApiRequest, EveryFieldArrives) {
-  const CompletionRequest request = completion(R"({
+  const CompletionRequest request = completion_request(R"({
       "model": "m", "prompt": [[1, 2], "x", []], "echo": true, "n": 3, "logprobs": 2,
       "max_tokens": 0, "stop": ["a", "b"], "seed": 18446744073709551615, "temperature": 0.5,
       "top_p": 0.25, "min_p": 0.125, "top_k": -1, "repetition_penalty": 1.5,
@@ -137,7 +138,7 @@ TEST(ApiRequest, EveryFieldArrives) {
 
 TEST(ApiRequest, APromptMayBeATextIdsOrAListOfThem) {
   const auto prompts = [](const std::string& json) {
-    return completion(R"({"prompt": )" + json + "}").prompts;
+    return completion_request(R"({"prompt": )" + json + "}").prompts;
   };
   EXPECT_EQ(prompts("[1, 2, 3]"), (std::vector<PromptText>{Ids{1, 2, 3}}));
   EXPECT_EQ(prompts("[[1], [2, 3]]"), (std::vector<PromptText>{Ids{1}, Ids{2, 3}}));
@@ -155,24 +156,25 @@ TEST(ApiRequest, AListHasSoManyPromptsAtMost) {
   const auto body = [](size_t prompts) {
     return OrderedJson{{"prompt", std::vector<std::string>(prompts, "a")}}.dump();
   };
-  EXPECT_EQ(completion(body(1024)).prompts.size(), 1024u);
+  EXPECT_EQ(completion_request(body(1024)).prompts.size(), 1024u);
   const auto refusal = refusal_of(body(1025));
   ASSERT_TRUE(refusal);
   EXPECT_EQ(refusal->param, "prompt");
 }
 
 TEST(ApiRequest, WholeNumbersMayBeWrittenAsFractions) {
-  EXPECT_EQ(completion(R"({"prompt": "a", "max_tokens": 16.0, "n": 2e0})").output.max_tokens, 16);
+  EXPECT_EQ(
+      completion_request(R"({"prompt": "a", "max_tokens": 16.0, "n": 2e0})").output.max_tokens, 16);
 }
 
 TEST(ApiRequest, SeedsOfAllKindsArrive) {
-  EXPECT_EQ(completion(R"({"prompt": "a", "seed": 0})").output.seed, 0u);
-  EXPECT_EQ(completion(R"({"prompt": "a", "seed": -1})").output.seed,
+  EXPECT_EQ(completion_request(R"({"prompt": "a", "seed": 0})").output.seed, 0u);
+  EXPECT_EQ(completion_request(R"({"prompt": "a", "seed": -1})").output.seed,
             std::numeric_limits<uint64_t>::max());
 }
 
 TEST(ApiRequest, TopP0LeavesTheMostProbable) {
-  EXPECT_GT(completion(R"({"prompt": "a", "top_p": 0})").output.sampling.top_p, 0);
+  EXPECT_GT(completion_request(R"({"prompt": "a", "top_p": 0})").output.sampling.top_p, 0);
 }
 
 TEST(ApiRequest, SaysWhichFieldIsWrongAndWhatItMustBe) {

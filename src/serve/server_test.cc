@@ -14,11 +14,11 @@ namespace tidar {
 namespace {
 
 /// Each token has its event where it is streamed.
-const OrderedJson kLong = {{"prompt", "he"},
-                           {"max_tokens", 100},
-                           {"temperature", 0},
-                           {"logprobs", 0},
-                           {"ignore_eos", true}};
+const OrderedJson kLongAnswer = {{"prompt", "he"},
+                                 {"max_tokens", 100},
+                                 {"temperature", 0},
+                                 {"logprobs", 0},
+                                 {"ignore_eos", true}};
 
 OrderedJson streamed(OrderedJson body) {
   body["stream"] = true;
@@ -52,18 +52,18 @@ TEST_F(ServerTest, SoManyOutputsAreUnderWayAtMost) {
   serve({.most_outputs = 2});
   paced_.allow(0);
   SocketClient first(port_);
-  OrderedJson two = kLong;
+  OrderedJson two = kLongAnswer;
   two["n"] = 2;
   first.send(completion(two));
   paced_.await_pass();
-  const HttpAnswer answer = ask(completion(kLong));
+  const HttpAnswer answer = ask(completion(kLongAnswer));
   EXPECT_EQ(answer.status, 429);
   EXPECT_EQ(answer.fields.at("Retry-After"), "1");
   EXPECT_EQ(answer.json()["error"]["type"], "rate_limit_error");
   EXPECT_EQ(ask(get("/health")).status, 200);
   paced_.allow_all();
   EXPECT_EQ(first.read_answer().status, 200);
-  EXPECT_EQ(ask(completion(kLong)).status, 200);
+  EXPECT_EQ(ask(completion(kLongAnswer)).status, 200);
   two["n"] = 3;
   EXPECT_EQ(ask(completion(two)).status, 400) << "they never fit";
 }
@@ -75,9 +75,9 @@ TEST_F(ServerTest, ToldToEndItEndsWithTheLastAnswer) {
   idle.send(get("/health"));
   idle.read_answer();
   half.send("GET /hea");
-  stream.send(completion(streamed(kLong)));
+  stream.send(completion(streamed(kLongAnswer)));
   stream.read_until("data: {");
-  whole.send(completion(kLong));
+  whole.send(completion(kLongAnswer));
   EXPECT_EQ(ask(get("/health")).status, 200);  // by now it has read what came before
   signal();
   EXPECT_EQ(idle.read_to_the_end(), "");
@@ -99,9 +99,9 @@ TEST_F(ServerTest, WhatTakesLongerThanTheGraceEndsWithAReason) {
   serve({.grace = std::chrono::seconds(0)});
   paced_.allow(4);
   SocketClient whole(port_), stream(port_);
-  stream.send(completion(streamed(kLong)));
+  stream.send(completion(streamed(kLongAnswer)));
   stream.read_until("data: {");
-  whole.send(completion(kLong));
+  whole.send(completion(kLongAnswer));
   EXPECT_EQ(ask(get("/health")).status, 200);
   signal();
   const HttpAnswer answer = whole.read_answer();
@@ -118,7 +118,7 @@ TEST_F(ServerTest, ASecondSignalEndsItAtOnce) {
   serve();
   paced_.allow(4);
   SocketClient stream(port_);
-  stream.send(completion(streamed(kLong)));
+  stream.send(completion(streamed(kLongAnswer)));
   stream.read_until("data: {");
   const Stopwatch watch;
   signal();
@@ -132,7 +132,7 @@ TEST_F(ServerTest, ASecondSignalEndsItAtOnce) {
 
 TEST_F(ServerTest, EachAnswerHasALineAndThoseOfWhoWatchesHaveNone) {
   serve({.log = LogStyle::text});
-  OrderedJson body = kLong;
+  OrderedJson body = kLongAnswer;
   body["max_tokens"] = 5;
   ask(completion(body));
   ask(get("/health"));

@@ -79,17 +79,17 @@ bool AddedTokens::stands_alone(std::string_view text, Span found, Matcher& match
 }
 
 void AddedTokens::split(std::string_view text, Matcher& matcher,
-                        std::vector<Section>& sections) const {
+                        std::vector<TextSection>& sections) const {
   split(text, {}, matcher, sections);
 }
 
 void AddedTokens::split(const MarkedText& text, Matcher& matcher,
-                        std::vector<Section>& sections) const {
+                        std::vector<TextSection>& sections) const {
   split(text.bytes(), text.user(), matcher, sections);
 }
 
 void AddedTokens::split(std::string_view text, std::span<const Span> user, Matcher& matcher,
-                        std::vector<Section>& sections) const {
+                        std::vector<TextSection>& sections) const {
   size_t done = 0;
   size_t at = 0;
   while (at < text.size()) {

@@ -27,7 +27,7 @@ struct AddedToken {
 };
 
 /// A stretch of text: one added token, or (id -1) text between them.
-struct Section {
+struct TextSection {
   std::string_view text;
   int32_t id = -1;
 };
@@ -43,16 +43,16 @@ class AddedTokens {
 
   /// Cuts `text` (UTF-8) into sections, in order. White space that a token strips is part of its
   /// section.
-  void split(std::string_view text, Matcher& matcher, std::vector<Section>& sections) const;
+  void split(std::string_view text, Matcher& matcher, std::vector<TextSection>& sections) const;
   /// The same, but that special tokens are found in no text that holds a byte of a user's.
-  void split(const MarkedText& text, Matcher& matcher, std::vector<Section>& sections) const;
+  void split(const MarkedText& text, Matcher& matcher, std::vector<TextSection>& sections) const;
 
   /// Id of the token of this content, or -1.
   int32_t find(std::string_view content) const;
 
  private:
   void split(std::string_view text, std::span<const Span> user, Matcher& matcher,
-             std::vector<Section>& sections) const;
+             std::vector<TextSection>& sections) const;
   /// The longest token at the front of `text`, or nullptr. Special ones end within the first
   /// `trusted` bytes.
   const AddedToken* longest_at(std::string_view text, size_t trusted) const;

@@ -11,10 +11,10 @@ using Found = std::vector<std::pair<int32_t, std::string>>;
 
 Found split(const AddedTokens& tokens, std::string_view text) {
   Matcher matcher;
-  std::vector<Section> sections;
+  std::vector<TextSection> sections;
   tokens.split(text, matcher, sections);
   Found found;
-  for (const Section& section : sections) found.emplace_back(section.id, section.text);
+  for (const TextSection& section : sections) found.emplace_back(section.id, section.text);
   return found;
 }
 

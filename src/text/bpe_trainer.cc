@@ -12,13 +12,13 @@
 namespace tidar {
 namespace {
 
-constexpr size_t kBytes = 256;
+constexpr size_t kByteTokens = 256;
 constexpr size_t kLongestPiece = 1024;
 
 /// The single bytes, as a LearntBpe begins.
 std::vector<std::string> byte_tokens() {
   std::vector<std::string> tokens;
-  for (size_t byte = 0; byte < kBytes; ++byte) tokens.emplace_back(1, static_cast<char>(byte));
+  for (size_t byte = 0; byte < kByteTokens; ++byte) tokens.emplace_back(1, static_cast<char>(byte));
   std::sort(tokens.begin(), tokens.end(), [](const std::string& a, const std::string& b) {
     return byte_level_character(static_cast<uint8_t>(a[0])) <
            byte_level_character(static_cast<uint8_t>(b[0]));
@@ -159,7 +159,7 @@ struct BpeTrainer::Cutter {
   Matcher matcher;
   std::string repaired;
   std::string normalized;
-  std::vector<Section> sections;
+  std::vector<TextSection> sections;
 };
 
 BpeTrainer::BpeTrainer(BpeTrainerOptions options, std::unique_ptr<Cutter> cutter)
@@ -180,7 +180,7 @@ Result<BpeTrainer> BpeTrainer::create(BpeTrainerOptions options) {
       return error("the special token \"{}\" is given twice", token);
     }
   }
-  const size_t least = kBytes + special.size();
+  const size_t least = kByteTokens + special.size();
   if (options.vocabulary < static_cast<int64_t>(least) || options.vocabulary > kMaxVocabularySize) {
     return error("a vocabulary of {} tokens: expected {} (all bytes and {} special tokens) to {}",
                  options.vocabulary, least, special.size(), kMaxVocabularySize);
@@ -209,7 +209,7 @@ void BpeTrainer::add(std::string_view text) {
   };
   sections.clear();
   parts.raw_tokens.split(text, matcher, sections);
-  for (const Section& section : sections) {
+  for (const TextSection& section : sections) {
     if (section.id >= 0) continue;
     const auto place = section.text.data() == text.data() ? TextPlace::begin : TextPlace::inside;
     parts.pre_tokenizer.split(parts.normalizer.apply(section.text, normalized), place, matcher,

@@ -22,7 +22,7 @@ constexpr std::array<char32_t, 256> kCharacters = [] {
 }();
 
 /// The inverse: byte of a character below U+0144, or -1.
-constexpr std::array<int16_t, 0x144> kBytes = [] {
+constexpr std::array<int16_t, 0x144> kBytesOfUnits = [] {
   std::array<int16_t, 0x144> bytes{};
   for (int16_t& byte : bytes) byte = -1;
   for (int16_t byte = 0; byte < 256; ++byte) bytes[kCharacters[static_cast<size_t>(byte)]] = byte;
@@ -35,7 +35,7 @@ bool append_byte_level(std::string_view token, std::string& bytes) {
   const size_t before = bytes.size();
   while (!token.empty()) {
     const Utf8Unit unit = utf8_front(token);
-    const int byte = unit.code_point < kBytes.size() ? kBytes[unit.code_point] : -1;
+    const int byte = unit.code_point < kBytesOfUnits.size() ? kBytesOfUnits[unit.code_point] : -1;
     if (byte < 0) {
       bytes.resize(before);
       return false;

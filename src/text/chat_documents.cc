@@ -13,9 +13,9 @@ struct Answer {
   size_t begin = 0;  ///< where the template asks for it
 };
 
-class Encoding {
+class ChatEncoding {
  public:
-  Encoding(const ChatTemplate& chat_template, const Tokenizer& tokenizer)
+  ChatEncoding(const ChatTemplate& chat_template, const Tokenizer& tokenizer)
       : chat_template_(chat_template), tokenizer_(tokenizer) {}
 
   Result<void> read(const OrderedJson& conversation) {
@@ -124,7 +124,7 @@ class Encoding {
 Result<EncodedConversation> encode_conversation(const ChatTemplate& chat_template,
                                                 const Tokenizer& tokenizer,
                                                 const OrderedJson& conversation) {
-  Encoding encoding(chat_template, tokenizer);
+  ChatEncoding encoding(chat_template, tokenizer);
   TIDAR_TRY_VOID(encoding.read(conversation));
   return encoding.encoded();
 }

@@ -16,12 +16,6 @@ namespace {
 using nlohmann::json;
 using Ids = std::vector<int32_t>;
 
-Tokenizer parsed(const json& file) {
-  auto tokenizer = Tokenizer::parse(file.dump(), "test");
-  EXPECT_TRUE(tokenizer.ok()) << tokenizer.error().message;
-  return std::move(*tokenizer);
-}
-
 /// "A[b]C": the user wrote what stands in brackets.
 MarkedText marked(const std::string& text) {
   MarkedText result;

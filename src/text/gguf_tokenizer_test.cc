@@ -23,7 +23,7 @@ using Ids = std::vector<int32_t>;
 
 enum Kind : int32_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
 
-struct Vocabulary {
+struct GgufVocabulary {
   std::vector<std::string> tokens;
   std::vector<int32_t> kinds;
 
@@ -41,8 +41,8 @@ struct Vocabulary {
 };
 
 /// The tokens of a tokenizer.json, as the converter sorts them.
-Vocabulary vocabulary_of(const json& file) {
-  Vocabulary vocabulary;
+GgufVocabulary vocabulary_of(const json& file) {
+  GgufVocabulary vocabulary;
   for (const auto& [text, id] : file["model"]["vocab"].items()) {
     const bool byte = text.size() == 6 && text.starts_with("<0x");
     vocabulary.put(id.get<size_t>(), text, byte ? kByte : kNormal);
@@ -105,7 +105,7 @@ TEST_P(RealTokenizers, GiveTheIdsOfTheirTwins) {
   const auto [name, pre] = GetParam();
   const json file = read_json(std::filesystem::path(TIDAR_TOKENIZERS) / name / "tokenizer.json");
   const json fixture = read_json(std::string(TIDAR_FIXTURES "/tokenizer/") + name + ".json");
-  const Vocabulary vocabulary = vocabulary_of(file);
+  const GgufVocabulary vocabulary = vocabulary_of(file);
   GgufBuilder builder;
   vocabulary.add_to(builder);
   if (pre != nullptr) {
@@ -162,7 +162,7 @@ GgufBuilder small_gguf(const char* pre) {
 /// The pieces that a text is cut into, as a rule leaves them: every byte is a token, and a piece of
 /// equal letters one (merges of a and a, b and b … up to a length of 8).
 std::vector<std::string> pieces(const char* pre, const std::string& text) {
-  Vocabulary vocabulary;
+  GgufVocabulary vocabulary;
   for (size_t byte = 0; byte < 256; ++byte) {
     vocabulary.put(byte, byte_level_text(std::string(1, static_cast<char>(byte))), kNormal);
   }
@@ -245,7 +245,7 @@ TEST(GgufTokenizers, AreTheWholeFileWhereThereIsOne) {
 
 /// SentencePiece's kind: bytes, "▁" and letters, and tokens with scores.
 GgufBuilder characters(const std::vector<std::pair<std::string, float>>& tokens) {
-  Vocabulary vocabulary;
+  GgufVocabulary vocabulary;
   std::vector<float> scores(259);
   vocabulary.put(0, "<unk>", kUnknown);
   vocabulary.put(1, "<s>", kControl);

@@ -10,7 +10,7 @@ namespace tidar {
 namespace {
 
 /// Upper case is the author's, lower case the user's.
-MarkedText marked(const std::string& text) {
+MarkedText marked_by_case(const std::string& text) {
   MarkedText result;
   for (char c : text) {
     result.append(std::string(1, c), c >= 'a' && c <= 'z' ? Origin::user : Origin::author);
@@ -19,14 +19,14 @@ MarkedText marked(const std::string& text) {
 }
 
 TEST(MarkedText, SpansOfTheUserAreJoined) {
-  const MarkedText text = marked("AbcDDe");
+  const MarkedText text = marked_by_case("AbcDDe");
   EXPECT_EQ(text.bytes(), "AbcDDe");
   EXPECT_EQ(text.user(), (std::vector<Span>{{1, 3}, {5, 6}}));
   EXPECT_EQ(text.origin(0), Origin::author);
   EXPECT_EQ(text.origin(1), Origin::user);
   EXPECT_EQ(text.origin(2), Origin::user);
   EXPECT_EQ(text.origin(3), Origin::author);
-  EXPECT_EQ(marked("AB").origin(), Origin::author);
+  EXPECT_EQ(marked_by_case("AB").origin(), Origin::author);
   EXPECT_EQ(text.origin(), Origin::user);
 }
 
@@ -48,11 +48,11 @@ TEST(MarkedText, CutsAndJoinsKeepOrigins) {
       std::string source;
       for (unsigned i = rng() % 9; i > 0; --i) source += "AaBb"[rng() % 4];
       const size_t end = rng() % (source.size() + 1), begin = rng() % (end + 1);
-      text.append(marked(source).slice({0, end}), {begin, end});
+      text.append(marked_by_case(source).slice({0, end}), {begin, end});
       expected += source.substr(begin, end - begin);
     }
     ASSERT_EQ(text.bytes(), expected);
-    EXPECT_EQ(text.user(), marked(expected).user()) << expected;
+    EXPECT_EQ(text.user(), marked_by_case(expected).user()) << expected;
   }
 }
 

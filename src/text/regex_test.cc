@@ -22,31 +22,31 @@ std::vector<std::string> matches(std::string_view pattern, std::string_view text
   return found;
 }
 
-using Found = std::vector<std::string>;
+using Matches = std::vector<std::string>;
 
 TEST(Regex, MatchesAsOnigurumaDoes) {
-  EXPECT_EQ(matches("\\p{L}+", "a\u00E9\u4E2D1b"), (Found{"a\u00E9\u4E2D", "b"}));
-  EXPECT_EQ(matches("(?i:'s|'ll)", "'S 'Ll '\u017F"), (Found{"'S", "'Ll", "'\u017F"}));
-  EXPECT_EQ(matches("\\s", " \u0085\u180E\u3000\u200B"), (Found{" ", "\u0085", "\u3000"}));
-  EXPECT_EQ(matches("[^\\S\\n]+", " \n\t\t"), (Found{" ", "\t\t"}));
-  EXPECT_EQ(matches("\\w+", "a\u0301_1\u203F-b"), (Found{"a\u0301_1\u203F", "b"}));
-  EXPECT_EQ(matches("\\W", "a-\u0301"), (Found{"-"}));
-  EXPECT_EQ(matches("\\d\\D", "1a\u0661b\u00BDc"), (Found{"1a", "\u0661b"}));
-  EXPECT_EQ(matches("\\v", "\n\v\f"), (Found{"\v"}));
-  EXPECT_EQ(matches("[\\u4e00-\\u9fa5]+", "a\u4E2D\u6587b"), (Found{"\u4E2D\u6587"}));
-  EXPECT_EQ(matches("\\p{N}{1,3}", "12345"), (Found{"123", "45"}));
-  EXPECT_EQ(matches("\\s+(?!\\S)|\\s+", "a   b  "), (Found{"  ", " ", "  "}));
-  EXPECT_EQ(matches("(?<=a)b|(?<!a)c", "abacxc"), (Found{"b", "c"}));
-  EXPECT_EQ(matches("^a|b$", "a\nab\nb"), (Found{"a", "a", "b", "b"}));
-  EXPECT_EQ(matches(".", "\r\n\u2028"), (Found{"\r", "\u2028"}));
-  EXPECT_EQ(matches("[\\[\\]\\^\\-\\\\]", "[x]^-\\"), (Found{"[", "]", "^", "-", "\\"}));
+  EXPECT_EQ(matches("\\p{L}+", "a\u00E9\u4E2D1b"), (Matches{"a\u00E9\u4E2D", "b"}));
+  EXPECT_EQ(matches("(?i:'s|'ll)", "'S 'Ll '\u017F"), (Matches{"'S", "'Ll", "'\u017F"}));
+  EXPECT_EQ(matches("\\s", " \u0085\u180E\u3000\u200B"), (Matches{" ", "\u0085", "\u3000"}));
+  EXPECT_EQ(matches("[^\\S\\n]+", " \n\t\t"), (Matches{" ", "\t\t"}));
+  EXPECT_EQ(matches("\\w+", "a\u0301_1\u203F-b"), (Matches{"a\u0301_1\u203F", "b"}));
+  EXPECT_EQ(matches("\\W", "a-\u0301"), (Matches{"-"}));
+  EXPECT_EQ(matches("\\d\\D", "1a\u0661b\u00BDc"), (Matches{"1a", "\u0661b"}));
+  EXPECT_EQ(matches("\\v", "\n\v\f"), (Matches{"\v"}));
+  EXPECT_EQ(matches("[\\u4e00-\\u9fa5]+", "a\u4E2D\u6587b"), (Matches{"\u4E2D\u6587"}));
+  EXPECT_EQ(matches("\\p{N}{1,3}", "12345"), (Matches{"123", "45"}));
+  EXPECT_EQ(matches("\\s+(?!\\S)|\\s+", "a   b  "), (Matches{"  ", " ", "  "}));
+  EXPECT_EQ(matches("(?<=a)b|(?<!a)c", "abacxc"), (Matches{"b", "c"}));
+  EXPECT_EQ(matches("^a|b$", "a\nab\nb"), (Matches{"a", "a", "b", "b"}));
+  EXPECT_EQ(matches(".", "\r\n\u2028"), (Matches{"\r", "\u2028"}));
+  EXPECT_EQ(matches("[\\[\\]\\^\\-\\\\]", "[x]^-\\"), (Matches{"[", "]", "^", "-", "\\"}));
 }
 
 TEST(Regex, AScriptIsNotItsExtensions) {
   // U+3001, the comma of Chinese and Japanese, is of script Common and extends Han.
-  EXPECT_EQ(matches("\\p{Han}", "\u4E2D\u3001"), (Found{"\u4E2D"}));
-  EXPECT_EQ(matches("\\p{^Han}", "\u4E2D\u3001"), (Found{"\u3001"}));
-  EXPECT_EQ(matches("\\P{Han}", "\u4E2D\u3001"), (Found{"\u3001"}));
+  EXPECT_EQ(matches("\\p{Han}", "\u4E2D\u3001"), (Matches{"\u4E2D"}));
+  EXPECT_EQ(matches("\\p{^Han}", "\u4E2D\u3001"), (Matches{"\u3001"}));
+  EXPECT_EQ(matches("\\P{Han}", "\u4E2D\u3001"), (Matches{"\u3001"}));
 }
 
 TEST(Regex, RefusesWhatTheLibrariesReadDifferently) {
@@ -80,18 +80,18 @@ TEST(Regex, LiteralTakesNothingForASign) {
 
 TEST(Regex, LongRunsOfOneCharacter) {
   const std::string spaces(1 << 20, ' ');
-  EXPECT_EQ(matches("\\s+(?!\\S)|\\s+", spaces), Found{spaces});
-  EXPECT_EQ(matches("\\s+(?!\\S)|\\s+", " " + spaces + "x"), (Found{spaces, " "}));
+  EXPECT_EQ(matches("\\s+(?!\\S)|\\s+", spaces), Matches{spaces});
+  EXPECT_EQ(matches("\\s+(?!\\S)|\\s+", " " + spaces + "x"), (Matches{spaces, " "}));
 }
 
 TEST(Regex, LongRunsOfGroupsOutgrowTheSmallStack) {
   const std::string text = std::string(100'000, 'a') + " ";
-  EXPECT_EQ(matches("(?:ab|a)+\\s", text), Found{text});
+  EXPECT_EQ(matches("(?:ab|a)+\\s", text), Matches{text});
 }
 
 TEST(Regex, APatternThatGoesAstrayMatchesNothing) {
-  EXPECT_EQ(matches("(?:a|a)+\\d", std::string(5000, 'a')), Found{});
-  EXPECT_EQ(matches("(?:a|a)+\\d", "aa1"), Found{"aa1"});
+  EXPECT_EQ(matches("(?:a|a)+\\d", std::string(5000, 'a')), Matches{});
+  EXPECT_EQ(matches("(?:a|a)+\\d", "aa1"), Matches{"aa1"});
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "text/byte_level.h"
+#include "text/tokenizer.h"
 
 namespace tidar {
 
@@ -50,6 +51,11 @@ inline nlohmann::json small_tokenizer(
           {"post_processor", nullptr},
           {"decoder", byte_level},
           {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", pairs}}}};
+}
+
+/// A tokenizer of such a file, which must be sound.
+inline Tokenizer parsed(const nlohmann::json& file) {
+  return Tokenizer::parse(file.dump(), "test").value();
 }
 
 }  // namespace tidar

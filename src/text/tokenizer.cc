@@ -29,16 +29,16 @@ struct Tokenizer::Impl {
 namespace {
 
 /// One call of encode(): the text on its way through the parts, and the memory that this takes.
-class Encoding {
+class TextEncoding {
  public:
-  Encoding(const TokenizerParts& parts, const Bpe& bpe) : parts_(parts), bpe_(bpe) {}
+  TextEncoding(const TokenizerParts& parts, const Bpe& bpe) : parts_(parts), bpe_(bpe) {}
 
   std::vector<int32_t> run(std::string_view text, AddSpecial special) {
     ids_.reserve(text.size() / 3 + parts_.prefix.size() + parts_.suffix.size() + 1);
     if (special == AddSpecial::yes) append(parts_.prefix);
-    std::vector<Section> sections;
+    std::vector<TextSection> sections;
     parts_.raw_tokens.split(text, matcher_, sections);
-    for (const Section& section : sections) {
+    for (const TextSection& section : sections) {
       if (section.id >= 0) {
         ids_.push_back(section.id);
       } else {
@@ -51,9 +51,9 @@ class Encoding {
 
   std::vector<int32_t> run(const MarkedText& prompt) {
     ids_.reserve(prompt.size() / 3 + 1);
-    std::vector<Section> sections;
+    std::vector<TextSection> sections;
     parts_.raw_tokens.split(prompt, matcher_, sections);
-    for (const Section& section : sections) {
+    for (const TextSection& section : sections) {
       const auto begin = static_cast<size_t>(section.text.data() - prompt.bytes().data());
       if (section.id >= 0) {
         ids_.push_back(section.id);
@@ -72,14 +72,14 @@ class Encoding {
   /// `begins`: nothing stands before it.
   void encode_raw(std::string_view text, bool begins) {
     text = parts_.normalizer.apply(text, normalized_);
-    std::vector<Section> sections;
+    std::vector<TextSection> sections;
     parts_.normalized_tokens.split(text, matcher_, sections);
     encode_sections(sections, text, begins);
   }
 
   void encode_marked(const MarkedText& text, bool begins) {
     const MarkedText marked = normalized(text);
-    std::vector<Section> sections;
+    std::vector<TextSection> sections;
     parts_.normalized_tokens.split(marked, matcher_, sections);
     encode_sections(sections, marked.bytes(), begins);
   }
@@ -108,8 +108,9 @@ class Encoding {
     return marked;
   }
 
-  void encode_sections(const std::vector<Section>& sections, std::string_view text, bool begins) {
-    for (const Section& section : sections) {
+  void encode_sections(const std::vector<TextSection>& sections, std::string_view text,
+                       bool begins) {
+    for (const TextSection& section : sections) {
       if (section.id >= 0) {
         ids_.push_back(section.id);
         continue;
@@ -179,12 +180,12 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, AddSpecial special
     append_lossy(repaired, text);
     text = repaired;
   }
-  return Encoding(impl_->parts, impl_->bpe).run(text, special);
+  return TextEncoding(impl_->parts, impl_->bpe).run(text, special);
 }
 
 std::vector<int32_t> Tokenizer::encode_prompt(const MarkedText& prompt) const {
   TIDAR_CHECK(is_utf8(prompt.bytes()));
-  return Encoding(impl_->parts, impl_->bpe).run(prompt);
+  return TextEncoding(impl_->parts, impl_->bpe).run(prompt);
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, SkipSpecial special) const {

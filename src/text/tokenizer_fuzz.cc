@@ -18,12 +18,6 @@
 namespace tidar {
 namespace {
 
-Tokenizer parsed(const nlohmann::json& json) {
-  auto tokenizer = Tokenizer::parse(json.dump(), "fuzz");
-  TIDAR_CHECK(tokenizer.ok());
-  return std::move(*tokenizer);
-}
-
 nlohmann::json split(const char* pattern, const char* behavior) {
   return {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", behavior}};
 }

@@ -15,12 +15,6 @@ namespace {
 using nlohmann::json;
 using Ids = std::vector<int32_t>;
 
-Tokenizer parsed(const json& file) {
-  auto tokenizer = Tokenizer::parse(file.dump(), "test");
-  EXPECT_TRUE(tokenizer.ok()) << tokenizer.error().message;
-  return std::move(*tokenizer);
-}
-
 std::string pieces_of(const Tokenizer& tokenizer, const Ids& ids, SkipSpecial special) {
   Detokenizer detokenizer(tokenizer, special);
   std::string text;

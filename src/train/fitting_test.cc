@@ -13,7 +13,7 @@
 namespace tidar {
 namespace {
 
-constexpr int kSteps = 40;
+constexpr int kFittingSteps = 40;
 
 struct Batch {
   std::vector<Tokens> texts;
@@ -30,7 +30,7 @@ Batch random_batch(Rng& rng, int vocabulary) {
   return batch;
 }
 
-// The losses of kSteps steps.
+// The losses of kFittingSteps steps.
 std::vector<double> fit(const TrainingBackend& backend, ObjectiveOptions options) {
   Rng rng(6);
   ModelConfig config = random_model(rng, 1);
@@ -38,11 +38,11 @@ std::vector<double> fit(const TrainingBackend& backend, ObjectiveOptions options
   const Batch batch = random_batch(rng, config.vocabulary);
   options.mask_token = config.vocabulary - 1;
   const auto objective = std::move(make_objective(options, {30, config.vocabulary}).value());
-  const Schedule schedule = {Decay::cosine, 3e-3, 3e-4, kSteps, 4, 0};
+  const Schedule schedule = {Decay::cosine, 3e-3, 3e-4, kFittingSteps, 4, 0};
   Threads threads(2);
   AdamW optimizer(on->parameters(), {}, threads);
   std::vector<double> curve;
-  for (uint64_t step = 0; step < kSteps; ++step) {
+  for (uint64_t step = 0; step < kFittingSteps; ++step) {
     std::vector<double> means(objective->terms().size(), 0.0);
     on->parameters().zero_gradients();
     for (const TrainingPass& pass : lay_out_step(*objective, batch.packs, {1, step})) {

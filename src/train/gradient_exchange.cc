@@ -8,10 +8,6 @@ namespace tidar {
 
 namespace {
 
-int64_t trained_elements(const Parameter& parameter) {
-  return parameter.frozen() ? 0 : parameter.value.rows * parameter.value.cols;
-}
-
 Range moved(Range range, int64_t by) { return {range.begin + by, range.end + by}; }
 
 std::vector<Range> moved(std::vector<Range> ranges, int64_t by) {
@@ -34,7 +30,7 @@ std::vector<Range> cut_out(const std::vector<Range>& ranges, Range within) {
 /// falls. `group`: parameters by index, of which the first begins at element `at`.
 int64_t between_blocks(int64_t border, std::span<const Parameter> group, int64_t at) {
   for (const Parameter& parameter : group) {
-    const int64_t count = trained_elements(parameter);
+    const int64_t count = parameter.trained_elements();
     if (border < at + count) return at + (border - at) / kMomentBlock * kMomentBlock;
     at += count;
   }
@@ -51,7 +47,7 @@ GradientExchange::GradientExchange(Parameters& parameters, Communicator& ranks,
   for (size_t first = 0, end = 0; first < all.size(); first = end) {
     Group group = {{static_cast<int64_t>(first), 0}, {elements, 0}, {}};
     for (; end < all.size() && all[end].spec.layer == all[first].spec.layer; ++end) {
-      elements += trained_elements(all[end]);
+      elements += all[end].trained_elements();
     }
     group.parameters.end = static_cast<int64_t>(end);
     group.elements.end = elements;
@@ -94,7 +90,7 @@ void GradientExchange::for_each_trained(F&& f) const {
     int64_t at = group.elements.begin;
     for (int64_t i = group.parameters.begin; i < group.parameters.end; ++i) {
       const auto index = static_cast<size_t>(i);
-      const int64_t count = trained_elements(parameters_.all()[index]);
+      const int64_t count = parameters_.all()[index].trained_elements();
       if (count == 0) continue;
       f(index, cut_out(group.parts, {at, at + count}));
       at += count;

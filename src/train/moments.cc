@@ -11,10 +11,6 @@ namespace {
 
 constexpr int64_t kLeastCoded = 4096;
 
-int64_t trained_elements(const Parameter& parameter) {
-  return parameter.frozen() ? 0 : parameter.value.rows * parameter.value.cols;
-}
-
 /// What a shard has of the elements `of`, counted from their beginning.
 Range part_of(const Shard& shard, Range of) {
   Range found = {0, 0};
@@ -32,7 +28,7 @@ Range part_of(const Shard& shard, Range of) {
 
 Shard whole_shard(const Parameters& parameters) {
   int64_t count = 0;
-  for (const Parameter& parameter : parameters.all()) count += trained_elements(parameter);
+  for (const Parameter& parameter : parameters.all()) count += parameter.trained_elements();
   return {{0, count}};
 }
 
@@ -52,7 +48,7 @@ Moments::Moments(const Parameters& parameters, const Shard& shard, MomentFormat 
   int64_t at = 0;
   size_t bytes = 0;
   for (const Parameter& parameter : parameters.all()) {
-    const int64_t count = trained_elements(parameter);
+    const int64_t count = parameter.trained_elements();
     const bool coded =
         format == MomentFormat::bits8 && parameter.spec.shape.size() == 2 && count >= kLeastCoded;
     const Kept kept = {part_of(shard, {at, at + count}), coded, bytes};

@@ -15,7 +15,7 @@ void for_anchored_cases(Body&& body) {
   for (uint64_t seed = 0; seed < 400; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Rng rng(seed);
-    Case one = random_case(rng, ObjectiveKind::tidar);
+    ObjectiveCase one = random_case(rng, ObjectiveKind::tidar);
     one.options.masking = Masking::full;
     one.options.block_start = BlockStart::anchors;
     one.options.block_end = rng.below(2) == 0 ? BlockEnd::cut : BlockEnd::whole;
@@ -26,7 +26,7 @@ void for_anchored_cases(Body&& body) {
 }
 
 // The text, with what follows it; -1: nothing that may be learnt.
-Ids learnt_tokens(const Case& one, const Document& document) {
+Ids learnt_tokens(const ObjectiveCase& one, const Document& document) {
   Ids learnt(document.tokens.begin(), document.tokens.end());
   learnt.push_back(document.next);
   for (int32_t i = 0; i < static_cast<int32_t>(learnt.size()); ++i) {
@@ -69,7 +69,7 @@ Anchored read_blocks(const Pass& pass, const PassSequence& sequence, int32_t cle
 }
 
 TEST(Anchors, BlocksSeeTheTextBeforeThemAndThemselves) {
-  for_anchored_cases([](const Case& one) {
+  for_anchored_cases([](const ObjectiveCase& one) {
     const auto passes = one.passes();
     for (size_t p = 0; p < passes.size(); ++p) {
       const Pass& pass = passes[p].pass;
@@ -128,7 +128,7 @@ TEST(Anchors, BlocksSeeTheTextBeforeThemAndThemselves) {
 }
 
 TEST(Anchors, MasksAreHeldAgainstTheTokensOfTheirPlaces) {
-  for_anchored_cases([](const Case& one) {
+  for_anchored_cases([](const ObjectiveCase& one) {
     const auto passes = one.passes();
     double total = 0;
     for (const TrainingPass& pass : passes) {
@@ -173,7 +173,7 @@ TEST(Anchors, MasksAreHeldAgainstTheTokensOfTheirPlaces) {
 // Of 40 tokens, 7 of 39 besides the first: deviations of a count of 2000 are 17.
 TEST(Anchors, AllChoicesAreEquallyLikely) {
   const Ids text(kLongest, 3);
-  Case one;
+  ObjectiveCase one;
   one.options = {.kind = ObjectiveKind::tidar, .mask_token = kMask, .block_size = 5};
   one.options.block_start = BlockStart::anchors;
   one.packs = {{{text}}};

@@ -16,9 +16,9 @@ constexpr int32_t kEnd = 5;
 bool ends(const Document& document) { return document.next < 0 && document.tokens.back() == kEnd; }
 
 // A case with documents that end with the end token, and others.
-Case ending_case(uint64_t seed, ObjectiveKind kind) {
+ObjectiveCase ending_case(uint64_t seed, ObjectiveKind kind) {
   Rng rng(seed);
-  Case one = random_case(rng, kind);
+  ObjectiveCase one = random_case(rng, kind);
   one.options.end_token = kEnd;
   one.options.block_end = BlockEnd::whole;
   for (Ids& text : one.texts) {
@@ -46,7 +46,7 @@ std::map<int32_t, Found> by_row(const TrainingPass& pass) {
 TEST(Baselines, NoiseStaysWithinItsLevels) {
   const Ids text(kLongest, 3);
   for (const auto kind : {ObjectiveKind::block_diffusion, ObjectiveKind::masked_diffusion}) {
-    Case one;
+    ObjectiveCase one;
     one.options = {.kind = kind, .mask_token = kMask, .block_size = 8};
     one.options.noise = {0.3, 0.8};
     one.packs = {{{text}}};
@@ -78,7 +78,7 @@ TEST(Baselines, NoiseStaysWithinItsLevels) {
 TEST(Baselines, EndTokensFillTheLastBlock) {
   for (uint64_t seed = 0; seed < 300; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    Case one = ending_case(seed, ObjectiveKind::block_diffusion);
+    ObjectiveCase one = ending_case(seed, ObjectiveKind::block_diffusion);
     const auto plain = one.passes();
     one.options.block_end = BlockEnd::end_tokens;
     const auto passes = one.passes();
@@ -149,7 +149,7 @@ Ids ar_tokens(const TrainingPass& pass) {
 TEST(Baselines, MasksOfTidarBehindTheEndAreEndTokens) {
   for (uint64_t seed = 0; seed < 300; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    Case one = ending_case(seed, ObjectiveKind::tidar);
+    ObjectiveCase one = ending_case(seed, ObjectiveKind::tidar);
     one.options.target.share = 0.5;
     if (seed % 3 == 0) {
       one.options.masking = Masking::full;
@@ -196,7 +196,7 @@ TEST(Baselines, PaddingIsReadAndPredictedAsText) {
   std::vector<int> seen(6, 0);
   for (uint64_t seed = 0; seed < 1200; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    Case one = ending_case(seed, ObjectiveKind::masked_diffusion);
+    ObjectiveCase one = ending_case(seed, ObjectiveKind::masked_diffusion);
     one.options.padding = 5;
     const auto passes = one.passes();
     for (size_t p = 0; p < passes.size(); ++p) {
@@ -244,7 +244,7 @@ TEST(Baselines, TheRowBeforePredictsATokenThatItDoesNotSee) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const auto kind =
         seed % 2 == 0 ? ObjectiveKind::block_diffusion : ObjectiveKind::masked_diffusion;
-    Case one = ending_case(seed, kind);
+    ObjectiveCase one = ending_case(seed, kind);
     one.options.block_end = BlockEnd::end_tokens;
     one.options.padding = 4;
     const auto plain = one.passes();

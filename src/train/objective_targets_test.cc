@@ -13,7 +13,7 @@ TEST(Targets, AreTheCausalRowsBeforeThePlaces) {
   for (uint64_t seed = 0; seed < 300; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Rng rng(seed);
-    Case one = random_case(rng, ObjectiveKind::tidar);
+    ObjectiveCase one = random_case(rng, ObjectiveKind::tidar);
     if (rng.below(2) == 0) {
       one.options.masking = Masking::full;
       one.options.block_start = BlockStart::anchors;

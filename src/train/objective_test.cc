@@ -37,7 +37,7 @@ struct Terms {
   Mean ar, diffusion;
 };
 
-Terms define_terms(const Case& one, const std::vector<TrainingPass>& passes) {
+Terms define_terms(const ObjectiveCase& one, const std::vector<TrainingPass>& passes) {
   Terms terms;
   const ObjectiveOptions& options = one.options;
   for (size_t p = 0; p < one.packs.size(); ++p) {
@@ -71,7 +71,7 @@ Terms define_terms(const Case& one, const std::vector<TrainingPass>& passes) {
 }
 
 TEST(Objective, ArAndTidarAreTheMeansOfTheirDefinition) {
-  for_random_cases([](const Case& one) {
+  for_random_cases([](const ObjectiveCase& one) {
     const ObjectiveOptions& options = one.options;
     const bool is_ar = options.kind == ObjectiveKind::ar;
     if (!is_ar && options.kind != ObjectiveKind::tidar) return;
@@ -138,7 +138,7 @@ TEST(Objective, WeightsThatVanishAreNone) {
 // Which tokens a row of the document reads, and whether it may see another, by the table of the
 // paper; `first` tokens are in block 0.
 struct Definition {
-  const Case& one;
+  const ObjectiveCase& one;
   int32_t size;
   int32_t first;
 
@@ -176,7 +176,7 @@ bool sights_fit(const TrainingPass& pass, const PassSequence& sequence,
 }
 
 TEST(Objective, RowsSeeWhatTheirMethodShows) {
-  for_random_cases([](const Case& one) {
+  for_random_cases([](const ObjectiveCase& one) {
     const auto passes = one.passes();
     const auto objective = one.objective();
     const bool any_start = one.options.block_start == BlockStart::random;
@@ -206,7 +206,7 @@ TEST(Objective, RowsSeeWhatTheirMethodShows) {
 
 // The row that holds token i of a document for the diffusion term, or reads it clean.
 TEST(Objective, RowsReadTheTextOrMasks) {
-  for_random_cases([](const Case& one) {
+  for_random_cases([](const ObjectiveCase& one) {
     const ObjectiveOptions& options = one.options;
     const auto passes = one.passes();
     for (size_t p = 0; p < passes.size(); ++p) {
@@ -253,12 +253,12 @@ TEST(Objective, RowsReadTheTextOrMasks) {
 
 // Sums over many steps of one long document, by moments of the noise level t: every mask counts
 // 1 / t, so the sum of share * t^n over labels has the mean of t^n.
-struct Moments {
+struct NoiseMoments {
   double zeroth = 0, first = 0, second = 0;
 };
 
 // `prompt` tokens are given, and take no part in the mean.
-Moments moments_of(ObjectiveKind kind, int block_size, int prompt, int steps) {
+NoiseMoments noise_moments_of(ObjectiveKind kind, int block_size, int prompt, int steps) {
   Ids text(kLongest, 3);
   ObjectiveOptions options;
   options.kind = kind;
@@ -267,7 +267,7 @@ Moments moments_of(ObjectiveKind kind, int block_size, int prompt, int steps) {
   options.block_size = block_size;
   const auto objective = std::move(make_objective(options, {kLongest, kVocabulary}).value());
   const std::vector<std::vector<Document>> packs = {{{text, -1, prompt}}};
-  Moments moments;
+  NoiseMoments moments;
   for (int step = 0; step < steps; ++step) {
     const auto passes = lay_out_step(*objective, packs, {5, static_cast<uint64_t>(step)});
     for (const LabelShare& share : passes[0].shares) {
@@ -296,7 +296,7 @@ TEST(Objective, NoiseLevelsAreUniformAndWeighedByTheirInverse) {
                                             {block_diffusion, kLongest, 0}}) {
     SCOPED_TRACE(testing::Message()
                  << "kind " << static_cast<int>(kind) << ", K " << block << ", prompt " << prompt);
-    const Moments moments = moments_of(kind, block, prompt, 4000);
+    const NoiseMoments moments = noise_moments_of(kind, block, prompt, 4000);
     EXPECT_NEAR(moments.zeroth, 1, 0.03);
     EXPECT_NEAR(moments.first, 1.0 / 2, 0.025);
     EXPECT_NEAR(moments.second, 1.0 / 3, 0.025);
@@ -327,12 +327,12 @@ TEST(Objective, EveryBlockHasOneLevel) {
 
 TEST(Objective, StepsRepeatAndDiffer) {
   Rng rng(3);
-  Case one = random_case(rng, ObjectiveKind::masked_diffusion);
+  ObjectiveCase one = random_case(rng, ObjectiveKind::masked_diffusion);
   one.texts[0].assign(kLongest, 3);
   one.packs = {{{one.texts[0], -1, 0}}};
   const Ids tokens = one.passes()[0].pass.tokens;
   EXPECT_EQ(one.passes()[0].pass.tokens, tokens);
-  Case other = one;
+  ObjectiveCase other = one;
   other.seed.step += 1;
   EXPECT_NE(other.passes()[0].pass.tokens, tokens);
   other = one;
@@ -342,7 +342,7 @@ TEST(Objective, StepsRepeatAndDiffer) {
 
 TEST(Objective, DocumentsHaveNoiseOfTheirOwn) {
   Rng rng(4);
-  Case one = random_case(rng, ObjectiveKind::masked_diffusion);
+  ObjectiveCase one = random_case(rng, ObjectiveKind::masked_diffusion);
   const Ids text(kLongest, 3);
   one.packs = {{{text, -1, 0}, {text, -1, 0}}};
   const TrainingPass pass = std::move(one.passes()[0]);
@@ -352,8 +352,8 @@ TEST(Objective, DocumentsHaveNoiseOfTheirOwn) {
 
 // How a step is cut into passes changes neither rows nor weights.
 TEST(Objective, PacksDoNotMatter) {
-  for_random_cases([](const Case& one) {
-    Case together = one;
+  for_random_cases([](const ObjectiveCase& one) {
+    ObjectiveCase together = one;
     together.packs = {{}};
     for (const auto& pack : one.packs) {
       together.packs[0].insert(together.packs[0].end(), pack.begin(), pack.end());
@@ -418,7 +418,7 @@ TEST(Objective, BlocksAreOfEverySizeAsked) {
 // By the number of steps done; validation stays with the first sizes.
 TEST(Objective, BlocksGrowInStages) {
   const Ids text(kLongest, 3);
-  Case one;
+  ObjectiveCase one;
   one.options = {.kind = ObjectiveKind::tidar, .mask_token = kMask, .block_size = 10};
   one.options.block_sizes = {2};
   one.options.block_stages = {{3, {5}}, {7, {5, 10}}};
@@ -441,7 +441,7 @@ TEST(Objective, BlocksGrowInStages) {
 // nothing else.
 TEST(Objective, MasksHaveThePlaceInTheirBlock) {
   const Ids text = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
-  Case one;
+  ObjectiveCase one;
   one.options = {.kind = ObjectiveKind::tidar, .mask_token = kMask, .block_size = 4};
   one.packs = {{{text, -1, 3}}};
   const auto places = [&] {
@@ -459,12 +459,12 @@ TEST(Objective, MasksHaveThePlaceInTheirBlock) {
 }
 
 TEST(Objective, LastBlocksCanBeWhole) {
-  for_random_cases([](const Case& cut) {
+  for_random_cases([](const ObjectiveCase& cut) {
     if (cut.options.kind != ObjectiveKind::tidar &&
         cut.options.kind != ObjectiveKind::block_diffusion) {
       return;
     }
-    Case whole = cut;
+    ObjectiveCase whole = cut;
     whole.options.block_end = BlockEnd::whole;
     const auto objective = whole.objective();
     const auto passes = whole.passes(), cut_passes = cut.passes();

@@ -22,7 +22,7 @@ inline constexpr int kLongest = 40;
 using Ids = std::vector<int32_t>;
 
 /// Documents in packs, and the options of an objective.
-struct Case {
+struct ObjectiveCase {
   ObjectiveOptions options;
   std::vector<Ids> texts;  ///< of all packs, in order
   std::vector<std::vector<Range>> given;
@@ -36,8 +36,8 @@ struct Case {
 };
 
 /// Texts of 1 … kLongest tokens, some of which are masks, cut at random into packs.
-inline Case random_case(Rng& rng, ObjectiveKind kind) {
-  Case one;
+inline ObjectiveCase random_case(Rng& rng, ObjectiveKind kind) {
+  ObjectiveCase one;
   one.options.kind = kind;
   one.options.mask_token = kind == ObjectiveKind::ar ? -1 : kMask;
   one.options.block_size = 1 + rng.below(20);
@@ -67,7 +67,7 @@ inline Case random_case(Rng& rng, ObjectiveKind kind) {
 }
 
 /// Whether token i of a document, or the one behind it, is given and not learnt.
-inline bool is_given(const Case& one, const Document& document, int32_t i) {
+inline bool is_given(const ObjectiveCase& one, const Document& document, int32_t i) {
   if (one.options.prompts == Prompts::learnt) return false;
   return i < document.prompt ||
          std::any_of(document.given.begin(), document.given.end(),

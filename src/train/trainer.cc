@@ -47,7 +47,7 @@ Result<Trainer::Batch> Trainer::read_batch() {
   return batch;
 }
 
-Error Trainer::not_finite(const Batch& batch, const StepReport& report) const {
+Error Trainer::not_finite(const Batch& batch, const TrainedStep& report) const {
   std::string where;
   for (const TokenPack& pack : batch.packs) {
     for (const Piece& piece : pack.pieces) {
@@ -63,9 +63,9 @@ Error Trainer::not_finite(const Batch& batch, const StepReport& report) const {
       report.step, report.loss, report.gradient_norm, report.step - 1, where);
 }
 
-Result<StepReport> Trainer::step() {
+Result<TrainedStep> Trainer::step() {
   TIDAR_CHECK(!done());
-  StepReport report;
+  TrainedStep report;
   report.epoch = stream_.position().epoch;
   TIDAR_TRY(const Batch batch, read_batch());
   const auto number = static_cast<uint64_t>(state_.step);

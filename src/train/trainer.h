@@ -33,7 +33,7 @@ struct TrainerOptions {
 };
 
 /// What one step did, of all ranks together.
-struct StepReport {
+struct TrainedStep {
   int64_t step = 0;  ///< counted from 1
   double loss = 0;
   std::vector<double> terms;  ///< means of Objective::terms()
@@ -77,7 +77,7 @@ class Trainer {
   /// The next step. An Error when a shard holds what it may not, and when loss or gradient are not
   /// finite: the weights are then those of the last step, and the sentence names the step and
   /// where its text stands.
-  Result<StepReport> step();
+  Result<TrainedStep> step();
 
   /// To be saved.
   TrainingState state() const;
@@ -103,7 +103,7 @@ class Trainer {
  private:
   struct Batch;
   Result<Batch> read_batch();
-  Error not_finite(const Batch& batch, const StepReport& report) const;
+  Error not_finite(const Batch& batch, const TrainedStep& report) const;
 
   Trainable& model_;
   const Objective& objective_;

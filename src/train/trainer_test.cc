@@ -89,7 +89,7 @@ struct TrialRun {
   std::vector<double> go_with_norms(int64_t last) {
     std::vector<double> numbers;
     while (trainer->state().step < last) {
-      const StepReport report = trainer->step().value();
+      const TrainedStep report = trainer->step().value();
       numbers.insert(numbers.end(), {report.loss, report.gradient_norm});
     }
     return numbers;
@@ -652,7 +652,7 @@ TEST_F(TrainerTest, ASpikeChangesNothing) {
   int left_out = 0;
   for (int i = 0; i < 8; ++i) {
     const std::string before = run.weights();
-    const StepReport report = run.trainer->step().value();
+    const TrainedStep report = run.trainer->step().value();
     left_out += report.left_out;
     EXPECT_EQ(run.weights() == before, report.left_out);
   }

@@ -1,5 +1,6 @@
 #include "base/rng.h"
 #include "ops/cases/cases.h"
+#include "ops/cases/sizes.h"
 
 namespace tidar {
 
@@ -7,24 +8,15 @@ namespace {
 
 // None, one, odd, and both sides of the borders of tiles of 8, 12, 16 and 32 rows.
 constexpr int kRowCounts[] = {0, 1, 2, 5, 11, 16, 17, 33, 64};
-constexpr int kLengths[] = {1, 7, 31, 32, 33, 64, 100, 131, 257, 640};
-constexpr int kOutputs[] = {1, 2, 15, 16, 17, 32, 48, 65, 100};
-constexpr int kHeadSizes[] = {8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128};
 constexpr int kVocabularies[] = {2, 7, 64, 500, 1003};
 constexpr DType kTypes[] = {DType::f32, DType::bf16};
-
-template <class T, size_t N>
-T one_of(Rng& rng, const T (&values)[N]) {
-  return values[rng.below(static_cast<int>(N))];
-}
 
 class CaseList {
  public:
   explicit CaseList(uint64_t seed) : rng_(seed) {}
   template <class Shape>
   void add(const Shape& shape) {
-    const uint64_t seed = (uint64_t{rng_.bits()} << 32) | rng_.bits();
-    cases_.push_back(make_case(shape, seed));
+    cases_.push_back(make_case(shape, next_seed(rng_)));
   }
   Rng& rng() { return rng_; }
   std::vector<Case> take() { return std::move(cases_); }

@@ -198,7 +198,7 @@ void Attention::add_bounds(const Ops& ops, const std::vector<Outcome>& truth,
   }
 }
 
-constexpr int kHeadSizes[] = {2, 5, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128};
+constexpr int kAnyHeadSizes[] = {2, 5, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128};
 
 }  // namespace
 
@@ -208,7 +208,7 @@ void add_attend_cases(BackwardCases& cases, int rows, uint64_t seed) {
     for (const Numbers numbers : {Numbers::fit_bf16, Numbers::any_float}) {
       cases.push_back(
           std::make_unique<Attention>(RowsShape{rows, 1 + rng.below(2), 1 + rng.below(3),
-                                                one_of(rng, kHeadSizes), pattern, numbers},
+                                                one_of(rng, kAnyHeadSizes), pattern, numbers},
                                       next_seed(rng)));
     }
   }

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "ops/cases/backward_cases.h"
 #include "ops/cases/inputs.h"
+#include "ops/cases/sizes.h"
 #include "ops/wrap/tolerance.h"
 
 namespace tidar {
@@ -74,12 +75,5 @@ inline std::vector<double> column_norms(Matrix x) {
   }
   return norms;
 }
-
-template <class T, size_t N>
-T one_of(Rng& rng, const T (&values)[N]) {
-  return values[rng.below(static_cast<int>(N))];
-}
-
-inline uint64_t next_seed(Rng& rng) { return (uint64_t{rng.bits()} << 32) | rng.bits(); }
 
 }  // namespace tidar

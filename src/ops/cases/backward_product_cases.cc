@@ -233,8 +233,7 @@ class SwiGlu final : public BackwardCase {
   Grid gate_up_, d_out_;
 };
 
-constexpr int kLengths[] = {1, 7, 31, 32, 33, 64, 100, 131, 300};
-constexpr int kOutputs[] = {1, 2, 15, 16, 17, 32, 48, 65, 100};
+constexpr int kProductLengths[] = {1, 7, 31, 32, 33, 64, 100, 131, 300};
 
 }  // namespace
 
@@ -242,18 +241,21 @@ void add_product_cases(BackwardCases& cases, int rows, uint64_t seed) {
   Rng rng(seed);
   for (const WeightFormat weight : {WeightFormat::f32, WeightFormat::bf16}) {
     for (const Numbers numbers : {Numbers::fit_bf16, Numbers::any_float}) {
-      ProductShape stacked = {rows, one_of(rng, kLengths), {}, PackOrder::stacked, weight, numbers};
+      ProductShape stacked = {rows,   one_of(rng, kProductLengths), {}, PackOrder::stacked, weight,
+                              numbers};
       for (int part = rng.below(3); part >= 0; --part) {
         stacked.parts.push_back(one_of(rng, kOutputs));
       }
       cases.push_back(std::make_unique<LinearBackward>(stacked, next_seed(rng)));
       const int width = one_of(rng, kOutputs);
-      const ProductShape pairs = {
-          rows, one_of(rng, kLengths), {width, width}, PackOrder::interleaved, weight, numbers};
+      const ProductShape pairs = {rows,           one_of(rng, kProductLengths),
+                                  {width, width}, PackOrder::interleaved,
+                                  weight,         numbers};
       cases.push_back(std::make_unique<LinearBackward>(pairs, next_seed(rng)));
       cases.push_back(std::make_unique<GateUp>(pairs, next_seed(rng)));
     }
-    cases.push_back(std::make_unique<SwiGlu>(rows, one_of(rng, kLengths), weight, next_seed(rng)));
+    cases.push_back(
+        std::make_unique<SwiGlu>(rows, one_of(rng, kProductLengths), weight, next_seed(rng)));
   }
   if (rows != 17) return;
   // Wide and long enough for every cut that a product makes.

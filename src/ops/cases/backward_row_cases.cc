@@ -315,9 +315,7 @@ class SoftCrossEntropy final : public BackwardCase {
   std::vector<Label> labels_;
 };
 
-constexpr int kLengths[] = {1, 7, 31, 32, 33, 64, 100, 131, 257, 640};
-constexpr int kHeadSizes[] = {8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128};
-constexpr int kVocabularies[] = {1, 2, 7, 64, 500, 1003};
+constexpr int kLossVocabularies[] = {1, 2, 7, 64, 500, 1003};
 
 }  // namespace
 
@@ -335,11 +333,11 @@ void add_row_cases(BackwardCases& cases, int rows, uint64_t seed) {
     cases.push_back(std::make_unique<RowsAdded>(rows, 1 + rng.below(50), one_of(rng, kLengths),
                                                 next_seed(rng)));
     cases.push_back(
-        std::make_unique<CrossEntropy>(rows, one_of(rng, kVocabularies), next_seed(rng)));
+        std::make_unique<CrossEntropy>(rows, one_of(rng, kLossVocabularies), next_seed(rng)));
   }
   for (const Distance distance : {Distance::l1, Distance::kl}) {
-    cases.push_back(std::make_unique<SoftCrossEntropy>(rows, one_of(rng, kVocabularies), distance,
-                                                       next_seed(rng)));
+    cases.push_back(std::make_unique<SoftCrossEntropy>(rows, one_of(rng, kLossVocabularies),
+                                                       distance, next_seed(rng)));
   }
 }
 

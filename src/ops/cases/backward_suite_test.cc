@@ -13,12 +13,12 @@
 namespace tidar {
 namespace {
 
-constexpr uint64_t kSeed = 20251123;
+constexpr uint64_t kBackwardSuiteSeed = 20251123;
 
 TEST(BackwardCases, TheFloatReferenceMatchesTheDoubleOne) {
   const auto ops = make_ref_ops(DType::f32);
   const auto backward = make_ref_backward(*ops);
-  for (uint64_t seed = kSeed; seed < kSeed + 2; ++seed) {
+  for (uint64_t seed = kBackwardSuiteSeed; seed < kBackwardSuiteSeed + 2; ++seed) {
     std::string shares;
     for (const auto& failure : match_truth(*backward, seed, &shares)) ADD_FAILURE() << failure;
     std::printf("%s", shares.c_str());
@@ -40,7 +40,7 @@ class ShortReduction final : public ForwardBackward {
 };
 
 // Every row sees one key less of its prefix, where it sees several.
-class ShortSight final : public ForwardBackward {
+class ShortBackwardSight final : public ForwardBackward {
  public:
   using ForwardBackward::ForwardBackward;
   void attend_backward(const AttendRows& rows, Matrix out, Matrix log_sums, Matrix d_out,
@@ -99,15 +99,15 @@ class CoarseLoss final : public ForwardBackward {
 template <class Broken>
 class BrokenBackward : public testing::Test {};
 using WrongGradients =
-    testing::Types<ShortReduction, ShortSight, KeepsOldGradients, LastRowWins, CoarseLoss>;
+    testing::Types<ShortReduction, ShortBackwardSight, KeepsOldGradients, LastRowWins, CoarseLoss>;
 TYPED_TEST_SUITE(BrokenBackward, WrongGradients);
 
 TYPED_TEST(BrokenBackward, IsCaught) {
   const auto ops = make_ref_ops(DType::f32);
   const auto right = make_ref_backward(*ops);
   TypeParam broken(*right);
-  EXPECT_FALSE(match_truth(broken, kSeed).empty());
-  EXPECT_FALSE(match_bits(*right, broken, kSeed).empty());
+  EXPECT_FALSE(match_truth(broken, kBackwardSuiteSeed).empty());
+  EXPECT_FALSE(match_bits(*right, broken, kBackwardSuiteSeed).empty());
 }
 
 }  // namespace

@@ -12,13 +12,13 @@
 namespace tidar {
 namespace {
 
-constexpr uint64_t kSeed = 20240607;
+constexpr uint64_t kSuiteSeed = 20240607;
 
 TEST(Cases, CoverEveryVerb) {
   const auto ops = make_ref_ops(DType::f32);
   std::set<Verb> verbs;
   std::set<std::string> names;
-  for (const Case& one : all_cases(*ops, kSeed)) {
+  for (const Case& one : all_cases(*ops, kSuiteSeed)) {
     verbs.insert(one.verb);
     names.insert(one.name);
   }
@@ -29,7 +29,7 @@ TEST(Cases, CoverEveryVerb) {
 
 TEST(Cases, TheFloatReferenceMatchesTheDoubleOne) {
   const auto ops = make_ref_ops(DType::f32);
-  for (uint64_t seed = kSeed; seed < kSeed + 2; ++seed) {
+  for (uint64_t seed = kSuiteSeed; seed < kSuiteSeed + 2; ++seed) {
     std::string shares;
     for (const auto& failure : match_truth(*ops, seed, &shares)) ADD_FAILURE() << failure;
     std::printf("%s", shares.c_str());
@@ -39,7 +39,7 @@ TEST(Cases, TheFloatReferenceMatchesTheDoubleOne) {
 TEST(Cases, ReferencesAreRowInvariant) {
   for (const DType dtype : {DType::f32, DType::f64}) {
     const auto ops = make_ref_ops(dtype);
-    for (const auto& failure : match_rows(*ops, kSeed)) ADD_FAILURE() << failure;
+    for (const auto& failure : match_rows(*ops, kSuiteSeed)) ADD_FAILURE() << failure;
   }
 }
 
@@ -182,26 +182,26 @@ TYPED_TEST_SUITE(BrokenBackend, WrongResults);
 TYPED_TEST(BrokenBackend, IsCaught) {
   const auto good = make_ref_ops(DType::f32);
   TypeParam broken(*good);
-  EXPECT_FALSE(match_truth(broken, kSeed).empty());
-  EXPECT_FALSE(match_bits(*good, broken, kSeed).empty());
+  EXPECT_FALSE(match_truth(broken, kSuiteSeed).empty());
+  EXPECT_FALSE(match_bits(*good, broken, kSuiteSeed).empty());
 }
 
 TEST(Cases, RowsThatNobodyNamedAreCaught) {
   const auto good = make_ref_ops(DType::f32);
   OneRowTooMany broken(*good);
-  EXPECT_FALSE(match_truth(broken, kSeed).empty());
+  EXPECT_FALSE(match_truth(broken, kSuiteSeed).empty());
 }
 
 TEST(Cases, SwigluWithOtherBitsThanTheProductIsCaught) {
   const auto good = make_ref_ops(DType::f32);
   Swapped broken(*good);
-  EXPECT_FALSE(match_rows(broken, kSeed).empty());
+  EXPECT_FALSE(match_rows(broken, kSuiteSeed).empty());
 }
 
 TEST(Cases, CompanyThatMattersIsCaught) {
   const auto good = make_ref_ops(DType::f32);
   CompanyMatters broken(*good);
-  EXPECT_FALSE(match_rows(broken, kSeed).empty());
+  EXPECT_FALSE(match_rows(broken, kSuiteSeed).empty());
 }
 
 }  // namespace

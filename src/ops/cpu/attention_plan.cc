@@ -10,7 +10,7 @@ namespace {
 
 constexpr int32_t kNowhere = -1;
 
-int32_t panels_for(int32_t keys) { return (keys + kKeyPanel - 1) / kKeyPanel; }
+int32_t key_panels_for(int32_t keys) { return (keys + kKeyPanel - 1) / kKeyPanel; }
 
 int32_t keys_in_pages(const PassSequence& sequence) { return sequence.cached + sequence.stored; }
 
@@ -69,7 +69,7 @@ void AttentionPlanner::place_stream(const Pass& pass, const PassSequence& sequen
     if (sight.prefix.size() > 0) stream_end_ = std::max(stream_end_, sight.prefix.to);
     if (reaches_cache(sight.block, sequence)) stream_end_ = std::max(stream_end_, sight.block.to);
   }
-  const int32_t behind_pages = stream_end_ - panels_for(in_pages) * kKeyPanel;
+  const int32_t behind_pages = stream_end_ - key_panels_for(in_pages) * kKeyPanel;
   stream_scratch_ = behind_pages > 0 ? take_scratch(behind_pages) : kNowhere;
   for (int32_t key = sequence.cached; key < stream_end_; ++key) {
     slots_[row_of_key(sequence, key)] = stream_slot(sequence, key);
@@ -154,18 +154,18 @@ void AttentionPlanner::add_tile(const Pass& pass, const PassSequence& sequence, 
     return;
   }
 
-  tile.prefix_panels = panels_for(prefix_end);
+  tile.prefix_panels = key_panels_for(prefix_end);
   add_stream_panels(sequence, 0, tile.prefix_panels);
   const KeyRange& block = any.block;
   int32_t block_from = tile.prefix_panels * kKeyPanel;
   if (own != nullptr) {
-    tile.block_panels = panels_for(block.size());
+    tile.block_panels = key_panels_for(block.size());
     for (int32_t i = 0; i < tile.block_panels; ++i) {
       attend_.panels.push_back(own->slot / kKeyPanel + i);
     }
   } else if (block.size() > 0) {
     const int32_t first_panel = block.from / kKeyPanel;
-    tile.block_panels = panels_for(block.to) - first_panel;
+    tile.block_panels = key_panels_for(block.to) - first_panel;
     add_stream_panels(sequence, first_panel, tile.block_panels);
     block_from += block.from % kKeyPanel;
   }
@@ -184,7 +184,7 @@ void AttentionPlanner::add_stream_panels(const PassSequence& sequence, int32_t f
 
 int32_t AttentionPlanner::take_scratch(int32_t slots) {
   const int32_t first = scratch_.first + scratch_used_;
-  scratch_used_ += panels_for(slots) * kKeyPanel;
+  scratch_used_ += key_panels_for(slots) * kKeyPanel;
   TIDAR_CHECK_LE(scratch_used_, scratch_.count);
   return first;
 }
@@ -192,7 +192,7 @@ int32_t AttentionPlanner::take_scratch(int32_t slots) {
 // Panel of slots that holds panel `panel` of the sequence's stream.
 int32_t AttentionPlanner::stream_panel(const PassSequence& sequence, int32_t panel) const {
   constexpr int32_t kPagePanels = kPageSlots / kKeyPanel;
-  const int32_t page_panels = panels_for(keys_in_pages(sequence));
+  const int32_t page_panels = key_panels_for(keys_in_pages(sequence));
   if (panel >= page_panels) return stream_scratch_ / kKeyPanel + panel - page_panels;
   return sequence.pages[static_cast<size_t>(panel / kPagePanels)] * kPagePanels +
          panel % kPagePanels;

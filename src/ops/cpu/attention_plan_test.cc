@@ -13,9 +13,9 @@
 namespace tidar::cpu {
 namespace {
 
-constexpr int kPages = 40;
+constexpr int kPlannedPages = 40;
 constexpr int kMaxRows = 200;
-constexpr ScratchSlots kScratch = {kPages * kPageSlots, kMaxRows* kScratchSlotsPerRow};
+constexpr ScratchSlots kScratch = {kPlannedPages * kPageSlots, kMaxRows* kScratchSlotsPerRow};
 
 // A key, by its sequence in the pass and its place in that sequence's order.
 using Key = std::pair<size_t, int32_t>;
@@ -136,7 +136,7 @@ class AttentionPlan : public testing::Test {
     return cache;
   }
 
-  PagePool pool_{kPages};
+  PagePool pool_{kPlannedPages};
   AttentionPlanner planner_{kScratch};
 };
 

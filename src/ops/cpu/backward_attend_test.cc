@@ -9,7 +9,7 @@
 namespace tidar::cpu {
 namespace {
 
-constexpr uint64_t kSeed = 20251125;
+constexpr uint64_t kAttendSeed = 20251125;
 
 // By definition: blocks of the keys that some row of the block sees.
 std::set<int32_t> blocks_seen(std::span<const Sight> sights, int64_t row_block) {
@@ -35,7 +35,7 @@ void expect_exact(std::span<const Sight> sights) {
 }
 
 TEST(KeyBlocks, AreThoseThatARowSeesAndNoOthers) {
-  Rng rng(kSeed);
+  Rng rng(kAttendSeed);
   for (int round = 0; round < 50; ++round) {
     const int rows = rng.below(400);
     std::vector<Sight> sights;

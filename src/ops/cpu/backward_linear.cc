@@ -18,7 +18,7 @@ int64_t padded_inputs(DType dtype, int64_t count) {
   return weight_panel_elements(dtype, count) / kPanel;
 }
 
-int64_t panels_for(int64_t columns) { return (columns + kPanel - 1) / kPanel; }
+int64_t panels_of_columns(int64_t columns) { return (columns + kPanel - 1) / kPanel; }
 
 // Rows whose columns are put into all panels before the next rows are read.
 constexpr int64_t kRowsAtOnce = 64;
@@ -37,7 +37,7 @@ struct ByColumns {
     part.rows = call.rows + first;
     part.count = std::min(kRowsAtOnce, call.count - first);
     part.padded = std::min(kRowsAtOnce, padded - first);
-    for (int64_t p = 0; p < panels_for(columns); ++p) {
+    for (int64_t p = 0; p < panels_of_columns(columns); ++p) {
       part.first = p * kPanel;
       part.columns = std::min<int64_t>(kPanel, columns - p * kPanel);
       part.panel = static_cast<std::byte*>(call.panel) +
@@ -82,7 +82,7 @@ int64_t TrainedPanels::slab_panel_bytes(int64_t i) const {
 
 int64_t TrainedPanels::slab_offset(int64_t i) const {
   // All slabs but the last are whole.
-  const int64_t panels = panels_for(forward_.inputs);
+  const int64_t panels = panels_of_columns(forward_.inputs);
   const int64_t whole = std::min(i, forward_.outputs / kSlabOutputs);
   const int64_t offset = whole * panels * kPanel * kSlabOutputs * bytes_of(dtype());
   return whole < i ? offset + panels * slab_panel_bytes(whole) : offset;
@@ -186,7 +186,7 @@ void LinearBackward::pack_x(Matrix x) {
   matrix.call.rows = rows.data();
   matrix.call.source = x.dtype;
   matrix.call.count = x.rows;
-  matrix.call.panel = x_panels_.at_least(panels_for(x.cols) * bytes);
+  matrix.call.panel = x_panels_.at_least(panels_of_columns(x.cols) * bytes);
   matrix.call.dtype = x.dtype;
   matrix.columns = x.cols;
   threads_.split(row_blocks(x.rows), 1, [&](Range range, int) {
@@ -227,7 +227,7 @@ void LinearBackward::lay_out(const Slab& slab, Matrix d_out) {
 void LinearBackward::multiply(const Slab& slab, const TrainedPanels& weight,
                               const LinearGradients& gradients) {
   const PackedWeight& packed = weight.forward();
-  const int64_t panels = panels_for(packed.inputs), pairs = (panels + 1) / 2;
+  const int64_t panels = panels_of_columns(packed.inputs), pairs = (panels + 1) / 2;
   const int64_t element = bytes_of(slab.operand);
   threads_.split(pairs, 1, [&](Range range, int thread) {
     LinearCall call;

@@ -6,22 +6,18 @@
 #include "ops/checks.h"
 #include "ops/cpu/backward_attend.h"
 #include "ops/cpu/backward_linear.h"
+#include "ops/cpu/grain.h"
 
 namespace tidar {
 
 namespace {
 
 using cpu::BackwardKernels;
+using cpu::row_grain;
 using cpu::TrainedPanels;
 
-// Elements that make waking another thread worth its while.
-constexpr int64_t kGrainElements = 16384;
 // Rows whose gradients of a norm's weight are summed up together; the sums follow in order.
 constexpr int64_t kNormRows = 32;
-
-int64_t row_grain(int64_t cols) {
-  return std::max<int64_t>(1, kGrainElements / std::max<int64_t>(cols, 1));
-}
 
 class VectorBackward final : public CpuBackward {
  public:

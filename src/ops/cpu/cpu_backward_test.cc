@@ -9,7 +9,7 @@
 namespace tidar {
 namespace {
 
-constexpr uint64_t kSeed = 20251124;
+constexpr uint64_t kBackwardSeed = 20251124;
 
 std::vector<CpuOptions> usable_options() {
   std::vector<CpuOptions> options;
@@ -43,7 +43,7 @@ class CpuBackwardTest : public testing::TestWithParam<CpuOptions> {};
 TEST_P(CpuBackwardTest, MatchesTheReference) {
   Backend backend(2, GetParam());
   std::string shares;
-  for (const auto& failure : match_truth(*backend.backward, kSeed, &shares)) {
+  for (const auto& failure : match_truth(*backend.backward, kBackwardSeed, &shares)) {
     ADD_FAILURE() << failure;
   }
   std::printf("%s", shares.c_str());
@@ -51,7 +51,7 @@ TEST_P(CpuBackwardTest, MatchesTheReference) {
 
 TEST_P(CpuBackwardTest, ResultsDoNotDependOnTheNumberOfThreads) {
   Backend one(1, GetParam()), three(3, GetParam());
-  for (const auto& failure : match_bits(*one.backward, *three.backward, kSeed)) {
+  for (const auto& failure : match_bits(*one.backward, *three.backward, kBackwardSeed)) {
     ADD_FAILURE() << failure;
   }
 }

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "ops/checks.h"
+#include "ops/cpu/grain.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/logits.h"
 #include "ops/cpu/products.h"
@@ -22,6 +23,7 @@ using cpu::AttendTile;
 using cpu::AttentionPlanner;
 using cpu::Epilogue;
 using cpu::Kernels;
+using cpu::kGrainElements;
 using cpu::KvColumn;
 using cpu::LinearCall;
 using cpu::OperandCodes;
@@ -30,14 +32,8 @@ using cpu::PanelPass;
 using cpu::PanelWeight;
 using cpu::Product;
 using cpu::Products;
+using cpu::row_grain;
 using cpu::Scratch;
-
-// Elements that make waking another thread worth its while.
-constexpr int64_t kGrainElements = 16384;
-
-int64_t row_grain(int64_t cols) {
-  return std::max<int64_t>(1, kGrainElements / std::max<int64_t>(cols, 1));
-}
 
 class VectorOps final : public CpuOps {
  public:

@@ -16,7 +16,7 @@
 namespace tidar {
 namespace {
 
-constexpr uint64_t kSeed = 20251108;
+constexpr uint64_t kForwardSeed = 20251108;
 
 struct Variant {
   Isa isa;
@@ -51,7 +51,7 @@ TEST_P(CpuOpsTest, MatchesTheReference) {
   Threads threads(2);
   const auto ops = make(threads);
   std::string shares;
-  for (uint64_t seed = kSeed; seed < kSeed + 2; ++seed) {
+  for (uint64_t seed = kForwardSeed; seed < kForwardSeed + 2; ++seed) {
     for (const std::string& failure : match_truth(*ops, seed, &shares)) ADD_FAILURE() << failure;
   }
   std::printf("%s", shares.c_str());
@@ -60,13 +60,13 @@ TEST_P(CpuOpsTest, MatchesTheReference) {
 TEST_P(CpuOpsTest, RowsDoNotDependOnTheirCompany) {
   Threads threads(2);
   const auto ops = make(threads);
-  for (const std::string& failure : match_rows(*ops, kSeed)) ADD_FAILURE() << failure;
+  for (const std::string& failure : match_rows(*ops, kForwardSeed)) ADD_FAILURE() << failure;
 }
 
 TEST_P(CpuOpsTest, ResultsDoNotDependOnTheNumberOfThreads) {
   Threads one(1), three(3);
   const auto a = make(one), b = make(three);
-  for (const std::string& failure : match_bits(*a, *b, kSeed)) ADD_FAILURE() << failure;
+  for (const std::string& failure : match_bits(*a, *b, kForwardSeed)) ADD_FAILURE() << failure;
 }
 
 // In whatever type keys and values are kept: who sees such a value has no number, and nobody else.
@@ -84,7 +84,7 @@ TEST_P(CpuOpsTest, AValueThatIsNotFiniteIsSeenByWhoSeesItsKey) {
                                     .pages = 1,
                                     .rows = kRows,
                                     .dtype = type});
-      Rng rng(kSeed);
+      Rng rng(kForwardSeed);
       std::array<float, kRows * kSize> q, k, v, out;
       for (auto* numbers : {&q, &k, &v}) {
         for (float& number : *numbers) number = rng.normal();
@@ -120,7 +120,7 @@ TEST_P(CpuOpsTest, LogitsThatAreNoDistributionChooseNothing) {
   constexpr int kVocabulary = 77;
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-  Rng rng(kSeed);
+  Rng rng(kForwardSeed);
   for (const float wrong : {kNaN, kInfinity, -kInfinity}) {
     for (const int everywhere : {0, 1}) {
       for (const Sampling& sampling :
@@ -160,7 +160,7 @@ TEST_P(CpuOpsTest, WhereEveryTokenIsForbiddenNothingIsChosen) {
   constexpr int kVocabulary = 19;
   std::vector<float> row(kVocabulary);
   std::vector<LogitChange> changes;
-  Rng rng(kSeed);
+  Rng rng(kForwardSeed);
   for (int32_t token = 0; token < kVocabulary; ++token) {
     row[static_cast<size_t>(token)] = rng.normal();
     changes.push_back({.token = token, .add = -std::numeric_limits<float>::infinity()});
@@ -189,7 +189,7 @@ TEST_P(CpuOpsTest, PolicyLogprobsAreHowOftenTokensAreDrawn) {
   const auto ref = make_ref_ops(DType::f32);
   constexpr int kVocabulary = 77, kDraws = 3000;
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  Rng rng(kSeed);
+  Rng rng(kForwardSeed);
   std::vector<float> rows(2 * kVocabulary);
   for (float& logit : rows) logit = 2 * rng.normal();
   rows[5] = -kInfinity;

@@ -16,7 +16,7 @@
 namespace tidar {
 namespace {
 
-constexpr WeightFormat kScaled[] = {WeightFormat::w8, WeightFormat::w4};
+constexpr WeightFormat kCodedFormats[] = {WeightFormat::w8, WeightFormat::w4};
 
 // A matrix of codes, and rows of operands for it.
 struct Product {
@@ -87,7 +87,7 @@ class LinearCodes : public testing::TestWithParam<Isa> {
 
 TEST_P(LinearCodes, AreTheReferenceToTheBit) {
   Rng rng(1);
-  for (const WeightFormat format : kScaled) {
+  for (const WeightFormat format : kCodedFormats) {
     for (int rows = 1; rows <= 40; ++rows) {
       expect_bits_of_reference({rng, format, rows, 1 + rng.below(100), 1 + rng.below(300)}, rows);
     }
@@ -100,7 +100,7 @@ TEST_P(LinearCodes, AreTheReferenceToTheBit) {
 // Where sums of two products leave 16 bits, if the kernel adds them there.
 TEST_P(LinearCodes, OfTheLargestCodesAreExact) {
   Rng rng(2);
-  for (const WeightFormat format : kScaled) {
+  for (const WeightFormat format : kCodedFormats) {
     for (const uint8_t byte : {uint8_t{0x00}, uint8_t{0xff}}) {
       Product product(rng, format, 20, 33, 129);
       std::fill(product.codes.begin(), product.codes.end(), byte);
@@ -120,7 +120,7 @@ TEST_P(LinearCodes, OfGateAndUpAreEqualOnAllInstructionSets) {
   Threads threads(2);
   const auto ops = make_cpu_ops(threads, {.isa = GetParam()});
   const auto least = make_cpu_ops(threads, {.isa = usable_isas().front()});
-  for (const WeightFormat format : kScaled) {
+  for (const WeightFormat format : kCodedFormats) {
     for (const int rows : {1, 3, 16, 50}) {
       const Product product(rng, format, rows, 37, 200);
       EXPECT_EQ(first_difference(product.on(*ops, Verb::linear_swiglu, 0, rows),
@@ -135,7 +135,7 @@ TEST_P(LinearCodes, OfANumberThatIsNotFiniteAreNaNInItsRowAlone) {
   Rng rng(4);
   Threads threads(2);
   const auto ops = make_cpu_ops(threads, {.isa = GetParam()});
-  for (const WeightFormat format : kScaled) {
+  for (const WeightFormat format : kCodedFormats) {
     for (const float wrong :
          {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       Product product(rng, format, 5, 40, 100);

@@ -12,8 +12,8 @@ namespace {
 
 // One row and head, and the head of keys and values that it belongs to.
 template <class T>
-struct Head {
-  Head(const AttendRows& rows, int64_t row, int64_t head)
+struct BackwardHead {
+  BackwardHead(const AttendRows& rows, int64_t row, int64_t head)
       : size(rows.k.cols / rows.kv_heads),
         q_column(head * size),
         kv_column(head / (rows.q.cols / rows.k.cols) * size),
@@ -59,7 +59,7 @@ void attend_rows(const AttendRows& rows, Matrix out, Matrix log_sums) {
   fill_zero(out);
   for (int64_t r = 0; r < out.rows; ++r) {
     for (int64_t h = 0; h < log_sums.cols; ++h) {
-      const Head<T> head(rows, r, h);
+      const BackwardHead<T> head(rows, r, h);
       T largest = -std::numeric_limits<T>::infinity();
       for (const int32_t key : head.seen) largest = std::max(largest, head.score(rows, key));
       T sum = 0;
@@ -82,7 +82,7 @@ void attend_rows_backward(const AttendRows& rows, Matrix out, Matrix log_sums, M
   for (const Matrix& d : {gradients.d_q, gradients.d_k, gradients.d_v}) fill_zero(d);
   for (int64_t r = 0; r < out.rows; ++r) {
     for (int64_t h = 0; h < log_sums.cols; ++h) {
-      const Head<T> head(rows, r, h);
+      const BackwardHead<T> head(rows, r, h);
       const T* const d = d_out.row<T>(r) + head.q_column;
       T mean = 0;
       for (int64_t e = 0; e < head.size; ++e) mean += d[e] * out.row<T>(r)[head.q_column + e];

@@ -16,7 +16,7 @@
 namespace tidar {
 namespace {
 
-constexpr uint64_t kSeed = 20251123;
+constexpr uint64_t kReferenceSeed = 20251123;
 constexpr int kRounds = 6;
 constexpr double kStep = 0x1p-13;
 
@@ -41,7 +41,7 @@ class RefBackwardTest : public testing::Test {
 
   std::unique_ptr<Ops> ops = make_ref_ops(DType::f64);
   std::unique_ptr<BackwardOps> backward = make_ref_backward(*ops);
-  Rng rng{kSeed};
+  Rng rng{kReferenceSeed};
 };
 
 double weighted_sum(Matrix out, Matrix factors) {

@@ -12,13 +12,13 @@
 namespace tidar {
 namespace {
 
-constexpr uint64_t kSeed = 20261124;
+constexpr uint64_t kFencedSeed = 20261124;
 
 TEST(FencedOps, GivesTheResultsOfTheBackendInside) {
   const auto inner = make_ref_ops(DType::f32);
   FencedOps fenced(*inner);
-  for (const auto& failure : match_truth(fenced, kSeed)) ADD_FAILURE() << failure;
-  for (const auto& failure : match_bits(*inner, fenced, kSeed)) ADD_FAILURE() << failure;
+  for (const auto& failure : match_truth(fenced, kFencedSeed)) ADD_FAILURE() << failure;
+  for (const auto& failure : match_bits(*inner, fenced, kFencedSeed)) ADD_FAILURE() << failure;
 }
 
 TEST(FencedOps, WhoeverLooksIntoMemoryFalls) {

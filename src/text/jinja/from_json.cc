@@ -9,15 +9,15 @@
 namespace tidar::jinja {
 namespace {
 
-constexpr int kMaxDepth = 100;
+constexpr int kMaxValueDepth = 100;
 
 class Reader {
  public:
   Reader(Heap& heap, const OriginOf& origin_of) : heap_(heap), origin_of_(origin_of) {}
 
   Result<Value> read(const OrderedJson& json, std::string_view key, int depth) {
-    if (depth > kMaxDepth)
-      return error("more than {} objects or lists within each other", kMaxDepth);
+    if (depth > kMaxValueDepth)
+      return error("more than {} objects or lists within each other", kMaxValueDepth);
     switch (json.type()) {
       case OrderedJson::value_t::null:
         return Value(None{});

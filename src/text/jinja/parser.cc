@@ -13,7 +13,7 @@ namespace {
 using Kind = Token::Kind;
 using Node = const Expression*;
 
-constexpr int kMaxDepth = 100;  // of brackets and blocks within each other
+constexpr int kMaxSyntaxDepth = 100;  // of brackets and blocks within each other
 
 struct BinaryLevel {
   std::string_view symbol;
@@ -123,9 +123,9 @@ class Parser {
     int& depth;
   };
   Result<void> check_depth() const {
-    if (depth_ > kMaxDepth) {
+    if (depth_ > kMaxSyntaxDepth) {
       return error("line {}: more than {} brackets or blocks within each other", now().line,
-                   kMaxDepth);
+                   kMaxSyntaxDepth);
     }
     return {};
   }
@@ -243,8 +243,8 @@ class Parser {
     TargetSyntax target;
     const bool bracket = skip_symbol("(");
     do {
+      if (is_name("in")) return error("line {}: a name is missing before 'in'", now().line);
       TIDAR_TRY(std::string name, need_name("a name"));
-      if (name == "in") return error("line {}: a name is missing before 'in'", now().line);
       target.names.push_back(std::move(name));
       if (!target.several && skip_symbol(".")) {
         TIDAR_TRY(target.field, need_name("the name of a field"));

@@ -14,7 +14,7 @@
 namespace tidar::jinja {
 namespace {
 
-constexpr size_t kMaxDepth = 100;  // of lists and maps within each other
+constexpr size_t kMaxPrintedDepth = 100;  // of lists and maps within each other
 
 /// Calls use(code point, bytes, origin) for each character.
 template <class F>
@@ -93,7 +93,8 @@ class Writer {
 
   Result<void> write(const Value& value, size_t depth) {
     TIDAR_TRY_VOID(budget_.spend_steps(1));
-    if (depth > kMaxDepth) return error("more than {} lists within each other", kMaxDepth);
+    if (depth > kMaxPrintedDepth)
+      return error("more than {} lists within each other", kMaxPrintedDepth);
     if (value.text() != nullptr) return write_text(*value.text());
     if (const List* list = value.list()) return write_list(*list, depth);
     if (const Map* map = value.map()) return write_map(*map, depth);
