@@ -50,7 +50,7 @@ TEST(Asks, AppendedOnesKeepTheirChanges) {
   EXPECT_EQ(tokens_of(all[2].own_changes, all), (Tokens{3, 4}));
 }
 
-std::shared_ptr<const TokenSet> set_of(Tokens tokens) {
+std::shared_ptr<const TokenSet> set_of(const Tokens& tokens) {
   auto set = std::make_shared<TokenSet>(100);
   for (const int32_t token : tokens) set->insert(token);
   return set;

@@ -34,11 +34,11 @@ TEST(RecipesPart, SetsEachBesideTheBaseline) {
   study.entries[2].runs.clear();
   study.entries[2].results.clear();
   const std::string text = recipes_part(study, entries_in(study, Section::recipes));
-  for (const char* row : {"|  | seeds | Plain text | tokens per pass, × | loss, × | answers |",
-                          "| As written | 2 | 2.00 | – | – | – |",
-                          "| Better | 2 | 4.00 | 2.000 (2.000 to 2.000) | 1.0250 (1.0250 to "
-                          "1.0250) | 2 / 0, p = 0.50 |",
-                          "| Waiting | 2 | – | – | – | – |", "what As written comes to"}) {
+  for (const char* row :
+       {"|  | seeds | Plain text | tokens per pass, × | loss, × | answers |",
+        "| As written | 2 | 2.00 | – | – | – |", "| Better | 2 | 4.00 | 2.000 (2.000 to 2.000) |",
+        "| 1.0250 (1.0250 to 1.0250) | 2 / 0, p = 0.50 |", "| Waiting | 2 | – | – | – | – |",
+        "what As written comes to"}) {
     EXPECT_NE(text.find(row), std::string::npos) << row << "\n" << text;
   }
   study.entries.erase(study.entries.begin());

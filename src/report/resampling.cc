@@ -62,7 +62,7 @@ Interval resampled(int seeds, std::span<const int> items,
   }
   std::sort(values.begin(), values.end());
   const auto at = [&](double share) {
-    return values[static_cast<size_t>(share * (kResamplings - 1) + 0.5)];
+    return values[static_cast<size_t>(std::lround(share * (kResamplings - 1)))];
   };
   return {at(0.025), at(0.975)};
 }
