@@ -331,6 +331,7 @@ class Study:
         tell(f"{page} is written; the page is {self.out / 'report' / 'report.html'}")
 
     def carry_out(self):
+        self.out.mkdir(parents=True, exist_ok=True)
         for command in self.plan.get("before", []):
             call(command)
         self.train_all()
