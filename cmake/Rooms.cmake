@@ -72,7 +72,7 @@ function(tidar_trust_headers_of)
   endif()
 endfunction()
 
-# tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object... HEADERS set EXCEPT folder...
+# tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object... EXCEPT folder...
 #            FOR_TESTS folder)
 # Every .cc file below the calling folder belongs to the room, except tests, fuzzers, *_main.cc,
 # *_kernel.cc and what lies in the folders EXCEPT, which are built by a CMakeLists.txt of their own. A

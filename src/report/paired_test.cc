@@ -56,6 +56,12 @@ TEST(Paired, RatesAreThoseOfAllItemsTogetherAndTasksWeighAlike) {
   EXPECT_GT(passes_ratio(*pairs)->interval.high, 2.1);
 }
 
+TEST(Paired, RatesCountWhatDecodingPassesBrought) {
+  // Of as many tokens, one of the passes over a prompt brought more than the other.
+  const auto pairs = paired(entry_of({{{1, 10, 9, 3}}}), entry_of({{{1, 10, 6, 3}}}), kTasks);
+  EXPECT_NEAR(passes_ratio(*pairs)->value, 1.5, 1e-12);
+}
+
 TEST(Paired, GainsAreOfTheSameItems) {
   Items right(40), wrong(40);
   for (size_t i = 0; i < 40; ++i) right[i].value = i % 2, wrong[i].value = i % 4 == 1;

@@ -114,6 +114,12 @@ TEST(Resampled, DrawsTasksApartAndAlwaysAlike) {
     }
     return static_cast<double>(sum);
   };
+  // Of three seeds two are drawn.
+  resampled(3, items, [](const Draw& draw) {
+    EXPECT_EQ(draw.seeds.size(), 3u);
+    EXPECT_EQ(draw.seeds[0] + draw.seeds[1] + draw.seeds[2], 2);
+    return 0.0;
+  });
   const Interval first = resampled(1, items, check), second = resampled(1, items, check);
   EXPECT_EQ(first.low, second.low);
   EXPECT_EQ(first.high, second.high);
