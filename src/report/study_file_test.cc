@@ -152,6 +152,10 @@ TEST_F(StudyFile, ItemsOfAFinishedRunAreRead) {
   EXPECT_EQ(math.items.at("b").value, 1);
   EXPECT_DOUBLE_EQ(math.tokens_per_pass, 17.0 / 9);
 
+  // Where one item has no score none is told.
+  const std::string unscored = "{\"item\": \"c\", \"sample\": 0, \"tokens\": 5}\n";
+  EXPECT_TRUE(items_of("math", unscored).items.empty());
+
   // Documents: AR's line tells the loss, the other's what drafts brought on the given text.
   const TaskResult documents = items_of(
       "plain", R"({"item": "a", "sample": 0, "nll": 12.5, "same_as_ar": 1, "tokens": 7, "passes": 7}
@@ -176,6 +180,13 @@ TEST_F(StudyFile, ItemsOfAFinishedRunAreRead) {
   const auto several = read(kStudy);
   EXPECT_TRUE(!several.ok() &&
               says(several.error().message, {"results.jsonl:3", "several methods"}));
+}
+
+TEST_F(StudyFile, ItemsOfARunThatGoesOnAreNotRead) {
+  folder_.put("there/results.jsonl", "{\"item\": \"a\", \"sam");  // under way
+  const auto study = read(kStudy);
+  ASSERT_TRUE(study.ok()) << study.error().message;
+  EXPECT_TRUE(study->entries[0].runs.at("math").front().items.empty());
 }
 
 TEST_F(StudyFile, WhatIsNotThereYetIsTold) {
