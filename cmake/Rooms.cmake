@@ -12,6 +12,10 @@ if(TIDAR_SANITIZE)
   target_compile_options(tidar_flags INTERFACE
     -fsanitize=${TIDAR_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(tidar_flags INTERFACE -fsanitize=${TIDAR_SANITIZE})
+  # In what sanitizers put in, GCC sees uses of what was never set. Builds without them keep the warning.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(tidar_flags INTERFACE -Wno-maybe-uninitialized)
+  endif()
 endif()
 if(TIDAR_FUZZERS)
   target_compile_options(tidar_flags INTERFACE -fsanitize=fuzzer-no-link)
@@ -63,14 +67,6 @@ set(tidar_cheap_flags $<$<CONFIG:Release>:-O1>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND tidar_cheap_flags -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
 endif()
-
-# Sources of the calling folder in whose library headers GCC 12, with sanitizers, sees uses of what was
-# never set.
-function(tidar_trust_headers_of)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -Wno-maybe-uninitialized)
-  endif()
-endfunction()
 
 # tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object... EXCEPT folder...
 #            FOR_TESTS folder)
