@@ -18,7 +18,7 @@
 
 namespace tidar {
 
-/// Of one thread.
+/// One for each rank; used by one thread.
 class Communicator {
  public:
   virtual ~Communicator() = default;

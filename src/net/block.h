@@ -128,6 +128,8 @@ struct BlockForward {
   AdapterForward adapter{};  ///< of all products but gate_up, which is the keeping's
 };
 
+/// From planes.entrance to planes.exit. Where that is not wanted, the product with `down` is left
+/// out.
 void forward_block(const BlockForward& call, const BlockPlanes& planes, BlockKeeping& keeping);
 
 }  // namespace tidar

@@ -37,8 +37,9 @@ struct MemoryUse {
 class Network final : public Evaluator {
  public:
   /// Packs the weights for `ops` (releasing each tensor's file pages as it goes) and allocates
-  /// everything that passes will need. `ops` must outlive the network. An Error says which option
-  /// is out of its range or not supported by `ops`.
+  /// everything that passes will need. `ops` must outlive the network, and have the formats of the
+  /// weights. An Error says which option is out of its range, that `ops` has no keys of this type,
+  /// or for what there is no memory.
   static Result<std::unique_ptr<Network>> build(const ModelConfig& config,
                                                 const ModelWeights& weights, Ops& ops,
                                                 const NetworkOptions& options);

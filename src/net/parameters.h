@@ -44,7 +44,7 @@ class Parameters {
   std::span<Parameter> all() { return parameters_; }
   std::span<const Parameter> all() const { return parameters_; }
 
-  /// The parameter of a role, which must be in the table of the config.
+  /// The parameter of a role, which must be in trained_table().
   Parameter& get(WeightRole role, int layer = -1, WeightPart part = WeightPart::whole);
   const Parameter& get(WeightRole role, int layer = -1, WeightPart part = WeightPart::whole) const;
 

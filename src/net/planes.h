@@ -15,8 +15,8 @@ namespace tidar {
 inline constexpr int64_t kMostKeys = std::numeric_limits<int32_t>::max() / 2;
 inline constexpr int64_t kMostRows = kMostKeys / 64;
 
-/// Matrices of equally many rows, side by side in one piece of a backend's memory. Owns that
-/// memory; the matrices are views of it, for whoever asked for them.
+/// Matrices of equally many rows, one behind another in one piece of a backend's memory, each
+/// aligned to 64 bytes. Owns that memory; the matrices are views of it, for whoever asked for them.
 class Planes {
  public:
   struct Plane {

@@ -19,6 +19,7 @@ namespace tidar {
 std::unique_ptr<PackedWeight> pack_tensors(Ops& ops, const ModelWeights& weights, PackOrder order,
                                            std::span<const WeightRole> roles, int layer,
                                            WeightFormat format);
+/// One vector of these tensors, one behind another; releases them too.
 std::unique_ptr<PackedVector> pack_vectors(Ops& ops, const ModelWeights& weights,
                                            std::span<const StoredTensor* const> parts);
 
@@ -40,6 +41,7 @@ class ServedPlanes {
 
   /// The residual stream [R, D].
   Matrix stream(int64_t rows) const { return first(x_, rows); }
+  /// Views, for a block with these operands.
   BlockPlanes of_rows(const ModelConfig& config, const BlockOperands& operands, int64_t rows) const;
   /// [R, 2 F] activation, where an adapter acts between the products of gate and up and the rest.
   Matrix gate_up(int64_t rows) const { return first(gate_up_, rows); }

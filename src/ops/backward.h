@@ -102,6 +102,7 @@ class BackwardOps {
   virtual std::unique_ptr<TrainedWeight> make_weight(PackOrder order,
                                                      std::span<const Matrix> masters,
                                                      WeightFormat format) = 0;
+  /// Likewise; masters are f32, one row each.
   virtual std::unique_ptr<TrainedVector> make_vector(std::span<const Matrix> masters) = 0;
   /// Takes over the present values of the masters.
   virtual void refresh(TrainedWeight& weight) = 0;
@@ -142,10 +143,11 @@ class BackwardOps {
   /// Losses of the first R rows of logits [R + T, V], in nats, unweighted: row i is held against
   /// labels[i] (Label::row is not looked at), and losses and labels are R. Without a target a loss
   /// is the cross-entropy, log sum exp - logit of the token. With one, which names a row of
-  /// `logits`, it is (1 - share) * cross-entropy + share * distance from the softmax of that row.
-  /// The R rows become their gradients, labels[i].weight * d losses[i] / d logits: softmax -
-  /// one-hot for the cross-entropy. Targets count as constants: they have no gradient from what is
-  /// held against them. The T rows behind are only targets, and stay as they are.
+  /// `logits` that has none itself, it is (1 - share) * cross-entropy + share * distance from the
+  /// softmax of that row. The R rows become their gradients, labels[i].weight * d losses[i] / d
+  /// logits: softmax - one-hot for the cross-entropy. Targets count as constants: they have no
+  /// gradient from what is held against them. The T rows behind are only targets, and stay as they
+  /// are.
   virtual void cross_entropy(Matrix logits, std::span<const Label> labels,
                              std::span<double> losses) = 0;
 };

@@ -8,7 +8,8 @@
 
 namespace tidar {
 
-/// Bytes and scales of each part, and equal cols of all; interleaved parts are two of equal shape.
+/// Each part has numbers, and scales of the right size if any; all have equal cols. Interleaved
+/// parts are two of equal shape.
 void check_pack(PackOrder order, std::span<const HostMatrix> parts, WeightFormat format);
 /// Each of [0, count).
 void check_indices(std::span<const int32_t> indices, int64_t count);

@@ -121,8 +121,8 @@ struct KvShape {
                  // of its layers, writes over
   DType dtype = DType::f32;  // or bf16; or i8: codes, and a scale for the numbers of each head
 
-  /// Of the key and the value of all heads of one row in one layer, as the backends of this program
-  /// keep them: scales are f32.
+  /// Of the key and the value of all heads of one row in one layer, without what a backend pads
+  /// heads with. Scales are f32. The references keep all numbers as activations instead.
   int64_t slot_bytes() const {
     const size_t scale = dtype == DType::i8 ? sizeof(float) : 0;
     return int64_t{2} * kv_heads *
@@ -181,8 +181,9 @@ class Ops {
   /// x = 0
   virtual void clear(Matrix x) = 0;
 
-  /// Packs the parts into one weight of this format. All parts have the same cols. Reads the parts
-  /// once, in order.
+  /// Packs the parts into one weight of this format. All parts have the same cols. Reads each of
+  /// their rows once, in any order and maybe on several threads. ops/cuda has plain formats only:
+  /// others stop the program there.
   virtual std::unique_ptr<PackedWeight> pack(PackOrder order, std::span<const HostMatrix> parts,
                                              WeightFormat format) = 0;
   /// The parts, one row each, one after another.

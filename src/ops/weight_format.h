@@ -8,10 +8,11 @@
 //   2. what it makes of numbers: a line of keep_row() (ref/linear.cc), the truth for every
 //   backend;
 //   3. a packer, and its line of with_packer() (cpu/stores.cc);
-//   4. a kernel (cpu/linear_kernel.cc), and its place in Kernels (cpu/kernels.h);
+//   4. a kernel (cpu/linear_kernel.cc; linear_codes_kernel.cc if it has scales), and its place in
+//   Kernels (cpu/kernels.h);
 //   5. a line of product_with() (cpu/products.cc), which chooses it.
 // With 1 alone nothing compiles until 2, 3 and 5 are there. Cases test it then, and --weights takes
-// its name. Training computes in plain formats only.
+// its name. Training and GPUs compute in plain formats only.
 //
 // Formats with scales keep a code c of b bits, 0 to 2^b - 1, for each number: it stands for
 // (c - 2^(b-1)) times the f16 scale of its group, which is exact in f32. Codes of less than a byte

@@ -3,9 +3,8 @@
 //
 //   OUT/step-00001500/
 //     config.json, tokenizer.json, …   so that any tool which knows the family can read it
-//     model.safetensors                the weights, F32 or BF16; those of a base that a kept
-//     adapter
-//                                      was trained on are files as it has them
+//     model.safetensors                the weights, F32 or BF16; beside a kept adapter the files of
+//                                      its base, if any, as it has them
 //     adapter/                         an adapter that is kept, as a PEFT folder (model/adapter.h)
 //     optimizer.safetensors            master.NAME of every weight, first.NAME and second.NAME of
 //                                      those that are trained, average.NAME where one is kept, F32;
@@ -72,8 +71,8 @@ struct CheckpointContents {
 
 /// Writes a checkpoint, lets `latest` point to it and `best` to the best one, and removes all but
 /// that and the `keep` newest. model.safetensors has the average where one is kept, and so has an
-/// adapter. One of this
-/// step that is there already stays if it holds the same bits, and else is renamed to
+/// adapter. One of this step that is there already stays as it is, with its config and weight
+/// files, if its optimizer.safetensors holds the same bits; else it is renamed to
 /// "step-NNNNNNNN.left". Weights or moments that are NaN or infinite are an Error, as is a full
 /// disk; nothing that was there is lost.
 Result<Checkpoint> save_checkpoint(const std::filesystem::path& out,

@@ -213,7 +213,8 @@ Result<ObjectiveOptions> parse_objective(std::string_view text);
 /// vocabulary, a block size below 1 or above the longest document, one of block_sizes or of
 /// a stage above block_size, stages without sizes or in another order than their steps, anchors for
 /// blocks that are not all masks, a negative alpha or place_decay, a target's share outside 0 to 1,
-/// noise outside 0 to 1, no end token where one is needed, a label_shift of tidar.
+/// noise outside 0 to 1, a negative padding, no end token where one is needed or one that is the
+/// mask token or outside the vocabulary, a label_shift of tidar.
 Result<std::unique_ptr<Objective>> make_objective(const ObjectiveOptions& options,
                                                   const ObjectiveLimits& limits);
 

@@ -20,8 +20,8 @@ std::unique_ptr<Objective> make_masked_diffusion_objective(const ObjectiveOption
 /// Place tokens.size() is that of `next`; behind it there is nothing, -1.
 int32_t token_at(const Document& document, int32_t place);
 
-/// Whether a token of a document may be a label: not the mask token, and not of a prompt that is
-/// given.
+/// Whether a token of a document, or the one behind it, may be a label: there is one, it is not the
+/// mask token, and it is not given where prompts are.
 bool is_learnt(const ObjectiveOptions& options, const Document& document, int32_t place);
 
 /// The blocks of a document.

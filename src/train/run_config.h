@@ -1,6 +1,7 @@
 #pragma once
 // What a training run is: the file that `tidar train --config` reads, one flat JSON object. Fields
-// that are left out have the defaults below; a field that is not known is an Error.
+// that are left out have the defaults below, where a comment names no other; a field that is not
+// known is an Error.
 
 #include <cstdint>
 #include <filesystem>
@@ -30,8 +31,8 @@ enum class Recipe : uint8_t {
   paper,  ///< as arXiv 2511.08923 describes it: alpha 1, aligned blocks of one size, cut at the end
 };
 
-/// Gives "alpha", "block_start", "block_end" and "block_sizes" the recipe's values. Of objectives
-/// other than tidar nothing changes.
+/// Gives "alpha", "block_start", "block_end" and "block_sizes" the recipe's values, in options that
+/// have their defaults: those are the paper's. Of objectives other than tidar nothing changes.
 void follow(Recipe recipe, ObjectiveOptions& options);
 
 /// "lora": low-rank matrices that are trained in place of the weights, which stay as they are. Its
@@ -39,7 +40,7 @@ void follow(Recipe recipe, ObjectiveOptions& options);
 struct LoraRun {
   AdapterConfig adapter;  ///< with "rows": "all" or "masks"; its mask token is not set yet
   /// "merge": whether checkpoints have their product in the weights, or beside them as a PEFT
-  /// folder. One of mask rows cannot be merged.
+  /// folder. One of mask rows cannot be merged, and is not by default.
   bool merges = true;
 };
 
@@ -54,7 +55,7 @@ struct RunConfig {
 
   // The loss.
   std::string objective_text = "ar";  ///< "objective": ar, tidar:K, block:K, masked
-  /// That, with "recipe" ("mixed", "paper"; see follow()), "alpha", "place_decay", "target" (an
+  /// That, with "recipe" ("mixed", or "paper"; see follow()), "alpha", "place_decay", "target" (an
   /// object: "kind" ("l1", "kl"), "share"), "masking" ("full", "random"), "block_start" ("aligned",
   /// "random", "anchors"), "block_end" ("cut", "whole", "end_tokens"), "block_sizes",
   /// "block_stages" (sizes by step), "prompts" ("learnt", "given"), "noise" (two levels),
@@ -76,8 +77,9 @@ struct RunConfig {
   // The optimizer.
   double epochs = 0;     ///< "epochs": how often the text is read, in place of "steps"; or 0
   Schedule schedule;     ///< "steps", "schedule" (cosine, linear, wsd), "learning_rate",
-                         ///< "final_learning_rate", "warmup_steps", "decay_steps"; where
-                         ///< "epochs" are given, without steps until set_steps()
+                         ///< "final_learning_rate" (default: a tenth of it), "warmup_steps"
+                         ///< (default: a hundredth of the steps), "decay_steps"; where "epochs"
+                         ///< are given, without steps until set_steps()
   AdamWOptions adamw;    ///< "beta1", "beta2", "epsilon", "weight_decay", "moments" ("f32",
                          ///< "8bit")
   ParameterRules rules;  ///< "frozen", "no_decay", "rates"
@@ -97,14 +99,14 @@ struct RunConfig {
   int prompt_count = 32;             ///< "prompt_count": of these, at most
   int samples = 3;                   ///< "samples": continuations that are written down
   int max_new = 256;                 ///< "max_new": tokens of a continuation, at most
-  std::vector<int> draft_lengths;    ///< "draft_lengths": default: the block size
+  std::vector<int> draft_lengths;    ///< "draft_lengths": default: tidar's block size
   int64_t checkpoint_every = 500;    ///< "checkpoint_every": steps
   int keep = 2;                      ///< "keep": this many newest checkpoints
   std::string best;                  ///< "best": a number of the validation's log lines, such as
                                      ///< "held.ar" or "draft_8.tokens_per_pass"; the checkpoint
                                      ///< where it was best is kept, too
   DType saved_weights = DType::f32;  ///< "weights": type of model.safetensors; "f32" or "bf16"
-  int64_t log_every = 10;            ///< "log_every": steps
+  int64_t log_every = 10;            ///< "log_every": steps, at least 1
 };
 
 /// The text of such a file, with fields set anew: "steps=100", "objective=tidar:8",

@@ -15,8 +15,8 @@ struct SpikeHistory {
 
 /// A step is a spike when its gradient norm is more than `factor` times the median of the last 64,
 /// or its loss lies more than `factor` times their median deviation (0.02 at least) above their
-/// median. After three spikes in a row the next step is taken whatever it is, and what was seen
-/// before is forgotten: then it is the text that has changed. The first 32 steps are all taken.
+/// median. The fourth spike in a row is taken, and what was seen before is forgotten: then it is
+/// the text that has changed. The first 32 steps, and those behind such a spike, are all taken.
 class SpikeGuard {
  public:
   /// Factor 0: no step is a spike.

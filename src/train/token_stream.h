@@ -51,7 +51,7 @@ struct TokenPack {
 
 /// A place in a stream, to be saved with a checkpoint.
 struct StreamPosition {
-  uint64_t corpus = 0;  ///< fingerprint of shards and options
+  uint64_t corpus = 0;  ///< fingerprint of the lengths of all documents, and of options
   int64_t epoch = 0;
   int64_t window = 0;
   int64_t pack = 0;  ///< in the window
@@ -66,13 +66,14 @@ class TokenStream {
   static Result<TokenStream> open(const std::vector<std::filesystem::path>& paths,
                                   const StreamOptions& options);
 
-  /// The next pack. An Error when a shard holds an id outside its vocabulary; it names shard,
-  /// document and position.
+  /// The next pack. An Error when a shard holds an id outside its vocabulary, or the mask token; it
+  /// names shard, document and position. The stream then stands where it stood.
   Result<TokenPack> next();
 
   /// Where the pack is that next() returns next.
   const StreamPosition& position() const { return position_; }
-  /// Goes on from a saved position. Refused when it was saved over other shards or options.
+  /// Goes on from a saved position. Refused when it was saved over shards with documents of other
+  /// lengths or with other options, or does not exist; then nothing has changed.
   Result<void> seek(const StreamPosition& position);
 
   int64_t documents() const { return documents_; }

@@ -148,9 +148,9 @@ struct TextLoss {
 /// The documents of a pack; views of its tokens.
 std::vector<Document> documents_of(const TokenPack& pack);
 
-/// The loss of at most the first `packs` packs of a stream, which is read from where it stands,
-/// with the same noise at every call. Ranks share the packs, and all get the sums. An Error when a
-/// shard holds what it may not, and when the loss is not finite.
+/// The loss of the next `packs` packs of a stream, fewer where its epoch ends, with the same noise
+/// at every call. Ranks share the packs, and all get the sums. An Error when a shard holds what it
+/// may not, and when the loss is not finite.
 Result<TextLoss> text_loss(Trainable& model, const Objective& objective, TokenStream& stream,
                            int packs, Communicator& ranks);
 

@@ -81,7 +81,7 @@ enum class SightPattern : uint8_t {
 };
 struct AttendShape {
   int rows = 1, heads = 1, kv_heads = 1, head_size = 16;
-  int keys = 1;  ///< of the prefix
+  int keys = 1;  ///< cached
   DType kv = DType::f32;
   SightPattern pattern = SightPattern::random;
 };
@@ -107,8 +107,8 @@ Case make_case(const ReadLogitsShape& shape, uint64_t seed);
 using Formats = std::span<const WeightFormatFacts>;
 
 /// Cases of every verb that `ops` supports, with weights of these formats: no rows, one, a few, a
-/// tile's border, several tiles; odd lengths, columns that fill no panel, all head sizes from 16 to
-/// 128. Shapes and inputs follow from the seed.
+/// tile's border, several tiles; odd lengths, columns that fill no panel, heads of 8 to 128. Shapes
+/// and inputs follow from the seed.
 std::vector<Case> all_cases(const Ops& ops, uint64_t seed, Formats formats = kWeightFormats);
 
 }  // namespace tidar

@@ -7,8 +7,8 @@
 
 namespace tidar::cpu {
 
-/// Answers one ask of `asks`. `scratch` has room for 2 V floats, this thread's
-/// own. The common case (greedy with few changes) reads the row twice and copies nothing.
+/// Answers one ask of `asks`. `scratch` has room for 2 V floats, this thread's own. The common case
+/// (greedy with few changes) reads the row twice and copies nothing.
 Answer answer(const Kernels& kernels, Matrix logits, const Ask& ask, const Asks& asks,
               float* scratch);
 

@@ -8,11 +8,10 @@
 
 namespace tidar {
 
-/// `activation` is f32 or f64; operands have the same type. Weights are rounded to
-/// their format and kept as activations, and so PackedWeight::bytes counts them. Keys and values
-/// may be f32 (kept as activations), bf16 (rounded, kept as activations) or the activation type.
-/// Rounds q as given, before the scale 1/sqrt(E), and exp(score - largest) before the sum, where
-/// the store is bf16.
+/// `activation` is f32 or f64; operands have the same type. Weights are rounded to their format and
+/// kept as activations, and so PackedWeight::bytes counts them. So are keys and values: f32 or f64
+/// as they come, bf16 and i8 rounded. Rounds q as given, before the scale 1/sqrt(E), and exp(score
+/// - largest) before the sum, where the store is bf16.
 std::unique_ptr<Ops> make_ref_ops(DType activation);
 
 }  // namespace tidar

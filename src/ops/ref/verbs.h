@@ -85,7 +85,7 @@ template <class T>
 void move_kv(std::span<const SlotMove> moves, const Store<T>& kv);
 template <class T>
 void attend(Matrix q, const SlotPass& pass, const Store<T>& kv, int layer, Matrix out);
-/// One answer; `logits` has the rows that the asks name, `pool` the changes of all asks.
+/// The answer to `ask`, one of `asks`, whose row counts rows of `logits`.
 template <class T>
 Answer read_logits(Matrix logits, const Ask& ask, const Asks& asks);
 

@@ -30,9 +30,9 @@ struct Difference {
 /// pile up from verb to verb. Keys and values are compared where they are read, in attend().
 /// Tolerances are for a truth in float64; one in float32 has errors of its own.
 ///
-/// At most one difference is reported a call, the worst in proportion to what is allowed.
-/// Both backends must outlive it; the truth's memory is the host's. Slow, and keeps the weights up
-/// to three times: for tests.
+/// At most one difference is reported a call, and of read_logits() one an answer: the worst in
+/// proportion to what is allowed. Both backends must outlive it; the truth's memory is the host's.
+/// Slow, and keeps the weights up to three times: for tests.
 class CheckedOps final : public Ops {
  public:
   using Report = std::function<void(const Difference&)>;
