@@ -10,9 +10,9 @@
 
 namespace tidar {
 
-/// Activations are f32 (f64 in the reference), cached keys f32 or bf16. Files may hold the others,
-/// too: f16 becomes float when it is read, and integers and f8 (of 4 bits of exponent) are the
-/// codes of quantised weights.
+/// Activations are f32 (f64 in the reference), cached keys f32, bf16 or i8 codes with scales. Files
+/// may hold the others, too: f16 becomes float when it is read, and integers and f8 (of 4 bits of
+/// exponent) are the codes of quantised weights.
 enum class DType : uint8_t { f32, f64, bf16, f16, i32, i64, i8, f8_e4m3 };
 
 /// Bytes of one element.
@@ -58,7 +58,8 @@ constexpr std::string_view name_of(DType dtype) {
 }
 
 /// Distance from 1 to the next larger number; the unit of every tolerance in the tests. Rounding to
-/// nearest is wrong by half of it at most, relative to the number. 0 for integers.
+/// nearest is wrong by half of it at most, relative to the number. 0 for integers and f8, to which
+/// nothing is rounded.
 constexpr double epsilon_of(DType dtype) {
   switch (dtype) {
     case DType::f32:

@@ -24,7 +24,7 @@ class OutOfMemory final : public std::bad_alloc {
   size_t bytes_;
 };
 
-/// "no memory for keys and values (1.50 GB were asked for at once)", of a std::bad_alloc, or of the
+/// "no memory for keys and values (1.5 GB were asked for at once)", of a std::bad_alloc, or of the
 /// std::length_error of a container that would hold more than can be counted.
 std::string describe(const std::exception& failure, std::string_view purpose);
 

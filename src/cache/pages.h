@@ -4,7 +4,7 @@
 // The memory of a network holds *slots*, each with room for the key and value of one row in every
 // layer. Slots are counted from 0; kPageSlots consecutive slots are a *page*. The pages are lent to
 // sequences by a PagePool; a sequence keeps key k in slot `pages[k / kPageSlots] * kPageSlots +
-// k % kPageSlots`. Behind the last page lie the scratch slots of a pass (plan/pass.h).
+// k % kPageSlots`. Where rows that are kept nowhere lie is the backend's business.
 
 #include <cstddef>
 #include <cstdint>

@@ -42,10 +42,10 @@ MethodFacts facts_of(const BlockDiffusionOptions& options);
 /// Tokens are committed from left to right as soon as no mask stands before them, so a pass may
 /// commit none. Every pass but those of the prompt counts. The tokens do not depend on row budgets.
 ///
-/// `cache` may hold the keys of the first tokens of the prompt, read as this method reads them;
-/// with BlockKeys::block only whole blocks of them are used. Needs spec.mask_token. Fails as
-/// check_spec() does, when an option is out of range, and when penalties count what was said: in a
-/// block that is denoised in any order there is no "said before".
+/// `cache` may hold the keys of the first tokens of the prompt, read as this method reads them, in
+/// pages that are not shared; with BlockKeys::block only whole blocks of them are used. Needs
+/// spec.mask_token. Fails as check_spec() does, when an option is out of range, and when penalties
+/// count what was said: in a block that is denoised in any order there is no "said before".
 Result<std::unique_ptr<Decoder>> make_decoder(const BlockDiffusionOptions& options,
                                               SequenceSpec spec, SequenceCache cache,
                                               const EvaluatorLimits& limits);

@@ -49,7 +49,7 @@ class DraftTrace {
     return drafts(masks).subspan(place(position, masks), static_cast<size_t>(masks));
   }
 
-  /// The same text and the same right and wrong guesses in a vocabulary of `vocabulary` tokens
+  /// The same text and the same right and wrong guesses in a vocabulary of `vocabulary` >= 3 tokens
   /// without `mask_token`. Ids stay as they are where that holds all of the text's; else the n-th
   /// new token of the text becomes the n-th id, so that what was equal stays equal, and what was
   /// not stays so unless the vocabulary is smaller than the text's.
@@ -65,9 +65,10 @@ class DraftTrace {
 };
 
 /// Records what masks draft behind the prompt of `spec`, whose answer is not empty: a causal pass
-/// over the text, and passes of masks. Guesses are chosen as `spec` says; its penalties must not
-/// count what was said. No page of the evaluator may be in use; it has pages for the text, and
-/// passes of at least `draft_length` rows.
+/// over the text, and passes of masks. Guesses are chosen as `spec` says, but for its constraint,
+/// which is not looked at; it names a mask token, and its penalties must not count what was said.
+/// No page of the evaluator may be in use; it has pages for the text, and passes of at least
+/// `draft_length` rows.
 DraftTrace record_drafts(Evaluator& evaluator, const SequenceSpec& spec,
                          std::span<const int32_t> answer, int draft_length);
 

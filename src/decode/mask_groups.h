@@ -15,7 +15,7 @@
 namespace tidar {
 
 /// Which groups a step keeps, of 1 … number of drafts; the others have no masks. A step of a single
-/// draft always keeps group 1.
+/// draft always keeps group 1, unless prices say that drafts do not pay.
 struct GroupPolicy {
   enum class Kind : uint8_t {
     all,        ///< every group

@@ -53,7 +53,7 @@ class Sequence {
   /// and they are not known yet.
   /// False, and nothing is added, when the page pool cannot hold their keys and `more` behind them.
   bool read(Pass& pass, int rows, int more = 0);
-  /// Takes the answers to those asks, which are the first of the pass; returns the others.
+  /// Takes the answers to those asks, the first of the sequence's in the pass; returns the others.
   std::span<const Answer> take_scores(std::span<const Answer> answers);
 
   SequenceCache cache;

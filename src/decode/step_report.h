@@ -10,10 +10,11 @@
 namespace tidar {
 
 struct StepReport {
-  bool decoding = false;  ///< a decoding pass; else it read the prompt
+  bool decoding = false;  ///< a decoding pass; else one of Phase::reading
   int rows = 0;           ///< of the pass that were the sequence's
 
-  /// Tokens that became certain, oldest first. Empty while the prompt is being read.
+  /// Tokens that became certain, oldest first. Of passes that read the prompt, the last one may
+  /// bring the first.
   std::vector<TokenLogprob> committed;
   /// The most probable tokens in the place of each, where SequenceSpec::top wants any.
   std::vector<std::vector<ListedToken>> listed;

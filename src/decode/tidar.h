@@ -29,7 +29,8 @@ struct TidarOptions {
   GroupPolicy groups{};  ///< which groups a step keeps
 
   /// Guessed groups that a step holds at most (guessed_groups.h): the likeliest, as the draft's own
-  /// probabilities say, in the rows that drafts and groups leave. At trust 1 only.
+  /// probabilities say, in the rows that drafts and groups leave. At trust 1 only. Not looked at
+  /// where groups are GroupPolicy::paying and rows have a price: then those are held that pay.
   int guessed = 0;
 };
 

@@ -29,7 +29,7 @@ class TidarOffers {
     /// So many of them, the first ones, are asked together with the drafts; the others once it is
     /// known which is used. To ask later reads the head a second time, but only if it comes to it.
     int asked_at_once = 0;
-    std::vector<GuessedChance> guessed;  ///< worth most first
+    std::vector<GuessedChance> guessed;  ///< those first that bring most more than they cost
   };
 
   /// Chooses the best step for a draft whose guesses have these log-probabilities, the certain

@@ -38,12 +38,12 @@ enum class PriceUse : uint8_t {
 /// A request gets the same tokens alone and in company, whatever shares its passes, as far as the
 /// evaluator is row-invariant (ops/ops.h).
 ///
-/// Requests are admitted in the order in which they came, each as soon as there are pages for its
-/// prompt, and one more for each that is active and can grow. They take pages as their texts grow.
-/// Where pages lack, the request that came last gives back its own; it is the next to be admitted,
-/// reads its text again, and goes on with the very tokens that it would have had. The one that came
-/// first is never made to wait. Pages suffice for any request that submit() takes, when it is
-/// alone.
+/// Requests are admitted by priority (Request::priority), those of one in the order in which they
+/// came, each as soon as there are pages for its prompt, and one more for each that is active and
+/// can grow. They take pages as their texts grow. Where pages lack, the active request that is last
+/// in this order gives back its own; it waits in its place again, reads its text anew once it is
+/// admitted, and goes on with the very tokens that it would have had. The first one is never made
+/// to wait. Pages suffice for any request that submit() takes, when it is alone.
 ///
 /// The rows of a pass are shared evenly; what one does not use goes to the others, and to those
 /// that still read their prompts last. Whoever finds no room in a pass is first in the next.
@@ -52,7 +52,8 @@ enum class PriceUse : uint8_t {
 /// is, and whatever waits before it.
 ///
 /// To submit, admit, end or cancel a request costs the same however many there are (of those with
-/// deadlines, the logarithm of it); a step costs what those cost that are active.
+/// deadlines, the logarithm of it; one that goes before others that wait looks at each of those); a
+/// step costs what those cost that are active.
 ///
 /// Not thread-safe: one thread drives it, and calls submit() and cancel() between steps.
 class Engine {
@@ -78,7 +79,8 @@ class Engine {
   /// pages are kept as long as no request needs them (cache/prefix_cache.h).
   void share_prefixes() { prefixes_.emplace(pool_); }
 
-  /// So many are active at the same time at most; without it, as many as there are pages for.
+  /// So many, at least 1, are active at the same time at most; without it, as many as there are
+  /// pages for.
   void limit_active(int most) { most_active_ = most; }
 
   /// While texts grow, a pass holds so many rows of prompts at most, or as many as the first of
@@ -167,7 +169,8 @@ class Engine {
 };
 
 /// Steps until there is nothing left to do, or `stopped` says so between two steps. Every update
-/// goes to `use`, whose first Error ends it. What is active then stays so: step on, or cancel it.
+/// goes to `use`, whose first Error ends it; the updates behind it of the same step are lost. What
+/// is active then stays so: step on, or cancel it.
 Result<void> run_until_idle(Engine& engine, const std::function<Result<void>(const Update&)>& use,
                             const std::function<bool()>& stopped = nullptr);
 

@@ -17,7 +17,7 @@ struct Explanation {
   int granted = 0;             ///< rows of the offer that were taken, those of its base included
   StepReport report;           ///< what the pass held of the sequence and what it brought
   ShownRows rows;              ///< those of the sequence
-  int asked = 0;               ///< rows whose logits were computed, those of a next draft included
+  int asked = 0;               ///< questions to its rows, those for the next draft included
   PassCost pass;               ///< of the whole pass, the other requests' rows included
 };
 

@@ -20,10 +20,11 @@ struct PriceMeasuring {
   /// The most that it may take. A pass is begun only if it is sure to end in time, as far as a pass
   /// of n times the rows takes n times as long at most; but one pass is made in any case.
   double budget_s = 0.95;
-  /// Its keys are seen by all rows, and are not changed; nullptr: there are none. What few keys
-  /// cost is little beside the products.
+  /// Its keys are seen by all rows, and are not changed; they leave a position free. nullptr: there
+  /// are none. What few keys cost is little beside the products.
   const SequenceCache* cache = nullptr;
-  /// Many keys, from which is found what a key costs; nullptr: keys cost nothing.
+  /// Many keys, from which is found what a key costs. nullptr, or no more than `cache` has, or no
+  /// time for them: keys cost nothing.
   const SequenceCache* many_keys = nullptr;
   std::function<double()> now = steady_seconds;
 };

@@ -23,7 +23,7 @@ using RequestId = int64_t;
 
 /// One text to be continued.
 struct Request {
-  SequenceSpec sequence;
+  SequenceSpec sequence;  ///< its `experience` is the engine's, whatever it says
   Method method;
   int max_new = 256;              ///< tokens at most, at least 1
   std::vector<int32_t> eos;       ///< any of these ends the text; empty: nothing does

@@ -19,7 +19,7 @@ struct StepStats {
   int masks = 0;               ///< of these, those of groups, for the draft that comes next
   int used_masks = 0;          ///< of these, those that the draft is made of
   bool guessed_right = false;  ///< a guessed group brought a token
-  double prefill_s = 0;        ///< of steps while the prompt is read
+  double prefill_s = 0;        ///< of steps while the prompt is read, or the text again
   double decode_s = 0;         ///< of steps after those
 };
 

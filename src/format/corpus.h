@@ -51,7 +51,7 @@ struct CorpusDocument {
   std::string conversation;   ///< in place of both: the line, an object with a list "messages"
   std::string finish_reason;  ///< of a line that has the field: why a model ended its text there
   int64_t line = 0;           ///< in its file; the first is 1
-  std::string problem;        ///< empty when the document is good; otherwise the texts are not set
+  std::string problem;        ///< empty when the document is good; else the texts mean nothing
 };
 
 /// Reads one file: as JSONL when its name ends in .jsonl or .ndjson (and .zst), otherwise as text.
@@ -64,10 +64,10 @@ class CorpusReader {
   CorpusReader& operator=(CorpusReader&&) noexcept;
   ~CorpusReader();
 
-  /// The next document, good or bad; false when there is none left. Bad are lines that are not a
-  /// JSON object, lack a field, or have one that is neither text nor number, and documents that
-  /// come out empty where the form does not allow it. Blank lines are passed over. Errors are those
-  /// of InputFile.
+  /// The next document, good or bad; false when there is none left. Bad are lines that are longer
+  /// than 64 MiB, are not a JSON object, lack a field, or have one that is neither text nor number,
+  /// and documents that come out empty where the form does not allow it. Blank lines are passed
+  /// over. Errors are those of InputFile; a text file of more than a GiB is one.
   Result<bool> next(CorpusDocument& document);
 
   int64_t bytes_read() const { return file_.bytes_read(); }

@@ -21,7 +21,7 @@ namespace tidar {
 /// A number with the name of its curve; "train/loss" stands in the group "train".
 struct Scalar {
   std::string_view tag;
-  double value = 0;
+  double value = 0;  ///< the file keeps it as f32
 };
 
 /// A text with the name under which it is shown, as Markdown.

@@ -19,7 +19,8 @@ inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 /// Reads a file, or a pipe; a byte order mark at its beginning is no part of it. Whether it is
 /// compressed is told by its first bytes, not by its name. Memory stays below the longest line that
-/// is asked for and a few megabytes. Not thread-safe.
+/// is asked for and a few megabytes, or the window of the compressed data, of at most 128 MiB. Not
+/// thread-safe.
 class InputFile {
  public:
   static Result<InputFile> open(const std::filesystem::path& path);

@@ -16,8 +16,8 @@ namespace tidar {
 /// What to do with one object; `line` counts from 1. `fields.where()` names file and line.
 using UseLine = std::function<Result<void>(const JsonFields& fields, int64_t line)>;
 
-/// Calls use() with each object in turn, the first `most`; blank lines are passed over. The first
-/// line that is no JSON object, and the first Error of use(), ends it. Also an Error: a file
+/// Calls use() with each object in turn, the first `most` >= 1; blank lines are passed over. The
+/// first line that is no JSON object, and the first Error of use(), ends it. Also an Error: a file
 /// without any object.
 Result<void> read_jsonl(const std::filesystem::path& path, const UseLine& use,
                         int64_t most = std::numeric_limits<int64_t>::max());

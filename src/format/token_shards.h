@@ -5,7 +5,7 @@
 //   magic      : "tidartok"
 //   version    : u32            1, or 2 where a document has given tokens behind its prompt
 //   id_bytes   : u32            2 or 4
-//   vocabulary : u64            every id is below it; with 2-byte ids at most 65536
+//   vocabulary : u64            every id is below it; at most 65536 with 2-byte ids, else 2^31
 //   tokens     : u64            N
 //   documents  : u64            M
 //   ids        : N of id_bytes  the tokens of all documents, one after another
@@ -13,9 +13,8 @@
 //   ends       : M of u64       document d is ids[ends[d - 1], ends[d]); the last end is N
 //   prompts    : M of u32       how many of a document's first tokens are its prompt
 // and nothing behind, or in version 2
-//   given_ends : M of u64       document d has the stretches given[given_ends[d - 1],
-//   given_ends[d]) given      : of two u32     tokens [from, to) of their document, counted from
-//   its beginning,
+//   given_ends : M of u64       document d has given[given_ends[d - 1], given_ends[d])
+//   given      : of two u32     tokens [from, to) of their document, counted from its beginning,
 //                               that are given as well: those of users between the answers of a
 //                               conversation. Not empty, behind the prompt, ascending and apart
 // and nothing behind. Documents hold at least one token.
@@ -113,7 +112,7 @@ class TokenShardFile {
 /// bytes a document in memory, and 8 a stretch that is given. After an Error it takes no more.
 class TokenShardWriter {
  public:
-  /// `vocabulary` is at least 1.
+  /// `vocabulary` is 1 to 2^31.
   static Result<TokenShardWriter> create(const std::filesystem::path& path, int64_t vocabulary);
 
   /// Adds a document of at least one token, all below the vocabulary, the first `prompt` of them

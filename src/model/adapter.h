@@ -49,8 +49,8 @@ struct AdapterConfig {
   int rank = 0;      ///< r
   double alpha = 0;  ///< "lora_alpha"
   AdapterScaling scaling = AdapterScaling::by_rank;
-  /// In the order of the weight table; those of modules_of() that it acts on, in each layer where
-  /// it has tensors.
+  /// In the order of the weight table; those of adapter_modules() that it acts on, in each layer
+  /// where it has tensors.
   std::vector<WeightRole> targets{};
   AdapterRows rows = AdapterRows::all;
   int mask_token = -1;  ///< of mask rows

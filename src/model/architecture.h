@@ -15,8 +15,8 @@ enum class WindowRule : uint8_t {
   if_given,  ///< if sliding_window is not null; 4096 when config.json is silent
 };
 
-/// Whether attention_bias of config.json is read. Where it is, it would put a bias on the attention
-/// output too.
+/// Whether attention_bias of config.json is read. Where it is, true is an Error: it would put a
+/// bias on the attention output too.
 enum class BiasField : uint8_t { ignored, read };
 
 struct Architecture {

@@ -103,11 +103,14 @@ struct ModelConfig {
 /// Parses the text of a config.json. `where` names it in errors. Every number is checked for sense
 /// (positive, consistent, small enough that no product of dimensions overflows) before anything is
 /// computed from it. What would change the network and is not supported (an unknown architecture,
-/// another rope scaling or activation, a sliding window that is shorter than the context, quantised
-/// weights) is an Error; what this program has no use for is ignored.
+/// another rope scaling or activation, a sliding window that is shorter than the context, a way of
+/// quantising that quantization.h does not know) is an Error; what this program has no use for is
+/// ignored.
 Result<ModelConfig> parse_model_config(std::string_view json, const std::string& where);
 
-/// Reads config.json, and generation_config.json, of a checkpoint folder; or what a GGUF file says.
+/// Reads config.json of a checkpoint folder and, where they are there, generation_config.json and
+/// tidar_config.json (an object "tidar" in a file of its own, for a config.json that names no mask
+/// token); or what a GGUF file says.
 Result<ModelConfig> read_model_config(const std::filesystem::path& model);
 
 /// A named shape without weights: qwen2.5-0.5b, qwen2.5-1.5b, qwen3-0.6b, qwen3-1.7b and qwen3-8b

@@ -37,7 +37,7 @@ class WeightSource {
   virtual std::string_view stored_as(size_t row) const = 0;
 };
 
-/// What ModelWeights::open() and from_gguf() say.
+/// What ModelWeights::open(), random() and of_memory() say.
 Result<std::unique_ptr<WeightSource>> folder_source(const std::filesystem::path& folder,
                                                     const ModelConfig& config);
 Result<std::unique_ptr<WeightSource>> gguf_source(const std::filesystem::path& path,

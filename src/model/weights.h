@@ -112,7 +112,8 @@ class ModelWeights {
   /// The tensor as get() would give it, but without data where that has to be made first. To be
   /// released, too.
   const StoredTensor& look_at(WeightRole role, int layer = -1) const;
-  /// The numbers of one row of a matrix that is stored as codes of any kind: out [K].
+  /// The numbers of one row of a matrix that is stored as codes of any kind: out [K]. `tensor` is
+  /// the reference that look_at() returned.
   void make_row(const StoredTensor& tensor, int64_t row, std::span<float> out) const;
 
   /// What its file calls the way in which it is stored: "BF16", "Q4_K"; "random" where there is

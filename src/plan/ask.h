@@ -64,7 +64,8 @@ struct Ask {
   /// choose: what makes the draw unique under the seed: the position in its sequence of the token
   /// that is chosen. Two rows that choose for the same position with the same seed share their
   /// noise: a draft drawn from nearly the right distribution is nearly always the right token, and
-  /// a draw depends neither on the method, nor on other rows, nor on the step.
+  /// a draw depends neither on the method, nor on other rows, nor on the step. Diffusion, which
+  /// draws anew in every pass, adds the number of the pass in the upper 32 bits (decode/canvas.h).
   uint64_t draw = 0;
 
   /// choose, score: also list this many most probable tokens.

@@ -27,8 +27,8 @@ class Evaluator {
   virtual const EvaluatorLimits& limits() const = 0;
 
   /// Carries out the pass: keys and values of its rows are in their slots afterwards, and
-  /// `answers` holds one answer for each of pass.asks, in their order. `pass` is checked and must
-  /// stay unchanged until the next evaluate(). answers.size() == pass.asks.size().
+  /// `answers` holds one answer for each of pass.asks, in their order. `pass` is checked, and must
+  /// stay unchanged as long as answer() is called about it. answers.size() == pass.asks.size().
   virtual void evaluate(const Pass& pass, std::span<Answer> answers) = 0;
 
   /// Answers further questions about the rows of the last pass. A TiDAR step asks its drafts

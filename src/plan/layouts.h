@@ -67,7 +67,7 @@ struct MaskPlace {
   int32_t masks = 0;  ///< that stand together; 0: the row is none, it is read causally
   int32_t mask = 0;   ///< m
 };
-/// Of a row of one of the layouts of decoding, as what it sees tells.
+/// Of a row of add_causal(), add_masks() or add_tidar_step(), as what it sees tells.
 MaskPlace mask_place(const Pass& pass, int32_t row);
 
 /// One group of a TiDAR step: `masks` masks for the case that `accepted` tokens are committed.

@@ -54,11 +54,12 @@ struct KeyPrice {
 };
 
 /// The cost of passes and that of the logits which they are asked for: straight lines between the
-/// points, and beyond the last one as between the last two. More rows never cost less. To them
-/// comes what the rows see more or less than the keys behind which passes were measured.
+/// points, and beyond the last one as between the last two; below one row, and where there is one
+/// point only, in proportion. More rows never cost less. To them comes what the rows see more or
+/// less than the keys behind which passes were measured.
 class Prices {
  public:
-  Prices() = default;
+  Prices() = default;  ///< of nothing: to be assigned before it is asked
   /// Of both at least one point, rows ascending from 1. `points` are passes that are asked nothing.
   Prices(std::vector<PricePoint> points, std::vector<PricePoint> asks, KeyPrice key = {});
   /// Of logits that cost the same each.
@@ -95,9 +96,9 @@ class Prices {
 
 /// `kept` as a later and perhaps smaller measurement, `checked`, finds it: each point at the lower
 /// of two prices where `checked` has one of that size, and the others lowered by the median share
-/// by which those were; a key at the lower of its prices, if `checked` has one. Programs that run
-/// beside a measurement only ever add to it, and what keeps one size from its speed mostly keeps
-/// all of them from it.
+/// by which those were, none above what more rows cost; a key at the lower of its prices, if
+/// `checked` has one behind as many cached keys. Programs that run beside a measurement only ever
+/// add to it, and what keeps one size from its speed mostly keeps all of them from it.
 Prices lowered(const Prices& kept, const Prices& checked);
 
 }  // namespace tidar

@@ -44,8 +44,8 @@ struct SandboxOutcome {
 /// run() may be called from several threads at once; each call is one program.
 class Sandbox {
  public:
-  /// Runs an empty program to see that it works. An Error says what is missing: bubblewrap, Python,
-  /// or the permission to make namespaces. `bwrap` is the program of bubblewrap.
+  /// Runs a program of one line to see that it works. An Error says what is missing: bubblewrap,
+  /// Python, or the permission to make namespaces. `bwrap` is the program of bubblewrap.
   static Result<Sandbox> open(const SandboxLimits& limits,
                               const std::string& bwrap = "/usr/bin/bwrap");
 
