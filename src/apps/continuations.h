@@ -40,8 +40,8 @@ struct ContinuationPlan {
   int64_t all() const { return static_cast<int64_t>(prompts.size()) * samples; }
 };
 
-/// The seed of a sample of the prompt in line `line`: of the first, sample 0, `seed` + line - 1, as
-/// ever; of further ones seed_of_sample() (eval/run.h).
+/// The seed of a sample of the prompt in line `line`: of the first, sample 0, `seed` + line - 1; of
+/// further ones seed_of_sample() (eval/run.h).
 uint64_t seed_of(uint64_t seed, int64_t line, int sample);
 
 /// What a network needs for the plan, whose request it gives the longest prompt.
@@ -60,7 +60,7 @@ struct ContinuationHooks {
 
 /// Hands every sample to `use` when it ends, whose first Error ends the run. Those under way when
 /// it is stopped are cancelled, and lost. `engine` must be idle, and have pages for plan.together
-/// of them.
+/// of them; no more than these are active from then on (Engine::limit_active()).
 Result<void> continue_prompts(Engine& engine, const ContinuationPlan& plan,
                               const std::function<Result<void>(Continuation)>& use,
                               const ContinuationHooks& hooks);

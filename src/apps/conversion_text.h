@@ -31,11 +31,12 @@ struct ConversionText {
   int64_t held_out = 0;       ///< documents of validation
 };
 
-/// Reads the sources once. Writes `folder`/train.tokens and, where no validation is given,
-/// `folder`/validation.tokens, with every twentieth document, but not more than 500; whoever gives
-/// shards and validation has his shards used as they are. An Error where a shard was made for a
-/// larger vocabulary than the tokenizer's, where texts and shards are mixed, where one document is
-/// all there is, and after Ctrl-C.
+/// Where no validation is given, writes `folder`/train.tokens and `folder`/validation.tokens: the
+/// latter has the second document and every twentieth, but not more than 500. Where it is given,
+/// texts become `folder`/all.tokens and `folder`/validation.tokens, and shards are used as they
+/// are. An Error where a shard was made for a larger vocabulary than the tokenizer's, where texts
+/// and shards are mixed, where one document is all there is to hold out of, and after Ctrl-C while
+/// text is read.
 Result<ConversionText> gather_text(const ConversionSources& sources, const Tokenizer& tokenizer,
                                    const std::filesystem::path& folder);
 

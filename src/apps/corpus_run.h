@@ -51,10 +51,10 @@ struct CorpusAccount {
 };
 
 /// Calls use(document) with each good document of the files, in order. Bad ones, and those of which
-/// use() says so in their "problem", are named on stderr
-/// (the first twenty) and counted, and reading goes on. Ends early after Ctrl-C. An Error when a
-/// file cannot be read (told before the first document where it can be), when use() returns one,
-/// and when there is no good document at all.
+/// use() says so in their "problem", are named on stderr (the first twenty) and counted, and
+/// reading goes on. Ends early after Ctrl-C. An Error when a file cannot be read (told before the
+/// first document where it can be), when use() returns one, and when there is no good document at
+/// all.
 Result<CorpusAccount> read_corpus(const CorpusFlags& flags,
                                   const std::function<Result<void>(CorpusDocument&)>& use);
 

@@ -33,7 +33,7 @@ struct DecodingSpec {
 struct DecodingTimes {
   DecodingSpec spec;
   Samples tokens_per_s;  ///< one a round
-  Samples to_ar;         ///< by that of ar in the same round and batch; none where ar is not timed
+  Samples to_ar;         ///< by that of ar in the same round and batch; none unless ar came before
   double seconds = 0;
   int64_t tokens = 0;
   int64_t steps = 0;   ///< passes of the network

@@ -30,9 +30,11 @@ struct EvalFlags {
   SandboxLimits sandbox;  ///< of each program
 
   // Of documents.
-  std::string methods;        ///< as parse_methods() reads them; "": ar, and that of `method`
-  std::string draft_lengths;  ///< of those that draft; "": that of `method`
-  int prompt_tokens = 16;     ///< that are the prompt of documents without one
+  std::string methods;  ///< as parse_methods() reads them; "": ar, and that of `method`
+  /// Of those that draft; "": the checkpoint's block size, else the methods' default; without
+  /// `methods` that of `method`.
+  std::string draft_lengths;
+  int prompt_tokens = 16;  ///< that are the prompt of documents without one
 
   // Of tasks that are scored: choices, text.
   int monte_carlo_samples = 128;  ///< of each text, with a method of diffusion

@@ -58,15 +58,14 @@ struct GenerateFlags {
 /// Adds the flags of the method, of the end of the output, of the choice of tokens and of the
 /// model. `flags` must outlive the parsing.
 void add_decoding_flags(CLI::App& command, GenerateFlags& flags);
-/// Adds these, and those of the prompt and the report.
+/// Adds these, and those of the prompt, of the form of the output, and of the report.
 void add_generate_flags(CLI::App& command, GenerateFlags& flags);
 
 /// What was asked for, in the terms of the model, with a prompt that is known already. Without a
 /// tokenizer no form of the output can be asked for.
 Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& config,
                              const Tokenizer* tokenizer, std::vector<int32_t> prompt);
-/// The same. Reads the prompt, from stdin if need be; with
-/// --prompts the prompt is left empty.
+/// The same. Reads the prompt, from stdin if need be; with --prompts the prompt is left empty.
 Result<Request> make_request(const GenerateFlags& flags, const ModelConfig& config,
                              const Tokenizer* tokenizer);
 

@@ -47,8 +47,8 @@ struct WritingHooks {
 ///
 /// They go to the file flags.out (apps/documents_file.h), which keeps what it has, or to stdout. An
 /// empty prompt becomes what the tokenizer puts before a text, else an end-of-text token. Lines
-/// without a prompt that the model can take are told on stderr and passed over. An Error when there
-/// is no other.
+/// without a prompt are named on stderr, those whose prompt the model cannot take by hooks.note,
+/// and are passed over. An Error when there is no other.
 Result<WrittenTexts> write_texts(const GenerateFlags& flags, const WritingHooks& hooks);
 
 /// The same as a command: with progress on stderr, until Ctrl-C. The value is the program's exit

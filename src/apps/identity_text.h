@@ -1,6 +1,7 @@
 #pragma once
 // What identities of runs (eval/run_identity.h) say of flags and of how a model is computed: where
-// two texts are the same, so are the results, as far as these decide.
+// two texts are the same, so are the results, as far as these decide. They say neither device nor
+// kernels.
 
 #include <string>
 

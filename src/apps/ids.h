@@ -15,8 +15,8 @@
 namespace tidar {
 
 /// Non-negative integers between commas or blanks, in square brackets or not: "1,2,3", "[1, 2, 3]",
-/// "1 2 3". `where` names the source in errors ("--ids", or "" where something else does),
-/// and `what` what the numbers are.
+/// "1 2 3". An empty text gives none. `where` names the source in errors ("--ids", or "" where
+/// something else does), and `what` what the numbers are.
 Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where,
                                        std::string_view what = "token ids");
 
@@ -26,8 +26,9 @@ CLI::Validator listed_ids();
 /// An Error that names the first id outside [0, vocabulary).
 Result<void> check_ids(std::span<const int32_t> ids, int vocabulary, std::string_view where);
 
-/// The id that a text means: a whole number, or the text of a token. An Error when it is no number
-/// and the tokenizer, if there is one, has no such token.
+/// The id that a text means: a whole number, which is held against nothing and may be negative, or
+/// the text of a token. An Error when it is no number, and there is no tokenizer or it has no such
+/// token.
 Result<int32_t> token_named(std::string_view text, const Tokenizer* tokenizer);
 
 /// An Error when a tokenizer cannot belong to a model: it has more ids than the vocabulary, or so

@@ -3,8 +3,8 @@
 
 namespace tidar {
 
-/// While one lives, the first SIGINT or SIGTERM only sets a flag; the next one ends the program as
-/// usual, in case the loop that should ask is stuck. At most one at a time.
+/// While one lives, the first SIGINT and the first SIGTERM only set a flag; the second of either
+/// ends the program as usual, in case the loop that should ask is stuck. At most one at a time.
 class Interrupt {
  public:
   Interrupt();

@@ -23,8 +23,8 @@ struct MaskChoice {
 /// own, else one that no text can have, or that is reserved, and where there is none a new one
 /// (new_mask): a token that these texts merely happen not to have is one that the model could not
 /// say any more. counts[id] says how often each id stands in the texts, and ids behind its end do
-/// not. An Error when the named one or the checkpoint's is outside the vocabulary, ends texts, or
-/// stands in them.
+/// not. An Error when the named one or the checkpoint's is outside the vocabulary, begins or ends
+/// texts, or stands in them.
 Result<MaskChoice> choose_mask(std::string_view named, const ModelConfig& config,
                                const Tokenizer& tokenizer, std::span<const int64_t> counts);
 

@@ -33,7 +33,7 @@ struct MethodFlags {
   LookupOptions lookup;
 
   // speculative
-  std::string draft_model;  ///< a folder
+  std::string draft_model;  ///< a folder, or a GGUF file
 
   // block-diffusion and masked-diffusion
   int block_size = 0;  ///< 0: the checkpoint's or 16; of masked diffusion: one block

@@ -40,7 +40,7 @@ struct PassTimes {
 
 class PassBench {
  public:
-  /// The session's network must have been built with room for every pass. Must outlive this.
+  /// The session, whose network must have been built with room for every pass, must outlive this.
   explicit PassBench(Session& session);
 
   /// Runs every spec once, untimed, and then in turn, until each has taken `seconds` and has at
@@ -50,7 +50,7 @@ class PassBench {
   std::vector<PassTimes> run(const std::vector<PassSpec>& specs, double seconds,
                              const std::function<void(int)>& on_round);
 
-  /// A sequence with so many keys. Until the next call of this or of run().
+  /// A sequence with so many keys. Until the next call of this, of run() or of verbs().
   const SequenceCache& cached(int keys);
 
   /// Carries the pass out a few times and returns TimedOps::table() of that alone. The session's

@@ -18,8 +18,8 @@ struct EnginePrices {
   PriceUse use = PriceUse::follows;
 };
 
-/// Measures them behind as many cached keys as texts have, as far as there is room; the pages of
-/// the session's network, which must be built, may hold anything afterwards that they held before.
+/// Measures them on the session's network, which must be built, behind as many cached keys as texts
+/// have, as far as there is room. Its pages may hold anything, and hold the same afterwards.
 Prices measure_prices_of(const Session& session, double budget_s = PriceMeasuring().budget_s);
 
 /// Whether the method's decoders offer rows that the engine buys by their prices.

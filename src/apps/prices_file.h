@@ -2,9 +2,10 @@
 // Prices in a file of JSON, a line a point:
 //
 //   {"version": 1, "of": "a model, and where", "passes": [{"rows": 1, "seconds": 0.004}, …],
-//    "asks": [{"rows": 1, "seconds": 0.001}, …]}
+//    "asks": [{"rows": 1, "seconds": 0.001}, …], "key": {"cached": 256, "seconds": 1e-8}}
 //
-// In both lists the first point is of one row, and rows grow.
+// In both lists the first point is of one row, and rows grow. "key": the cached keys that rows of
+// "passes" saw, and what each further one costs a row; left out, both are 0.
 
 #include <filesystem>
 #include <string>

@@ -106,7 +106,7 @@ class Session {
   /// Of all that there are: "i8", or "bf16+i8".
   std::string operands_text() const;
 
-  /// Memory by purpose, that of the kernels included.
+  /// Memory by purpose, that of the kernels included. To be asked once one is built.
   std::vector<MemoryUse> memory() const;
 
   /// Bytes of keys and values that one cached key stands for, in all layers.

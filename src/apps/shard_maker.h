@@ -34,10 +34,10 @@ class ShardMaker {
         end_(end),
         counts_(static_cast<size_t>(tokenizer.size())) {}
 
-  /// Adds a good document. One that has no token is left out; one that was cut, as its
-  /// finish_reason says, gets no end. A conversation is written by the model's chat template
-  /// (text/chat_documents.h), and its answers end as that says; what it became is its text then.
-  /// One that the template refuses has a problem then. An Error where there is no template.
+  /// Adds a good document. One that was cut, as its finish_reason says, gets no end; one without
+  /// any token, an end included, is left out. A conversation is written by the model's chat
+  /// template (text/chat_documents.h), and its answers end as that says; what it became is its text
+  /// then. One that the template refuses has a problem then. An Error where there is no template.
   Result<void> add(CorpusDocument& document);
   /// The file appears.
   Result<void> finish() { return writer_.finish(); }

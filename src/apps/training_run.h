@@ -49,7 +49,7 @@ struct Trial {
   double step_tokens = 0;   ///< likewise, over all of the text
   double epoch_tokens = 0;  ///< of the text
   double validation_s = 0;  ///< seconds of a validation
-  double loss = 0;          ///< on validation text behind the steps, mean over its sets
+  double loss = 0;          ///< on validation text behind the steps, mean over its sets; 0: none
   int64_t memory_bytes = 0;
 };
 

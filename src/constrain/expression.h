@@ -1,6 +1,7 @@
 #pragma once
 // Regular expressions as grammars: which texts match, not where. What they can say is what Python's
-// `re` and ECMAScript's RegExp read alike, and nothing that an automaton cannot follow.
+// `re` and ECMAScript's RegExp read alike, and nothing that an automaton cannot follow; and of what
+// one of them alone reads \A, \Z, \z, (?P<name>…), {,5} and \u{1F600}.
 //
 // Characters are code points. . is any but a line end; \d, \w and \s are those of ASCII, \D and \W
 // all others, and \S all that no Unicode white space is. Greedy and lazy counts are the same here.

@@ -74,6 +74,7 @@ class GrammarBuilder {
   static constexpr size_t kMostNodes = 100'000;
   static constexpr size_t kMostEdges = 400'000;
 
+  /// Rule 0 is there: its texts are those of the grammar.
   GrammarBuilder();
 
   bool full() const { return nodes_.size() > kMostNodes || edges_ > kMostEdges; }
@@ -87,7 +88,7 @@ class GrammarBuilder {
   /// are in ascending order and do not overlap.
   void add_code_points(NodeId from, std::span<const CodePointRange> ranges, NodeId to);
 
-  /// A rule whose body comes later. Texts of a rule are never empty.
+  /// A rule whose body comes later. Texts of a rule that is called must not be empty.
   RuleId add_rule();
   /// Where its body begins.
   NodeId begin_of(RuleId rule) const { return rules_[static_cast<size_t>(rule)]; }

@@ -48,8 +48,8 @@ struct DocumentReading {
   int32_t end = -1;         ///< behind a document of JSONL that was not cut; -1: no token is
   int32_t prompt_tokens = 16;  ///< of documents without a prompt: so many first tokens are it, but
                                ///< not more than half of the document
-  int longest = 0;             ///< tokens that a document may have; what is behind them is left out
-  int limit = 0;               ///< only the first so many lines, or documents of a shard; 0: all
+  int longest = 0;  ///< tokens that a document may have, at least 2; what is behind is left out
+  int limit = 0;    ///< only the first so many lines, or documents of a shard; 0: all
 };
 
 struct DocumentSet {
@@ -58,9 +58,10 @@ struct DocumentSet {
   int64_t shortened = 0;  ///< to the longest
 };
 
-/// Those of a token shard (format/token_shards.h), of conversations with one answer, or of JSONL: a
-/// line's "text" behind its "prompt", if it has one (encode_document()). An Error when the shard is
-/// of another vocabulary than the model's, when a line is no JSON object, and when there is no
+/// Those of a token shard (format/token_shards.h), a conversation up to the end of its first
+/// answer; or of JSONL: a line's "text" behind its "prompt", if it has one (encode_document()). An
+/// Error when the shard is of another vocabulary than the model's, when a line is no JSON object or
+/// has a token outside it, when the model has no tokenizer for lines, and when there is no
 /// document.
 Result<DocumentSet> read_documents(const std::filesystem::path& path,
                                    const DocumentReading& reading);

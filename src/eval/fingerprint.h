@@ -12,10 +12,10 @@ namespace tidar {
 /// Of all bytes of a file: 16 hexadecimal digits.
 Result<std::string> fingerprint_of_file(const std::filesystem::path& path);
 
-/// Of a model's folder: config.json, tokenizer.json, and of each *.safetensors file, and each
-/// adapter's in a folder of its own, its name, its size, its beginning and a thousand places in it;
-/// of a GGUF file the latter. A copy of the folder
-/// has the same name; weights that were trained further have another.
+/// Of a model's folder: config.json, tokenizer.json, and of each *.safetensors file its name, its
+/// size, its beginning and a thousand places in it; likewise of adapters in folders within, and
+/// their adapter_config.json. Of a GGUF file size, beginning and places. A copy of the folder has
+/// the same name; weights that were trained further have another.
 Result<std::string> fingerprint_of_model(const std::filesystem::path& model);
 
 }  // namespace tidar

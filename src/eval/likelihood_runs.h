@@ -23,7 +23,8 @@ struct ChoiceTask {
 };
 
 /// Scores: "acc", and "acc_norm", normalised by the length of the choice in characters. Texts that
-/// are too long for the scorer lose their beginning; the number "truncated" counts them.
+/// are too long for the scorer lose their beginning; the number "truncated" counts their items, of
+/// those that this call scored. Also the number "seconds".
 Result<EvalSummary> run_choices(const ChoiceTask& task, const Tokenizer& tokenizer,
                                 TextScorer& scorer, ResultsFile& results, const RunHooks& hooks);
 
@@ -36,7 +37,7 @@ struct PerplexityTask {
 };
 
 /// Score: "nll", nats a token, its error from windows as samples. Numbers: "perplexity",
-/// "bits_per_byte", "tokens" (scored), "bytes" (theirs).
+/// "bits_per_byte", "tokens" (scored), "bytes" (theirs), "seconds".
 Result<EvalSummary> run_perplexity(const PerplexityTask& task, const Tokenizer& tokenizer,
                                    TextScorer& scorer, ResultsFile& results, const RunHooks& hooks);
 

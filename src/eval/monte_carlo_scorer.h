@@ -19,9 +19,9 @@
 namespace tidar {
 
 struct MonteCarloOptions {
-  int samples = 128;  ///< at least 2, for a standard error
-  uint64_t seed = 0;  ///< the same seed gives the same samples, whatever shares their passes
-  int32_t mask_token = -1;
+  int samples = 128;        ///< at least 2, for a standard error
+  uint64_t seed = 0;        ///< the same seed gives the same samples, whatever shares their passes
+  int32_t mask_token = -1;  ///< must be given
   /// Tokens of a block, each denoised behind finished ones. 0: the whole text is one.
   int block_size = 0;
   BlockKeys keys = BlockKeys::causal;              ///< how finished blocks are read

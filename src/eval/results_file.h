@@ -28,7 +28,7 @@ class ResultsFile {
   /// object with the fields "item" and "sample" of these values.
   Result<void> add(const std::string& item, int sample, const std::string& line);
 
-  /// Lines that were there when it was opened.
+  /// Samples that had a line when it was opened.
   int64_t resumed() const { return resumed_; }
   const std::filesystem::path& folder() const { return folder_; }
 

@@ -13,7 +13,7 @@ namespace tidar {
 struct PlotPoint {
   double x = 0;
   double y = 0;
-  double error = 0;   ///< of y, drawn as a bar up and down; 0: none
+  double error = 0;   ///< of y, a bar up and down; 0: none; on an axis of logarithms below y
   std::string label;  ///< what pointing at it tells; may have several lines
   std::string tag{};  ///< some characters beside the mark, where there is room
 };

@@ -20,7 +20,7 @@ std::string percent_text(const Score& score);
 std::string gain_text(const Estimate& gain);
 /// "1.12 (1.08 to 1.17)": a multiple, with so many digits.
 std::string ratio_text(const Estimate& ratio, int digits);
-/// "p = 0.03"; no more than that it is less than 0.001.
+/// "p = 0.031", two digits; no more than that it is less than 0.001.
 std::string chance_text(double chance);
 /// Of any kind: shares in percent, losses with four digits.
 std::string score_text(const Score& score, ScoreKind kind);

@@ -76,11 +76,11 @@ struct StudyEntry {
   std::string series;  ///< entries of one series share a line and a colour
   Role role = Role::other;
   std::set<Section> sections;
-  int draft_length = 0;  ///< K; 0: not told
-  std::string masking;   ///< "full", "random", or ""
-  std::optional<double> alpha;
-  std::optional<double> trust_ar;
-  std::optional<double> confidence;
+  int draft_length = 0;              ///< K; 0: not told
+  std::string masking;               ///< "full", "random", or ""
+  std::optional<double> alpha;       ///< weight α of the AR loss in training
+  std::optional<double> trust_ar;    ///< β: 0 is diffusion alone, 1 AR alone
+  std::optional<double> confidence;  ///< τ, above which tokens are revealed
   /// By the name of a task; a folder for each seed.
   std::map<std::string, std::vector<std::filesystem::path>> folders;
   /// By seed, of the tasks whose folders all hold results.

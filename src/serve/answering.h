@@ -17,15 +17,15 @@
 
 namespace tidar {
 
-/// Who waits for an answer. One of: refuse(); answer(); begin_stream(), events and end_stream().
-/// Fields of its head are told before.
+/// Who waits for an answer. One of: refuse(); answer(); answer_content(); begin_stream(), events
+/// and end_stream(). Fields of its head are told before.
 class Client {
  public:
   virtual ~Client() = default;
   virtual void add_field(std::string_view name, std::string_view value) = 0;
   virtual void refuse(const Refusal& refusal) = 0;
   virtual void answer(const OrderedJson& json) = 0;
-  /// With something else than JSON; status 304 has no body.
+  /// With something else than JSON; statuses 204 and 304 have no body, and no type.
   virtual void answer_content(int status, std::string_view type, std::string_view body) = 0;
   virtual void begin_stream() = 0;
   virtual void send_event(std::string event) = 0;

@@ -18,7 +18,7 @@
 
 namespace tidar {
 
-/// Most entries of "top_logprobs" for a token.
+/// Most that are listed for a token: by "top_logprobs" of a chat, "logprobs" of a completion.
 inline constexpr int kMostListed = 20;
 
 /// What one request may say about its method; what it leaves out is as the server was started.

@@ -1,7 +1,8 @@
 #pragma once
 // One connection of a client, HTTP/1.1: reads requests one after another, writes their answers.
-// A read is pending while an answer is under way, so a client that goes is noticed at once, and
-// what the engine does for it is cancelled.
+// A read is pending while an answer is under way, so a client that goes, or ends what it sends, is
+// noticed at once, and what the engine does for it is cancelled; only where its next request has
+// come already, not before something is written to it.
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>

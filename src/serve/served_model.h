@@ -34,7 +34,7 @@ struct ServedModel {
   std::string method;             ///< of requests that name none
 
   std::function<std::tm()> now;  ///< local time, which templates may ask for; none: they cannot
-  /// The method of a request, with room for `max_new` tokens.
+  /// The method of a request, with room for `max_new` tokens. Called from several threads at once.
   std::function<Result<Method>(const MethodWish& wish, int max_new)> make_method;
   /// What holds outputs, which end with one of `eos`, to a form; nullptr where it is free. Called
   /// on the thread that plans.

@@ -30,12 +30,14 @@ struct ServerOptions {
 
 class Server {
  public:
-  /// Listens. `engine`, which must outlive it, is used by the server's thread alone from now on.
+  /// Listens. `engine`, which must outlive it, is used by the server's thread alone until the
+  /// server has gone.
   static Result<Server> listen(ServedModel model, Engine& engine, const ServerOptions& options);
   Server(Server&&) noexcept;
   Server& operator=(Server&&) noexcept;
   ~Server();
 
+  /// To be asked before run().
   int port() const;
 
   /// Serves until SIGINT or SIGTERM: then nobody is let in, and what is under way ends first, by

@@ -19,7 +19,7 @@ struct ServerAddress {
 /// Of "http://127.0.0.1:8080", with port 80 where there is none.
 Result<ServerAddress> parse_server_url(std::string_view url);
 
-/// What came when, in seconds since the request was sent.
+/// What came when, in seconds since the connection was asked for.
 struct TimedStream {
   std::vector<double> texts_s;  ///< events that brought text
   double seconds = 0;           ///< the end

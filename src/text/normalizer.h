@@ -31,8 +31,8 @@ class Normalizer {
   Normalizer() = default;
   explicit Normalizer(std::vector<NormalStep> steps) : steps_(std::move(steps)) {}
 
-  /// The normalised text: `text` itself when nothing changes, otherwise a view of `scratch`, which
-  /// is overwritten. `text` must be UTF-8 and must not lie in `scratch`.
+  /// The normalised text: `text` itself where no step could change it, otherwise a view of
+  /// `scratch`, which is overwritten. `text` must be UTF-8 and must not lie in `scratch`.
   std::string_view apply(std::string_view text, std::string& scratch) const;
 
  private:
