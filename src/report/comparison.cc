@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <string>
 
 namespace tidar {
 namespace {
@@ -29,17 +31,42 @@ std::vector<const StudyEntry*> main_entries(const Study& study) {
   return found;
 }
 
-std::vector<PassPoint> diffusion_points(std::span<const StudyEntry* const> entries,
-                                        std::span<const StudyTask* const> tasks) {
-  std::vector<PassPoint> points;
+using Curves = std::map<std::string, std::vector<PassPoint>>;  // by series
+
+Curves diffusion_curves(std::span<const StudyEntry* const> entries,
+                        std::span<const StudyTask* const> tasks) {
+  Curves curves;
   for (const StudyEntry* entry : entries) {
     if (entry->role != Role::block_diffusion) continue;
     const auto mean = mean_over(*entry, tasks);
     if (mean && mean->tokens_per_pass > 0) {
-      points.push_back({mean->tokens_per_pass, mean->score.mean});
+      curves[entry->series].push_back({mean->tokens_per_pass, mean->score.mean});
     }
   }
-  return points;
+  return curves;
+}
+
+/// Whether `a` is more than `b` to put beside TiDAR: a curve that comes so far with the better
+/// score, else the one that comes furthest.
+bool better(const EqualPasses& a, const EqualPasses& b) {
+  const bool short_a = a.where == EqualPasses::Where::above_all;
+  const bool short_b = b.where == EqualPasses::Where::above_all;
+  if (short_a != short_b) return short_b;
+  if (short_a && a.point.tokens_per_pass != b.point.tokens_per_pass) {
+    return a.point.tokens_per_pass > b.point.tokens_per_pass;
+  }
+  return a.point.score > b.point.score;
+}
+
+void find_equal(HeadlineRow& row, const Curves& curves) {
+  if (!row.mean || row.mean->tokens_per_pass <= 0) return;
+  for (const auto& [series, points] : curves) {
+    const auto equal = at_equal_passes(points, row.mean->tokens_per_pass);
+    if (equal && (!row.diffusion || better(*equal, *row.diffusion))) {
+      row.diffusion = equal;
+      row.diffusion_series = series;
+    }
+  }
 }
 
 /// a - b of independent scores.
@@ -139,15 +166,6 @@ std::optional<EqualPasses> at_equal_passes(std::vector<PassPoint> points, double
                      {tokens_per_pass, left.score + part * (right->score - left.score)}};
 }
 
-const HeadlineRow* Headline::fastest() const {
-  const HeadlineRow* best = nullptr;
-  for (const HeadlineRow& row : rows) {
-    if (!row.mean) continue;
-    if (best == nullptr || row.mean->tokens_per_s > best->mean->tokens_per_s) best = &row;
-  }
-  return best;
-}
-
 Headline headline_of(const Study& study) {
   Headline headline;
   const auto entries = main_entries(study);
@@ -157,16 +175,14 @@ Headline headline_of(const Study& study) {
     headline.baseline = entry;
     headline.baseline_mean = mean_over(*entry, headline.tasks);
   }
-  const auto points = diffusion_points(entries, headline.tasks);
+  const Curves curves = diffusion_curves(entries, headline.tasks);
   for (const StudyEntry* entry : entries) {
     if (entry->role != Role::tidar) continue;
     HeadlineRow row;
     row.entry = entry;
     row.mean = mean_over(*entry, headline.tasks);
     compare(row, headline);
-    if (row.mean && row.mean->tokens_per_pass > 0) {
-      row.diffusion = at_equal_passes(points, row.mean->tokens_per_pass);
-    }
+    find_equal(row, curves);
     headline.rows.push_back(row);
   }
   return headline;

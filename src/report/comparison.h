@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -52,10 +53,12 @@ std::optional<EqualPasses> at_equal_passes(std::vector<PassPoint> points, double
 struct HeadlineRow {
   const StudyEntry* entry = nullptr;
   std::optional<TaskMean> mean;
-  std::optional<Estimate> gain;          ///< difference to the baseline
-  std::optional<double> chance;          ///< McNemar's, of answers that differ from the baseline's
-  std::optional<double> times_faster;    ///< tokens/s as a multiple of the baseline's
-  std::optional<EqualPasses> diffusion;  ///< block diffusion at as many tokens per pass
+  std::optional<Estimate> gain;        ///< difference to the baseline
+  std::optional<double> chance;        ///< McNemar's, of answers that differ from the baseline's
+  std::optional<double> times_faster;  ///< tokens/s as a multiple of the baseline's
+  /// Block diffusion at as many tokens per pass, of several series the one that does best there.
+  std::optional<EqualPasses> diffusion;
+  std::string diffusion_series;  ///< which one that is
 };
 
 /// What a study comes to: TiDAR beside AR trained on, and beside block diffusion. Made of the
@@ -65,9 +68,6 @@ struct Headline {
   const StudyEntry* baseline = nullptr;   ///< if there is one
   std::optional<TaskMean> baseline_mean;  ///< if all its results are there
   std::vector<HeadlineRow> rows;          ///< one for each entry of TiDAR
-
-  /// The row of most tokens/s; nullptr when none has a mean.
-  const HeadlineRow* fastest() const;
 };
 
 /// Pointers into `study`, which must outlive it.

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "report/comparison.h"
@@ -20,36 +22,22 @@ std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share);
 
 // --- Headline ------------------------------------------------------------------------------------
 
-std::string diffusion_cell(const std::optional<EqualPasses>& diffusion) {
-  if (!diffusion) return std::string(kNothing);
-  std::string score = percent(diffusion->point.score);
-  const std::string passes = rate_text(diffusion->point.tokens_per_pass);
-  switch (diffusion->where) {
+/// "38.0 % (blocks of 4)"
+std::string diffusion_cell(const HeadlineRow& row) {
+  if (!row.diffusion) return std::string(kNothing);
+  std::string score = percent(row.diffusion->point.score);
+  const std::string passes = rate_text(row.diffusion->point.tokens_per_pass);
+  switch (row.diffusion->where) {
     case EqualPasses::Where::between:
-      return score;
+      break;
     case EqualPasses::Where::below_all:
-      return fmt::format("{} at {} tokens per pass, its least", score, passes);
+      score += fmt::format(" at {} tokens per pass, its least", passes);
+      break;
     case EqualPasses::Where::above_all:
-      return fmt::format("at most {} tokens per pass: {}", passes, score);
+      score = fmt::format("at most {} tokens per pass: {}", passes, score);
+      break;
   }
-  return std::string(kNothing);
-}
-
-std::string diffusion_sentence(const EqualPasses& diffusion) {
-  const std::string score = percent(diffusion.point.score);
-  const std::string passes = rate_text(diffusion.point.tokens_per_pass);
-  switch (diffusion.where) {
-    case EqualPasses::Where::between:
-      return fmt::format(" Block diffusion of as many tokens per pass scores {}.", score);
-    case EqualPasses::Where::below_all:
-      return fmt::format(" Block diffusion scores {} at {} tokens per pass, its least.", score,
-                         passes);
-    case EqualPasses::Where::above_all:
-      return fmt::format(
-          " Block diffusion comes to at most {} tokens per pass, and scores {} there.", passes,
-          score);
-  }
-  return "";
+  return score + fmt::format(" ({})", escape_markdown(row.diffusion_series));
 }
 
 /// "-1.7 (-3.2 to -0.1), p = 0.04"
@@ -59,30 +47,60 @@ std::string gain_cell(const HeadlineRow& row) {
   return row.chance ? text += ", " + chance_text(*row.chance) : text;
 }
 
-/// The main numbers of the fastest entry, in words.
+/// The least and the greatest of a number that rows tell, each as `text` writes it.
+template <typename Of, typename Text>
+std::string range_text(std::span<const HeadlineRow> rows, Of of, Text text) {
+  std::optional<double> low, high;
+  for (const HeadlineRow& row : rows) {
+    const std::optional<double> number = of(row);
+    if (!number) continue;
+    low = std::min(low.value_or(*number), *number);
+    high = std::max(high.value_or(*number), *number);
+  }
+  if (!low) return "";
+  const std::string least = text(*low), greatest = text(*high);
+  return least == greatest ? least : least + " to " + greatest;
+}
+
+/// The main numbers of all rows, in words.
 std::string headline_sentences(const Headline& headline) {
-  const HeadlineRow* row = headline.fastest();
-  if (row == nullptr) return "";
-  std::string text = fmt::format("**{}** scores {} %", escape_markdown(row->entry->label),
-                                 percent_text(row->mean->score));
+  const auto range = [&](auto of, auto text) { return range_text(headline.rows, of, text); };
+  const auto plain = [](const char* format) {
+    return [format](double number) { return fmt::format(fmt::runtime(format), number); };
+  };
+  const std::string score = range(
+      [](const HeadlineRow& row) {
+        return row.mean ? std::optional(100 * row.mean->score.mean) : std::nullopt;
+      },
+      plain("{:.1f}"));
+  if (score.empty()) return "";
+  const std::string name =
+      headline.rows.size() == 1 ? escape_markdown(headline.rows[0].entry->label) : "TiDAR";
+  std::string text = fmt::format("**{}** scores {} %", name, score);
   const std::string baseline =
       headline.baseline == nullptr ? "" : escape_markdown(headline.baseline->label);
-  if (row->gain) {
+  const std::string gain = range(
+      [](const HeadlineRow& row) {
+        return row.gain ? std::optional(100 * row.gain->value) : std::nullopt;
+      },
+      plain("{:+.1f}"));
+  if (!gain.empty()) {
     text += fmt::format(", {} {} %: a difference of {} points", baseline,
-                        percent_text(headline.baseline_mean->score), gain_text(*row->gain));
-    if (row->chance) text += ", " + chance_text(*row->chance);
+                        percent_text(headline.baseline_mean->score), gain);
   }
   text += ".";
-  if (row->mean->tokens_per_pass > 0) {
-    text += fmt::format(" A pass brings {} tokens", rate_text(row->mean->tokens_per_pass));
-    if (row->times_faster) {
-      text += fmt::format(", a second {} × as many as with {}", rate_text(*row->times_faster),
-                          baseline);
-    }
-    text += ".";
-  }
-  if (row->diffusion) text += diffusion_sentence(*row->diffusion);
-  return text + "\n\n";
+  const std::string passes = range(
+      [](const HeadlineRow& row) {
+        return row.mean && row.mean->tokens_per_pass > 0 ? std::optional(row.mean->tokens_per_pass)
+                                                         : std::nullopt;
+      },
+      rate_text);
+  if (passes.empty()) return text + "\n\n";
+  text += fmt::format(" A pass brings {} tokens", passes);
+  const std::string faster =
+      range([](const HeadlineRow& row) { return row.times_faster; }, rate_text);
+  if (!faster.empty()) text += fmt::format(", a second {} × as many as with {}", faster, baseline);
+  return text + ".\n\n";
 }
 
 std::string headline_part(const Study& study) {
@@ -104,7 +122,7 @@ std::string headline_part(const Study& study) {
                rate_text(row.mean ? row.mean->tokens_per_pass : 0),
                rate_text(row.mean ? row.mean->rows_per_pass : 0),
                rate_text(row.mean ? row.mean->tokens_per_s : 0),
-               rate_text(row.times_faster.value_or(0)), diffusion_cell(row.diffusion)});
+               rate_text(row.times_faster.value_or(0)), diffusion_cell(row)});
   }
   std::string over;
   for (const StudyTask* task : headline.tasks) {

@@ -54,19 +54,32 @@ TEST(Report, SaysTheNumbersOfTheStudy) {
   const std::string text = make_report(full_study()).markdown;
   EXPECT_TRUE(
       holds(text,
-            "**TiDAR** scores 50.0 ± 4.0 %, AR 40.0 ± 3.0 %: a difference of "
-            "+10.0 (+0.2 to +19.8) points. A pass brings 3.00 tokens, a second 2.50 × as many "
-            "as with AR. Block diffusion comes to at most 2.00 tokens per pass, and "
-            "scores 20.0 % there."))
+            "**TiDAR** scores 50.0 %, AR 40.0 ± 3.0 %: a difference of +10.0 points. A pass "
+            "brings 3.00 tokens, a second 2.50 × as many as with AR.\n"))
       << text;
   for (const char* row :
-       {"| 2.50 | at most 2.00 tokens per pass: 20.0 % |",
+       {"| 2.50 | at most 2.00 tokens per pass: 20.0 % (Block) |",
         "| TiDAR | 50.0 ± 4.0 | +10.0 (+0.2 to +19.8) | 3.00 | 12.50 | 250 | 2.50 |",
         "| TiDAR | – |", "| TiDAR | 50.0 ± 4.0 (3.00) | 50.0 ± 4.0 (3.00) | 250 |",
         "| TiDAR | 3.00 | 50.0 ± 4.0 |", "| K = 4 | – | 50.0 ± 4.0 (3.00) |",
         "| 0.5 | 50.0 ± 4.0 (3.00) |", "| 4 | 3.00 (1.50) |", "- A fact", "\n## Findings\n"}) {
     EXPECT_TRUE(holds(text, row)) << row << "\n" << text;
   }
+}
+
+TEST(Report, TheHeadlineSaysHowFarRowsLieApart) {
+  Study study = full_study();
+  study.entries.push_back(entry("TiDAR, K = 8", Role::tidar, {Section::generation},
+                                finished_result(0.375, 0.04, 5, 80)));
+  study.entries.push_back(
+      entry("no results", Role::tidar, {Section::generation}, finished_result(0, 0, 0, 0)));
+  study.entries.back().results.clear();
+  const std::string text = make_report(study).markdown;
+  EXPECT_TRUE(holds(text,
+                    "**TiDAR** scores 37.5 to 50.0 %, AR 40.0 ± 3.0 %: a difference of -2.5 to "
+                    "+10.0 points. A pass brings 3.00 to 5.00 tokens, a second 0.80 to 2.50 × as "
+                    "many as with AR.\n"))
+      << text;
 }
 
 TEST(Report, FiguresStandInTheTextInTheirOrder) {
