@@ -23,10 +23,6 @@ struct Parameter {
   bool frozen() const { return gradient.data == nullptr; }
   /// Elements that are trained.
   int64_t trained_elements() const { return frozen() ? 0 : value.rows * value.cols; }
-
-  std::span<const float> vector() const {
-    return {value.row<float>(0), static_cast<size_t>(value.cols)};
-  }
 };
 
 /// What is trained: the weight table, and behind the weights of each layer the tensors of its

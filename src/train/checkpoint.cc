@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kPrefix = "step-";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kStateFile = "training.json";
+constexpr const char* kConfigFile = "config.json";
 constexpr const char* kChecksum = "optimizer_crc32c";  // in training.json
 constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json",
                                         "special_tokens_map.json", "generation_config.json",
@@ -357,7 +358,7 @@ void remove_all_but(const fs::path& out, std::span<const int64_t> spared, int ke
 
 /// A checkpoint that was found to be whole, and where its bytes go.
 struct CheckedCheckpoint {
-  RestoredRun run;
+  StoredState state;
   TensorFile file;
   std::vector<RunTensor> tensors;
   std::vector<std::span<const std::byte>> stored;  ///< of `file`, one for each tensor
@@ -377,14 +378,25 @@ Result<CheckedCheckpoint> open_checked(const Checkpoint& checkpoint, const RunMe
                    path.string(), checksum, *state.checksum);
     }
   }
-  return CheckedCheckpoint{std::move(state.run), std::move(file), std::move(tensors),
+  return CheckedCheckpoint{std::move(state), std::move(file), std::move(tensors),
                            std::move(stored)};
 }
 
-/// Whether the checkpoint that has the name of this step is this very step, to the bit.
-bool is_saved(const Checkpoint& checkpoint, const CheckpointContents& contents) {
+bool has_text(const fs::path& file, const std::string& expected) {
+  const auto text = read_text_file(file);
+  return text.ok() && *text == expected;
+}
+
+/// Whether the checkpoint that has the name of this step is this very step, to the bit, and of the
+/// same run.
+bool is_saved(const Checkpoint& checkpoint, const CheckpointContents& contents,
+              const std::string& config) {
   const auto checked = open_checked(checkpoint, contents.memory);
-  if (!checked.ok() || checked->run.state.step != contents.state.step) return false;
+  if (!checked.ok() || !checked->state.checksum ||
+      !has_text(checkpoint.folder / kStateFile, to_json(contents, *checked->state.checksum)) ||
+      !has_text(checkpoint.folder / kConfigFile, config)) {
+    return false;
+  }
   for (size_t i = 0; i < checked->tensors.size(); ++i) {
     const auto bytes = checked->tensors[i].bytes;
     if (!std::equal(bytes.begin(), bytes.end(), checked->stored[i].begin())) return false;
@@ -411,19 +423,19 @@ Result<Checkpoint> save_checkpoint(const fs::path& out, const CheckpointContents
                                    int keep) {
   const int64_t step = contents.state.step;
   const Checkpoint saved = {step, out / name_of_step(step)};
-  if (is_saved(saved, contents)) {
+  const bool as_base =
+      contents.adapter && !contents.adapter->merges && !contents.adapter->base.empty();
+  TIDAR_TRY(const std::string config,
+            to_json(contents.config, contents.config_json,
+                    as_base ? std::nullopt : std::optional(contents.weights)));
+  if (is_saved(saved, contents, config)) {
     TIDAR_TRY_VOID(point_links(out, contents));
     return saved;
   }
   TIDAR_TRY_VOID(leave_behind(saved.folder));
   TIDAR_TRY(FolderWriter writer, FolderWriter::create(saved.folder));
   const fs::path folder = writer.folder();
-  const bool as_base =
-      contents.adapter && !contents.adapter->merges && !contents.adapter->base.empty();
-  TIDAR_TRY(const std::string config,
-            to_json(contents.config, contents.config_json,
-                    as_base ? std::nullopt : std::optional(contents.weights)));
-  TIDAR_TRY_VOID(write_text_file(folder / "config.json", config));
+  TIDAR_TRY_VOID(write_text_file(folder / kConfigFile, config));
   TIDAR_TRY_VOID(copy_tokenizer(contents.tokenizer, folder));
   TIDAR_TRY_VOID(write_model(folder, contents));
   TIDAR_TRY(const uint32_t checksum,
@@ -441,12 +453,16 @@ Result<void> check_checkpoint(const Checkpoint& checkpoint, const RunMemory& mem
 }
 
 Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, const RunMemory& memory) {
-  TIDAR_TRY(const CheckedCheckpoint checked, open_checked(checkpoint, memory));
+  TIDAR_TRY(CheckedCheckpoint checked, open_checked(checkpoint, memory));
   for (size_t i = 0; i < checked.tensors.size(); ++i) {
     std::memcpy(checked.tensors[i].bytes.data(), checked.stored[i].data(),
                 checked.stored[i].size());
   }
-  return checked.run;
+  RestoredRun& run = checked.state.run;
+  const fs::path out = checkpoint.folder.parent_path();
+  std::error_code failure;
+  if (run.best && !fs::exists(out / name_of_step(run.best->step), failure)) run.best.reset();
+  return std::move(run);
 }
 
 Result<void> leave_newer_behind(const fs::path& out, const Checkpoint& checkpoint) {
@@ -454,6 +470,8 @@ Result<void> leave_newer_behind(const fs::path& out, const Checkpoint& checkpoin
   for (const Checkpoint& other : checkpoints_of(out)) {
     if (other.step > checkpoint.step) TIDAR_TRY_VOID(leave_behind(other.folder));
   }
+  std::error_code failure;
+  if (!fs::exists(out / "best", failure)) fs::remove(out / "best", failure);
   return {};
 }
 

@@ -71,8 +71,8 @@ struct CheckpointContents {
 
 /// Writes a checkpoint, lets `latest` point to it and `best` to the best one, and removes all but
 /// that and the `keep` newest. model.safetensors has the average where one is kept, and so has an
-/// adapter. One of this step that is there already stays as it is, with its config and weight
-/// files, if its optimizer.safetensors holds the same bits; else it is renamed to
+/// adapter. One of this step that is there already stays as it is if its optimizer.safetensors
+/// holds the same bits, and config.json and training.json would be the same; else it is renamed to
 /// "step-NNNNNNNN.left". Weights or moments that are NaN or infinite are an Error, as is a full
 /// disk; nothing that was there is lost.
 Result<Checkpoint> save_checkpoint(const std::filesystem::path& out,
@@ -81,8 +81,8 @@ Result<Checkpoint> save_checkpoint(const std::filesystem::path& out,
 /// What restore_checkpoint() brings besides weights and moments.
 struct RestoredRun {
   TrainingState state;
-  std::optional<BestStep> best{};
-  std::string run;  ///< the text of the config that wrote it
+  std::optional<BestStep> best{};  ///< nothing when the checkpoint of that step is gone
+  std::string run;                 ///< the text of the config that wrote it
 };
 
 /// Whether the checkpoint can be restored into them: all of its tensors are there in their shapes,
@@ -94,7 +94,8 @@ Result<void> check_checkpoint(const Checkpoint& checkpoint, const RunMemory& mem
 Result<RestoredRun> restore_checkpoint(const Checkpoint& checkpoint, const RunMemory& memory);
 
 /// Makes `checkpoint` the newest of its run: `latest` points to it, and newer ones are renamed to
-/// "step-NNNNNNNN.left", which nobody reads, until a later call replaces them.
+/// "step-NNNNNNNN.left", which nobody reads, until a later call replaces them. `best` goes if its
+/// checkpoint is no longer there.
 Result<void> leave_newer_behind(const std::filesystem::path& out, const Checkpoint& checkpoint);
 
 }  // namespace tidar

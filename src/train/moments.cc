@@ -43,8 +43,7 @@ size_t Moments::bytes_of(const Kept& kept) {
   return static_cast<size_t>(bytes);
 }
 
-Moments::Moments(const Parameters& parameters, const Shard& shard, MomentFormat format)
-    : format_(format) {
+Moments::Moments(const Parameters& parameters, const Shard& shard, MomentFormat format) {
   int64_t at = 0;
   size_t bytes = 0;
   for (const Parameter& parameter : parameters.all()) {

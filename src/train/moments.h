@@ -56,7 +56,6 @@ class Moments {
   /// parameters between blocks only, counted from their beginning.
   Moments(const Parameters& parameters, const Shard& shard, MomentFormat format);
 
-  MomentFormat format() const { return format_; }
   /// Which elements of a parameter, by its index among all, these are of.
   Range held(size_t parameter) const { return kept_[parameter].elements; }
   bool has_codes(size_t parameter) const { return kept_[parameter].codes; }
@@ -92,7 +91,6 @@ class Moments {
   static int64_t blocks_of(const Kept& kept);
   static size_t bytes_of(const Kept& kept);
 
-  MomentFormat format_;
   std::vector<Kept> kept_;
   Buffer memory_;
 };

@@ -154,6 +154,8 @@ float DocumentNoise::uniform(Purpose purpose, int32_t place) const {
   return open_unit(words[static_cast<size_t>(purpose)]);
 }
 
+namespace {
+
 Result<ObjectiveKind> objective_named(std::string_view name) {
   std::vector<std::string> names;
   std::string list;
@@ -166,6 +168,8 @@ Result<ObjectiveKind> objective_named(std::string_view name) {
   return error("unknown objective '{}'; {}", name,
                meant.empty() ? "expected one of " + list : "did you mean " + meant + "?");
 }
+
+}  // namespace
 
 Result<ObjectiveOptions> parse_objective(std::string_view text) {
   const size_t colon = text.find(':');

@@ -202,11 +202,8 @@ class Objective {
                    std::span<double> counts) const = 0;
 };
 
-/// The kind of that name: ar, tidar, block, masked. The Error names the nearest.
-Result<ObjectiveKind> objective_named(std::string_view name);
-
 /// "ar", "tidar:16", "block:8", "masked": the kind, and the block size where it has one. Without a
-/// size it is the default.
+/// size it is the default. The Error names the nearest kind.
 Result<ObjectiveOptions> parse_objective(std::string_view text);
 
 /// An Error when the options make no sense, or do not fit: no mask token or one outside the

@@ -152,7 +152,8 @@ AdamW::AdamW(const Parameters& parameters, const AdamWOptions& options, Threads&
       threads_(threads),
       shard_(shard ? std::move(*shard) : whole_shard(parameters)),
       moments_(parameters, shard_, options.moments) {
-  own_.resize(parameters.all().size());
+  if (own_.empty()) own_.resize(parameters.all().size());
+  TIDAR_CHECK_EQ(own_.size(), parameters.all().size());
 }
 
 void AdamW::update(Parameters& parameters, double rate, double gradient_scale) {

@@ -240,6 +240,28 @@ TEST_F(TrainerTest, TheBestCheckpointIsKept) {
   EXPECT_EQ(restored->best->step, 2);
 }
 
+TEST_F(TrainerTest, ABestCheckpointThatIsGoneIsNotTheBest) {
+  const auto out = folder_.path() / "out";
+  TrialRun run(text_, options(10));
+  for (int64_t step = 1; step <= 3; ++step) {
+    run.go(step);
+    CheckpointContents contents = run.contents(run.trainer->state());
+    contents.best = BestStep{.value = 1.0 / static_cast<double>(step), .step = step < 3 ? 1 : 3};
+    ASSERT_TRUE(save_checkpoint(out, contents, 1).ok());
+  }
+  // Step 1 went when step 3 was better; of the steps that are left, 2 still names it.
+  TrialRun older(text_, options(10));
+  older.go(2);
+  CheckpointContents contents = older.contents(older.trainer->state());
+  contents.best = BestStep{.value = 1, .step = 1};
+  ASSERT_TRUE(save_checkpoint(out, contents, 2).ok());
+  ASSERT_EQ(checkpoints_of(out)[0].step, 2);
+  ASSERT_TRUE(std::filesystem::is_symlink(out / "best"));
+  EXPECT_FALSE(restore_checkpoint(checkpoints_of(out)[0], run.memory())->best);
+  ASSERT_TRUE(leave_newer_behind(out, checkpoints_of(out)[0]).ok());
+  EXPECT_FALSE(std::filesystem::is_symlink(out / "best")) << "it would point to nothing";
+}
+
 /// Of matrices that sums in another order led to: a step moves a weight by a rate at most, whatever
 /// the size of its gradient.
 double largest_difference(const std::string& a, const std::string& b) {
@@ -532,6 +554,16 @@ TEST_F(TrainerTest, AStepThatIsThereAlreadyIsNotTrusted) {
   const auto written = std::filesystem::last_write_time(weights);
   save();
   EXPECT_EQ(std::filesystem::last_write_time(weights), written) << "it was there, to the bit";
+  // The same bits, but to be written as another type, or by a run of another config.
+  CheckpointContents contents = run.contents(run.trainer->state());
+  contents.weights = DType::bf16;
+  ASSERT_TRUE(save_checkpoint(out, contents, 2).ok());
+  const std::string as_bf16 = read_text_file(out / "step-00000001" / "config.json").value();
+  EXPECT_TRUE(says(as_bf16, "bfloat16")) << as_bf16;
+  contents.run = "{\"steps\": 50}";
+  ASSERT_TRUE(save_checkpoint(out, contents, 2).ok());
+  EXPECT_EQ(restore_checkpoint(checkpoints_of(out)[0], run.memory())->run, contents.run);
+  save();
   std::filesystem::resize_file(weights, 1000);
   save();
   EXPECT_TRUE(check_checkpoint(checkpoints_of(out)[0], run.memory()).ok());
