@@ -14,16 +14,16 @@ namespace tidar {
 namespace {
 
 constexpr int kPricesVersion = 1;
-constexpr NumberRange kSeconds = {0, 1e6};
+constexpr NumberRange kSeconds = {0, 1e6}, kPassSeconds = {1e-12, 1e6};
 
-Result<PricePoint> parse_point(const JsonFields& fields, int rows_before) {
+Result<PricePoint> parse_point(const JsonFields& fields, int rows_before, NumberRange seconds) {
   constexpr std::array<std::string_view, 2> kKnown = {"rows", "seconds"};
   TIDAR_TRY_VOID(fields.refuse_others(kKnown));
   PricePoint point;
   // The first one is of one row, and all have more than those before.
   const int most = rows_before == 0 ? 1 : 1 << 20;
   TIDAR_TRY(point.rows, fields.integer("rows", {rows_before + 1, most}));
-  TIDAR_TRY(point.seconds, fields.number("seconds", kSeconds));
+  TIDAR_TRY(point.seconds, fields.number("seconds", seconds));
   return point;
 }
 
@@ -41,7 +41,7 @@ Result<KeyPrice> parse_key(const Json& document, const JsonFields& fields) {
 }
 
 Result<std::vector<PricePoint>> parse_points(const Json& document, const JsonFields& fields,
-                                             const std::string& key) {
+                                             const std::string& key, NumberRange seconds) {
   const auto wrong = [&] { return fields.wrong(key, "a list of objects, not empty"); };
   if (!fields.has(key)) return wrong();
   const Json& list = document.at(key);
@@ -50,7 +50,8 @@ Result<std::vector<PricePoint>> parse_points(const Json& document, const JsonFie
   for (const Json& item : list) {
     if (!item.is_object()) return wrong();
     const JsonFields one(item, fmt::format("{}, {} {}", fields.where(), key, points.size() + 1));
-    TIDAR_TRY(const PricePoint point, parse_point(one, points.empty() ? 0 : points.back().rows));
+    TIDAR_TRY(const PricePoint point,
+              parse_point(one, points.empty() ? 0 : points.back().rows, seconds));
     points.push_back(point);
   }
   return points;
@@ -75,8 +76,8 @@ Result<PricesFile> read_prices(const std::filesystem::path& path) {
   TIDAR_TRY_VOID(fields.refuse_others(kKnown));
   PricesFile file;
   TIDAR_TRY(file.of, fields.text("of"));
-  TIDAR_TRY(std::vector<PricePoint> passes, parse_points(document, fields, "passes"));
-  TIDAR_TRY(std::vector<PricePoint> asks, parse_points(document, fields, "asks"));
+  TIDAR_TRY(std::vector<PricePoint> passes, parse_points(document, fields, "passes", kPassSeconds));
+  TIDAR_TRY(std::vector<PricePoint> asks, parse_points(document, fields, "asks", kSeconds));
   TIDAR_TRY(const KeyPrice key, parse_key(document, fields));
   file.prices = Prices(std::move(passes), std::move(asks), key);
   return file;

@@ -80,6 +80,7 @@ TEST_F(PricesFileTest, SaysWhatIsWrongWithIt) {
                           {"\"rows\":1", "\"rows\":2", "passes 1|rows|1 to 1"},
                           {"\"rows\":4", "\"rows\":1", "passes 2|rows|from 2"},
                           {"0.0135", "-1", "asks 2|seconds|-1"},
+                          {"\"seconds\":0.21", "\"seconds\":0", "passes 3|seconds"},
                           {"\"seconds\":0.21", "\"seconds\":\"long\"", "passes 3|seconds|'long'"},
                           {"\"rows\":64", "\"row\":64", "passes 3|'row'|'rows'"},
                           {"{\"cached\":256,\"seconds\":2.5e-07}", "3", "key|an object"},

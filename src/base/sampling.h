@@ -14,19 +14,23 @@ struct LogitChange {
   float add = 0;
 };
 
-/// How a token is chosen from (changed) logits. Temperature 0 takes the largest, the lowest id on
-/// ties. Otherwise the logits are divided by the temperature, then cut to the `top_k` largest
-/// (0: all), then to the smallest set of the most probable whose probabilities sum to at least
-/// `top_p`, then to those at least `min_p` times as probable as the most probable; ties at a border
-/// are broken towards lower ids. One token of what is left is drawn.
+/// How a token is chosen from (changed) logits. Temperature 0, and any below kLeastTemperature,
+/// takes the largest, the lowest id on ties. Otherwise the logits are divided by the temperature,
+/// then cut to the `top_k` largest (0: all), then to the smallest set of the most probable whose
+/// probabilities sum to at least `top_p`, then to those at least `min_p` times as probable as the
+/// most probable; ties at a border are broken towards lower ids. One token of what is left is
+/// drawn.
 struct Sampling {
+  /// Less would draw the largest as well, but logits over it might be more than f32 can say.
+  static constexpr float kLeastTemperature = 1e-5f;
+
   float temperature = 0;
   int32_t top_k = 0;
   float top_p = 1;
   float min_p = 0;
   uint64_t seed = 0;
 
-  bool greedy() const { return temperature == 0; }
+  bool greedy() const { return temperature < kLeastTemperature; }
   friend bool operator==(const Sampling&, const Sampling&) = default;
 };
 

@@ -1,6 +1,7 @@
 #include "plan/prices.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -14,12 +15,12 @@ Prices::Curve::Curve(std::vector<PricePoint> points_) : points(std::move(points_
   for (size_t i = 1; i < points.size(); ++i) {
     TIDAR_CHECK_LT(points[i - 1].rows, points[i].rows);
     points[i].seconds = std::max(points[i].seconds, points[i - 1].seconds);
-    lines.resize(static_cast<size_t>(points[i].rows) + 1, static_cast<uint16_t>(i - 1));
+    lines.resize(static_cast<size_t>(points[i].rows) + 1, static_cast<uint32_t>(i - 1));
   }
 }
 
 size_t Prices::Curve::line_of(double rows) const {
-  return lines[std::min(static_cast<size_t>(rows), lines.size() - 1)];
+  return lines[std::min(static_cast<size_t>(std::ceil(rows)), lines.size() - 1)];
 }
 
 double Prices::Curve::seconds(double rows) const {
@@ -105,7 +106,7 @@ void Prices::observe(const PassSize& size, double seconds) {
   drift_ += kNew * (off - drift_);
   const double all = kNew * off, near = all + kOwn * (off - drift_);
   passes_.scale(size.rows, all, near);
-  asks_.scale(size.asked, all, near);
+  asks_.scale(size.asked, all, size.asked > 0 ? near : all);
   key_.seconds *= 1 + all;
 }
 

@@ -81,7 +81,7 @@ class Prices {
  private:
   struct Curve {
     std::vector<PricePoint> points;
-    std::vector<uint16_t> lines;  // [rows]: the point where the line of so many begins
+    std::vector<uint32_t> lines;  // [rows]: the point where the line of so many begins
 
     explicit Curve(std::vector<PricePoint> points_ = {});
     double seconds(double rows) const;

@@ -14,6 +14,19 @@ TEST(Prices, AreStraightLinesBetweenPointsAndBeyondThem) {
   EXPECT_DOUBLE_EQ(prices.seconds({11, 4}), 46);
 }
 
+// What is likely to be asked is no whole number.
+TEST(Prices, OfPartsOfARowAreOnTheSameLines) {
+  const Prices prices({{1, 10}}, {{1, 1}, {4, 1.1}, {8, 5}});
+  EXPECT_DOUBLE_EQ(prices.seconds({1, 3.25}), 10 + 1 + 0.1 * 2.25 / 3);
+  EXPECT_DOUBLE_EQ(prices.seconds({1, 4.5}), 10 + 1.1 + 3.9 * 0.5 / 4);
+  EXPECT_DOUBLE_EQ(prices.seconds({1, 9.5}), 10 + 5 + 3.9 * 1.5 / 4);
+  double last = 0;
+  for (double asked = 0; asked <= 12; asked += 0.125) {
+    EXPECT_GE(prices.seconds({1, asked}), last) << asked;
+    last = prices.seconds({1, asked});
+  }
+}
+
 TEST(Prices, OfAsksAreStraightLinesToo) {
   const Prices prices({{1, 10}, {5, 14}}, {{1, 3}, {9, 5}, {17, 13}});
   EXPECT_DOUBLE_EQ(prices.seconds({5, 0}), 14);
@@ -66,6 +79,15 @@ TEST(Prices, OfAsksFollowWhatPassesTake) {
   for (int i = 0; i < 200; ++i) prices.observe({9, 9}, 22);
   EXPECT_NEAR(prices.seconds({9, 9}), 22, 0.1);
   EXPECT_NEAR(prices.seconds({9, 9}) - prices.seconds({9, 0}), 4, 0.1);
+}
+
+TEST(Prices, OfAsksDoNotFollowWhereNothingIsAsked) {
+  Prices prices({{1, 1}, {9, 9}}, {{1, 1}, {9, 2}});
+  for (int i = 0; i < 20; ++i) prices.observe({9, 0}, i % 2 == 0 ? 9 : 10);
+  const auto of_asks = [&](double asked) {
+    return prices.seconds({9, asked}) - prices.seconds({9, 0});
+  };
+  EXPECT_NEAR(of_asks(9) / of_asks(1), 2, 1e-12);
 }
 
 TEST(Prices, MoreRowsNeverCostLess) {

@@ -129,13 +129,9 @@ class FileWeight {
   HostMatrix matrix_;
 };
 
-/// Vectors as files hold them.
-inline HostMatrix host_vector(const std::vector<float>& values) {
-  return {reinterpret_cast<const std::byte*>(values.data()), DType::f32, 1,
-          static_cast<int64_t>(values.size())};
-}
 inline std::unique_ptr<PackedVector> pack_floats(Ops& ops, const std::vector<float>& values) {
-  const HostMatrix part = host_vector(values);
+  const HostMatrix part = {reinterpret_cast<const std::byte*>(values.data()), DType::f32, 1,
+                           static_cast<int64_t>(values.size())};
   return ops.pack_vector({&part, 1});
 }
 

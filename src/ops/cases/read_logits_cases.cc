@@ -91,7 +91,9 @@ class ReadLogits final : public PreparedCase {
       question.ask.token = rng_.below(vocabulary_);
     }
     Sampling& sampling = question.ask.sampling;
-    if (rng_.below(3) != 0) {
+    if (rng_.below(6) == 0) {
+      sampling.temperature = 1e-40f;  // 1 over it is infinite
+    } else if (rng_.below(3) != 0) {
       sampling.temperature = 0.3f + rng_.uniform() * 1.5f;
       if (rng_.below(2) == 0) sampling.top_k = 1 + rng_.below(vocabulary_ + 1);
       if (rng_.below(2) == 0) sampling.top_p = rng_.uniform();

@@ -43,12 +43,12 @@ double entropy_of(const std::vector<T>& logits, double log_sum) {
 }
 
 template <class T>
-std::vector<Candidate> candidates_of(const std::vector<T>& logits, T temperature) {
+std::vector<Candidate> candidates_of(const std::vector<T>& logits, T temperature = 1) {
   std::vector<Candidate> candidates;
   candidates.reserve(logits.size());
   for (const T logit : logits) {
-    candidates.push_back({static_cast<int32_t>(candidates.size()),
-                          static_cast<double>(temperature > 0 ? logit / temperature : logit)});
+    candidates.push_back(
+        {static_cast<int32_t>(candidates.size()), static_cast<double>(logit / temperature)});
   }
   return candidates;
 }
@@ -67,8 +67,9 @@ void choose(std::vector<T> logits, const Ask& ask, const Asks& asks, Answer& ans
     answer.policy_logprob = std::numeric_limits<float>::quiet_NaN();
     return;
   }
-  auto candidates = candidates_of(logits, static_cast<T>(ask.sampling.temperature));
-  if (ask.sampling.greedy()) {
+  const bool greedy = ask.sampling.greedy();
+  auto candidates = candidates_of(logits, greedy ? T{1} : static_cast<T>(ask.sampling.temperature));
+  if (greedy) {
     const int32_t best =
         std::min_element(candidates.begin(), candidates.end(), stands_before)->token;
     answer.token = scores ? ask.token : best;
@@ -85,7 +86,7 @@ void choose(std::vector<T> logits, const Ask& ask, const Asks& asks, Answer& ans
 template <class T>
 std::vector<ListedToken> most_probable(const std::vector<T>& logits, double log_sum,
                                        int32_t count) {
-  auto candidates = candidates_of(logits, T{0});
+  auto candidates = candidates_of(logits);
   const auto listed = std::min<size_t>(static_cast<size_t>(count), candidates.size());
   std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(listed),
                     candidates.end(), stands_before);

@@ -83,7 +83,8 @@ void stop(const Difference& difference) { fail_check(__FILE__, __LINE__, differe
 
 // Distance from the truth in units of what is allowed.
 double share_used(const Difference& found) {
-  if (found.tested == found.truth) return 0;
+  const bool both_nan = std::isnan(found.tested) && std::isnan(found.truth);
+  if (found.tested == found.truth || both_nan) return 0;
   const double share = std::abs(found.tested - found.truth) / found.allowed;
   return share >= 0 ? share : std::numeric_limits<double>::infinity();
 }

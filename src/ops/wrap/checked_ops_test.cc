@@ -75,6 +75,30 @@ TEST_F(CheckedOpsTest, CatchesWhatIsNoNumber) {
   EXPECT_EQ(found, 1);
 }
 
+// Sees probabilities where there are none.
+class OffAtNothing final : public ForwardOps {
+ public:
+  using ForwardOps::ForwardOps;
+  void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
+    ForwardOps::read_logits(logits, asks, answers);
+    for (Answer& answer : answers) answer.logprob = -1;
+  }
+};
+
+TEST_F(CheckedOpsTest, BothMaySayThatThereIsNoNumber) {
+  std::vector<float> logits(8, std::numeric_limits<float>::quiet_NaN());
+  Asks asks;
+  asks.add({.kind = AskKind::score, .row = 0, .token = 3, .sampling = {.temperature = 1}});
+  OffAtNothing off(*good_);
+  for (Ops* tested : {good_.get(), static_cast<Ops*>(&off)}) {
+    int found = 0;
+    CheckedOps checked(*tested, *truth_, [&](const Difference&) { ++found; });
+    Answer answer;
+    checked.read_logits(Matrix(logits.data(), DType::f32, 1, 8), asks, {&answer, 1});
+    EXPECT_EQ(found, tested == &off ? 1 : 0);
+  }
+}
+
 TEST_F(CheckedOpsTest, StopsWithoutAReport) {
   OffAt off(*good_, 1, 3, 0.5);
   EXPECT_DEATH(run_linear(off, nullptr), "linear differs at row 1, column 3");
