@@ -669,6 +669,9 @@ class Bench(FixtureCase):
         self.assertIn("1 text of ", out)
         self.assertRegex(out, r"(?m)^tidar +3 +1 +1 +[\d.]+ +\d+% +- +[\d.]+ +[\d.]+ +\d+% +[\d.]+%$")
         self.assertRegex(out, r"(?m)^lookup +3 +3 +[\d.]+ ")
+        out, _ = self.succeed(*args, "--shape", "mini", "--methods", "tidar:1,ar", "--json")
+        for item in json.loads(out)["decoding"]:  # wherever it stands in the list
+            self.assertGreater(item["ratio_to_ar"], 0)
 
     def test_traces_that_do_not_do(self):
         model = ["bench", "--model", FIXTURES / "qwen2", "--seconds", 0.01, "--decode", "--trace"]
@@ -705,7 +708,7 @@ class Bench(FixtureCase):
         svg = plot.read_text(encoding="utf-8")
         for label in ["0 keys cached", "40 keys cached", "rows in a pass"]:
             self.assertIn(label, svg)
-        out, err = self.succeed(*args, "--rows", "1,5,64")
+        out, err = self.succeed(*args, "--rows", "64,1,5,1")
         self.assertEqual(err, "")
         for line in out.splitlines():
             self.assertLessEqual(len(line), 80, line)

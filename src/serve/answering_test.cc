@@ -70,9 +70,14 @@ TEST_F(AnsweringTest, OutputsHaveTheFormThatWasAskedFor) {
   ASSERT_TRUE(heard.refusal);
   EXPECT_EQ(heard.refusal->status, 400);
   EXPECT_NE(heard.refusal->message.find("cannot keep to a given form"), std::string::npos);
-  heard = complete({{"prompt", "a"}, {"regex", "("}});
-  ASSERT_TRUE(heard.refusal);
-  EXPECT_EQ(heard.refusal->param, "regex");
+  for (const auto& [field, value] : {std::pair<std::string, OrderedJson>("regex", "("),
+                                     {"guided_regex", "("},
+                                     {"structured_outputs", {{"regex", "("}}},
+                                     {"structured_outputs", {{"json", {{"type", 3}}}}}}) {
+    heard = complete({{"prompt", "a"}, {field, value}});
+    ASSERT_TRUE(heard.refusal);
+    EXPECT_EQ(heard.refusal->param, field);
+  }
   heard = ask("POST", "/v1/chat/completions",
               R"({"messages": [{"role": "user", "content": "x"}], "max_tokens": 60, "seed": 1,
                   "response_format": {"type": "json_schema",
@@ -242,6 +247,16 @@ TEST_F(AnsweringTest, NumbersThatAreNotFiniteAreAnError) {
   const Heard heard = complete({{"prompt", "abc"}});
   ASSERT_TRUE(heard.refusal);
   EXPECT_EQ(heard.refusal->status, 500);
+}
+
+TEST_F(AnsweringTest, ARequestThatThereIsNoMemoryForEndsNoOther) {
+  const auto make_method = model_.make_method;
+  model_.make_method = [](const MethodWish&, int) -> Result<Method> { throw std::bad_alloc(); };
+  const Heard heard = complete({{"prompt", "abc"}});
+  ASSERT_TRUE(heard.refusal);
+  EXPECT_EQ(heard.refusal->status, 503);
+  model_.make_method = make_method;
+  EXPECT_FALSE(complete({{"prompt", "abc"}}).refusal);
 }
 
 TEST_F(AnsweringTest, WhatNeverFitsIsRefusedBeforeItIsPlanned) {

@@ -101,7 +101,7 @@ void read_structured_outputs(BodyReader& body, const OrderedJson& field, OutputF
 }
 
 /// What the output must look like; at most one of the fields may say so.
-void read_form(BodyReader& body, OutputForm& form) {
+void read_form(BodyReader& body, OutputWish& output) {
   using Read = void (*)(BodyReader&, const OrderedJson&, OutputForm&);
   constexpr std::array<std::pair<const char*, Read>, 4> kFields = {{
       {"response_format", read_response_format},
@@ -111,19 +111,18 @@ void read_form(BodyReader& body, OutputForm& form) {
       {"guided_regex", [](BodyReader& all, const OrderedJson& value,
                           OutputForm& read) { read_expression(all, "guided_regex", value, read); }},
   }};
-  const char* before = nullptr;
   for (const auto& [key, read] : kFields) {
     const OrderedJson* const field = body.find(key);
     if (field == nullptr) continue;
     OutputForm one;
     read(body, *field, one);
     if (one.kind == OutputForm::Kind::free) continue;
-    if (before != nullptr) {
-      return body.wrong(key,
-                        fmt::format("left out where '{}' says what the output is like", before));
+    if (!output.form_field.empty()) {
+      return body.wrong(
+          key, fmt::format("left out where '{}' says what the output is like", output.form_field));
     }
-    before = key;
-    form = std::move(one);
+    output.form_field = key;
+    output.form = std::move(one);
   }
 }
 
@@ -156,7 +155,7 @@ OutputWish read_output(BodyReader& body) {
   body.read("ignore_eos", output.ignore_eos);
   body.read("priority", output.priority, IntegerRange{-kMostPriority, kMostPriority});
   body.read("timeout", output.timeout_s, kTimeouts);
-  read_form(body, output.form);
+  read_form(body, output);
   if (output.ignore_eos && output.form.kind != OutputForm::Kind::free) {
     body.wrong("ignore_eos",
                "false where the form of the output is given: it says where that ends");

@@ -36,7 +36,8 @@ struct OutputWish {
   int n = 1;                      ///< outputs of each prompt
   std::optional<int> max_tokens;  ///< none: as the kind of request says
   std::vector<std::string> stop;
-  OutputForm form;  ///< what it must look like
+  OutputForm form;         ///< what it must look like
+  std::string form_field;  ///< that says so; "": none
   bool ignore_eos = false;
   int priority = 0;                     ///< Request::priority
   std::optional<float> timeout_s;       ///< for all of it, from when the request has come

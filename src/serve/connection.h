@@ -24,6 +24,16 @@
 
 namespace tidar {
 
+/// A text that grows as it comes, where Beast's would take all the room that was announced.
+struct GrowingBody : boost::beast::http::string_body {
+  struct reader : boost::beast::http::string_body::reader {
+    using boost::beast::http::string_body::reader::reader;
+    void init(const boost::optional<std::uint64_t>&, boost::system::error_code& failure) {
+      boost::beast::http::string_body::reader::init(boost::none, failure);
+    }
+  };
+};
+
 class Connection;
 /// Those that are open.
 using Connections = std::unordered_set<Connection*>;
@@ -57,7 +67,7 @@ class Connection final : public Client, public std::enable_shared_from_this<Conn
   bool lags() const override;
 
  private:
-  using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+  using Parser = boost::beast::http::request_parser<GrowingBody>;
   using Failure = boost::system::error_code;
 
   enum class Cut : uint8_t { no, yes };

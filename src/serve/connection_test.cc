@@ -362,6 +362,19 @@ TEST_F(ConnectionTest, AClientThatGoesIsNoticed) {
   }
 }
 
+TEST(GrowingBody, TakesNoRoomByWordsAlone) {
+  namespace http = boost::beast::http;
+  http::request_header<> header;
+  std::string body;
+  GrowingBody::reader reader(header, body);
+  boost::system::error_code failure;
+  reader.init(uint64_t{1} << 40, failure);
+  EXPECT_FALSE(failure);
+  reader.put(boost::asio::buffer("abc", 3), failure);
+  EXPECT_EQ(body, "abc");
+  EXPECT_LT(body.capacity(), 100u);
+}
+
 TEST_F(ConnectionTest, AllBodiesHaveSoManyBytesTogether) {
   serve({.http = {.body_bytes = 1000, .all_bodies_bytes = 2000}});
   const auto part = [](std::string_view fields) {

@@ -1,5 +1,6 @@
 #include "serve/engine_thread.h"
 
+#include <exception>
 #include <utility>
 
 #include "base/check.h"
@@ -77,6 +78,14 @@ void EngineThread::count(const Update& update) {
 }
 
 void EngineThread::run() {
+  try {
+    run_all();
+  } catch (...) {
+    post_([failure = std::current_exception()] { std::rethrow_exception(failure); });
+  }
+}
+
+void EngineThread::run_all() {
   Batch batch;
   while (auto command = commands_.pop()) {  // nothing to do until there is one
     carry_out(std::move(*command), batch);

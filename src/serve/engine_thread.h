@@ -55,7 +55,7 @@ struct EngineState {
   int spare_pages = 0;  ///< kept for texts that begin alike
 };
 
-inline constexpr size_t kFinishReasons = 7;
+inline constexpr size_t kFinishReasons = static_cast<size_t>(FinishReason::deadline) + 1;
 
 /// What all requests brought so far, those that were cancelled included.
 struct EngineTotals {
@@ -63,7 +63,8 @@ struct EngineTotals {
   std::array<int64_t, kFinishReasons> finished{};  ///< requests, by FinishReason
 };
 
-/// All calls, and those of what is passed to it, come from one thread: its owner's.
+/// All calls, and those of what is passed to it, come from one thread: its owner's. What the engine
+/// throws, for lack of memory say, a posted call throws there, and nothing more comes.
 class EngineThread {
  public:
   using Take = std::function<void(const Delivery&)>;
@@ -110,6 +111,7 @@ class EngineThread {
 
   // The engine's thread.
   void run();
+  void run_all();
   void carry_out(Command command, Batch& batch);
   void step(Batch& batch);
   bool hand_over(Batch& batch);

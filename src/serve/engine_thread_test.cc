@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <new>
 
 #include "base/rng.h"
 #include "decode/mock_evaluator_testing.h"
@@ -176,6 +177,23 @@ TEST(EngineThread, WhatTheEngineRefusesIsTold) {
   ASSERT_TRUE(thread.submit(request_of({}, 3), brought.take()));
   while (thread.under_way() > 0) owner.run_one();
   EXPECT_TRUE(brought.refused);
+}
+
+/// Has no memory for a pass.
+class PoorEvaluator final : public Evaluator {
+ public:
+  const EvaluatorLimits& limits() const override { return kLimits; }
+  void evaluate(const Pass&, std::span<Answer>) override { throw std::bad_alloc(); }
+  void answer(const Asks&, std::span<Answer>) override {}
+};
+
+TEST(EngineThread, WhatTheEngineThrowsIsThrownByWhatIsPosted) {
+  PoorEvaluator evaluator;
+  Engine engine(evaluator);
+  Owner owner;
+  EngineThread thread(engine, 4, owner.post());
+  ASSERT_TRUE(thread.submit(request_of({1, 2, 3}, 5), [](const Delivery&) { FAIL(); }));
+  EXPECT_THROW(owner.run_one(), std::bad_alloc);
 }
 
 TEST(EngineThread, StopsInTheMiddle) {

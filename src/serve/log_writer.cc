@@ -65,10 +65,11 @@ void LogWriter::put(std::string_view bytes) {
 
 bool LogWriter::wait_for_room() {
   while (!gave_up_) {
-    if (!lines_.closed()) ending_ = Stopwatch();
     pollfd file{.fd = file_, .events = POLLOUT, .revents = 0};
     if (poll(&file, 1, kLookMs) > 0) return true;
-    gave_up_ = ending_.seconds() > kFarewellS;
+    if (!lines_.closed()) continue;
+    if (!ending_) ending_.emplace();
+    gave_up_ = ending_->seconds() > kFarewellS;
   }
   return false;
 }

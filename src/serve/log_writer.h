@@ -44,8 +44,8 @@ class LogWriter {
   const int file_;
   std::function<std::string(int64_t)> lost_line_;
   BoundedQueue<std::string> lines_;
-  int64_t lost_ = 0;  // since the last line that waits
-  Stopwatch ending_;  // since the owner has had no more lines
+  int64_t lost_ = 0;                 // since the last line that waits
+  std::optional<Stopwatch> ending_;  // since the owner has had no more lines
   bool gave_up_ = false;
   std::thread thread_;
 };

@@ -1,11 +1,13 @@
 #include "serve/log_writer.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <memory>
 #include <sstream>
 #include <utility>
@@ -95,6 +97,31 @@ TEST_F(LogWriterTest, ItEndsThoughNobodyReads) {
     for (int i = 0; i < 4000; ++i) log.write(std::string(99, 'x') + "\n");
   }
   EXPECT_EQ(read_some().substr(0, 3), "xxx");
+}
+
+// The second that it waits begins with the end, not with the last line.
+TEST_F(LogWriterTest, AtTheEndAReaderHasASecondToComeBack) {
+  auto log = std::make_unique<LogWriter>(writer(), lost_line);
+  log->write("first\n");
+  EXPECT_EQ(read_some(), "first\n");
+  // Full, but for the writer's own queue.
+  const std::string filling(4096, 'x');
+  fcntl(writer(), F_SETFL, O_NONBLOCK);
+  while (::write(writer(), filling.data(), filling.size()) > 0) {
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+  log->write("last\n");
+  std::thread ends([&] { log.reset(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  std::string text;
+  while (!text.ends_with("last\n")) {
+    const std::string part = read_some();
+    ASSERT_FALSE(part.empty());
+    text += part;
+    if (text.size() > 1'000'000) break;
+  }
+  EXPECT_TRUE(text.ends_with("last\n"));
+  ends.join();
 }
 
 TEST_F(LogWriterTest, WhatIsLostLastIsToldAtTheEnd) {

@@ -6,6 +6,8 @@
 #include <array>
 #include <charconv>
 #include <ctime>
+#include <functional>
+#include <new>
 #include <optional>
 #include <random>
 #include <utility>
@@ -215,13 +217,20 @@ std::unique_ptr<Answering> Routes::begin(Prepare prepare, HttpRequest request, C
   // Outputs of one request draw from seeds that follow each other; another request is far away.
   turn_.seed += 0x9e3779b97f4a7c15u;
   auto answering = std::make_unique<Answering>(*model_.tokenizer, engine_, metrics_, client);
-  const bool taken = worker_.submit([this, prepare, body = std::move(request.body),
-                                     share = std::move(request.share), turn = turn_,
-                                     life = answering->life(), asked = answering.get()] {
-    return [reply = (this->*prepare)(body, turn), life, asked]() mutable {
-      if (!life.expired()) asked->take(std::move(reply));
-    };
-  });
+  const bool taken = worker_.submit(
+      [this, prepare, body = std::move(request.body), share = std::move(request.share),
+       turn = turn_, life = answering->life(), asked = answering.get()]() -> std::function<void()> {
+        try {
+          return [reply = (this->*prepare)(body, turn), life, asked]() mutable {
+            if (!life.expired()) asked->take(std::move(reply));
+          };
+        } catch (const std::bad_alloc&) {
+          return [life, asked] {
+            if (life.expired()) return;
+            asked->give_up({.status = 503, .message = "there is no memory to read it; try later"});
+          };
+        }
+      });
   if (!taken) {
     answering->give_up({.status = 503, .message = "too many requests wait to be read; try later"});
   }

@@ -80,8 +80,7 @@ class Planner {
     if (constraint.ok()) {
       sequence.constraint = std::move(*constraint);
     } else {
-      const bool by_regex = wish_.form.kind == OutputForm::Kind::expression;
-      refuse(refuse_field(by_regex ? "regex" : "response_format", constraint.error().message));
+      refuse(refuse_field(wish_.form_field, constraint.error().message));
     }
     auto method = model_.make_method(wish_.method, max_new);
     if (method.ok()) {

@@ -51,7 +51,9 @@ Result<bool> read_event(std::string_view data, double seconds, TimedStream& time
   if (event.contains("error")) return error("the stream ends: {}", message_of(std::string(data)));
   const Json::json_pointer text("/choices/0/text"), tokens("/usage/completion_tokens");
   if (event.contains(text) && event[text] != "") timed.texts_s.push_back(seconds);
-  if (event.contains(tokens)) timed.tokens = event[tokens].get<int64_t>();
+  if (event.contains(tokens) && event[tokens].is_number_integer()) {
+    timed.tokens = event[tokens].get<int64_t>();
+  }
   return false;
 }
 

@@ -1,5 +1,6 @@
 #include "serve/worker.h"
 
+#include <exception>
 #include <utility>
 
 namespace tidar {
@@ -16,6 +17,14 @@ void Worker::stop() {
 }
 
 void Worker::run() {
+  try {
+    run_all();
+  } catch (...) {
+    post_([failure = std::current_exception()] { std::rethrow_exception(failure); });
+  }
+}
+
+void Worker::run_all() {
   while (const auto work = works_.pop()) {
     if (works_.closed()) return;
     post_((*work)());

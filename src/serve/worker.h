@@ -13,7 +13,8 @@ class Worker {
  public:
   /// Has the owner's thread call a function soon; itself called from any thread.
   using Post = std::function<void(std::function<void()>)>;
-  /// Done on the worker's thread. What it returns is called on the owner's.
+  /// Done on the worker's thread. What it returns is called on the owner's; what it throws, that
+  /// call throws, and nothing more is done.
   using Work = std::function<std::function<void()>()>;
 
   /// So many pieces of work wait at most.
@@ -31,6 +32,7 @@ class Worker {
 
  private:
   void run();
+  void run_all();
 
   Post post_;
   BoundedQueue<Work> works_;

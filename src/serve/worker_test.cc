@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <future>
+#include <new>
 #include <vector>
 
 namespace tidar {
@@ -32,6 +33,13 @@ TEST(Worker, WorkIsDoneElsewhereAndItsResultIsUsedHere) {
   }
   while (results.size() < 100) (*calls.pop())();
   for (int i = 0; i < 100; ++i) EXPECT_EQ(results[static_cast<size_t>(i)], i) << "in turn";
+}
+
+TEST(Worker, WhatWorkThrowsIsThrownHere) {
+  Calls calls(1000);
+  Worker worker(100, post_to(calls));
+  ASSERT_TRUE(worker.submit([]() -> std::function<void()> { throw std::bad_alloc(); }));
+  EXPECT_THROW((*calls.pop())(), std::bad_alloc);
 }
 
 TEST(Worker, TakesOnlySoMuchAndNothingWhenItWasStopped) {
