@@ -151,6 +151,11 @@ Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) 
   if (!flags.prices || flags.rows_given) {
     TIDAR_TRY(sizes.rows, parse_rows(flags.rows));
   }
+  if (flags.prices) {  // each is held against the one before
+    std::ranges::sort(sizes.rows);
+    const auto twice = std::ranges::unique(sizes.rows);
+    sizes.rows.erase(twice.begin(), twice.end());
+  }
   sizes.most_rows = flags.prices ? kMostPricedRows : kPrefillRows;
   TIDAR_TRY(sizes.steps, parse_steps(flags.steps));
   for (const int32_t count : sizes.rows) sizes.most_rows = std::max(sizes.most_rows, count);

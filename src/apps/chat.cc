@@ -79,9 +79,10 @@ class Chat {
     TIDAR_TRY(const RequestId id, engine_.submit(std::move(request)));
     const Interrupt interrupt;
     std::string answer;
-    const auto show = [&](const Update& update) {
+    const auto show = [&](const Update& update) -> Result<void> {
       print(update.text);
       answer += update.text;
+      if (update.finish == FinishReason::no_choice) return error("{}", kNoChoice);
       return flush_output();
     };
     TIDAR_TRY_VOID(run_until_idle(engine_, show, [&] { return interrupt.requested(); }));

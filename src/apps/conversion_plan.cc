@@ -116,7 +116,8 @@ int64_t steps_of(const Budget& budget, const StepCost& cost) {
   if (budget.tokens > 0) steps = std::min(steps, budget.tokens / cost.tokens);
   if (budget.epochs > 0) steps = std::min(steps, budget.epochs * cost.epoch_tokens / cost.tokens);
   TIDAR_CHECK(std::isfinite(steps));
-  return std::max<int64_t>(kLeastSteps, std::llround(steps));
+  constexpr double kMostSteps = 1e15;
+  return std::max<int64_t>(kLeastSteps, std::llround(std::min(steps, kMostSteps)));
 }
 
 double seconds_of(int64_t steps, const StepCost& cost) {

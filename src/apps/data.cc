@@ -15,6 +15,7 @@
 #include "format/token_shards.h"
 #include "text/bpe_trainer.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer_config.h"
 
 namespace tidar {
 namespace {
@@ -138,10 +139,13 @@ struct TokensFlags {
 /// The id behind every document, or -1 for none.
 Result<int32_t> end_id(const TokensFlags& flags, const Tokenizer& tokenizer) {
   if (flags.no_end) return -1;
-  const std::string end = flags.end.empty() ? end_of_config(flags.tokenizer) : flags.end;
+  std::string end = flags.end;
   if (end.empty()) {
-    return error("{}: tokenizer_config.json names no eos_token; give --end TOKEN or --no-end",
-                 flags.tokenizer);
+    TIDAR_TRY(const Json config, read_tokenizer_config(flags.tokenizer));
+    end = special_token(config, "eos_token").value_or("");
+  }
+  if (end.empty()) {
+    return error("{}: names no eos_token; give --end TOKEN or --no-end", flags.tokenizer);
   }
   const int32_t id = tokenizer.id_of(end);
   if (id < 0) return error("{}: has no token {}", flags.tokenizer, in_quotes(end));

@@ -32,6 +32,8 @@ std::string text_of(const Sampling& sampling) {
 Result<std::string> computing_text(const Session& session) {
   std::string text = fmt::format("weights {}, products {}, keys {}", session.weights_text(),
                                  session.operands_text(), name_of(session.kv_type()));
+  // What a GPU computes is not the same to the bit.
+  if (session.gpu()) text += session.flags().backend.exact ? ", on a GPU, exact" : ", on a GPU";
   // A model's own adapter is among its files.
   if (const std::string& adapter = session.flags().adapter; !adapter.empty()) {
     TIDAR_TRY(const std::string tensors,

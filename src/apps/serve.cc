@@ -100,24 +100,14 @@ void allow_open_files() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// The text of a special token in tokenizer_config.json, or null.
-OrderedJson special_token(const Json& config, const char* name) {
-  const auto found = config.find(name);
-  if (found == config.end()) return nullptr;
-  if (found->is_string()) return found->get<std::string>();
-  const bool has_content = found->is_object() && found->contains("content");
-  return has_content && found->at("content").is_string()
-             ? OrderedJson(found->at("content").get<std::string>())
-             : OrderedJson();
-}
-
 /// What programs that tokenize by this server want to know of its tokenizer.
 Result<OrderedJson> tokenizer_info(const std::filesystem::path& path, const Tokenizer& tokenizer,
                                    const ModelConfig& model) {
   TIDAR_TRY(const Json config, read_tokenizer_config(path));
   OrderedJson info;
   for (const char* name : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
-    info[name] = special_token(config, name);
+    const auto token = special_token(config, name);
+    info[name] = token ? OrderedJson(*token) : OrderedJson();
   }
   if (info["eos_token"].is_null() && !model.eos_tokens.empty()) {
     info["eos_token"] = tokenizer.bytes(model.eos_tokens.front());

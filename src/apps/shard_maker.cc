@@ -10,18 +10,6 @@
 
 namespace tidar {
 
-std::string end_of_config(const std::filesystem::path& folder) {
-  const auto text = read_text_file(folder / "tokenizer_config.json");
-  if (!text.ok()) return "";
-  const auto config = nlohmann::json::parse(*text, nullptr, false);
-  if (!config.is_object() || !config.contains("eos_token")) return "";
-  const auto& token = config["eos_token"];
-  if (token.is_object() && token.contains("content") && token["content"].is_string()) {
-    return token["content"];
-  }
-  return token.is_string() ? token.get<std::string>() : "";
-}
-
 Result<void> ShardMaker::add(CorpusDocument& document) {
   if (!document.conversation.empty()) return add_conversation(document);
   auto [ids, prompt] = encode_document(tokenizer_, document.prompt, document.text);

@@ -17,10 +17,6 @@
 
 namespace tidar {
 
-/// "eos_token" of the folder's tokenizer_config.json: a text, or an object with "content". "" when
-/// there is none.
-std::string end_of_config(const std::filesystem::path& folder);
-
 /// Not thread-safe.
 class ShardMaker {
  public:

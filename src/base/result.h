@@ -84,8 +84,8 @@ class [[nodiscard]] Result<void> {
 
 }  // namespace tidar
 
-#define TIDAR_JOIN_(a, b) a##b
-#define TIDAR_JOIN(a, b) TIDAR_JOIN_(a, b)
+#define TIDAR_JOINED_(a, b) a##b
+#define TIDAR_JOIN_(a, b) TIDAR_JOINED_(a, b)
 #define TIDAR_TRY_(result, declaration, expression)        \
   auto result = (expression);                              \
   if (!result.ok()) return ::tidar::Error(result.error()); \
@@ -95,7 +95,7 @@ class [[nodiscard]] Result<void> {
 /// more than one statement: `if` and `for` want braces around it. The caller may return any
 /// Result<U>.
 #define TIDAR_TRY(declaration, expression) \
-  TIDAR_TRY_(TIDAR_JOIN(try_, __LINE__), declaration, expression)
+  TIDAR_TRY_(TIDAR_JOIN_(try_, __LINE__), declaration, expression)
 
 /// TIDAR_TRY_VOID(check(path)): returns the Error of a Result, if there is one; a value is dropped.
 #define TIDAR_TRY_VOID(expression)                                                                \

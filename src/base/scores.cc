@@ -1,5 +1,6 @@
 #include "base/scores.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"

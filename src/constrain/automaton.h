@@ -40,7 +40,6 @@ class Automaton {
   /// Whether a text may end here.
   bool may_end(State state) const { return states_[static_cast<size_t>(state)].may_end; }
 
-  size_t states() const { return states_.size(); }
   /// Whether so many states and calls were met that another automaton should go on.
   bool full() const { return states_.size() > kMostStates || frames_.size() > kMostFrames; }
 

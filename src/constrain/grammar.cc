@@ -188,9 +188,9 @@ void GrammarBuilder::find_heights() {
 Result<Grammar> GrammarBuilder::finish() {
   if (full()) {
     return error(
-        "too large: its automaton has more than {} states; use smaller counts, or fewer and "
-        "simpler parts",
-        kMostNodes);
+        "too large: its automaton has more than {} states or {} edges; use smaller counts, or "
+        "fewer and simpler parts",
+        kMostNodes, kMostEdges);
   }
   if (calls_itself_first()) {
     return error(

@@ -325,6 +325,17 @@ NodeId SchemaReader::add_object(const OrderedJson& schema, const std::string& pl
   if (properties != nullptr && !properties->is_object()) {
     return fail(place, "expected 'properties' to be an object");
   }
+  const OrderedJson* const required = find(schema, "required");
+  if (required != nullptr) {
+    if (!required->is_array()) return fail(place, "expected 'required' to be a list of names");
+    for (const OrderedJson& name : *required) {
+      const bool known = name.is_string() && properties != nullptr &&
+                         properties->contains(name.get<std::string>());
+      if (!known) {
+        return fail(place, "'required' names {}, which is not in 'properties'", to_shown(name));
+      }
+    }
+  }
   if (properties == nullptr || properties->empty()) {
     if (more) {
       return add_json_map(grammar_, from, rule_of(*others, within(place, "additionalProperties")));
@@ -335,15 +346,6 @@ NodeId SchemaReader::add_object(const OrderedJson& schema, const std::string& pl
   if (more) {
     return fail(place,
                 "'additionalProperties' beside 'properties' is not supported; set it to false");
-  }
-  const OrderedJson* const required = find(schema, "required");
-  if (required != nullptr) {
-    if (!required->is_array()) return fail(place, "expected 'required' to be a list of names");
-    for (const OrderedJson& name : *required) {
-      if (!name.is_string() || !properties->contains(name.get<std::string>())) {
-        return fail(place, "'required' names {}, which is not in 'properties'", to_shown(name));
-      }
-    }
   }
   return add_properties(*properties, required, place, from);
 }

@@ -1,5 +1,6 @@
 #include "constrain/json_schema.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <regex>
@@ -429,7 +430,10 @@ TEST(JsonSchema, SaysWhatIsWrong) {
   has(R"({"$ref":"other.json"})", "must begin with #");
   has(R"({"$ref":"#/$defs/a"})", "'#/$defs/a' is not in the schema");
   has(R"({"$ref":"#a"})", "is no place in the schema");
-  has(R"({"type":"object","properties":{"a":{}},"required":["b"]})", "'required' names \"b\"");
+  for (const char* rest : {R"("properties":{"a":{}},)", R"("properties":{},)", "",
+                           R"("additionalProperties":{"type":"integer"},)"}) {
+    has(fmt::format(R"({{"type":"object",{}"required":["b"]}})", rest), "'required' names \"b\"");
+  }
   has(R"({"type":"object","properties":{"a":{}},"additionalProperties":true})", "set it to false");
   has(R"({"type":"array","minItems":3,"maxItems":2})", "no array meets both");
   has(R"({"type":"array","minItems":-1})", "a whole number from 0");

@@ -39,7 +39,6 @@ std::string_view TokenTrie::bytes(int32_t token) const {
 void TokenTrie::build() {
   for (std::string& bytes : bytes_) {
     if (bytes.size() > kLongestToken) bytes.clear();
-    depth_ = std::max(depth_, bytes.size());
   }
   const auto bytes_of = [&](int32_t id) -> const std::string& {
     return bytes_[static_cast<size_t>(id)];

@@ -44,8 +44,6 @@ class TokenTrie {
     return std::span(tokens_).subspan(from,
                                       static_cast<size_t>(nodes_[node + 1].first_token) - from);
   }
-  /// Bytes of the longest token.
-  size_t depth() const { return depth_; }
 
  private:
   void build();
@@ -54,7 +52,6 @@ class TokenTrie {
   TokenSet changed_at_begin_;
   std::vector<Node> nodes_;
   std::vector<int32_t> tokens_;
-  size_t depth_ = 0;
 };
 
 }  // namespace tidar

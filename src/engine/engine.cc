@@ -57,8 +57,12 @@ std::optional<Update> Engine::cancel(RequestId id) {
   return update;
 }
 
-// From the end on, where most of them belong.
+// What was suspended belongs at the front, most others at the end.
 void Engine::wait(Requests& from, Requests::iterator running) {
+  if (!waiting_.empty() && running->goes_before(waiting_.front())) {
+    waiting_.splice(waiting_.begin(), from, running);
+    return;
+  }
   const auto before = std::find_if(waiting_.rbegin(), waiting_.rend(), [&](const Running& other) {
     return other.goes_before(*running);
   });

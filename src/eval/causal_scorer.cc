@@ -159,15 +159,17 @@ Result<void> CausalScorer::score(const NextGroup& next, const TakeScores& take) 
     answers_.resize(pass_.asks.size());
     evaluator_.evaluate(pass_, answers_);
     size_t next_answer = 0;
+    bool finite = true;
     for (Lane& lane : lanes_) {
       if (lane.rows == 0) continue;
       lane.cache.commit(lane.rows);
       for (size_t i = 0; i < lane.asks; ++i) {
         const float logprob = answers_[next_answer++].logprob;
-        if (!std::isfinite(logprob)) return not_finite();
+        finite = finite && std::isfinite(logprob);
         lane.score.logprob += double{logprob};
       }
     }
+    if (!finite) return not_finite();
     for (Lane& lane : lanes_) {
       if (!lane.busy || lane.unread() > 0) continue;
       TIDAR_TRY(const bool more, finish(lane, take));

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <map>
+#include <utility>
 
 #include "decode/drive_testing.h"
 #include "decode/mock_evaluator_testing.h"
@@ -156,6 +158,41 @@ TEST(CausalScorer, EndsWhenToldAndBeginsAnew) {
           .ok());
   EXPECT_EQ(taken, 2);
   EXPECT_EQ(score_all(*scorer, groups).size(), groups.size());
+}
+
+/// Whose first pass that is asked for something has no numbers.
+class BrokenEvaluator final : public Evaluator {
+ public:
+  explicit BrokenEvaluator(Evaluator& other) : other_(other) {}
+  const EvaluatorLimits& limits() const override { return other_.limits(); }
+  void evaluate(const Pass& pass, std::span<Answer> answers) override {
+    other_.evaluate(pass, answers);
+    if (answers.empty() || std::exchange(broken_, true)) return;
+    for (Answer& answer : answers) answer.logprob = std::numeric_limits<float>::quiet_NaN();
+  }
+  void answer(const Asks& asks, std::span<Answer> answers) override {
+    other_.answer(asks, answers);
+  }
+
+ private:
+  Evaluator& other_;
+  bool broken_ = false;
+};
+
+TEST(CausalScorer, GoesOnAfterWhatIsNotFinite) {
+  Rng rng(5);
+  const std::vector<TextGroup> groups = random_groups(rng, 6);
+  MockEvaluator evaluator(kCausalModel, limits(64, 4));
+  BrokenEvaluator broken(evaluator);
+  const auto scorer = make_causal_scorer(broken, 2);
+  const auto failed =
+      scorer->score(each_of(groups), [](int64_t, const auto&) { return Result<bool>(true); });
+  ASSERT_FALSE(failed.ok());
+  EXPECT_TRUE(says(failed.error().message, "not finite"));
+  for (const auto& [id, scores] : score_all(*scorer, groups)) {
+    const auto& texts = groups[static_cast<size_t>(id)].texts;
+    for (size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(scores[i].logprob, plain_score(texts[i]));
+  }
 }
 
 TEST(CausalScorer, WhatDoesNotFitIsSaid) {

@@ -1,5 +1,7 @@
 #include "eval/choices.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -19,7 +21,7 @@ Result<ChoiceItem> read_item(const JsonFields& fields, int64_t line) {
   TIDAR_TRY(item.delimiter, fields.text("delimiter", " "));
   TIDAR_TRY(item.choices, fields.texts("choices"));
   if (item.choices.size() < 2 || item.choices.size() > kMostChoices) {
-    return fields.wrong("choices", "a list of at least two texts");
+    return fields.wrong("choices", fmt::format("a list of 2 to {} texts", kMostChoices));
   }
   if (std::find(item.choices.begin(), item.choices.end(), "") != item.choices.end()) {
     return fields.wrong("choices", "texts that are not empty");

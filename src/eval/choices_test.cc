@@ -31,7 +31,7 @@ TEST(Choices, AreRead) {
 }
 
 TEST(Choices, WhatIsWrongIsSaid) {
-  EXPECT_TRUE(says(failure("{\"context\": \"a\"}"), "task.jsonl:1|choices|at least two"));
+  EXPECT_TRUE(says(failure("{\"context\": \"a\"}"), "task.jsonl:1|choices|2 to 1000"));
   EXPECT_TRUE(
       says(failure("\n{\"choices\": [\"b\", \"c\"], \"answer\": 1}"), "task.jsonl:2|context"));
   EXPECT_TRUE(says(failure("{\"context\": \"a\", \"choices\": [\"b\", \"c\"], \"answer\": 2}"),

@@ -37,7 +37,7 @@ Result<void> check_names(const ChoiceTask& task) {
 }
 
 Result<TextGroup> group_of(const ChoiceTask& task, size_t index, const Tokenizer& tokenizer,
-                           int longest, int64_t& truncated) {
+                           int longest, std::set<size_t>& truncated) {
   const ChoiceItem& item = task.items[index];
   TIDAR_TRY(const std::string context, context_with_shots(item, task.shots, task.shot_count));
   TextGroup group{static_cast<int64_t>(index), {}};
@@ -48,11 +48,12 @@ Result<TextGroup> group_of(const ChoiceTask& task, size_t index, const Tokenizer
     cut = truncate(*text, longest) || cut;
     group.texts.push_back(std::move(*text));
   }
-  truncated += cut;
+  if (cut) truncated.insert(index);
   return group;
 }
 
-Json result_line(const ChoiceItem& item, const std::vector<TextScore>& scores, double seconds) {
+Json result_line(const ChoiceItem& item, const std::vector<TextScore>& scores, bool truncated,
+                 double seconds) {
   std::vector<double> logprobs, errors;
   for (const TextScore& score : scores) {
     logprobs.push_back(score.logprob);
@@ -67,6 +68,7 @@ Json result_line(const ChoiceItem& item, const std::vector<TextScore>& scores, d
           {"chosen_normalised", verdict.chosen_normalised},
           {"acc", verdict.right ? 1 : 0},
           {"acc_norm", verdict.right_normalised ? 1 : 0},
+          {"truncated", truncated ? 1 : 0},
           {"seconds", seconds}};
 }
 
@@ -155,13 +157,13 @@ std::vector<Window> windows_of(const PerplexityTask& task) {
 Result<EvalSummary> run_choices(const ChoiceTask& task, const Tokenizer& tokenizer,
                                 TextScorer& scorer, ResultsFile& results, const RunHooks& hooks) {
   TIDAR_TRY_VOID(check_names(task));
-  int64_t truncated = 0;
+  std::set<size_t> truncated;  // items whose beginning was cut off
   Feed feed(task.items.size(), results, hooks);
   TIDAR_TRY_VOID(feed.run(
       scorer, [&](size_t i) { return task.items[i].id; },
       [&](size_t i) { return group_of(task, i, tokenizer, scorer.longest_text(), truncated); },
       [&](size_t i, const std::vector<TextScore>& scores, double seconds) {
-        return result_line(task.items[i], scores, seconds);
+        return result_line(task.items[i], scores, truncated.contains(i), seconds);
       }));
 
   const auto lines =
@@ -172,7 +174,7 @@ Result<EvalSummary> run_choices(const ChoiceTask& task, const Tokenizer& tokeniz
   for (const char* name : {"acc", "acc_norm"}) {
     summary.scores.emplace_back(name, score_of(column(lines, name)));
   }
-  summary.numbers = {{"truncated", static_cast<double>(truncated)},
+  summary.numbers = {{"truncated", total(column(lines, "truncated"))},
                      {"seconds", total(column(lines, "seconds"))}};
   return summary;
 }
@@ -218,6 +220,7 @@ Result<EvalSummary> run_perplexity(const PerplexityTask& task, const Tokenizer& 
   summary.done = static_cast<int64_t>(lines.size());
   summary.all = static_cast<int64_t>(windows.size());
   summary.scores = {{"nll", nll}};
+  if (lines.empty()) return summary;
   summary.numbers = {{"perplexity", std::exp(nll.mean)},
                      {"bits_per_byte", bytes > 0 ? total(nats) / bytes / std::numbers::ln2 : 0},
                      {"tokens", total(counts)},

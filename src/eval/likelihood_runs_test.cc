@@ -125,6 +125,9 @@ TEST_F(LikelihoodRuns, LongContextsLoseTheirBeginning) {
   const auto summary = run_choices(task, tokenizer_, *scorer_, results, {});
   ASSERT_TRUE(summary.ok()) << summary.error().message;
   EXPECT_EQ(summary->numbers[0], std::pair(std::string("truncated"), 1.0));
+  // Whoever scored it.
+  const auto again = run_choices(task, tokenizer_, *scorer_, results, {});
+  EXPECT_EQ(again->numbers[0], summary->numbers[0]);
 
   ResultsFile other = open("b");
   task.items[1].context = std::string(300, 'b') + "c";  // the same within what is left

@@ -23,8 +23,8 @@ struct CodePacking {
   std::array<uint8_t, 8> places = {0, 1, 2, 3, 4, 5, 6, 7};
 };
 
-/// weight_packed [outputs, inputs / n] and weight_zero_point [outputs / n, groups].
-inline constexpr CodePacking kCompressedCodes = {}, kCompressedZeros = {.packed_axis = 0};
+/// weight_packed [outputs, inputs / n].
+inline constexpr CodePacking kCompressedCodes = {};
 /// qweight [inputs / n, outputs] and qzeros [groups, outputs / n].
 inline constexpr CodePacking kGptqCodes = {.transposed = true, .packed_axis = 0},
                              kGptqZeros = {.transposed = true};

@@ -45,13 +45,6 @@ TEST(CodePackings, CompressedCodesStandAlongInputs) {
   EXPECT_EQ(row_of(codes, 1, 8), (std::vector<int>{8, 9, 10, 11, 12, 13, 14, 15}));
 }
 
-TEST(CodePackings, CompressedZerosStandAlongOutputs) {
-  const Owned words(DType::i32, {1, 2}, Words{0x76543210, 0xfedcba98});
-  const PackedCodes codes{.words = &words.tensor, .bits = 4, .packing = kCompressedZeros};
-  EXPECT_TRUE(codes.check(8, 2).ok());
-  EXPECT_EQ(row_of(codes, 3, 2), (std::vector<int>{3, 11}));
-}
-
 TEST(CodePackings, GptqCodesStandAlongInputsOfAColumn) {
   const Owned words(DType::i32, {1, 2}, Words{0x76543210, 0xfedcba98});
   const PackedCodes codes{.words = &words.tensor, .bits = 4, .packing = kGptqCodes};

@@ -304,7 +304,7 @@ Result<Adapter> Adapter::open(const fs::path& folder, const ModelConfig& model) 
                  folder.string(), kConfigFile);
   }
   TIDAR_TRY(FolderConfig config, read_config(folder / kConfigFile, model));
-  if (!fs::exists(folder / kTensorFile, ignored) && fs::exists(folder / "adapter_model.bin")) {
+  if (!fs::exists(folder / kTensorFile, ignored) && fs::exists(folder / "adapter_model.bin", ignored)) {
     return error(
         "{}: has adapter_model.bin, but not {}; save it again with safe_serialization=True",
         folder.string(), kTensorFile);

@@ -199,7 +199,7 @@ constexpr std::array<std::string_view, 3> kLayouts = {"tidar", "block", "masked"
 
 /// The object "tidar", into `config`.
 Result<void> parse_tidar(const JsonFields& object, ModelConfig& config) {
-  TIDAR_TRY(config.adapter, object.text("adapter", ""));
+  TIDAR_TRY(config.adapter, object.text("adapter", config.adapter));
   if (config.adapter.find('/') != std::string::npos || config.adapter.starts_with('.')) {
     return object.wrong("adapter", "the name of a folder beside this file");
   }

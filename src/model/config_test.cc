@@ -536,6 +536,12 @@ TEST(ReadModelConfig, TidarMayStandInAFileOfItsOwn) {
   config["tidar"] = {{"mask_token_id", 9}, {"block_size", 2}};
   folder.put("config.json", config.dump());
   EXPECT_EQ(read_model_config(folder.path()).value().tidar->mask_token, 9);
+  // An adapter of one file and masks of the other.
+  config["tidar"] = {{"adapter", "masks"}};
+  folder.put("config.json", config.dump());
+  folder.put("tidar_config.json", R"({"mask_token_id": 7, "block_size": 4})");
+  EXPECT_EQ(read_model_config(folder.path()).value().adapter, "masks");
+  EXPECT_EQ(read_model_config(folder.path()).value().tidar->mask_token, 7);
 }
 
 TEST(ReadModelConfig, NamesAFolderWithoutConfig) {

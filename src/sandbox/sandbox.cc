@@ -216,10 +216,10 @@ SandboxOutcome Run::watch() {
                                      {exit_.get(), POLLIN, 0}}};
     poll(events.data(), events.size(), kWatchMs);
     const bool ended = (events[2].revents & POLLIN) != 0;
-    const bool all_read =
-        drain(output_.read, outcome.output, limit) && drain(errors_.read, outcome.errors, limit);
+    const bool output_read = drain(output_.read, outcome.output, limit);
+    const bool errors_read = drain(errors_.read, outcome.errors, limit);
     outcome.seconds = watch_.seconds();
-    if (const auto end = used_up(outcome, all_read)) {
+    if (const auto end = used_up(outcome, output_read && errors_read)) {
       outcome.end = *end;
       kill();
       return outcome;

@@ -70,12 +70,7 @@ ChatTemplate::Names names_of(const Json& config) {
   ChatTemplate::Names names;
   for (const auto& [key, value] : config.items()) {
     if (!key.ends_with("_token")) continue;
-    if (value.is_string()) names.emplace_back(key, value.get<std::string>());
-    if (!value.is_object()) continue;
-    const auto content = value.find("content");
-    if (content != value.end() && content->is_string()) {
-      names.emplace_back(key, content->get<std::string>());
-    }
+    if (auto text = special_token(config, key)) names.emplace_back(key, std::move(*text));
   }
   return names;
 }

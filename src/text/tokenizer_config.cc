@@ -21,4 +21,12 @@ Result<Json> read_tokenizer_config(const std::filesystem::path& model) {
   return parse_json_object(text, path.string());
 }
 
+std::optional<std::string> special_token(const Json& config, std::string_view name) {
+  const auto found = config.find(name);
+  if (found == config.end()) return std::nullopt;
+  const Json* text = &*found;
+  if (text->is_object() && text->contains("content")) text = &text->at("content");
+  return text->is_string() ? std::optional(text->get<std::string>()) : std::nullopt;
+}
+
 }  // namespace tidar

@@ -138,6 +138,9 @@ Result<std::string> config_with_mask_token(const std::string& tokenizer_config_j
                                            const NewToken& token) {
   OrderedJson json = OrderedJson::parse(tokenizer_config_json, nullptr, false);
   if (!json.is_object()) return error("tokenizer_config.json: is no JSON object");
+  if (json.contains("added_tokens_decoder") && !json["added_tokens_decoder"].is_object()) {
+    return error("tokenizer_config.json: field 'added_tokens_decoder' is no object");
+  }
   json["added_tokens_decoder"][std::to_string(token.id)] = added_token(token.content);
   if (!json.contains("mask_token") || json["mask_token"].is_null()) {
     json["mask_token"] = token.content;

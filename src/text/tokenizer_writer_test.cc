@@ -85,6 +85,7 @@ TEST_F(SpecialToken, IsTheConfigsMask) {
   EXPECT_EQ(more["added_tokens_decoder"].size(), 2u);
   EXPECT_EQ(changed({{"mask_token", nullptr}})["mask_token"], token_.content);
   EXPECT_FALSE(config_with_mask_token("[1]", token_).ok());
+  EXPECT_FALSE(config_with_mask_token(R"({"added_tokens_decoder": []})", token_).ok());
 }
 
 }  // namespace

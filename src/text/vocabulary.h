@@ -30,8 +30,6 @@ class Vocabulary {
   std::string_view bytes(int64_t id) const;
   /// Id of the indexed token of exactly these bytes, or -1.
   int32_t find(std::string_view bytes) const;
-  /// Bytes of the longest indexed token.
-  size_t longest() const { return longest_; }
 
  private:
   static constexpr size_t kAbsent = SIZE_MAX;
