@@ -152,9 +152,8 @@ Result<BenchSizes> sizes_of(const BenchFlags& flags, const ModelConfig& config) 
     TIDAR_TRY(sizes.rows, parse_rows(flags.rows));
   }
   if (flags.prices) {  // each is held against the one before
-    std::ranges::sort(sizes.rows);
-    const auto twice = std::ranges::unique(sizes.rows);
-    sizes.rows.erase(twice.begin(), twice.end());
+    std::sort(sizes.rows.begin(), sizes.rows.end());
+    sizes.rows.erase(std::unique(sizes.rows.begin(), sizes.rows.end()), sizes.rows.end());
   }
   sizes.most_rows = flags.prices ? kMostPricedRows : kPrefillRows;
   TIDAR_TRY(sizes.steps, parse_steps(flags.steps));

@@ -33,7 +33,7 @@ inline std::string shortest_end(Automaton& automaton, Automaton::State state) {
   std::map<Automaton::State, std::string> ways = {{state, ""}};
   std::vector<Automaton::State> reached = {state};
   for (size_t i = 0; i < reached.size(); ++i) {
-    const std::string way = ways[reached[i]];
+    std::string way = ways[reached[i]];
     if (automaton.may_end(reached[i])) return way;
     for (int byte = 0; byte < 256; ++byte) {
       const auto next = automaton.next(reached[i], static_cast<uint8_t>(byte));

@@ -41,10 +41,8 @@ bool is_valid(const OrderedJson& value, const OrderedJson& schema, const Ordered
       const auto others = schema.find("additionalProperties");
       if (properties.contains(key)) {
         if (!is_valid(item, properties[key], root)) return false;
-      } else if (others != schema.end() && *others == false) {
-        return false;
-      } else if (others != schema.end() && !is_valid(item, *others, root)) {
-        return false;
+      } else if (others != schema.end()) {
+        if (*others == false || !is_valid(item, *others, root)) return false;
       }
     }
     return true;

@@ -181,7 +181,8 @@ class BrokenEvaluator final : public Evaluator {
 
 TEST(CausalScorer, GoesOnAfterWhatIsNotFinite) {
   Rng rng(5);
-  const std::vector<TextGroup> groups = random_groups(rng, 6);
+  std::vector<TextGroup> groups;  // two that are read in one pass
+  for (int64_t id = 0; id < 2; ++id) groups.push_back({id, {{random_text(rng, 20), 15}}});
   MockEvaluator evaluator(kCausalModel, limits(64, 4));
   BrokenEvaluator broken(evaluator);
   const auto scorer = make_causal_scorer(broken, 2);

@@ -152,7 +152,8 @@ namespace {
 
 /// Whether a field says nothing: absent, false, empty.
 bool says_nothing(const Json& value) {
-  return value.is_null() || value == false || value == "" ||
+  const auto* const text = value.get_ptr<const std::string*>();
+  return value.is_null() || value == false || (text != nullptr && text->empty()) ||
          (value.is_structured() && value.empty());
 }
 
@@ -304,7 +305,8 @@ Result<Adapter> Adapter::open(const fs::path& folder, const ModelConfig& model) 
                  folder.string(), kConfigFile);
   }
   TIDAR_TRY(FolderConfig config, read_config(folder / kConfigFile, model));
-  if (!fs::exists(folder / kTensorFile, ignored) && fs::exists(folder / "adapter_model.bin", ignored)) {
+  if (!fs::exists(folder / kTensorFile, ignored) &&
+      fs::exists(folder / "adapter_model.bin", ignored)) {
     return error(
         "{}: has adapter_model.bin, but not {}; save it again with safe_serialization=True",
         folder.string(), kTensorFile);

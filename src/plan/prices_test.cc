@@ -82,7 +82,7 @@ TEST(Prices, OfAsksFollowWhatPassesTake) {
 }
 
 TEST(Prices, OfAsksDoNotFollowWhereNothingIsAsked) {
-  Prices prices({{1, 1}, {9, 9}}, {{1, 1}, {9, 2}});
+  Prices prices({{1, 1}, {9, 9}}, {{1, 1}, {5, 1.5}, {9, 2}});
   for (int i = 0; i < 20; ++i) prices.observe({9, 0}, i % 2 == 0 ? 9 : 10);
   const auto of_asks = [&](double asked) {
     return prices.seconds({9, asked}) - prices.seconds({9, 0});

@@ -26,6 +26,7 @@ namespace tidar {
 
 /// A text that grows as it comes, where Beast's would take all the room that was announced.
 struct GrowingBody : boost::beast::http::string_body {
+  // NOLINTNEXTLINE(readability-identifier-naming): Beast asks for it by this name
   struct reader : boost::beast::http::string_body::reader {
     using boost::beast::http::string_body::reader::reader;
     void init(const boost::optional<std::uint64_t>&, boost::system::error_code& failure) {

@@ -19,8 +19,8 @@ std::string lost_line(int64_t lost) { return fmt::format("{} lost\n", lost); }
 
 class LogWriterTest : public testing::Test {
  protected:
-  LogWriterTest() { EXPECT_EQ(pipe(ends_.data()), 0); }
-  ~LogWriterTest() override {
+  void SetUp() override { ASSERT_EQ(pipe(ends_.data()), 0); }
+  void TearDown() override {
     close_reader();
     if (ends_[1] >= 0) close(ends_[1]);
   }
@@ -35,12 +35,14 @@ class LogWriterTest : public testing::Test {
     const ssize_t size = read(ends_[0], part.data(), part.size());
     return {part.data(), static_cast<size_t>(std::max<ssize_t>(size, 0))};
   }
-  /// All that comes until the log has ended.
-  std::string read_to_the_end(std::unique_ptr<LogWriter> log) {
+  /// All that comes until the log has ended, by a reader that looks after a while.
+  std::string read_to_the_end(std::unique_ptr<LogWriter> log,
+                              std::chrono::milliseconds pause = {}) {
     std::thread ends([&] {
       log.reset();
       close(std::exchange(ends_[1], -1));
     });
+    std::this_thread::sleep_for(pause);
     std::string text;
     for (std::string part = read_some(); !part.empty(); part = read_some()) text += part;
     ends.join();
@@ -104,24 +106,14 @@ TEST_F(LogWriterTest, AtTheEndAReaderHasASecondToComeBack) {
   auto log = std::make_unique<LogWriter>(writer(), lost_line);
   log->write("first\n");
   EXPECT_EQ(read_some(), "first\n");
-  // Full, but for the writer's own queue.
+  // No room for another line.
   const std::string filling(4096, 'x');
   fcntl(writer(), F_SETFL, O_NONBLOCK);
   while (::write(writer(), filling.data(), filling.size()) > 0) {
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(1200));
   log->write("last\n");
-  std::thread ends([&] { log.reset(); });
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  std::string text;
-  while (!text.ends_with("last\n")) {
-    const std::string part = read_some();
-    ASSERT_FALSE(part.empty());
-    text += part;
-    if (text.size() > 1'000'000) break;
-  }
-  EXPECT_TRUE(text.ends_with("last\n"));
-  ends.join();
+  EXPECT_TRUE(read_to_the_end(std::move(log), std::chrono::milliseconds(300)).ends_with("last\n"));
 }
 
 TEST_F(LogWriterTest, WhatIsLostLastIsToldAtTheEnd) {
