@@ -106,8 +106,8 @@ Result<std::vector<DecodingTimes>> DecodeBench::run(const std::vector<DecodingSp
   }
   const auto done = [&](const Contender& contender) { return contender.done(seconds); };
   for (int round = 1; !std::all_of(contenders.begin(), contenders.end(), done); ++round) {
-    std::map<int, double> ar;  // tokens a second, by batch
-    std::vector<std::pair<Contender*, double>> round_times;
+    std::map<int, double> ar;                          // tokens a second, by batch
+    std::vector<std::pair<Contender*, double>> rates;  // of this round
     for (Contender& contender : contenders) {
       on_turn(round);
       DecodingTimes& times = contender.times;
@@ -120,9 +120,9 @@ Result<std::vector<DecodingTimes>> DecodeBench::run(const std::vector<DecodingSp
       if (!found) continue;
       times.tokens_per_s.add(*found);
       if (is_ar(times.spec.method)) ar[batch] = *found;
-      round_times.emplace_back(&contender, *found);
+      rates.emplace_back(&contender, *found);
     }
-    for (const auto& [contender, found] : round_times) {
+    for (const auto& [contender, found] : rates) {
       DecodingTimes& times = contender->times;
       if (const auto of_ar = ar.find(times.spec.batch); of_ar != ar.end()) {
         times.to_ar.add(found / of_ar->second);
