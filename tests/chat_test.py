@@ -10,7 +10,7 @@ import pty
 import signal
 import subprocess
 
-from outside import PROGRAM, FixtureCase, comma, main
+from outside import PROGRAM, FixtureCase, comma, main, run
 
 TEMPLATE = ("{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}"
             "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}")
@@ -65,6 +65,14 @@ class Chat(FixtureCase):
         self.refuse(1, "chat", "--model", model, "--context", 64, text="hello" * 20 + "\n")
         (model / "chat_template.jinja").write_text("{{ raise_exception('only systems speak') }}")
         self.refuse(1, "chat", "--model", model, text="hello\n", holds=["only systems speak"])
+
+    def test_an_answer_without_a_choice(self):
+        model = self.chat_model()
+        size = json.loads((model / "config.json").read_text())["vocab_size"]
+        forbidden = [part for token in range(size) for part in ("--logit-bias", f"{token}:-inf")]
+        code, _, err = run("chat", "--model", model, *forbidden, text="hello\n")
+        self.assertEqual(code, 1)
+        self.assertIn("nothing can be chosen", err)
 
     def test_interrupt_ends_the_answer_only(self):
         model = self.chat_model(max_position_embeddings=1 << 20)

@@ -64,6 +64,13 @@ class MiniModel(Case):
         ids = self.both("tokenize", text=text)
         self.both("detokenize", text=ids)
 
+    def test_shards_are_the_same(self):
+        corpus = self.put("corpus.jsonl", '{"text": "Tom has 3 apples."}\n')
+        shards = [self.folder / name for name in ("folder.tokens", "file.tokens")]
+        for model, shard in zip((MINI, self.file), shards):
+            self.succeed("data", "tokens", corpus, "--tokenizer", model, "--out", shard)
+        self.assertEqual(*(shard.read_bytes() for shard in shards))
+
     def test_prompt(self):
         messages = json.dumps([{"role": "user", "content": "Hi <|mask|>"}])
         out, _ = self.succeed("prompt", "--model", self.file, text=messages)
