@@ -69,23 +69,25 @@ void add_attention(CaseList& list, const Ops& ops, int rows) {
 
 }  // namespace
 
-std::vector<Case> all_cases(const Ops& ops, uint64_t seed, Formats formats) {
+std::vector<Case> all_cases(const Ops& ops, uint64_t seed, const Selection& which) {
   CaseList list(seed);
   for (const int rows : kRowCounts) {
-    add_row_cases(list, formats, rows);
-    add_products(list, formats, rows);
+    add_row_cases(list, which.formats, rows);
+    add_products(list, which.formats, rows);
     add_attention(list, ops, rows);
     list.add(ReadLogitsShape{rows, one_of(list.rng(), kVocabularies)});
   }
   // Long enough for kernels that divide a reduction.
-  for (const WeightFormatFacts& facts : formats) {
+  for (const WeightFormatFacts& facts : which.formats) {
     for (const Verb verb : {Verb::linear, Verb::linear_add, Verb::linear_swiglu}) {
       list.add(
           LinearShape{verb, 130, 36, 2100, facts.format, facts.plain.value_or(DType::f32), false});
     }
   }
   list.add(ReadLogitsShape{40, 20011});
-  return list.take();
+  std::vector<Case> cases = list.take();
+  if (which.verb) std::erase_if(cases, [&](const Case& one) { return one.verb != *which.verb; });
+  return cases;
 }
 
 }  // namespace tidar

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -106,9 +107,15 @@ Case make_case(const ReadLogitsShape& shape, uint64_t seed);
 /// Formats of weights that a backend has.
 using Formats = std::span<const WeightFormatFacts>;
 
-/// Cases of every verb that `ops` supports, with weights of these formats: no rows, one, a few, a
-/// tile's border, several tiles; odd lengths, columns that fill no panel, heads of 8 to 128. Shapes
-/// and inputs follow from the seed.
-std::vector<Case> all_cases(const Ops& ops, uint64_t seed, Formats formats = kWeightFormats);
+/// Which cases to run.
+struct Selection {
+  Formats formats = kWeightFormats;  ///< of weights
+  std::optional<Verb> verb = {};     ///< of this one alone
+};
+
+/// Cases of the verbs that `ops` supports: no rows, one, a few, a tile's border, several tiles; odd
+/// lengths, columns that fill no panel, heads of 8 to 128. Shapes and inputs follow from the seed,
+/// and are the same whatever the verb that was selected.
+std::vector<Case> all_cases(const Ops& ops, uint64_t seed, const Selection& which = {});
 
 }  // namespace tidar

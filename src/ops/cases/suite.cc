@@ -93,14 +93,14 @@ void match_swiglu(Ops& backend, uint64_t seed, WeightFormat format, int32_t rows
 
 }  // namespace
 
-Failures match_truth(Ops& backend, uint64_t seed, std::string* shares, Formats formats) {
+Failures match_truth(Ops& backend, uint64_t seed, std::string* shares, const Selection& which) {
   Failures failures;
   std::string name;
   const auto truth = make_ref_ops(DType::f64);
   CheckedOps checked(backend, *truth, [&](const Difference& difference) {
     failures.push_back(fmt::format("seed {}, {}: {}", seed, name, difference.text()));
   });
-  for (const Case& one : all_cases(backend, seed, formats)) {
+  for (const Case& one : all_cases(backend, seed, which)) {
     name = one.name;
     run_rows(*one.prepare(checked), first_rows(one.rows));
   }
@@ -113,10 +113,10 @@ Failures match_truth(Ops& backend, uint64_t seed, std::string* shares, Formats f
   return failures;
 }
 
-Failures match_rows(Ops& backend, uint64_t seed, Formats formats) {
+Failures match_rows(Ops& backend, uint64_t seed, const Selection& which) {
   Failures failures;
   Rng rng(seed + 1);
-  for (const Case& one : all_cases(backend, seed, formats)) {
+  for (const Case& one : all_cases(backend, seed, which)) {
     const auto prepared = one.prepare(backend);
     const Rows all = run_rows(*prepared, first_rows(one.rows));
     for (const auto& rows : selections(one.rows, rng)) {
@@ -124,7 +124,8 @@ Failures match_rows(Ops& backend, uint64_t seed, Formats formats) {
             fmt::format("seed {}, {}, {} of its rows", seed, one.name, rows.size()), failures);
     }
   }
-  for (const WeightFormatFacts& facts : formats) {
+  if (which.verb.value_or(Verb::swiglu) != Verb::swiglu) return failures;
+  for (const WeightFormatFacts& facts : which.formats) {
     for (const int32_t rows : {1, 2, 9, 33, 70}) {
       match_swiglu(backend, rng.bits(), facts.format, rows, failures);
     }
@@ -132,9 +133,9 @@ Failures match_rows(Ops& backend, uint64_t seed, Formats formats) {
   return failures;
 }
 
-Failures match_bits(Ops& a, Ops& b, uint64_t seed, Formats formats) {
+Failures match_bits(Ops& a, Ops& b, uint64_t seed, const Selection& which) {
   Failures failures;
-  for (const Case& one : all_cases(a, seed, formats)) {
+  for (const Case& one : all_cases(a, seed, which)) {
     const auto rows = first_rows(one.rows);
     const Rows expected = run_rows(*one.prepare(a), rows);
     match(expected, run_rows(*one.prepare(b), rows), rows,
@@ -143,9 +144,9 @@ Failures match_bits(Ops& a, Ops& b, uint64_t seed, Formats formats) {
   return failures;
 }
 
-Failures run_all_cases(Ops& backend, uint64_t seed, Formats formats) {
-  Failures failures = match_truth(backend, seed, nullptr, formats);
-  for (auto& failure : match_rows(backend, seed, formats)) failures.push_back(std::move(failure));
+Failures run_all_cases(Ops& backend, uint64_t seed, const Selection& which) {
+  Failures failures = match_truth(backend, seed, nullptr, which);
+  for (auto& failure : match_rows(backend, seed, which)) failures.push_back(std::move(failure));
   return failures;
 }
 

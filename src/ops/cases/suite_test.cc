@@ -43,11 +43,12 @@ TEST(Cases, ReferencesAreRowInvariant) {
   }
 }
 
-// Backends with one small mistake each, of the kinds that kernels make.
+// Backends with one small mistake each, of the kinds that kernels make, and the verb it is in.
 
 // The last output column of every row lacks its last input.
 class ShortProduct final : public ForwardOps {
  public:
+  static constexpr Verb kVerb = Verb::linear;
   using ForwardOps::ForwardOps;
   void linear(Matrix x, const PackedWeight& weight, const PackedVector* bias, Matrix out) override {
     ForwardOps::linear(x, weight, bias, out);
@@ -62,6 +63,7 @@ class ShortProduct final : public ForwardOps {
 // Every row sees one key less of its prefix, where it sees several.
 class ShortSight final : public ForwardOps {
  public:
+  static constexpr Verb kVerb = Verb::attend;
   using ForwardOps::ForwardOps;
   void prepare(const Pass& pass, const KvStore* kv,
                std::unique_ptr<PreparedPass>& prepared) override {
@@ -76,6 +78,7 @@ class ShortSight final : public ForwardOps {
 // Takes the highest id where logits tie, by looking at the vocabulary backwards.
 class LastOfTies final : public ForwardOps {
  public:
+  static constexpr Verb kVerb = Verb::read_logits;
   using ForwardOps::ForwardOps;
   void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     ForwardOps::read_logits(logits, asks, answers);
@@ -94,6 +97,7 @@ class LastOfTies final : public ForwardOps {
 // Draws with a seed that is off by one.
 class OtherSeed final : public ForwardOps {
  public:
+  static constexpr Verb kVerb = Verb::read_logits;
   using ForwardOps::ForwardOps;
   void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     Asks wrong = asks;
@@ -105,6 +109,7 @@ class OtherSeed final : public ForwardOps {
 // Gives whole rows with the last logit moved by one part in a million.
 class MovedLogit final : public ForwardOps {
  public:
+  static constexpr Verb kVerb = Verb::read_logits;
   using ForwardOps::ForwardOps;
   void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     ForwardOps::read_logits(logits, asks, answers);
@@ -116,6 +121,7 @@ class MovedLogit final : public ForwardOps {
 // Tells the model's log-probability as the policy's.
 class ModelAsPolicy final : public ForwardOps {
  public:
+  static constexpr Verb kVerb = Verb::read_logits;
   using ForwardOps::ForwardOps;
   void read_logits(Matrix logits, const Asks& asks, std::span<Answer> answers) override {
     ForwardOps::read_logits(logits, asks, answers);
@@ -127,6 +133,7 @@ class ModelAsPolicy final : public ForwardOps {
 // A row's norm depends on how many rows there are.
 class CompanyMatters final : public ForwardOps {
  public:
+  static constexpr Verb kVerb = Verb::rms_norm;
   using ForwardOps::ForwardOps;
   void rms_norm(Matrix x, const PackedVector& weight, double eps, int heads, Matrix out) override {
     ForwardOps::rms_norm(x, weight, eps * (1 + 1e-3 * static_cast<double>(x.rows % 2)), heads, out);
@@ -136,6 +143,7 @@ class CompanyMatters final : public ForwardOps {
 // Adds a little more than was asked for, to the last row only.
 class HeavyLastRow final : public ForwardOps {
  public:
+  static constexpr Verb kVerb = Verb::scatter_add;
   using ForwardOps::ForwardOps;
   void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) override {
     ForwardOps::scatter_add(x, rows, scale, out);
@@ -147,6 +155,7 @@ class HeavyLastRow final : public ForwardOps {
 // Adds to a row that nobody named, which no result shows: out is looked at as a whole.
 class OneRowTooMany final : public ForwardOps {
  public:
+  static constexpr Verb kVerb = Verb::scatter_add;
   using ForwardOps::ForwardOps;
   void scatter_add(Matrix x, std::span<const int32_t> rows, double scale, Matrix out) override {
     ForwardOps::scatter_add(x, rows, scale, out);
@@ -161,6 +170,7 @@ class OneRowTooMany final : public ForwardOps {
 // Takes gate for up.
 class Swapped final : public ForwardOps {
  public:
+  static constexpr Verb kVerb = Verb::swiglu;
   using ForwardOps::ForwardOps;
   void swiglu(Matrix gate_up, Matrix out) override {
     std::vector<float> swapped;
@@ -182,26 +192,27 @@ TYPED_TEST_SUITE(BrokenBackend, WrongResults);
 TYPED_TEST(BrokenBackend, IsCaught) {
   const auto good = make_ref_ops(DType::f32);
   TypeParam broken(*good);
-  EXPECT_FALSE(match_truth(broken, kSuiteSeed).empty());
-  EXPECT_FALSE(match_bits(*good, broken, kSuiteSeed).empty());
+  const Selection which = {.verb = TypeParam::kVerb};
+  EXPECT_FALSE(match_truth(broken, kSuiteSeed, nullptr, which).empty());
+  EXPECT_FALSE(match_bits(*good, broken, kSuiteSeed, which).empty());
 }
 
 TEST(Cases, RowsThatNobodyNamedAreCaught) {
   const auto good = make_ref_ops(DType::f32);
   OneRowTooMany broken(*good);
-  EXPECT_FALSE(match_truth(broken, kSuiteSeed).empty());
+  EXPECT_FALSE(match_truth(broken, kSuiteSeed, nullptr, {.verb = OneRowTooMany::kVerb}).empty());
 }
 
 TEST(Cases, SwigluWithOtherBitsThanTheProductIsCaught) {
   const auto good = make_ref_ops(DType::f32);
   Swapped broken(*good);
-  EXPECT_FALSE(match_rows(broken, kSuiteSeed).empty());
+  EXPECT_FALSE(match_rows(broken, kSuiteSeed, {.verb = Swapped::kVerb}).empty());
 }
 
 TEST(Cases, CompanyThatMattersIsCaught) {
   const auto good = make_ref_ops(DType::f32);
   CompanyMatters broken(*good);
-  EXPECT_FALSE(match_rows(broken, kSuiteSeed).empty());
+  EXPECT_FALSE(match_rows(broken, kSuiteSeed, {.verb = CompanyMatters::kVerb}).empty());
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ TEST(CudaOps, MatchTheReference) {
   for (const bool plain : {false, true}) {
     const OnHost on(1, {.exact_rows = plain, .tensor_cores = !plain});
     std::string shares;
-    for (const auto& failure : match_truth(*on.ops, plain ? 2 : 1, &shares, kPlainFormats))
+    for (const auto& failure :
+         match_truth(*on.ops, plain ? 2 : 1, &shares, {.formats = kPlainFormats}))
       ADD_FAILURE() << failure;
     std::printf("%s", shares.c_str());
   }
@@ -35,12 +36,14 @@ TEST(CudaOps, MatchTheReference) {
 
 TEST(CudaOps, RowsDoNotDependOnTheirCompany) {
   const OnHost on(3, {.exact_rows = true});
-  for (const auto& failure : match_rows(*on.ops, 3, kPlainFormats)) ADD_FAILURE() << failure;
+  for (const auto& failure : match_rows(*on.ops, 3, {.formats = kPlainFormats}))
+    ADD_FAILURE() << failure;
 }
 
 TEST(CudaOps, OrdersOfThreadsAndBlocksDoNotMatter) {
   const OnHost a(4, {}), b(5, {});
-  for (const auto& failure : match_bits(*a.ops, *b.ops, 4, kPlainFormats)) ADD_FAILURE() << failure;
+  for (const auto& failure : match_bits(*a.ops, *b.ops, 4, {.formats = kPlainFormats}))
+    ADD_FAILURE() << failure;
 }
 
 // A rotation may wait for the store of its keys; its pass may go before.

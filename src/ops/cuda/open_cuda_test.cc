@@ -20,7 +20,8 @@ TEST(OpenCuda, RunsOrSaysWhatToDo) {
     EXPECT_NE(backend.error().message.find("compute on the CPU"), std::string::npos);
     return;
   }
-  for (const auto& failure : run_all_cases(**backend, 1, kPlainFormats)) ADD_FAILURE() << failure;
+  for (const auto& failure : run_all_cases(**backend, 1, {.formats = kPlainFormats}))
+    ADD_FAILURE() << failure;
 }
 
 TEST(OpenCuda, NumbersThatThereAreNot) {
