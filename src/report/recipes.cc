@@ -69,10 +69,8 @@ std::string recipes_part(const Study& study, std::span<const StudyEntry* const> 
   if (baseline != nullptr) {
     text += fmt::format(
         " × is a multiple of what {} comes to, the geometric mean over those texts; answers are "
-        "those "
-        "that were right here alone / there alone. Brackets hold 95 %, over items and seeds, pair "
-        "by "
-        "pair; p is McNemar's.",
+        "those that were right here alone / there alone. Brackets hold 95 %, over items and "
+        "seeds, pair by pair; p is McNemar's.",
         escape_markdown(baseline->label));
   }
   return text + "\n\n" + table.text();

@@ -11,6 +11,7 @@
 
 #include "report/comparison.h"
 #include "report/markup.h"
+#include "report/pass_rates.h"
 #include "report/recipes.h"
 #include "report/report_figures.h"
 #include "report/report_text.h"
@@ -156,8 +157,7 @@ std::string likelihood_part(const Study& study, const Entries& entries) {
     table.add(row);
   }
   return "## Likelihood\n\nOf texts that are given; ± is one standard error. In brackets: tokens "
-         "per "
-         "pass, where decoding said them.\n\n" +
+         "per pass, where decoding said them.\n\n" +
          table.text() + cells.footnote();
 }
 
@@ -322,8 +322,9 @@ Report make_report(const Study& study) {
   part(Section::trade_off, [&](const Entries& e) { return trade_off_part(study, e, report); });
   part(Section::trust, [&](const Entries& e) { return trust_part(study, e, report); });
   if (!study.latency.empty()) text += latency_part(study, report);
-  part(Section::histogram, [&](const Entries&) {
-    return "## Tokens per pass\n\n" + show(histogram_figures(study), report);
+  part(Section::histogram, [&](const Entries& e) {
+    return "## Tokens per pass\n\n" + show(histogram_figures(study), report) +
+           pass_rates_table(study, e);
   });
   if (!study.facts.empty()) text += "## Circumstances\n\n";
   for (const std::string& fact : study.facts) text += "- " + escape_markdown(fact) + "\n";

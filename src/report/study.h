@@ -55,6 +55,7 @@ struct ItemResult {
   int64_t tokens = 0;   ///< that were generated or given
   int64_t decoded = 0;  ///< of these, what decoding passes brought
   int64_t passes = 0;   ///< these passes
+  int answers = 0;      ///< that all of this is of: samples, where it was answered several times
 };
 
 /// What one folder of `tidar eval` holds, or several that differ in the seed of the training.

@@ -83,6 +83,7 @@ Result<void> add_line(const JsonFields& line, const StudyTask& task, TaskResult&
   item.tokens += tokens;
   item.decoded += decoded;
   item.passes += passes;
+  ++item.answers;
   return {};
 }
 
