@@ -43,13 +43,22 @@ PLAN = {
 
 class Expansion(unittest.TestCase):
     def test_every_combination(self):
-        entries = list(study.expanded([
+        entries = list(study.expanded(
             {"each": {"alpha": [0.5, 1], "trust_ar": [0, 1]}, "label": "{alpha} and {trust_ar}",
-             "alpha": "{alpha}", "flags": ["--trust-ar", "{trust_ar}"], "model": "{other}"}]))
+             "alpha": "{alpha}", "flags": ["--trust-ar", "{trust_ar}"], "model": "{other}"}))
         self.assertEqual([entry["label"] for entry in entries],
                          ["0.5 and 0", "0.5 and 1", "1 and 0", "1 and 1"])
         self.assertEqual(entries[1], {"label": "0.5 and 1", "alpha": 0.5, "model": "{other}",
                                       "flags": ["--trust-ar", 1]})
+
+    def test_models_too(self):
+        models = dict(study.expanded_models(
+            {"plain": {"folder": "x"},
+             "tidar-{k}": {"each": {"k": [4, 8]}, "from": "plain",
+                           "training": {"objective": "tidar:{k}", "steps": "{k}"}}}))
+        self.assertEqual(list(models), ["plain", "tidar-4", "tidar-8"])
+        self.assertEqual(models["tidar-8"], {"from": "plain", "training": {
+            "objective": "tidar:8", "steps": 8}})
 
     def test_plans_of_the_tree(self):
         for path in (ROOT / "study").glob("*.json"):

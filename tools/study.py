@@ -60,14 +60,18 @@ def check_fields(fields, known, where):
             raise StudyError(f"{where}: unknown field {name!r}; known are {names}")
 
 
-def expanded(entries):
-    """Entries with "each" once for every combination of its values."""
-    for number, entry in enumerate(entries, 1):
-        check_fields(entry, ENTRY_FIELDS, f"entry {number}")
-        each = entry.get("each", {})
-        for combination in itertools.product(*each.values()):
-            yield filled({key: value for key, value in entry.items() if key != "each"},
-                         dict(zip(each, combination)))
+def expanded(entry):
+    """One for every combination of the values of its "each"."""
+    each = entry.get("each", {})
+    for combination in itertools.product(*each.values()):
+        yield filled({key: value for key, value in entry.items() if key != "each"},
+                     dict(zip(each, combination)))
+
+
+def expanded_models(models):
+    for name, model in models.items():
+        for one in expanded({"name": name, **model}):
+            yield one.pop("name"), one
 
 
 def read_plan(path, settings):
@@ -79,9 +83,11 @@ def read_plan(path, settings):
     for name in ("title", "out", "models", "tasks", "entries"):
         if name not in plan:
             raise StudyError(f"{path}: needs the field {name!r}")
-    entries = plan.pop("entries", [])
+    for number, entry in enumerate(plan["entries"], 1):
+        check_fields(entry, ENTRY_FIELDS, f"entry {number}")
     plan = filled(plan, settings)
-    plan["entries"] = list(expanded(filled(entries, settings)))
+    plan["models"] = dict(expanded_models(plan["models"]))
+    plan["entries"] = [one for entry in plan["entries"] for one in expanded(entry)]
     unset = re.search(r"\{(\w+)\}", json.dumps([plan["out"], plan["tasks"]]))
     if unset:
         raise StudyError(f"{path}: {{{unset[1]}}} has no value; give --set {unset[1]}=...")
