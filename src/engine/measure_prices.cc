@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -30,23 +31,27 @@ constexpr double kMostOfBudget = 0.5;
 constexpr double kWarmingOfBudget = 1e-3;
 constexpr int kMostWarming = 8;
 
-/// The lower quartile: others who compute on the machine only ever add to the time.
-class LowSamples {
+/// Others who compute on the machine only ever add to the time, and on a busy one to nearly every
+/// time: so the least counts.
+class Samples {
  public:
   void add(double value) {
-    values_.insert(std::upper_bound(values_.begin(), values_.end(), value), value);
+    least_ = std::min(least_, value);
+    most_ = std::max(most_, value);
+    ++count_;
   }
-  size_t count() const { return values_.size(); }
-  double low() const { return values_[(values_.size() - 1) / 4]; }
-  double most() const { return values_.back(); }
+  size_t count() const { return count_; }
+  double least() const { return least_; }
+  double most() const { return most_; }
 
  private:
-  std::vector<double> values_;  // ascending
+  double least_ = std::numeric_limits<double>::infinity(), most_ = 0;
+  size_t count_ = 0;
 };
 
 /// What passes of one size took.
 struct SizeTimes {
-  LowSamples pass, answers;
+  Samples pass, answers;
   double most() const { return pass.most() + (answers.count() > 0 ? answers.most() : 0); }
 };
 
@@ -78,7 +83,7 @@ class Measurement {
     KeyPrice price{.cached = keys_of(how_.cache)};
     const auto found = times_.find(kKeyRows);
     if (behind_many_.count() == 0 || found == times_.end()) return price;
-    const double more_s = behind_many_.low() - found->second.pass.low();
+    const double more_s = behind_many_.least() - found->second.pass.least();
     const int more_keys = keys_of(how_.many_keys) - price.cached;
     price.seconds = std::max(0.0, more_s / (double{kKeyRows} * more_keys));
     return price;
@@ -171,7 +176,7 @@ class Measurement {
   const PriceMeasuring& how_;
   double begin_;
   Times times_;
-  LowSamples behind_many_;  // passes of kKeyRows rows
+  Samples behind_many_;  // passes of kKeyRows rows
   Pass pass_;
   std::vector<int32_t> tokens_;
   Asks asks_;
@@ -180,10 +185,10 @@ class Measurement {
 
 /// Mends times that were held up by those beside them: a time is at most that of more rows, and not
 /// much more than that of fewer rows in proportion (somewhat more, as they may outgrow a cache).
-std::vector<PricePoint> smooth(const Times& times, LowSamples SizeTimes::*what) {
+std::vector<PricePoint> smooth(const Times& times, Samples SizeTimes::*what) {
   std::vector<PricePoint> points;
   for (const auto& [rows, size] : times) {
-    if ((size.*what).count() > 0) points.push_back({rows, (size.*what).low()});
+    if ((size.*what).count() > 0) points.push_back({rows, (size.*what).least()});
   }
   for (size_t i = points.size(); i-- > 1;) {
     points[i - 1].seconds = std::min(points[i - 1].seconds, points[i].seconds);

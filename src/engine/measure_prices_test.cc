@@ -33,7 +33,7 @@ class SlowEvaluator final : public Evaluator {
     rows_ = pass.rows();
     most_rows_ = std::max(most_rows_, rows_);
     ++passes_;
-    const bool late = rows_ == held_up_rows_ || (held_up_ > 0 && rng_.below(held_up_) == 0);
+    const bool late = rows_ == held_up_rows_ || rng_.uniform() < held_up_;
     wait((pass_s(rows_) + key_s_ * rows_ * cached_) * (late ? 3 : cold));
     if (passes_ == 1) wait(begin_s_);
     if (!answers.empty()) answer(pass.asks, answers);
@@ -61,7 +61,7 @@ class SlowEvaluator final : public Evaluator {
   void begin_slowly(double seconds) { begin_s_ = seconds; }
   /// A pass takes so many times as long after one of another size.
   void forget_other_sizes(double factor) { cold_ = factor; }
-  void hold_up_one_in(int passes) { held_up_ = passes; }
+  void hold_up(double share) { held_up_ = share; }
   void hold_up_passes_of(int rows) { held_up_rows_ = rows; }
   double now() const { return now_; }
   int passes() const { return passes_; }
@@ -76,7 +76,8 @@ class SlowEvaluator final : public Evaluator {
   double key_s_ = 0, begin_s_ = 0, cold_ = 1;
   EvaluatorLimits limits_;
   Rng rng_{1};
-  int held_up_ = 0, held_up_rows_ = 0;
+  double held_up_ = 0;  // share of passes
+  int held_up_rows_ = 0;
   double now_ = 17;
   int rows_ = 0, most_rows_ = 0, passes_ = 0, cached_ = 0;
 };
@@ -107,9 +108,9 @@ TEST(MeasurePrices, AreThoseOfPassesThatFollowTheirLike) {
 }
 
 TEST(MeasurePrices, ForgivePassesThatWereHeldUp) {
-  for (const auto& [one_row_s, one_in] : {std::pair{1e-3, 3}, {1e-2, 5}}) {
+  for (const auto& [one_row_s, share] : {std::pair{1e-3, 0.6}, {1e-2, 0.2}}) {
     SlowEvaluator evaluator(one_row_s);
-    evaluator.hold_up_one_in(one_in);
+    evaluator.hold_up(share);
     const Prices prices = measure_prices(evaluator, evaluator.by_its_clock());
     for (int rows = 1; rows <= 64; ++rows) {
       const PassSize size{rows, static_cast<double>(rows)};
