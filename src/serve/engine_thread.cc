@@ -1,6 +1,5 @@
 #include "serve/engine_thread.h"
 
-#include <exception>
 #include <utility>
 
 #include "base/check.h"
@@ -29,7 +28,7 @@ EngineThread::EngineThread(Engine& engine, int most, Post post)
       batches_(kBatches),
       state_{.pages = engine.pages().capacity(), .free_pages = engine.pages().capacity()},
       engine_(engine),
-      thread_([this] { run(); }) {}
+      thread_(posting_thread(post_, [this] { run(); })) {}
 
 EngineThread::~EngineThread() { stop(); }
 
@@ -78,14 +77,6 @@ void EngineThread::count(const Update& update) {
 }
 
 void EngineThread::run() {
-  try {
-    run_all();
-  } catch (...) {
-    post_([failure = std::current_exception()] { std::rethrow_exception(failure); });
-  }
-}
-
-void EngineThread::run_all() {
   Batch batch;
   while (auto command = commands_.pop()) {  // nothing to do until there is one
     carry_out(std::move(*command), batch);

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "serve/bounded_queue.h"
+#include "serve/posting_thread.h"
 
 namespace tidar {
 
@@ -68,8 +69,6 @@ struct EngineTotals {
 class EngineThread {
  public:
   using Take = std::function<void(const Delivery&)>;
-  /// Has the owner's thread call a function soon; itself called from any thread.
-  using Post = std::function<void(std::function<void()>)>;
 
   /// Starts the thread, which alone uses the engine until stop(). At most `most` requests are
   /// under way at a time.
@@ -111,7 +110,6 @@ class EngineThread {
 
   // The engine's thread.
   void run();
-  void run_all();
   void carry_out(Command command, Batch& batch);
   void step(Batch& batch);
   bool hand_over(Batch& batch);

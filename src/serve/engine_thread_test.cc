@@ -40,7 +40,7 @@ std::vector<int32_t> tokens_of(const Update& update) {
 /// The owner's thread of these tests: what is posted waits until it is run.
 class Owner {
  public:
-  EngineThread::Post post() {
+  Post post() {
     return [this](std::function<void()> call) { calls_.push(std::move(call)); };
   }
   void run_one() { (*calls_.pop())(); }

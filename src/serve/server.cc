@@ -65,7 +65,7 @@ struct Server::Impl {
     thread.stop();
   }
 
-  EngineThread::Post post() {
+  Post post() {
     return [this](std::function<void()> call) { asio::post(io, std::move(call)); };
   }
 

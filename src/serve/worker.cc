@@ -1,12 +1,11 @@
 #include "serve/worker.h"
 
-#include <exception>
 #include <utility>
 
 namespace tidar {
 
 Worker::Worker(size_t most, Post post)
-    : post_(std::move(post)), works_(most), thread_([this] { run(); }) {}
+    : post_(std::move(post)), works_(most), thread_(posting_thread(post_, [this] { run(); })) {}
 
 Worker::~Worker() { stop(); }
 
@@ -17,14 +16,6 @@ void Worker::stop() {
 }
 
 void Worker::run() {
-  try {
-    run_all();
-  } catch (...) {
-    post_([failure = std::current_exception()] { std::rethrow_exception(failure); });
-  }
-}
-
-void Worker::run_all() {
   while (const auto work = works_.pop()) {
     if (works_.closed()) return;
     post_((*work)());

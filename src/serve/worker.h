@@ -5,14 +5,13 @@
 #include <thread>
 
 #include "serve/bounded_queue.h"
+#include "serve/posting_thread.h"
 
 namespace tidar {
 
 /// One piece of work after another. All calls come from one thread: its owner's.
 class Worker {
  public:
-  /// Has the owner's thread call a function soon; itself called from any thread.
-  using Post = std::function<void(std::function<void()>)>;
   /// Done on the worker's thread. What it returns is called on the owner's; what it throws, that
   /// call throws, and nothing more is done.
   using Work = std::function<std::function<void()>()>;
@@ -32,7 +31,6 @@ class Worker {
 
  private:
   void run();
-  void run_all();
 
   Post post_;
   BoundedQueue<Work> works_;
