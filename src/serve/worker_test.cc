@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <future>
+#include <limits>
 #include <new>
 #include <vector>
 
@@ -65,7 +66,7 @@ TEST(Worker, WhatWaitsWhenItIsStoppedIsLeft) {
   Calls calls(1000);
   std::promise<void> begun, released;
   std::atomic<int> done = 0;
-  Worker worker(100, post_to(calls));
+  Worker worker(std::numeric_limits<size_t>::max(), post_to(calls));  // never too much
   ASSERT_TRUE(worker.submit([&] {
     begun.set_value();
     released.get_future().wait();
