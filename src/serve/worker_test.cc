@@ -13,7 +13,7 @@ namespace {
 
 using Calls = BoundedQueue<std::function<void()>>;
 
-Worker::Post post_to(Calls& calls) {
+Post post_to(Calls& calls) {
   return [&calls](std::function<void()> call) { calls.push(std::move(call)); };
 }
 
