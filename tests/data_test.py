@@ -363,14 +363,15 @@ class Shards(DataCase):
         self.assertEqual(run.wait(timeout=60), 130)
         self.assertFalse((self.folder / "s").exists() or (self.folder / "s.partial").exists())
 
-    def test_progress_on_a_terminal_only(self):
+    def test_progress_on_a_terminal(self):
         tokenizer, _ = self.make_tokenizer()
         text = self.put("big.jsonl", '{"text": "' + "the quick fox " * 200 + '"}\n')
         text.write_text(text.read_text() * 8000)
         flags = [PROGRAM, "data", "tokens", text, "--tokenizer", tokenizer, "--out",
                  self.folder / "s", "--force"]
         done = subprocess.run(flags, capture_output=True, timeout=300, check=True)
-        self.assertEqual(done.stderr, b"")
+        # In a pipe a line now and then, for which this is too short but with a sanitizer.
+        self.assertRegex(done.stderr.decode(), r"\A(?: *\d+ %  [^\r\n]* documents\n)*\Z")
         ours, theirs = pty.openpty()
         columns = 20
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
