@@ -139,7 +139,7 @@ double gain_of(const Candidate& step, int masks, const Course& course, const Pri
 double best_gain(int most_groups, int masks, const Course& course, const Prices& prices,
                  const Taught& taught) {
   double best = -1e9;
-  const std::function<void(Candidate, int)> visit = [&](Candidate step, int from) {
+  const std::function<void(const Candidate&, int)> visit = [&](const Candidate& step, int from) {
     best = std::max(best, gain_of(step, masks, course, prices, taught));
     if (static_cast<int>(step.groups.size()) == most_groups || masks < 2) return;
     for (int group = from; group <= step.drafts; ++group) {
