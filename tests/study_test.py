@@ -52,13 +52,15 @@ class Expansion(unittest.TestCase):
                                       "flags": ["--trust-ar", 1]})
 
     def test_models_too(self):
-        models = dict(study.expanded_models(
+        models = study.expanded_models(
             {"plain": {"folder": "x"},
              "tidar-{k}": {"each": {"k": [4, 8]}, "from": "plain",
-                           "training": {"objective": "tidar:{k}", "steps": "{k}"}}}))
+                           "training": {"objective": "tidar:{k}", "steps": "{k}"}}})
         self.assertEqual(list(models), ["plain", "tidar-4", "tidar-8"])
         self.assertEqual(models["tidar-8"], {"from": "plain", "training": {
             "objective": "tidar:8", "steps": 8}})
+        with self.assertRaisesRegex(study.StudyError, "two of the name 'tidar'"):
+            study.expanded_models({"tidar": {"each": {"k": [4, 8]}, "folder": "{k}"}})
 
     def test_plans_of_the_tree(self):
         for path in (ROOT / "study").glob("*.json"):

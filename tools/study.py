@@ -69,9 +69,16 @@ def expanded(entry):
 
 
 def expanded_models(models):
+    """By name; models with "each" once for every combination of its values."""
+    found = {}
     for name, model in models.items():
         for one in expanded({"name": name, **model}):
-            yield one.pop("name"), one
+            own = one.pop("name")
+            if own in found:
+                raise StudyError(f"model {name!r}: there are two of the name {own!r}; its name "
+                                 "needs each {NAME} that its values stand for")
+            found[own] = one
+    return found
 
 
 def read_plan(path, settings):
@@ -86,7 +93,7 @@ def read_plan(path, settings):
     for number, entry in enumerate(plan["entries"], 1):
         check_fields(entry, ENTRY_FIELDS, f"entry {number}")
     plan = filled(plan, settings)
-    plan["models"] = dict(expanded_models(plan["models"]))
+    plan["models"] = expanded_models(plan["models"])
     plan["entries"] = [one for entry in plan["entries"] for one in expanded(entry)]
     unset = re.search(r"\{(\w+)\}", json.dumps([plan["out"], plan["tasks"]]))
     if unset:

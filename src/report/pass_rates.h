@@ -11,9 +11,10 @@
 namespace tidar {
 
 struct PassRates {
-  double decoding =
-      0;           ///< T/NFE of the paper: tokens of the passes behind the prompt's, over these
-  double all = 0;  ///< all tokens over all passes; the prompt counts as one
+  /// T/NFE of the paper: what the passes behind the prompt's brought, over the number of these.
+  double decoding = 0;
+  /// All tokens over all passes; that of the prompt counts as one.
+  double all = 0;
   /// What `decoding` would be if every draft were right: an answer of 10 tokens behind its first,
   /// drafted 4 at a time, takes three passes.
   double ceiling = 0;
