@@ -9,7 +9,7 @@ namespace tidar {
 
 /// One zeroed, 64-byte aligned block of host memory. Blocks of 4 MiB and more are aligned to 2 MiB
 /// and ask the system for huge pages: a pass over weights then misses the TLB 512 times less.
-/// What is never touched is never resident. Moves, never copies.
+/// What is never touched of a block of 256 KiB and more is never resident. Moves, never copies.
 class Buffer {
  public:
   Buffer() = default;  ///< of 0 bytes: data() is nullptr

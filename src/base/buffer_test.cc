@@ -31,8 +31,8 @@ Statm read_statm() {
 }
 
 TEST(Buffer, IsZeroedAlignedAndWritable) {
-  for (const size_t bytes : {size_t{1}, size_t{63}, size_t{4097}, 4 * kMiB - 1, 4 * kMiB,
-                             4 * kMiB + 1, 9 * kMiB + 123}) {
+  for (const size_t bytes : {size_t{1}, size_t{63}, size_t{4097}, kMiB / 4 - 1, kMiB / 4,
+                             4 * kMiB - 1, 4 * kMiB, 4 * kMiB + 1, 9 * kMiB + 123}) {
     const Buffer buffer(bytes);
     ASSERT_EQ(buffer.bytes(), bytes);
     const size_t alignment = bytes >= 4 * kMiB ? 2 * kMiB : 64;
@@ -40,6 +40,19 @@ TEST(Buffer, IsZeroedAlignedAndWritable) {
     EXPECT_TRUE(std::all_of(buffer.data(), buffer.data() + bytes,
                             [](std::byte value) { return value == std::byte{0}; }));
     std::memset(buffer.data(), 0xab, bytes);
+  }
+}
+
+// The heap hands out again what was written to.
+TEST(Buffer, IsZeroedWhereAnotherOneLay) {
+  for (const size_t bytes : {size_t{8}, size_t{100}, size_t{5000}, kMiB / 4 - 1, kMiB / 4}) {
+    for (int i = 0; i < 3; ++i) {
+      const Buffer buffer(bytes);
+      EXPECT_TRUE(std::all_of(buffer.data(), buffer.data() + bytes, [](std::byte value) {
+        return value == std::byte{0};
+      })) << bytes;
+      std::memset(buffer.data(), 0xab, bytes);
+    }
   }
 }
 
