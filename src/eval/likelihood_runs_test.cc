@@ -165,6 +165,18 @@ TEST_F(LikelihoodRuns, PerplexityOfOneWindowIsThatOfTheText) {
   EXPECT_DOUBLE_EQ(summary->numbers[1].second, nll * count / bytes / std::log(2));
 }
 
+TEST_F(LikelihoodRuns, OfNoWindowNoPerplexityIsTold) {
+  ResultsFile results = open("a");
+  RunHooks hooks;
+  hooks.stop = [] { return true; };
+  const auto summary = run_perplexity({tokenizer_.encode("the thing"), 100, 50}, tokenizer_,
+                                      *scorer_, results, hooks);
+  ASSERT_TRUE(summary.ok());
+  EXPECT_EQ(summary->done, 0);
+  EXPECT_EQ(summary->all, 1);
+  EXPECT_TRUE(summary->numbers.empty());
+}
+
 TEST_F(LikelihoodRuns, WindowsScoreEachTokenOnceWithWhatTheySee) {
   Rng rng(1);
   std::vector<int32_t> tokens;

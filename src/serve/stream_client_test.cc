@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/streambuf.hpp>
+#include <boost/asio/write.hpp>
+
 #include "serve/server_testing.h"
 
 namespace tidar {
@@ -61,6 +67,46 @@ TEST_F(StreamClientTest, SaysWhyThereIsNoStream) {
   EXPECT_NE(stream_completion(address, body)
                 .error()
                 .message.find("the stream ends: the answer took longer than 1 s"),
+            std::string::npos);
+}
+
+/// What a client makes of a server that answers with these bytes.
+Result<TimedStream> stream_of(std::string_view answer) {
+  using boost::asio::ip::tcp;
+  boost::asio::io_context context;
+  tcp::acceptor acceptor(context, {boost::asio::ip::address_v4::loopback(), 0});
+  std::thread server([&] {
+    tcp::socket client = acceptor.accept();
+    boost::asio::streambuf request;
+    boost::asio::read_until(client, request, "}}");  // where its JSON ends
+    boost::asio::write(client, boost::asio::buffer(answer));
+  });
+  auto timed = stream_completion(
+      {.host = "127.0.0.1", .port = std::to_string(acceptor.local_endpoint().port())},
+      {{"prompt", "a"}});
+  server.join();
+  return timed;
+}
+
+TEST(StreamClient, UnderstandsWhatOtherServersStream) {
+  const std::string start = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+  const auto timed =
+      stream_of(start +
+                ": a comment\n\n"
+                "data: {\"choices\": [{\"text\": \"a\"}], \"usage\": null}\n\n"
+                "data: {\"choices\": [{\"text\": \"\"}]}\n\n"
+                "data: {\"choices\": [], \"usage\": {\"completion_tokens\": null}}\n\n"
+                "data: {\"choices\": [], \"usage\": {\"completion_tokens\": 7}}\n\n"
+                "data: [DONE]\n\n");
+  ASSERT_TRUE(timed.ok()) << timed.error().message;
+  EXPECT_EQ(timed->tokens, 7);
+  EXPECT_EQ(timed->texts_s.size(), 1u);
+  EXPECT_NE(stream_of(start + "data: {}\n\n").error().message.find("ended in the middle"),
+            std::string::npos);
+  EXPECT_NE(
+      stream_of(start + "data: 5\n\n").error().message.find("expected events of JSON, found '5'"),
+      std::string::npos);
+  EXPECT_NE(stream_of("HTTP/1.1 503 Busy\r\n\r\nlater").error().message.find("refuses: later"),
             std::string::npos);
 }
 
