@@ -14,7 +14,10 @@ namespace tidar::cuda::host {
 
 namespace {
 
-size_t page_bytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+size_t page_bytes() {
+  static const auto bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
 
 // The stacks lie in memory of ours, and are nobody else's to free.
 struct KeepsStack {

@@ -26,7 +26,7 @@ std::string text_of(const std::source_location& where) {
 
 bool is_same(const std::source_location& a, const std::source_location& b) {
   return a.line() == b.line() && a.column() == b.column() &&
-         std::strcmp(a.file_name(), b.file_name()) == 0;
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 [[noreturn]] void stop(const std::source_location& where, std::string_view what) {
