@@ -115,12 +115,12 @@ std::string advice(const ConversionPage& page, const Validated& run) {
   std::vector<std::string> items;
   const double before = loss_of(run.before, "ar"), after = loss_of(run.after, "ar");
   if (after > 1.01 * before) {
-    items.push_back(
+    items.emplace_back(
         "The AR loss rose: a lower learning rate (`--range-test` looks for one) or more text.");
   }
   const OrderedJson places = run.after.value("place_probability", OrderedJson::object());
   if (places.value("2", 1.0) < 0.3) {
-    items.push_back(
+    items.emplace_back(
         "Behind the first place masks tell little: train longer (`--budget`), or on text that the "
         "model itself has written (`tidar generate --samples`), which is easier to foresee.");
   }

@@ -80,7 +80,7 @@ std::string held_groups(const StepReport& report) {
 /// What the pass was for.
 std::string purpose(const Explanation& explanation) {
   if (explanation.offer) return offered(explanation);
-  const std::string groups = held_groups(explanation.report);
+  std::string groups = held_groups(explanation.report);
   if (explanation.report.decoding) return groups;
   return groups.empty() ? "reads the prompt" : "reads the prompt; " + groups;
 }
