@@ -19,7 +19,7 @@ constexpr size_t kAskedDocuments = 8;
 constexpr int kAskedTokens = 512;  // of a document that is asked about
 
 /// The first documents of text files, without an end, of those that are not long.
-Result<std::vector<std::vector<int32_t>>> first_documents(CorpusFlags data,
+Result<std::vector<std::vector<int32_t>>> first_documents(const CorpusFlags& data,
                                                           const Tokenizer& tokenizer, int most) {
   std::vector<std::vector<int32_t>> documents;
   for (const std::string& file : data.files) {

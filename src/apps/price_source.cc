@@ -111,9 +111,10 @@ KeptPrices kept_prices(const Session& session) {
 }
 
 Prices kept_or_measured(const Session& session, const KeptPrices& file) {
-  constexpr double kRecheck_s = 0.05;  // the machine may have been busy
+  constexpr double kRecheckSeconds = 0.05;  // the machine may have been busy
   const std::optional<Prices> kept = file.read();
-  return kept ? lowered(*kept, measure_prices_of(session, kRecheck_s)) : measure_prices_of(session);
+  return kept ? lowered(*kept, measure_prices_of(session, kRecheckSeconds))
+              : measure_prices_of(session);
 }
 
 }  // namespace
