@@ -6,8 +6,8 @@ namespace tidar {
 namespace {
 
 /// A pass that was offered guesses with these chances, and groups.
-Explanation pass_of(std::vector<double> guesses, std::vector<Bundle> groups, int drafted,
-                    int accepted) {
+Explanation pass_of(const std::vector<double>& guesses, const std::vector<Bundle>& groups,
+                    int drafted, int accepted) {
   Explanation pass;
   pass.offer.emplace();
   for (const double chance : guesses)

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ranges>
 #include <system_error>
 
 #include "apps/ids.h"
@@ -36,7 +35,7 @@ Result<int> mask_token_named(const RunConfig& run, const ModelConfig& model,
         "token that exists and never stands in a text",
         run.objective_text);
   }
-  const auto id = token_named(text, tokenizer);
+  auto id = token_named(text, tokenizer);
   if (!id.ok()) return error("mask_token: {}", id.error().message);
   return id;
 }
@@ -53,7 +52,7 @@ Result<int> end_token_named(const RunConfig& run, const ModelConfig& model,
         "\"block_end\" "
         "of end tokens put behind texts; give an id or the text of a token");
   }
-  const auto id = token_named(run.end_token, tokenizer);
+  auto id = token_named(run.end_token, tokenizer);
   if (!id.ok()) return error("end_token: {}", id.error().message);
   return id;
 }
@@ -147,8 +146,9 @@ std::string first_places(const OrderedJson& terms) {
   constexpr size_t kShown = 4;
   if (!terms.contains("place_probability")) return "";
   std::string text = " draft";
-  for (const auto& value : terms["place_probability"] | std::views::take(kShown)) {
-    text += fmt::format(" {:.2f}", value.get<double>());
+  const OrderedJson& places = terms["place_probability"];
+  for (size_t i = 0; i < std::min(places.size(), kShown); ++i) {
+    text += fmt::format(" {:.2f}", places[i].get<double>());
   }
   return text;
 }
@@ -310,14 +310,12 @@ Result<void> TrainingRun::open_texts() {
 Error TrainingRun::broken(const Checkpoint& checkpoint, const RunMemory& memory,
                           const Error& why) const {
   const std::vector<Checkpoint> saved = checkpoints_of(config_.out);
-  for (const Checkpoint& older : std::ranges::reverse_view(saved)) {
-    if (older.step >= checkpoint.step) continue;
-    if (check_checkpoint(older, memory).ok()) {
-      return error("{}; the checkpoint of step {} is good: go on from it with --resume-from {}",
-                   why.message, older.step, older.step);
-    }
-  }
-  return why;
+  const auto good = std::find_if(saved.rbegin(), saved.rend(), [&](const Checkpoint& older) {
+    return older.step < checkpoint.step && check_checkpoint(older, memory).ok();
+  });
+  if (good == saved.rend()) return why;
+  return error("{}; the checkpoint of step {} is good: go on from it with --resume-from {}",
+               why.message, good->step, good->step);
 }
 
 Result<void> TrainingRun::resume(std::optional<int64_t> from) {
