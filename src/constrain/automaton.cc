@@ -61,8 +61,8 @@ void Automaton::call(const Grammar::Call& call, FrameId caller) {
 Automaton::State Automaton::close() {
   std::vector<Reading> found;
   bool may_end = false;
-  for (size_t i = 0; i < reached_.size(); ++i) {
-    const Reading reading = reached_[i];
+  for (size_t read = 0; read < reached_.size();) {  // it grows meanwhile
+    const Reading reading = reached_[read++];
     const Grammar::Node& node = grammar_.node(reading.node);
     if (!node.bytes.empty() && found.size() < kMostReadings) found.push_back(reading);
     if (node.ends_rule && reading.frame == kOutermost) may_end = true;

@@ -82,7 +82,7 @@ class Automaton {
   /// that.
   bool stands_before(const Reading& a, const Reading& b) const;
   FrameId adopt_frame(const Automaton& other, FrameId frame);
-  State state_of(std::vector<Reading> readings, bool may_end);
+  State state_of(std::vector<Reading> found, bool may_end);
 
   const Grammar& grammar_;
   State begin_ = kDead;
