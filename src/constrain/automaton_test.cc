@@ -1,5 +1,6 @@
 #include "constrain/automaton.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -56,7 +57,8 @@ TEST(Automaton, WhatCanBeBegunCanBeCompleted) {
     EXPECT_TRUE(automaton.may_end(after(automaton, state, closing))) << depth;
     for (const std::string begin : {"ab", "xy"}) {
       const bool begun = after(automaton, state, begin.substr(0, 1)) != Automaton::kDead;
-      const auto ended = after(automaton, state, begin + deep + "f" + end + closing);
+      const auto ended =
+          after(automaton, state, fmt::format("{}{}f{}{}", begin, deep, end, closing));
       EXPECT_EQ(automaton.may_end(ended), begun) << depth << begin;
       if (begun) most_with_deep = depth;
     }
@@ -71,7 +73,7 @@ std::string nested_object(Rng& rng) {
   for (int depth = rng.below(12); depth > 0; --depth) {
     const bool list = rng.below(2) == 0;
     begin += list ? "[1,[],{}," : "{\"b\":[],\"c\":";
-    end = (list ? "]" : "}") + end;
+    end.insert(0, list ? "]" : "}");
   }
   return begin + "\"x\"" + end;
 }

@@ -58,7 +58,7 @@ class TokenLanguage {
 
  private:
   void bring_up_to_date(Place& place);
-  std::shared_ptr<const TokenSet> find_allowed(State state);
+  std::shared_ptr<const TokenSet> find_allowed(State begin);
   void renew(std::vector<State>& path);
 
   const Grammar grammar_;

@@ -40,7 +40,7 @@ class Documents : public testing::Test {
   std::filesystem::path lines(const std::string& text) { return folder_.put("d.jsonl", text); }
   std::filesystem::path shard(int64_t vocabulary,
                               const std::vector<std::pair<std::vector<int32_t>, int64_t>>& all) {
-    const auto path = folder_.path() / "d.tokens";
+    auto path = folder_.path() / "d.tokens";
     auto writer = TokenShardWriter::create(path, vocabulary);
     for (const auto& [tokens, prompt] : all) EXPECT_TRUE(writer->add(tokens, prompt).ok());
     EXPECT_TRUE(writer->finish().ok());

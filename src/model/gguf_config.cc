@@ -207,7 +207,8 @@ class ConfigOfGguf {
       const double turns =
           scaling.low_freq_factor + kept * (scaling.high_freq_factor - scaling.low_freq_factor);
       const double positions = turns * 2 * std::numbers::pi / plain[i];
-      if (positions < 1e9) scaling.original_max_positions = static_cast<int>(positions + 0.5);
+      if (positions < 1e9)
+        scaling.original_max_positions = static_cast<int>(std::lround(positions));
       break;
     }
     return scaling;

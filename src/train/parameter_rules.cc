@@ -68,11 +68,11 @@ Result<RuledParameters> apply_rules(const ParameterRules& rules,
       return {};
     }));
   }
-  for (const auto& [pattern, rate] : rules.rates) {
-    TIDAR_TRY_VOID(for_each_fitting("rates", pattern, table, [&](size_t i) -> Result<void> {
-      if (rated[i]) return error("rates: {} has two, {} is the second", table[i].name, pattern);
+  for (const auto& rule : rules.rates) {
+    TIDAR_TRY_VOID(for_each_fitting("rates", rule.first, table, [&](size_t i) -> Result<void> {
+      if (rated[i]) return error("rates: {} has two, {} is the second", table[i].name, rule.first);
       rated[i] = true;
-      ruled.updates[i].rate = rate;
+      ruled.updates[i].rate = rule.second;
       return {};
     }));
   }

@@ -48,7 +48,7 @@ class Interpreter {
 
   Result<Flow> run(const Block& block, Scope& scope, MarkedText& out) {
     for (const Statement* statement : block) {
-      const Result<Flow> flow = run_one(*statement, scope, out);
+      Result<Flow> flow = run_one(*statement, scope, out);
       if (!flow.ok()) return at_line(flow.error(), statement->line);
       if (*flow != Flow::end) return flow;
     }
@@ -470,7 +470,7 @@ class Interpreter {
     int64_t next = from;
     while (by > 0 ? next < to : next > to) {
       TIDAR_TRY_VOID(heap_.budget().spend_bytes(sizeof(Value)));
-      items.push_back(next);
+      items.emplace_back(next);
       if (__builtin_add_overflow(next, by, &next)) break;
     }
     return heap_.list(std::move(items));
