@@ -146,9 +146,10 @@ std::string first_places(const OrderedJson& terms) {
   constexpr size_t kShown = 4;
   if (!terms.contains("place_probability")) return "";
   std::string text = " draft";
-  const OrderedJson& places = terms["place_probability"];
-  for (size_t i = 0; i < std::min(places.size(), kShown); ++i) {
-    text += fmt::format(" {:.2f}", places[i].get<double>());
+  size_t shown = 0;
+  for (const auto& value : terms["place_probability"]) {
+    if (shown++ == kShown) break;
+    text += fmt::format(" {:.2f}", value.get<double>());
   }
   return text;
 }
