@@ -380,9 +380,8 @@ Result<std::vector<int64_t>> Gguf::integers(std::string_view key) const {
   return with_type(type, [&]<class T>(T*) -> Result<std::vector<int64_t>> {
     std::vector<int64_t> numbers(list->count);
     for (size_t i = 0; i < numbers.size(); ++i) {
-      // Numbers of all types, the smallest of which is also the type of characters.
-      numbers[i] = static_cast<int64_t>(  // NOLINT(bugprone-signed-char-misuse)
-          read_at<T>(list->values.data() + i * sizeof(T)));
+      const T number = read_at<T>(list->values.data() + i * sizeof(T));
+      numbers[i] = static_cast<int64_t>(number);  // NOLINT(bugprone-signed-char-misuse)
     }
     return numbers;
   });
