@@ -31,7 +31,7 @@ TEST(ConversionPlan, WhatBoundsStepsFirstEndsThem) {
   EXPECT_EQ(steps_of({.seconds = 1090, .tokens = 3e5, .epochs = 4}, cost), 200);
   EXPECT_EQ(steps_of({.seconds = 1}, cost), 10);
   EXPECT_EQ(seconds_of(500, cost), 1090);
-  EXPECT_EQ(steps_of({.tokens = 1e300}, cost), 1'000'000'000'000'000);  // what a counter holds
+  EXPECT_EQ(steps_of({.tokens = 1e300}, cost), 1'000'000'000'000'000);  // at most
 }
 
 TEST(ConversionPlan, RatesFallWithTheSizeOfModels) {
