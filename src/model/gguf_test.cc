@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numbers>
+#include <span>
 
 #include "base/rng.h"
 #include "format/files_testing.h"
@@ -253,10 +254,9 @@ TEST(GgufModels, BlocksBecomeF32AndRowsTheirOrder) {
       // Element i of a head has its pair's place 2 i, or 2 i + 1 from E/2 on.
       const int64_t i = row % head_size, begin = row - i;
       const int64_t stored = begin + (i < head_size / 2 ? 2 * i : 2 * (i - head_size / 2) + 1);
-      EXPECT_EQ(std::memcmp(query.data.data() + row * hidden * 4,
-                            &expected[static_cast<size_t>(stored * hidden)], hidden * 4),
-                0)
-          << row;
+      const auto found = query.data.subspan(static_cast<size_t>(row * hidden * 4), hidden * 4);
+      const auto wanted = std::span(expected).subspan(static_cast<size_t>(stored * hidden), hidden);
+      EXPECT_TRUE(std::ranges::equal(found, std::as_bytes(wanted))) << row;
     }
     expect_rows_and_codes(*weights, query, facts.even_codes);
   }

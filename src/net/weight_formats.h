@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -36,7 +37,10 @@ std::optional<PackedRole> packed_role(WeightRole role);
 struct PackedPlace {
   PackedRole role = PackedRole::embedding;
   int layer = -1;  ///< -1: not in a layer
-  friend auto operator<=>(const PackedPlace&, const PackedPlace&) = default;
+  bool operator==(const PackedPlace&) const = default;
+  bool operator<(const PackedPlace& other) const {
+    return std::tie(role, layer) < std::tie(other.role, other.layer);
+  }
 };
 
 /// All that a network of this config packs, in the order in which a pass uses them. A tied head is

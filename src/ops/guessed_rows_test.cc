@@ -80,7 +80,7 @@ class Reader {
     Pass pass;
     pass.begin_sequence(cache);
     add_causal(pass, std::vector<int32_t>(rows.size(), 0), Keep::page);
-    const auto results = read(pass, rows);
+    auto results = read(pass, rows);
     cache.commit(static_cast<int>(rows.size()));
     return results;
   }

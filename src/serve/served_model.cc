@@ -31,7 +31,7 @@ class Planner {
 
   /// `usual` tokens where the request names no number; `field` is where its prompt stands.
   void add(std::vector<int32_t> prompt, const std::string& field, int usual, bool echo,
-           std::string echoed) {
+           const std::string& echoed) {
     if (planned_.refusal) return;
     const int room = model_.context - static_cast<int>(prompt.size());
     if (prompt.empty()) {

@@ -50,7 +50,10 @@ Result<bool> read_event(std::string_view data, double seconds, TimedStream& time
   if (!event.is_object()) return error("expected events of JSON, found '{}'", data.substr(0, 80));
   if (event.contains("error")) return error("the stream ends: {}", message_of(std::string(data)));
   const Json::json_pointer text("/choices/0/text"), tokens("/usage/completion_tokens");
-  if (event.contains(text) && event[text] != "") timed.texts_s.push_back(seconds);
+  if (event.contains(text) && event[text].is_string() &&
+      !event[text].get_ref<const std::string&>().empty()) {
+    timed.texts_s.push_back(seconds);
+  }
   if (event.contains(tokens) && event[tokens].is_number_integer()) {
     timed.tokens = event[tokens].get<int64_t>();
   }

@@ -95,6 +95,7 @@ TEST(StreamClient, UnderstandsWhatOtherServersStream) {
                 ": a comment\n\n"
                 "data: {\"choices\": [{\"text\": \"a\"}], \"usage\": null}\n\n"
                 "data: {\"choices\": [{\"text\": \"\"}]}\n\n"
+                "data: {\"choices\": [{\"text\": null}]}\n\n"
                 "data: {\"choices\": [], \"usage\": {\"completion_tokens\": null}}\n\n"
                 "data: {\"choices\": [], \"usage\": {\"completion_tokens\": 7}}\n\n"
                 "data: [DONE]\n\n");

@@ -58,8 +58,11 @@ Result<Sources> sources_of(const Json& config, const std::string& where) {
     const JsonFields fields(entry, where + ": chat_template");
     TIDAR_TRY(const std::string name, fields.text("name"));
     TIDAR_TRY(std::string source, fields.text("template"));
-    if (name == "default") sources.usual = std::move(source);
-    if (name == "tool_use") sources.with_tools = std::move(source);
+    if (name == "default") {
+      sources.usual = std::move(source);
+    } else if (name == "tool_use") {
+      sources.with_tools = std::move(source);
+    }
   }
   if (!sources.usual) return error("{}: no chat template has the name 'default'", where);
   return sources;

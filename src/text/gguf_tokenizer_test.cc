@@ -21,7 +21,7 @@ namespace {
 using nlohmann::json;
 using Ids = std::vector<int32_t>;
 
-enum Kind : int32_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
+constexpr int32_t kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6;
 
 struct GgufVocabulary {
   std::vector<std::string> tokens;

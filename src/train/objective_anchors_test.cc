@@ -184,7 +184,7 @@ TEST(Anchors, AllChoicesAreEquallyLikely) {
     for (const int32_t anchor : blocks.anchors) ++seen[static_cast<size_t>(anchor)];
   }
   EXPECT_EQ(seen[0], 2000);
-  for (size_t i = 1; i < seen.size(); ++i) EXPECT_NEAR(seen[i], 2000 * 7 / 39, 5 * 17) << i;
+  for (size_t i = 1; i < seen.size(); ++i) EXPECT_NEAR(seen[i], 2000.0 * 7 / 39, 5 * 17) << i;
 }
 
 // Questions of 50 to 200 tokens whose answers have 20 to 150, in blocks of 4, 8 and 16.

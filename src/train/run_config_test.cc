@@ -31,8 +31,8 @@ TEST(RunConfig, WhatIsLeftOutHasItsDefault) {
 }
 
 TEST(RunConfig, ARecipeGivesDefaultsThatFieldsOverride) {
-  const auto objective = [](Json changes) {
-    return parse(with(std::move(changes))).value().objective;
+  const auto objective = [](const Json& changes) {
+    return parse(with(changes)).value().objective;
   };
   const ObjectiveOptions mixed = objective({{"objective", "tidar:16"}});
   EXPECT_EQ(mixed.alpha, 4);

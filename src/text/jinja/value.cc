@@ -114,7 +114,7 @@ Result<Value> Heap::map(Map map) {
 
 Result<Value> Heap::callable(Callable callable) {
   TIDAR_TRY_VOID(budget_.spend_bytes(kObjectBytes));
-  const Callable* kept = &callables_.emplace_back(std::move(callable));
+  const Callable* kept = &callables_.emplace_back(callable);
   return Value(kept);
 }
 
@@ -228,7 +228,7 @@ Result<std::vector<Value>> items_of(Heap& heap, const Value& value) {
   }
   if (const Map* map = value.map()) {
     TIDAR_TRY_VOID(heap.budget().spend_bytes(map->entries.size(), sizeof(Value)));
-    for (const auto& [key, entry] : map->entries) items.push_back(key);
+    for (const auto& [key, entry] : map->entries) items.emplace_back(key);
     return items;
   }
   if (const MarkedText* text = value.text()) {

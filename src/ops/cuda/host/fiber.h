@@ -49,12 +49,12 @@ class Fiber {
   const std::function<void()>& body_;
   boost::context::fiber inside_, owner_;
   bool ended_ = false;
-  // What AddressSanitizer wants to know of both sides.
-  const void* stack_bottom_;
-  const void* owner_bottom_ = nullptr;
-  size_t owner_bytes_ = 0;
-  void* owner_fake_ = nullptr;
-  void* own_fake_ = nullptr;
+  // What AddressSanitizer, if it is there, wants to know of both sides.
+  [[maybe_unused]] const void* stack_bottom_;
+  [[maybe_unused]] const void* owner_bottom_ = nullptr;
+  [[maybe_unused]] size_t owner_bytes_ = 0;
+  [[maybe_unused]] void* owner_fake_ = nullptr;
+  [[maybe_unused]] void* own_fake_ = nullptr;
 };
 
 }  // namespace tidar::cuda::host
