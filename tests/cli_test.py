@@ -190,7 +190,7 @@ class CommandLine(FixtureCase):
                 self.assertEqual(json.loads(out)["tokens"], prompt["tokens"], isa)
             else:
                 self.assertEqual(code, 1)
-                self.assertRegex(err, f"--isa {isa}: this processor has only ref")
+                self.assertRegex(err, f"--isa {isa}: this processor and this build have only ref")
 
 
     def test_devices(self):

@@ -95,7 +95,7 @@ Result<Backend> make_backend(const BackendFlags& flags, Threads& threads) {
   }
   const Isa chosen = isa == "best" ? usable.back() : isa_named(isa).value();
   if (std::find(usable.begin(), usable.end(), chosen) == usable.end()) {
-    return error("--isa {}: this processor has only {}", isa, names_of(usable));
+    return error("--isa {}: this processor and this build have only {}", isa, names_of(usable));
   }
   std::unique_ptr<CpuOps> ops = make_cpu_ops(threads, {.isa = chosen, .precision = precision});
   const CpuOps* cpu = ops.get();

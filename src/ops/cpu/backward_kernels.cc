@@ -1,34 +1,23 @@
 #include "ops/cpu/backward_kernels.h"
 
 #include "base/check.h"
+#include "ops/cpu/built_isas.h"
 
 namespace tidar::cpu {
 
-namespace avx2 {
-extern const BackwardKernels kBackwardKernels;
-}
-namespace avx512 {
-extern const BackwardKernels kBackwardKernels;
-}
-namespace avx512_bf16 {
-extern const BackwardKernels kBackwardKernels;
-}
-namespace amx {
-extern const BackwardKernels kBackwardKernels;
-}
+#define TIDAR_DECLARE(isa)                       \
+  namespace isa {                                \
+  extern const BackwardKernels kBackwardKernels; \
+  }
+TIDAR_EACH_BUILT_ISA(TIDAR_DECLARE)
+#undef TIDAR_DECLARE
 
 const BackwardKernels& backward_kernels_for(Isa isa) {
-  switch (isa) {
-    case Isa::avx2:
-      return avx2::kBackwardKernels;
-    case Isa::avx512:
-      return avx512::kBackwardKernels;
-    case Isa::avx512_bf16:
-      return avx512_bf16::kBackwardKernels;
-    case Isa::amx:
-      return amx::kBackwardKernels;
-  }
-  fail_check(__FILE__, __LINE__, "no such instruction set");
+#define TIDAR_CHOOSE(name) \
+  if (isa == Isa::name) return name::kBackwardKernels;
+  TIDAR_EACH_BUILT_ISA(TIDAR_CHOOSE)
+#undef TIDAR_CHOOSE
+  fail_check(__FILE__, __LINE__, "an instruction set that usable_isas() does not list");
 }
 
 }  // namespace tidar::cpu

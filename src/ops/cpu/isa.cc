@@ -6,6 +6,8 @@
 
 #include <array>
 
+#include "ops/cpu/built_isas.h"
+
 namespace tidar {
 
 namespace {
@@ -34,11 +36,16 @@ bool has_amx_bf16() {
   return (d & kAmxBf16) != 0 && (d & kAmxTile) != 0;
 }
 
-std::vector<Isa> find_usable() {
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
+/// What this processor and system can run, the best last.
+std::vector<Isa> find_runnable() {
   std::vector<Isa> found;
   __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
-      !__builtin_cpu_supports("f16c")) {
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c()) {
     return found;
   }
   found.push_back(Isa::avx2);
@@ -50,6 +57,18 @@ std::vector<Isa> find_usable() {
   if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni")) return found;
   found.push_back(Isa::avx512_bf16);
   if (has_amx_bf16() && request_amx()) found.push_back(Isa::amx);
+  return found;
+}
+
+bool is_built(Isa isa) {
+#define TIDAR_IS(name) || isa == Isa::name
+  return false TIDAR_EACH_BUILT_ISA(TIDAR_IS);
+#undef TIDAR_IS
+}
+
+std::vector<Isa> find_usable() {
+  std::vector<Isa> found = find_runnable();
+  std::erase_if(found, [](Isa isa) { return !is_built(isa); });
   return found;
 }
 

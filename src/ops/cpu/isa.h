@@ -15,7 +15,8 @@ enum class Isa : uint8_t { avx2, avx512, avx512_bf16, amx };
 std::string_view name_of(Isa isa);
 std::optional<Isa> isa_named(std::string_view name);
 
-/// Those that this processor and system can run, the best last; empty on a processor without AVX2.
+/// Those that this processor and system can run and that kernels were compiled for, the best last;
+/// empty on a processor without AVX2.
 /// The first call asks the system for the use of AMX tiles on behalf of the whole process.
 std::vector<Isa> usable_isas();
 

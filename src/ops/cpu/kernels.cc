@@ -1,34 +1,23 @@
 #include "ops/cpu/kernels.h"
 
 #include "base/check.h"
+#include "ops/cpu/built_isas.h"
 
 namespace tidar::cpu {
 
-namespace avx2 {
-extern const Kernels kKernels;
-}
-namespace avx512 {
-extern const Kernels kKernels;
-}
-namespace avx512_bf16 {
-extern const Kernels kKernels;
-}
-namespace amx {
-extern const Kernels kKernels;
-}
+#define TIDAR_DECLARE(isa)       \
+  namespace isa {                \
+  extern const Kernels kKernels; \
+  }
+TIDAR_EACH_BUILT_ISA(TIDAR_DECLARE)
+#undef TIDAR_DECLARE
 
 const Kernels& kernels_for(Isa isa) {
-  switch (isa) {
-    case Isa::avx2:
-      return avx2::kKernels;
-    case Isa::avx512:
-      return avx512::kKernels;
-    case Isa::avx512_bf16:
-      return avx512_bf16::kKernels;
-    case Isa::amx:
-      return amx::kKernels;
-  }
-  fail_check(__FILE__, __LINE__, "no such instruction set");
+#define TIDAR_CHOOSE(name) \
+  if (isa == Isa::name) return name::kKernels;
+  TIDAR_EACH_BUILT_ISA(TIDAR_CHOOSE)
+#undef TIDAR_CHOOSE
+  fail_check(__FILE__, __LINE__, "an instruction set that usable_isas() does not list");
 }
 
 const KvKernels& kv_kernels(const Kernels& kernels, DType dtype) {
