@@ -72,19 +72,27 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND tidar_cheap_flags -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
 endif()
 
-# tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object... EXCEPT folder...
+# tidar_library(TARGET source...): a static library, compiled as rooms are.
+function(tidar_library target)
+  add_library(${target} STATIC ${ARGN})
+  target_link_libraries(${target} PUBLIC tidar_flags)
+  tidar_precompile(${target} common)
+  tidar_together(${target})
+endfunction()
+
+# tidar_room(NAME DEPENDS room... LIBRARIES target... OBJECTS object... EXCEPT part...
 #            FOR_TESTS folder)
 # Every .cc file below the calling folder belongs to the room, except tests, fuzzers, *_main.cc,
-# *_kernel.cc and what lies in the folders EXCEPT, which are built by a CMakeLists.txt of their own. A
-# main() becomes a program that links its room, as tests do. A kernel is compiled once per instruction
+# *_kernel.cc, and the folders and files EXCEPT, of which the caller makes something else. A main()
+# becomes a program that links its room, as tests do. A kernel is compiled once per instruction
 # set by the room itself, and comes in through OBJECTS. What lies in the folder FOR_TESTS becomes a
 # library tidar_NAME_for_tests, which the room's tests link.
 function(tidar_room name)
   cmake_parse_arguments(ROOM "" "FOR_TESTS" "DEPENDS;LIBRARIES;OBJECTS;EXCEPT" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|kernel|main)\\.cc$")
-  foreach(folder ${ROOM_EXCEPT})
-    list(FILTER sources EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${folder}/")
+  foreach(part ${ROOM_EXCEPT})
+    list(FILTER sources EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${part}(/|$)")
   endforeach()
   set(for_tests ${sources})
   if(ROOM_FOR_TESTS)
@@ -93,10 +101,8 @@ function(tidar_room name)
   list(REMOVE_ITEM for_tests ${sources})
   list(TRANSFORM ROOM_DEPENDS PREPEND tidar_)
   if(sources)
-    add_library(tidar_${name} STATIC ${sources} ${ROOM_OBJECTS})
-    target_link_libraries(tidar_${name} PUBLIC tidar_flags ${ROOM_DEPENDS} ${ROOM_LIBRARIES})
-    tidar_precompile(tidar_${name} common)
-    tidar_together(tidar_${name})
+    tidar_library(tidar_${name} ${sources} ${ROOM_OBJECTS})
+    target_link_libraries(tidar_${name} PUBLIC ${ROOM_DEPENDS} ${ROOM_LIBRARIES})
   else()
     add_library(tidar_${name} INTERFACE)
     target_link_libraries(tidar_${name} INTERFACE tidar_flags ${ROOM_DEPENDS} ${ROOM_LIBRARIES})
@@ -104,14 +110,12 @@ function(tidar_room name)
 
   if(TIDAR_TESTS)
     if(for_tests)
-      add_library(tidar_${name}_for_tests STATIC ${for_tests})
+      tidar_library(tidar_${name}_for_tests ${for_tests})
       target_link_libraries(tidar_${name}_for_tests PUBLIC tidar_${name})
-      tidar_precompile(tidar_${name}_for_tests common)
-      tidar_together(tidar_${name}_for_tests)
     endif()
     file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)
-    foreach(folder ${ROOM_EXCEPT})
-      list(FILTER tests EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${folder}/")
+    foreach(part ${ROOM_EXCEPT})
+      list(FILTER tests EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${part}/")
     endforeach()
     if(tests)
       add_executable(${name}_test ${tests})

@@ -19,7 +19,7 @@
 #include "engine/engine.h"
 #include "ops/cpu/roofs.h"
 #include "ops/cuda/roofs.h"
-#include "serve/explanation_json.h"
+#include "engine/explanation_json.h"
 
 namespace tidar {
 namespace {

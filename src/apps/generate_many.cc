@@ -20,7 +20,7 @@
 #include "eval/fingerprint.h"
 #include "format/files.h"
 #include "report/plot.h"
-#include "serve/explanation_json.h"
+#include "engine/explanation_json.h"
 
 namespace tidar {
 namespace {

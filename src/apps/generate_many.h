@@ -42,7 +42,7 @@ struct WritingHooks {
 /// {"line", "sample", "seed", "prompt", "text", "tokens", "logprobs", "policy_logprobs",
 /// "prompt_tokens", "n", "finish_reason", "passes", "decoded", "tokens_per_pass"} and what
 /// put_rows() adds (apps/row_summary.h), with flags.explain also "explained", a pass each as
-/// to_json() tells it (serve/explanation_json.h); "line" is that of the file of prompts, the first
+/// to_json() tells it (engine/explanation_json.h); "line" is that of the file of prompts, the first
 /// is 1, and samples count from 0.
 ///
 /// They go to the file flags.out (apps/documents_file.h), which keeps what it has, or to stdout. An

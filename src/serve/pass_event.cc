@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "serve/explanation_json.h"
+#include "engine/explanation_json.h"
 
 namespace tidar {
 namespace {

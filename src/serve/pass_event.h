@@ -19,7 +19,7 @@ inline constexpr size_t kMostRowsTold = 512;
 inline constexpr size_t kMostProvisional = 256;
 
 /// {"index", "committed": the texts of new tokens, "rejected": those of guesses that were wrong,
-/// "provisional": texts, null where a mask stands, "pass": as serve/explanation_json.h has it,
+/// "provisional": texts, null where a mask stands, "pass": as engine/explanation_json.h has it,
 /// "seen"}. The first pass.accepted of `committed` were guesses. "seen" is null where rows are not
 /// told or are too many, else {"cached": keys before those of the rows, "rows": [{"kind", "text"
 /// (null: a mask), "position", "group" (whose rows they are), "sees": [[from, to], …]},

@@ -1,4 +1,4 @@
-#include "serve/explanation_json.h"
+#include "engine/explanation_json.h"
 
 #include <utility>
 
