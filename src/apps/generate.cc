@@ -17,9 +17,9 @@
 #include "apps/session.h"
 #include "apps/tracing.h"
 #include "engine/engine.h"
+#include "engine/explanation_json.h"
 #include "ops/cpu/roofs.h"
 #include "ops/cuda/roofs.h"
-#include "engine/explanation_json.h"
 
 namespace tidar {
 namespace {

@@ -17,10 +17,10 @@
 #include "apps/row_summary.h"
 #include "apps/tracing.h"
 #include "base/stopwatch.h"
+#include "engine/explanation_json.h"
 #include "eval/fingerprint.h"
 #include "format/files.h"
 #include "report/plot.h"
-#include "engine/explanation_json.h"
 
 namespace tidar {
 namespace {

@@ -31,9 +31,7 @@ TEST(RunConfig, WhatIsLeftOutHasItsDefault) {
 }
 
 TEST(RunConfig, ARecipeGivesDefaultsThatFieldsOverride) {
-  const auto objective = [](const Json& changes) {
-    return parse(with(changes)).value().objective;
-  };
+  const auto objective = [](const Json& changes) { return parse(with(changes)).value().objective; };
   const ObjectiveOptions mixed = objective({{"objective", "tidar:16"}});
   EXPECT_EQ(mixed.alpha, 4);
   EXPECT_EQ(mixed.block_start, BlockStart::random);
