@@ -61,9 +61,11 @@ std::vector<Isa> find_runnable() {
 }
 
 bool is_built(Isa isa) {
-#define TIDAR_IS(name) || isa == Isa::name
-  return false TIDAR_EACH_BUILT_ISA(TIDAR_IS);
+#define TIDAR_IS(name) \
+  if (isa == Isa::name) return true;
+  TIDAR_EACH_BUILT_ISA(TIDAR_IS)
 #undef TIDAR_IS
+  return false;
 }
 
 std::vector<Isa> find_usable() {
