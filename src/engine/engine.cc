@@ -256,14 +256,15 @@ PassCost Engine::cost_of_pass(double seconds) const {
   return cost;
 }
 
-// What the pass cost and brought; the latter not of one that read a prompt.
+// What the pass cost and brought; not of one that read a prompt, whose many rows of which hardly
+// any is asked say little of what decoding costs, and would drive all prices.
 void Engine::settle(const PassCost& cost) {
-  if (price_use_ == PriceUse::follows) prices_->observe(cost.size, cost.seconds);
   int tokens = 0;
   for (const Running& running : active_) {
     if (!running.decoded()) return;
     tokens += running.step_tokens();
   }
+  if (price_use_ == PriceUse::follows) prices_->observe(cost.size, cost.seconds);
   const auto follow = [&](double& share, double all) {
     constexpr double kNew = 0.1;
     share += kNew * (all / active() - share);

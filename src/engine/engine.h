@@ -32,7 +32,7 @@ class Running;
 /// What becomes of prices that an engine was told.
 enum class PriceUse : uint8_t {
   fixed,    ///< they stay, so that passes are the same in every run
-  follows,  ///< they follow what passes take
+  follows,  ///< they follow what passes take in which all that are active decode
 };
 
 /// A request gets the same tokens alone and in company, whatever shares its passes, as far as the

@@ -46,6 +46,23 @@ TEST(EngineRows, SpendsRowsByWhatTheyCostAndBring) {
   }
 }
 
+// A pass of the mock takes microseconds, where these prices say seconds.
+TEST(EngineRows, PricesFollowPassesThatOnlyDecode) {
+  MockEvaluator evaluator({.seed = 5}, limits(8, 40));
+  Engine engine(evaluator);
+  engine.set_prices(Prices({{1, 1}, {101, 101}}, 0), PriceUse::follows);
+  ASSERT_TRUE(engine.submit(request_of({1, 2, 3}, 9)).ok());
+  const auto price = [&] { return engine.prices()->points().front().seconds; };
+  engine.step();
+  EXPECT_EQ(price(), 1) << "the pass read a prompt";
+  engine.step();
+  const double followed = price();
+  EXPECT_LT(followed, 1);
+  ASSERT_TRUE(engine.submit(request_of(std::vector<int32_t>(20, 1), 5)).ok());
+  engine.step();
+  EXPECT_EQ(price(), followed) << "one of them reads its prompt";
+}
+
 // Guesses that are looked up cost nothing but their rows.
 TEST(EngineRows, LooksUpGuessesWhereTheyPay) {
   constexpr int kTokens = 600;
