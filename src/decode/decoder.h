@@ -106,6 +106,10 @@ class Decoder {
     return false;
   }
 
+  /// Of the `most` keys that a pass of the method can keep beyond those of the text
+  /// (MethodFacts::draft_keys), how many the next one may keep, as far as that is known.
+  virtual int draft_keys(int most) const { return most; }
+
   /// Rows that the next pass must at least grant; never more than the evaluator's passes have.
   virtual int min_rows() const = 0;
 

@@ -100,6 +100,27 @@ TEST(EngineSharing, PagesForDraftsArePromised) {
   }
 }
 
+// While drafts do not pay, a text has the pages that AR's has: more of them would lie apart.
+TEST(EngineSharing, NoPagesAreTakenForDraftsThatThereAreNot) {
+  const auto most_held = [](const Method& method, double row_cost) {
+    MockEvaluator evaluator({.seed = 4, .agreement = 1}, limits(200, 10));
+    Engine engine(evaluator);
+    engine.set_prices(Prices({{1, 1}, {101, 1 + 100 * row_cost}}, 0), PriceUse::fixed);
+    EXPECT_TRUE(engine.submit(request_of(std::vector<int32_t>(50, 5), 13, method)).ok());
+    int most = 0;
+    while (!engine.idle()) {
+      engine.step();
+      most = std::max(most, engine.pages().capacity() - engine.pages().available());
+    }
+    return most;
+  };
+  TidarOptions paying = tidar_of(8);
+  paying.groups = {.kind = GroupPolicy::Kind::paying};
+  EXPECT_EQ(most_held(ArOptions{}, 1), 1);
+  EXPECT_EQ(most_held(paying, 1e3), 1);
+  EXPECT_EQ(most_held(paying, 1e-4), 2);
+}
+
 // Whose texts begin alike reads the beginning once, whatever the methods that read causally.
 TEST(EngineSharing, APromptThatWasReadIsNotReadAgain) {
   const MockModel model{.seed = 4};

@@ -40,13 +40,13 @@ int useful_rows(const Request& request) {
 }
 
 int most_keys(const Request& request, const EvaluatorLimits& limits) {
+  const MethodFacts facts = facts_of(request.method);
   const size_t tokens = request.sequence.prompt.size() + static_cast<size_t>(request.max_new);
-  return keys_of_next_pass(facts_of(request.method), tokens, limits);
+  return facts.keeps_keys ? keys_of_pass(tokens, facts.draft_keys, limits) : 0;
 }
 
-int keys_of_next_pass(const MethodFacts& facts, size_t text_tokens, const EvaluatorLimits& limits) {
-  if (!facts.keeps_keys) return 0;
-  const int64_t keys = static_cast<int64_t>(text_tokens) + facts.draft_keys;
+int keys_of_pass(size_t text_tokens, int draft_keys, const EvaluatorLimits& limits) {
+  const int64_t keys = static_cast<int64_t>(text_tokens) + draft_keys;
   return static_cast<int>(std::min<int64_t>(keys, limits.max_position));
 }
 

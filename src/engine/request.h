@@ -89,7 +89,7 @@ int useful_rows(const Request& request);
 /// Keys that the request can come to keep at most; none where the method keeps none.
 int most_keys(const Request& request, const EvaluatorLimits& limits);
 
-/// Keys that its next pass can keep at most, when its text has so many tokens.
-int keys_of_next_pass(const MethodFacts& facts, size_t text_tokens, const EvaluatorLimits& limits);
+/// Keys that a pass can keep at most of a text of so many tokens, and so many beyond it.
+int keys_of_pass(size_t text_tokens, int draft_keys, const EvaluatorLimits& limits);
 
 }  // namespace tidar

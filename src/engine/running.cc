@@ -35,7 +35,9 @@ void Running::share_keys(PrefixCache& prefixes) {
 }
 
 bool Running::reserve(const EvaluatorLimits& limits) {
-  return decoder_->cache().reserve(keys_of_next_pass(facts_, decoder_->text().size(), limits));
+  if (!facts_.keeps_keys) return true;
+  const int draft_keys = decoder_->draft_keys(facts_.draft_keys);
+  return decoder_->cache().reserve(keys_of_pass(decoder_->text().size(), draft_keys, limits));
 }
 
 int Running::pages_to_come(const EvaluatorLimits& limits) const {
