@@ -105,13 +105,24 @@ Result<std::vector<DecodingTimes>> DecodeBench::run(const std::vector<DecodingSp
     contenders.push_back(std::move(contender));
   }
   const auto done = [&](const Contender& contender) { return contender.done(seconds); };
+  // Short texts of a small batch need many rounds; a large one does not take turns in all of them.
+  const auto batch_done = [&](int batch) {
+    return std::all_of(contenders.begin(), contenders.end(), [&](const Contender& contender) {
+      return contender.times.spec.batch != batch || done(contender);
+    });
+  };
   for (int round = 1; !std::all_of(contenders.begin(), contenders.end(), done); ++round) {
     std::map<int, double> ar;                          // tokens a second, by batch
     std::vector<std::pair<Contender*, double>> rates;  // of this round
+    std::set<int> batches_done;
+    for (const Contender& contender : contenders) {
+      if (batch_done(contender.times.spec.batch)) batches_done.insert(contender.times.spec.batch);
+    }
     for (Contender& contender : contenders) {
-      on_turn(round);
       DecodingTimes& times = contender.times;
       const int batch = times.spec.batch;
+      if (batches_done.contains(batch)) continue;
+      on_turn(round);
       const auto first_text = static_cast<size_t>(round - 1) * static_cast<size_t>(batch);
       const auto found = turn(contender, first_text, seconds / kLeastRounds);
       if (!found && round >= kLeastRounds && times.tokens_per_s.count() == 0) {
