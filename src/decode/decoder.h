@@ -25,6 +25,7 @@
 #include "base/sampling.h"
 #include "cache/pages.h"
 #include "decode/experience.h"
+#include "decode/method_facts.h"
 #include "decode/offer.h"
 #include "decode/step_report.h"
 #include "plan/ask.h"
@@ -106,9 +107,9 @@ class Decoder {
     return false;
   }
 
-  /// Of the `most` keys that a pass of the method can keep beyond those of the text
-  /// (MethodFacts::draft_keys), how many the next one may keep, as far as that is known.
-  virtual int draft_keys(int most) const { return most; }
+  /// Of the keys that a pass of the method can keep beyond those of the text, how many the next one
+  /// may keep, as far as that is known.
+  virtual int keys_beyond_text(const MethodFacts& facts) const { return facts.draft_keys; }
 
   /// Rows that the next pass must at least grant; never more than the evaluator's passes have.
   virtual int min_rows() const = 0;

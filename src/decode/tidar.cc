@@ -38,7 +38,9 @@ class TidarDecoder final : public SequenceDecoder {
         offers_(options_.draft_length) {}
 
   int min_rows() const override;
-  int draft_keys(int most) const override { return drafts_.size() > 1 ? most : 0; }
+  int keys_beyond_text(const MethodFacts& facts) const override {
+    return drafts_.size() > 1 ? facts.draft_keys : 0;
+  }
   bool make_offer(const PassOutlook& outlook, Offer& offer) override;
 
  private:

@@ -45,8 +45,8 @@ int most_keys(const Request& request, const EvaluatorLimits& limits) {
   return facts.keeps_keys ? keys_of_pass(tokens, facts.draft_keys, limits) : 0;
 }
 
-int keys_of_pass(size_t text_tokens, int draft_keys, const EvaluatorLimits& limits) {
-  const int64_t keys = static_cast<int64_t>(text_tokens) + draft_keys;
+int keys_of_pass(size_t text_tokens, int keys_beyond, const EvaluatorLimits& limits) {
+  const int64_t keys = static_cast<int64_t>(text_tokens) + keys_beyond;
   return static_cast<int>(std::min<int64_t>(keys, limits.max_position));
 }
 

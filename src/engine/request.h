@@ -90,6 +90,6 @@ int useful_rows(const Request& request);
 int most_keys(const Request& request, const EvaluatorLimits& limits);
 
 /// Keys that a pass can keep at most of a text of so many tokens, and so many beyond it.
-int keys_of_pass(size_t text_tokens, int draft_keys, const EvaluatorLimits& limits);
+int keys_of_pass(size_t text_tokens, int keys_beyond, const EvaluatorLimits& limits);
 
 }  // namespace tidar

@@ -36,8 +36,8 @@ void Running::share_keys(PrefixCache& prefixes) {
 
 bool Running::reserve(const EvaluatorLimits& limits) {
   if (!facts_.keeps_keys) return true;
-  const int draft_keys = decoder_->draft_keys(facts_.draft_keys);
-  return decoder_->cache().reserve(keys_of_pass(decoder_->text().size(), draft_keys, limits));
+  const int beyond = decoder_->keys_beyond_text(facts_);
+  return decoder_->cache().reserve(keys_of_pass(decoder_->text().size(), beyond, limits));
 }
 
 int Running::pages_to_come(const EvaluatorLimits& limits) const {
