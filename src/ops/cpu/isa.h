@@ -16,8 +16,8 @@ std::string_view name_of(Isa isa);
 std::optional<Isa> isa_named(std::string_view name);
 
 /// Those that this processor and system can run and that kernels were compiled for, the best last;
-/// empty on a processor without AVX2.
-/// The first call asks the system for the use of AMX tiles on behalf of the whole process.
+/// empty on a processor without AVX2. The first call asks the system for the use of AMX tiles on
+/// behalf of the whole process.
 std::vector<Isa> usable_isas();
 
 }  // namespace tidar
