@@ -41,6 +41,10 @@ void PlaceChances::add(size_t place, double hit) {
   chances_[place].add(hit);
 }
 
+void PlaceChances::fade_from(size_t place) {
+  for (; place < chances_.size(); ++place) chances_[place].fade();
+}
+
 double Acceptance::of_runner_up(float logprob, float runner_up_logprob) const {
   const double said = said_of_runner_up(logprob, runner_up_logprob);
   return of_runner_up_[bin_of(said)].given(said);
@@ -57,6 +61,7 @@ void Acceptance::learn(std::span<const float> logprobs, int verified, int right)
     by_probability_[bin_of(std::exp(static_cast<double>(logprobs[i])))].add(i < hits);
     by_place_.add(i, i < hits);
   }
+  if (!logprobs.empty()) by_place_.fade_from(logprobs.size());
   if (right < verified) return;
   for (size_t i = tried; i < logprobs.size(); ++i) by_place_.add(i, of_guess(logprobs[i]));
 }

@@ -19,11 +19,14 @@ class Chance {
     tries_ = kKept * tries_ + 1;
     hits_ = kKept * hits_ + hit;
   }
+  /// Time went by without a try: less is known.
+  void fade() { tries_ *= kKeptUnseen, hits_ *= kKeptUnseen; }
   bool is_new() const { return tries_ < kPriorTries; }
 
  private:
   static constexpr double kPriorTries = 3;
   static constexpr double kKept = 0.995;  // of what came before, with each try: difficulty persists
+  static constexpr double kKeptUnseen = 0.98;
 
   double tries_ = 0, hits_ = 0;
 };
@@ -38,6 +41,9 @@ class PlaceChances {
   static constexpr double kBeforeFirst = 0.8;
   /// A guess there was right (1) or not (0), or was likely to be.
   void add(size_t place, double hit);
+  /// A draft did not reach the places from there on. What is known of them fades: a few early
+  /// misses would else keep drafts short for ever, and so never be seen to have been chance.
+  void fade_from(size_t place);
 
  private:
   std::vector<Chance> chances_;

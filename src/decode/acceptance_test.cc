@@ -84,6 +84,20 @@ TEST(Acceptance, APlaceThatWasNeverReachedIsSomewhatWorseThanTheOneBefore) {
   EXPECT_GT(of_place(acceptance, 2), 0.9 * of_place(acceptance, 1));
 }
 
+// Two early misses, and then shorter drafts that are right: they are not believed for ever.
+TEST(Acceptance, WhatIsKnownOfAPlaceFadesWhereNoDraftReachesIt) {
+  Acceptance acceptance;
+  const std::vector<float> longer(4, -0.1f), shorter(3, -0.1f);
+  for (int i = 0; i < 5; ++i) acceptance.learn(longer, 4, 4 - i % 2);
+  for (int i = 0; i < 20; ++i) acceptance.learn(shorter, 3, 3);
+  const double early = of_place(acceptance, 3);
+  EXPECT_LT(early, 0.85);
+  for (int i = 0; i < 100; ++i) acceptance.learn({}, 0, 0);  // says nothing of drafts
+  EXPECT_EQ(of_place(acceptance, 3), early);
+  for (int i = 0; i < 200; ++i) acceptance.learn(shorter, 3, 3);
+  EXPECT_GT(of_place(acceptance, 3), 0.95);
+}
+
 // Of a draft only guesses that promise much are verified: their place is not as good as they are.
 TEST(Acceptance, PlacesAreAsGoodAsTheGuessesThatNobodyVerifiedPromiseToo) {
   Acceptance acceptance;

@@ -63,9 +63,18 @@ std::string range_text(std::span<const HeadlineRow> rows, Of of, Text text) {
   return least == greatest ? least : least + " to " + greatest;
 }
 
-/// The main numbers of all rows, in words.
+/// The rows that speak for TiDAR: what it does without flags, where that was run, else all.
+std::vector<HeadlineRow> spoken_rows(const Headline& headline) {
+  std::vector<HeadlineRow> rows;
+  const auto has_no_flags = [](const HeadlineRow& row) { return row.entry->draft_length == 0; };
+  std::copy_if(headline.rows.begin(), headline.rows.end(), std::back_inserter(rows), has_no_flags);
+  return rows.empty() ? headline.rows : rows;
+}
+
+/// The main numbers of these rows, in words.
 std::string headline_sentences(const Headline& headline) {
-  const auto range = [&](auto of, auto text) { return range_text(headline.rows, of, text); };
+  const std::vector<HeadlineRow> rows = spoken_rows(headline);
+  const auto range = [&](auto of, auto text) { return range_text(rows, of, text); };
   const auto plain = [](const char* format) {
     return [format](double number) { return fmt::format(fmt::runtime(format), number); };
   };
@@ -75,8 +84,7 @@ std::string headline_sentences(const Headline& headline) {
       },
       plain("{:.1f}"));
   if (score.empty()) return "";
-  const std::string name =
-      headline.rows.size() == 1 ? escape_markdown(headline.rows[0].entry->label) : "TiDAR";
+  const std::string name = rows.size() == 1 ? escape_markdown(rows[0].entry->label) : "TiDAR";
   std::string text = fmt::format("**{}** scores {} %", name, score);
   const std::string baseline =
       headline.baseline == nullptr ? "" : escape_markdown(headline.baseline->label);

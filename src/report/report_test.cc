@@ -82,6 +82,17 @@ TEST(Report, TheHeadlineSaysHowFarRowsLieApart) {
       << text;
 }
 
+TEST(Report, TheHeadlineSpeaksOfWhatIsDoneWithoutFlags) {
+  Study study = full_study();
+  study.entries.push_back(entry("TiDAR, no flags", Role::tidar, {Section::generation},
+                                finished_result(0.375, 0.04, 5, 80)));
+  study.entries.back().draft_length = 0;
+  const std::string text = make_report(study).markdown;
+  EXPECT_TRUE(holds(text, "**TiDAR, no flags** scores 37.5 %, AR 40.0 ± 3.0 %: ")) << text;
+  EXPECT_TRUE(holds(text, "A pass brings 5.00 tokens, a second 0.80 × as many as with AR.\n"));
+  EXPECT_TRUE(holds(text, "| TiDAR | 50.0 ± 4.0 | +10.0 (+0.2 to +19.8) | 3.00 |"));
+}
+
 TEST(Report, FiguresStandInTheTextInTheirOrder) {
   const Report report = make_report(full_study());
   size_t at = 0;
