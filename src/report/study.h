@@ -77,7 +77,7 @@ struct StudyEntry {
   std::string series;  ///< entries of one series share a line and a colour
   Role role = Role::other;
   std::set<Section> sections;
-  int draft_length = 0;              ///< K; 0: not told
+  int draft_length = 0;              ///< K; 0: not told, as without flags
   std::string masking;               ///< "full", "random", or ""
   std::optional<double> alpha;       ///< weight α of the AR loss in training
   std::optional<double> trust_ar;    ///< β: 0 is diffusion alone, 1 AR alone
